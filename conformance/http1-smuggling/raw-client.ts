@@ -1,0 +1,84 @@
+/** A client of raw bytes: sends them as they are, reads the status of each response, and notices a close or that nothing more comes. */
+import { connect } from 'node:net';
+
+/** What came back. */
+export interface Answer {
+  /** Status codes of the final responses, in order; interim ones are left out. */
+  readonly statuses: readonly number[];
+  readonly isClosed: boolean;
+  readonly isWaiting: boolean;
+}
+
+/** Options of `exchange`. */
+export interface ExchangeOptions {
+  readonly port: number;
+  readonly raw: Uint8Array;
+  /** End our side after the last byte. */
+  readonly halfClose: boolean;
+  /** Stop once so many responses came. An error status, and with `untilClose` the last response too, is followed by a wait for the close. */
+  readonly responses: number;
+  readonly untilClose: boolean;
+  /** Give up when nothing came for so long. */
+  readonly quietMs: number;
+  /** The same for the close that must follow an error status. */
+  readonly closeMs: number;
+}
+
+/** Sends bytes and collects what comes back. Never rejects for what the peer does: a reset is a close. */
+export async function exchange(options: ExchangeOptions): Promise<Answer> {
+  return await new Promise((resolve) => {
+    const { port, raw, halfClose, responses, untilClose, quietMs, closeMs } = options;
+    const statuses: number[] = [];
+    let text = '';
+    let skip = 0;
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    let quiet = setTimeout(giveUp, quietMs);
+    socket.setNoDelay(true);
+    socket.on('error', () => finish({ isClosed: true, isWaiting: false }));
+    socket.on('end', () => finish({ isClosed: true, isWaiting: false }));
+    socket.on('close', () => finish({ isClosed: true, isWaiting: false }));
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      readResponses();
+      const isRefused = statuses.some((status) => status >= 400);
+      clearTimeout(quiet);
+      quiet = setTimeout(giveUp, isRefused ? closeMs : quietMs);
+      if (statuses.length >= responses && !untilClose && !isRefused) finish({ isClosed: false, isWaiting: false });
+    });
+    if (halfClose) socket.end(raw);
+    else socket.write(raw);
+
+    function giveUp(): void {
+      finish({ isClosed: false, isWaiting: true });
+    }
+
+    function finish(end: { readonly isClosed: boolean; readonly isWaiting: boolean }): void {
+      clearTimeout(quiet);
+      readResponses();
+      socket.destroy();
+      resolve({ statuses, ...end });
+    }
+
+    function readResponses(): void {
+      for (;;) {
+        const skipped = Math.min(skip, text.length);
+        text = text.slice(skipped);
+        skip -= skipped;
+        const end = text.indexOf('\r\n\r\n');
+        if (skip > 0 || end < 0) return;
+        const head = text.slice(0, end + 2);
+        const status = Number(/^HTTP\/1\.[01] (\d{3})[ \r]/.exec(head)?.[1] ?? Number.NaN);
+        const length = /^content-length:[ \t]*(\d+)[ \t]*\r$/im.exec(head)?.[1];
+        if (/^transfer-encoding:[ \t]*chunked[ \t]*\r$/im.test(head)) {
+          const last = text.indexOf('\r\n0\r\n\r\n', end);
+          if (last < 0) return;
+          text = text.slice(last + 7);
+        } else {
+          text = text.slice(end + 4);
+          skip = length === undefined || status < 200 || status === 204 || status === 304 ? 0 : Number(length);
+        }
+        if (status >= 200 || Number.isNaN(status)) statuses.push(status);
+      }
+    }
+  });
+}

@@ -1,0 +1,203 @@
+/**
+ * llhttp as a second opinion: the WebAssembly build that undici ships (llhttp 9.3, MIT), strict, driven without undici.
+ *
+ * It is no public interface of undici, so the version is pinned, and it is used in tests alone.
+ */
+import { createRequire } from 'node:module';
+
+/** What llhttp read of one message. */
+export interface OracleMessage {
+  /** Method, or status code. */
+  readonly start: string;
+  /** Request target, or reason phrase. */
+  readonly rest: string;
+  readonly version: string;
+  /** `name: value` without optional whitespace. */
+  readonly fields: readonly string[];
+  readonly trailers: readonly string[];
+  readonly body: string;
+  readonly isComplete: boolean;
+}
+
+/** What llhttp made of an input. */
+export interface OracleResult {
+  /** The messages whose heads were read whole. */
+  readonly messages: readonly OracleMessage[];
+  /** Name of the error that ended it, without `HPE_`; null if there was none. */
+  readonly error: string | null;
+}
+
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  _initialize(): void;
+  llhttp_alloc(type: number): number;
+  malloc(bytes: number): number;
+  llhttp_reset(parser: number): void;
+  llhttp_execute(parser: number, at: number, length: number): number;
+  llhttp_finish(parser: number): number;
+  llhttp_resume_after_upgrade(parser: number): void;
+  llhttp_get_error_pos(parser: number): number;
+  llhttp_errno_name(code: number): number;
+  llhttp_get_method(parser: number): number;
+  llhttp_method_name(method: number): number;
+  llhttp_get_status_code(parser: number): number;
+  llhttp_get_http_major(parser: number): number;
+  llhttp_get_http_minor(parser: number): number;
+}
+
+/** Codes of llhttp. */
+const TYPE_REQUEST = 1;
+const TYPE_RESPONSE = 2;
+const PAUSED_UPGRADE = 22;
+const SKIP_BODY = 1;
+
+interface Draft {
+  rest: string;
+  name: string;
+  value: string;
+  fields: string[];
+  message: (OracleMessage & { body: string; trailers: string[]; isComplete: boolean }) | null;
+}
+
+/** Options of `LlhttpOracle.parse`. */
+export interface OracleOptions {
+  readonly kind: 'request' | 'response';
+  /** Of responses: true if the one with this index answers a request for which no body comes (HEAD). */
+  readonly isBodyless?: (index: number) => boolean;
+  /** Whether the connection ends after the last byte. Default false. */
+  readonly isEnded?: boolean;
+}
+
+/** A strict llhttp. Each `parse` begins anew; one object serves one call at a time. */
+export class LlhttpOracle {
+  readonly #wasm: Exports;
+  readonly #requestParser: number;
+  readonly #responseParser: number;
+  readonly #buffer: number;
+  readonly #capacity: number;
+  readonly #names = new Map<number, string>();
+  #data: Buffer = Buffer.alloc(0);
+  #messages: OracleMessage[] = [];
+  #draft: Draft = newDraft();
+  #options: OracleOptions = { kind: 'request' };
+
+  /** @param capacity the longest input in bytes */
+  constructor(capacity = 65_536) {
+    const module = new WebAssembly.Module(createRequire(import.meta.url)('undici/lib/llhttp/llhttp-wasm.js') as BufferSource);
+    const instance = new WebAssembly.Instance(module, { env: this.#imports() });
+    this.#wasm = instance.exports as unknown as Exports;
+    this.#wasm._initialize();
+    this.#requestParser = this.#wasm.llhttp_alloc(TYPE_REQUEST);
+    this.#responseParser = this.#wasm.llhttp_alloc(TYPE_RESPONSE);
+    this.#buffer = this.#wasm.malloc(capacity);
+    this.#capacity = capacity;
+  }
+
+  /** Parses an input whole. Where llhttp pauses for another protocol, it is told to go on with HTTP. */
+  parse(data: Uint8Array, options: OracleOptions): OracleResult {
+    if (data.length > this.#capacity) throw new RangeError(`the oracle was made for ${this.#capacity} bytes, not ${data.length}`);
+    const wasm = this.#wasm;
+    const parser = options.kind === 'request' ? this.#requestParser : this.#responseParser;
+    wasm.llhttp_reset(parser);
+    new Uint8Array(wasm.memory.buffer, this.#buffer, data.length).set(data);
+    this.#data = Buffer.from(data.buffer, data.byteOffset, data.length);
+    this.#messages = [];
+    this.#draft = newDraft();
+    this.#options = options;
+    let at = 0;
+    let code = wasm.llhttp_execute(parser, this.#buffer, data.length);
+    while (code === PAUSED_UPGRADE) {
+      const stoppedAt = wasm.llhttp_get_error_pos(parser) - this.#buffer;
+      wasm.llhttp_resume_after_upgrade(parser);
+      if (stoppedAt >= data.length) {
+        code = 0;
+        break;
+      }
+      if (stoppedAt < at) throw new TypeError('llhttp went back');
+      at = stoppedAt;
+      code = wasm.llhttp_execute(parser, this.#buffer + at, data.length - at);
+    }
+    if (code === 0 && options.isEnded === true) code = wasm.llhttp_finish(parser);
+    return { messages: this.#messages, error: code === 0 ? null : this.#name(wasm.llhttp_errno_name(code)).replace(/^HPE_/, '') };
+  }
+
+  #imports(): Record<string, (parser: number, at: number, length: number) => number> {
+    const text = (at: number, length: number): string => this.#data.latin1Slice(at - this.#buffer, at - this.#buffer + length);
+    return {
+      wasm_on_message_begin: () => {
+        this.#draft = newDraft();
+        return 0;
+      },
+      wasm_on_url: (_, at, length) => {
+        this.#draft.rest += text(at, length);
+        return 0;
+      },
+      wasm_on_status: (_, at, length) => {
+        this.#draft.rest += text(at, length);
+        return 0;
+      },
+      wasm_on_header_field: (_, at, length) => {
+        // A name after a value begins a new field; there is no other sign of it. A value may be empty, and then has no callback either.
+        this.#endField();
+        this.#draft.name += text(at, length);
+        return 0;
+      },
+      wasm_on_header_value: (_, at, length) => {
+        this.#draft.value += text(at, length);
+        return 0;
+      },
+      wasm_on_headers_complete: (parser) => {
+        this.#endField();
+        return this.#beginMessage(parser);
+      },
+      wasm_on_body: (_, at, length) => {
+        if (this.#draft.message !== null) this.#draft.message.body += text(at, length);
+        return 0;
+      },
+      wasm_on_message_complete: () => {
+        this.#endField();
+        if (this.#draft.message !== null) this.#draft.message.isComplete = true;
+        return 0;
+      },
+    };
+  }
+
+  #endField(): void {
+    const draft = this.#draft;
+    if (draft.name === '') return;
+    (draft.message === null ? draft.fields : draft.message.trailers).push(`${draft.name}: ${draft.value.replace(/^[ \t]+|[ \t]+$/g, '')}`);
+    draft.name = '';
+    draft.value = '';
+  }
+
+  #beginMessage(parser: number): number {
+    const wasm = this.#wasm;
+    const isRequest = this.#options.kind === 'request';
+    const message = {
+      start: isRequest ? this.#name(wasm.llhttp_method_name(wasm.llhttp_get_method(parser))) : String(wasm.llhttp_get_status_code(parser)),
+      rest: this.#draft.rest,
+      version: `${wasm.llhttp_get_http_major(parser)}.${wasm.llhttp_get_http_minor(parser)}`,
+      fields: this.#draft.fields,
+      trailers: [],
+      body: '',
+      isComplete: false,
+    };
+    this.#draft.message = message;
+    this.#messages.push(message);
+    return !isRequest && this.#options.isBodyless?.(this.#messages.length - 1) === true ? SKIP_BODY : 0;
+  }
+
+  /** A C string of the module; they never move. */
+  #name(at: number): string {
+    const known = this.#names.get(at);
+    if (known !== undefined) return known;
+    const memory = Buffer.from(this.#wasm.memory.buffer);
+    const name = memory.latin1Slice(at, memory.indexOf(0, at));
+    this.#names.set(at, name);
+    return name;
+  }
+}
+
+function newDraft(): Draft {
+  return { rest: '', name: '', value: '', fields: [], message: null };
+}

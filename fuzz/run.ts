@@ -1,0 +1,169 @@
+/**
+ * The command: `fuzz TARGET --minutes N`. See `usage` below; `pnpm fuzz` calls it.
+ *
+ * It exits with 0 if nothing was found, with 1 if something was, with 2 if it was called wrongly.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { readSeeds, writeInput } from './src/corpus.ts';
+import { type Finding, base64, describeFinding, latin1Escaped, signatureOf } from './src/finding.ts';
+import { type FuzzerReport, type FuzzerState, runFuzzer } from './src/fuzzer.ts';
+import { installInstrumentation } from './src/instrument.ts';
+import { type Target, isTarget, runOnce } from './src/target.ts';
+import { startWatchdog } from './src/watchdog.ts';
+
+const usage = `fuzz TARGET [--minutes N | --seconds N | --executions N] [--seed S] [--findings N] [--grow]
+fuzz TARGET --replay FILE | --replay base64:DATA
+fuzz --list
+
+  --minutes, --seconds   how long (default: 1 minute); --seconds 0 runs the committed corpus only
+  --executions N         stop after N executions, whatever the time: the same seed then does the same work everywhere
+  --seed S               seed of all chance (default 1)
+  --findings N           stop after N different findings (default 5)
+  --grow                 save the inputs that brought new coverage as seeds
+  --replay               run one input and say what happens
+  --list                 name the targets, each with its invariant`;
+
+/** An execution that takes longer than this is reported as a hang; honest ones take microseconds. */
+const HANG_MS = 10_000;
+
+const targetsFolder = fileURLToPath(new URL('targets/', import.meta.url));
+const corporaFolder = fileURLToPath(new URL('corpora/', import.meta.url));
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: string[]): Promise<number> {
+  let parsed: ReturnType<typeof parse>;
+  try {
+    parsed = parse(args);
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    return 2;
+  }
+  const { values, positionals } = parsed;
+  const known = targetNames();
+  if (values.list) {
+    for (const name of known) console.log(`${name.padEnd(16)} ${invariantOf(name)}`);
+    return 0;
+  }
+  const [name] = positionals;
+  if (name === undefined || positionals.length > 1 || !known.includes(name)) {
+    console.error(`give one target of: ${known.join(', ')}\n\n${usage}`);
+    return 2;
+  }
+  installInstrumentation((url) => /\/packages\/[^/]+\/src\/|\/fuzz\/targets\/[^/]+$/.test(url));
+  const target = await loadTarget(name);
+  if (values.replay !== undefined) return replay(target, values.replay);
+  return await fuzz(name, target, values);
+}
+
+function parse(args: string[]) {
+  const parsed = parseArgs({
+    args: args.filter((arg) => arg !== '--'),
+    allowPositionals: true,
+    options: {
+      minutes: { type: 'string' },
+      seconds: { type: 'string' },
+      executions: { type: 'string' },
+      seed: { type: 'string', default: '1' },
+      findings: { type: 'string', default: '5' },
+      grow: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      replay: { type: 'string' },
+    },
+  });
+  for (const key of ['minutes', 'seconds', 'executions', 'seed', 'findings'] as const) {
+    const text = parsed.values[key];
+    if (text !== undefined && !(Number(text) >= 0)) throw new RangeError(`--${key} wants a number, not '${text}'`);
+  }
+  return parsed;
+}
+
+type Values = ReturnType<typeof parse>['values'];
+
+async function fuzz(name: string, target: Target, values: Values): Promise<number> {
+  const folder = `${corporaFolder}${name}`;
+  const seeds = readSeeds(folder);
+  const maxMs = durationMs(values);
+  const watchdog = startWatchdog({ folder, replay: `pnpm fuzz ${name} --replay`, hangMs: HANG_MS, maxLength: target.options?.maxLength ?? 1024 });
+  const start = performance.now();
+  const report = runFuzzer(target, {
+    seeds,
+    seed: Number(values.seed),
+    maxFindings: Number(values.findings),
+    clock: () => performance.now(),
+    ...(maxMs === undefined ? {} : { maxMs }),
+    ...(values.executions === undefined ? {} : { maxExecutions: Number(values.executions) }),
+    onExecution: (data) => watchdog.onExecution(data),
+    onProgress: (state) => process.stderr.isTTY && process.stderr.write(`\r${name}: ${summary(state, performance.now() - start)} `),
+  });
+  await watchdog.stop();
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  for (const finding of report.found) printFinding(name, folder, finding);
+  if (values.grow) grow(folder, report);
+  console.log(`${name}: seed ${values.seed}, ${summary(report, performance.now() - start)}`);
+  return report.found.length === 0 ? 0 : 1;
+}
+
+/** Undefined: no limit of time, since there is one of executions. */
+function durationMs(values: Values): number | undefined {
+  if (values.seconds !== undefined) return Number(values.seconds) * 1000;
+  if (values.minutes !== undefined) return Number(values.minutes) * 60_000;
+  return values.executions === undefined ? 60_000 : undefined;
+}
+
+function summary(state: FuzzerState, elapsedMs: number): string {
+  const perSecond = Math.round((state.executions / Math.max(elapsedMs, 1)) * 1000);
+  return (
+    `${state.executions} executions in ${(elapsedMs / 1000).toFixed(1)} s (${perSecond}/s), ` +
+    `${state.branches} of ${state.instrumentedBranches} branches, corpus ${state.corpus}, ${state.findings} found`
+  );
+}
+
+function printFinding(name: string, folder: string, { data, error, execution }: Finding): void {
+  const path = relative(process.cwd(), writeInput(folder, 'found', data));
+  console.log(`found by execution ${execution} of ${name}: ${error.stack ?? String(error)}`);
+  console.log(`  latin1  ${latin1Escaped(data)}`);
+  console.log(`  base64  ${base64(data)}`);
+  console.log(`  replay  pnpm fuzz ${name} --replay ${path}`);
+  console.log(`  or      pnpm fuzz ${name} --replay base64:${base64(data)}\n`);
+}
+
+function grow(folder: string, { grown }: FuzzerReport): void {
+  for (const data of grown) writeInput(folder, 'grown', data);
+  console.log(`${grown.length} inputs saved in ${relative(process.cwd(), folder)}`);
+}
+
+function replay(target: Target, what: string): number {
+  const data = what.startsWith('base64:') ? Buffer.from(what.slice('base64:'.length), 'base64') : readFileSync(what);
+  const thrown = runOnce(target, Uint8Array.from(data));
+  if (thrown === null) {
+    console.log(`the invariant holds for ${latin1Escaped(data)}`);
+    return 0;
+  }
+  const { error } = describeFinding(target, Uint8Array.from(data), { signature: signatureOf(thrown), execution: 1 });
+  console.log(`${error.stack ?? String(error)}\n  latin1  ${latin1Escaped(data)}`);
+  return 1;
+}
+
+function targetNames(): string[] {
+  return readdirSync(targetsFolder)
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => file.slice(0, -'.ts'.length))
+    .sort();
+}
+
+/** The first sentence of a target's first comment. */
+function invariantOf(name: string): string {
+  const comment = /\/\*\*([\s\S]*?)\*\//.exec(readFileSync(`${targetsFolder}${name}.ts`, 'utf8'))?.[1] ?? '';
+  const text = comment.replace(/^\s*\* ?/gm, '').replace(/\s+/g, ' ').trim();
+  return /^.*?[.:](?= |$)/.exec(text)?.[0] ?? text;
+}
+
+async function loadTarget(name: string): Promise<Target> {
+  const module: object = await import(pathToFileURL(`${targetsFolder}${name}.ts`).href);
+  if (!isTarget(module)) throw new TypeError(`targets/${name}.ts exports no function fuzz`);
+  return module;
+}

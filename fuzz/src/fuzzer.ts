@@ -1,0 +1,153 @@
+/**
+ * The loop: pick an input, mutate it, run the target, keep what reached something new, report what broke the invariant.
+ *
+ * Everything depends on the seed and the corpus alone: the same seed gives the same inputs in the same order. Only how far a run gets
+ * within its time is up to the machine.
+ */
+import { type Random, seededRandom } from '@ferrata/clock';
+import { Corpus, type Seed } from './corpus.ts';
+import { FeatureMap, instrumentedBranches, resetCounters } from './coverage.ts';
+import { readDictionaries } from './dictionary.ts';
+import { type Finding, describeFinding, minimise, signatureOf } from './finding.ts';
+import { Mutator } from './mutator.ts';
+import { type Target, runOnce } from './target.ts';
+
+/** Options of `runFuzzer`. */
+export interface FuzzerOptions {
+  /** Inputs to begin with, run as they are first. */
+  readonly seeds: readonly Seed[];
+  /** Default 1. */
+  readonly seed?: number;
+  /** Stop after this many executions. Default: none. */
+  readonly maxExecutions?: number;
+  /** Stop after this time, read from `clock`. Default: none. */
+  readonly maxMs?: number;
+  /** Stop after this many different findings. Default 1. */
+  readonly maxFindings?: number;
+  /** Monotonic milliseconds; needed only with `maxMs`. */
+  readonly clock?: () => number;
+  /** Called before each execution with its input: a watchdog's sign of life. */
+  readonly onExecution?: (data: Uint8Array) => void;
+  /** Called about once a second of `clock`. */
+  readonly onProgress?: (state: FuzzerState) => void;
+}
+
+/** How far a run has come. */
+export interface FuzzerState {
+  readonly executions: number;
+  readonly branches: number;
+  readonly instrumentedBranches: number;
+  readonly features: number;
+  readonly corpus: number;
+  readonly findings: number;
+}
+
+/** What a run came to. */
+export interface FuzzerReport extends FuzzerState {
+  readonly found: readonly Finding[];
+  /** The inputs that brought new coverage and are not among the seeds. */
+  readonly grown: readonly Uint8Array[];
+}
+
+/** Executions between two looks at the clock. */
+const CLOCK_EVERY = 256;
+
+/** Fuzzes a target until one of the limits is reached. */
+export function runFuzzer(target: Target, options: FuzzerOptions): FuzzerReport {
+  // An error's stack costs more than the parse that refused; it is collected again when a finding is described.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new Fuzzer(target, options).run();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+class Fuzzer {
+  readonly #target: Target;
+  readonly #options: FuzzerOptions;
+  readonly #random: Random;
+  readonly #mutator: Mutator;
+  readonly #corpus = new Corpus();
+  readonly #features = new FeatureMap();
+  readonly #findings = new Map<string, Finding>();
+  #executions = 0;
+  #seedInputs = 0;
+
+  constructor(target: Target, options: FuzzerOptions) {
+    this.#target = target;
+    this.#options = options;
+    this.#random = seededRandom(options.seed ?? 1);
+    this.#mutator = new Mutator({
+      random: this.#random,
+      maxLength: target.options?.maxLength ?? 1024,
+      dictionary: readDictionaries(target.options?.dictionaries ?? []),
+    });
+  }
+
+  run(): FuzzerReport {
+    this.#runSeeds();
+    this.#runMutations();
+    return { ...this.#state(), found: [...this.#findings.values()], grown: this.#corpus.inputs.slice(this.#seedInputs) };
+  }
+
+  /** Each seed runs as it is, whole: the committed findings are regressions, also those longer than `maxLength`. */
+  #runSeeds(): void {
+    for (const { data } of this.#options.seeds) this.#execute(data);
+    if (this.#corpus.size === 0) this.#corpus.add(new Uint8Array(0));
+    this.#seedInputs = this.#corpus.size;
+  }
+
+  #runMutations(): void {
+    const { maxExecutions = Number.POSITIVE_INFINITY, maxMs = Number.POSITIVE_INFINITY, maxFindings = 1, clock, onProgress } = this.#options;
+    const start = clock?.() ?? 0;
+    let nextProgress = start + 1000;
+    while (this.#executions < maxExecutions && this.#findings.size < maxFindings) {
+      if (clock !== undefined && this.#executions % CLOCK_EVERY === 0) {
+        const now = clock();
+        if (now - start >= maxMs) return;
+        if (now >= nextProgress) {
+          nextProgress = now + 1000;
+          onProgress?.(this.#state());
+        }
+      }
+      this.#execute(this.#mutator.mutate(this.#corpus.pick(this.#random), this.#corpus.pick(this.#random)));
+    }
+  }
+
+  #execute(data: Uint8Array): void {
+    this.#executions++;
+    this.#options.onExecution?.(data);
+    const thrown = runOnce(this.#target, data);
+    if (thrown !== null) {
+      this.#report(data, thrown);
+      return;
+    }
+    if (this.#features.absorb() === 0) return;
+    // A second run puts the counters back, for the corpus to read.
+    runOnce(this.#target, data);
+    this.#corpus.add(data);
+    resetCounters();
+  }
+
+  #report(data: Uint8Array, thrown: Error): void {
+    resetCounters();
+    const signature = signatureOf(thrown);
+    if (this.#findings.has(signature)) return;
+    const shortest = minimise(this.#target, data, signature);
+    this.#findings.set(signature, describeFinding(this.#target, shortest, { signature, execution: this.#executions }));
+    resetCounters();
+  }
+
+  #state(): FuzzerState {
+    return {
+      executions: this.#executions,
+      branches: this.#features.branches,
+      instrumentedBranches: instrumentedBranches(),
+      features: this.#features.features,
+      corpus: this.#corpus.size,
+      findings: this.#findings.size,
+    };
+  }
+}

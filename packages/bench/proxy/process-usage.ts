@@ -1,0 +1,151 @@
+/**
+ * What a process and those it started have used so far: CPU time and memory, read from Linux's /proc.
+ *
+ * CPU time comes from two places, because neither says everything:
+ * - `/proc/PID/task/TID/schedstat`, first figure: time on a CPU in nanoseconds, exact, user and system together, of each living thread;
+ * - `/proc/PID/stat`, utime and stime: user and system apart, and also of threads that have ended, but in ticks of 10 ms.
+ * The total is schedstat's; utime and stime only say how it divides. (`/proc/PID/schedstat` would be the main thread alone.)
+ * Where the kernel has no schedstat, the total is utime + stime: then a run of 3 s at full load is still within 1 %.
+ *
+ * @see man 5 proc
+ */
+
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** A process, told apart from a later one with the same number by when it started (in ticks since boot). */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTime: number;
+}
+
+/** What a process tree has used since it started. */
+export interface Usage {
+  /** Time on a CPU, user and system, in ms. */
+  readonly cpuMs: number;
+  /** The user part as the kernel's ticks divide it, in ms. */
+  readonly userMs: number;
+  /** The system part as the kernel's ticks divide it, in ms. */
+  readonly systemMs: number;
+}
+
+/** Fields of /proc/PID/stat that are used here. */
+interface ProcessStat {
+  readonly parentPid: number;
+  readonly userTicks: number;
+  readonly systemTicks: number;
+  readonly startTime: number;
+}
+
+/** Returns what a process and its descendants have used so far; all zero when it is gone. */
+export function usageOf(pid: number): Usage {
+  const msPerTick = 1000 / clockTicksPerSecond();
+  let cpuMs = 0;
+  let userMs = 0;
+  let systemMs = 0;
+  for (const member of processTree(pid)) {
+    const stat = readStat(member.pid);
+    if (stat === null) continue;
+    const ticksMs = (stat.userTicks + stat.systemTicks) * msPerTick;
+    userMs += stat.userTicks * msPerTick;
+    systemMs += stat.systemTicks * msPerTick;
+    cpuMs += scheduledMs(member.pid) ?? ticksMs;
+  }
+  return { cpuMs, userMs, systemMs };
+}
+
+/**
+ * Returns what was used between two readings, with the exact total divided into user and system as the ticks of that time divide.
+ */
+export function usageBetween(before: Usage, after: Usage): Usage {
+  const cpuMs = after.cpuMs - before.cpuMs;
+  const userTicksMs = after.userMs - before.userMs;
+  const systemTicksMs = after.systemMs - before.systemMs;
+  const ticksMs = userTicksMs + systemTicksMs;
+  const userShare = ticksMs > 0 ? userTicksMs / ticksMs : 0.5;
+  return { cpuMs, userMs: cpuMs * userShare, systemMs: cpuMs * (1 - userShare) };
+}
+
+/** Returns the resident memory of a process and its descendants, in bytes. Pages that they share are counted for each of them. */
+export function residentBytesOf(pid: number): number {
+  let bytes = 0;
+  for (const member of processTree(pid)) {
+    const match = /^VmRSS:\s+(\d+) kB$/m.exec(readProc(member.pid, 'status') ?? '');
+    bytes += Number(match?.[1] ?? 0) * 1024;
+  }
+  return bytes;
+}
+
+/** Returns a process and all its descendants, itself first; empty when it is gone. */
+export function processTree(pid: number): readonly ProcessIdentity[] {
+  const root = readStat(pid);
+  if (root === null) return [];
+  const tree: ProcessIdentity[] = [{ pid, startTime: root.startTime }];
+  const all = listProcesses();
+  // The list grows while it is walked: that is the breadth-first search.
+  for (const member of tree) {
+    for (const candidate of all) {
+      if (candidate.stat.parentPid === member.pid) tree.push({ pid: candidate.pid, startTime: candidate.stat.startTime });
+    }
+  }
+  return tree;
+}
+
+/** Returns when a process started, in ticks since boot, or null when there is none with that number. */
+export function startTimeOf(pid: number): number | null {
+  return readStat(pid)?.startTime ?? null;
+}
+
+function listProcesses(): { pid: number; stat: ProcessStat }[] {
+  const found: { pid: number; stat: ProcessStat }[] = [];
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid)) continue;
+    const stat = readStat(pid);
+    if (stat !== null) found.push({ pid, stat });
+  }
+  return found;
+}
+
+function readStat(pid: number): ProcessStat | null {
+  const text = readProc(pid, 'stat');
+  if (text === null) return null;
+  // The second field is the command in parentheses and may itself hold blanks and parentheses; the last ')' ends it. So index 0 is field 3.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const field = (number: number): number => Number(fields[number - 3]);
+  return { parentPid: field(4), userTicks: field(14), systemTicks: field(15), startTime: field(22) };
+}
+
+function scheduledMs(pid: number): number | null {
+  let nanoseconds = 0;
+  let threads: readonly string[];
+  try {
+    threads = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return null;
+  }
+  for (const thread of threads) {
+    const text = readProc(pid, `task/${thread}/schedstat`);
+    if (text === null) return null;
+    nanoseconds += Number(text.split(' ')[0]);
+  }
+  return nanoseconds === 0 ? null : nanoseconds / 1e6;
+}
+
+function readProc(pid: number, file: string): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    // The process ended meanwhile, or this kernel does not keep the file.
+    return null;
+  }
+}
+
+/** A constant of the kernel (100 on every usual Linux), asked for once. */
+const clockTicksPerSecond = ((): (() => number) => {
+  let ticks = 0;
+  return () => {
+    if (ticks === 0) ticks = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+    return ticks;
+  };
+})();

@@ -1,0 +1,146 @@
+/** The command line of `ferrata`, parsed once into what the program needs. Every wrong argument gets a sentence that says what to write. */
+import { parseArgs } from 'node:util';
+import { type NetAddress, parseAddress } from '@ferrata/net';
+
+/** What `ferrata reverse` was asked to do. Times in milliseconds. */
+export interface ReverseArguments {
+  readonly listen: readonly NetAddress[];
+  readonly to: readonly NetAddress[];
+  readonly hasAccessLog: boolean;
+  readonly connectTimeoutMs: number;
+  readonly readTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly graceMs: number;
+  readonly maxHeaderBytes: number;
+  readonly threads: number;
+}
+
+/** What the command line asks for. */
+export type Command =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'reverse'; readonly arguments: ReverseArguments };
+
+/** The arguments make no sense; the message says what to write instead. */
+export class UsageError extends Error {
+  override get name(): string {
+    return 'UsageError';
+  }
+}
+
+export const help = `ferrata: a reverse proxy
+
+  ferrata reverse --listen URL [--listen URL…] --to URL [--to URL…] [options]
+
+  --listen URL            where to accept connections: http://127.0.0.1:8080, http://[::1]:0 (any free port), http://unix:/path.sock
+  --to URL                where requests go, written the same way; several take turns
+  --access-log            one JSON line on standard output for each request
+  --connect-timeout TIME  until a connection to an origin stands (3s)
+  --read-timeout TIME     until an origin sends the first, and then the next, byte of its response (60s)
+  --idle-timeout TIME     how long a client's connection may stay without a request (60s)
+  --max-header-bytes N    size of a request's head (32768)
+  --threads N             worker threads (1)
+  --grace TIME            after SIGTERM or SIGINT: time for running requests to end (30s)
+  --help, --version
+
+  TIME is a number with a unit, 500ms, 3s or 2m; without a unit it is seconds.
+  Prints \`ready URL\` for each listener once it accepts. A first SIGTERM or SIGINT ends in order, a second one at once.
+`;
+
+const options = {
+  listen: { type: 'string', multiple: true },
+  to: { type: 'string', multiple: true },
+  'access-log': { type: 'boolean' },
+  'connect-timeout': { type: 'string' },
+  'read-timeout': { type: 'string' },
+  'idle-timeout': { type: 'string' },
+  'max-header-bytes': { type: 'string' },
+  threads: { type: 'string' },
+  grace: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+} as const;
+
+/** @throws {UsageError} when the arguments make no sense */
+export function parseCommand(argv: readonly string[]): Command {
+  const { values, positionals } = parse(argv);
+  if (values.help === true) return { kind: 'help' };
+  if (values.version === true) return { kind: 'version' };
+  const [command, ...rest] = positionals;
+  if (command === undefined) throw new UsageError('say what to do: ferrata reverse --listen http://127.0.0.1:8080 --to http://127.0.0.1:3000');
+  if (command !== 'reverse') throw new UsageError(`there is no command '${command}'; write: ferrata reverse --listen URL --to URL`);
+  if (rest.length > 0) throw new UsageError(`'${rest.join(' ')}' belongs to no option; each address needs --listen or --to in front of it`);
+  const listen = values.listen ?? [];
+  const to = values.to ?? [];
+  if (listen.length === 0) throw new UsageError('say where to accept connections: --listen http://127.0.0.1:8080');
+  if (to.length === 0) throw new UsageError('say where requests go: --to http://127.0.0.1:3000');
+  return {
+    kind: 'reverse',
+    arguments: {
+      listen: listen.map((url) => parseUrl('--listen', url)),
+      to: to.map((url) => parseUrl('--to', url)),
+      hasAccessLog: values['access-log'] ?? false,
+      connectTimeoutMs: parseTime('--connect-timeout', values['connect-timeout'], 3_000),
+      readTimeoutMs: parseTime('--read-timeout', values['read-timeout'], 60_000),
+      idleTimeoutMs: parseTime('--idle-timeout', values['idle-timeout'], 60_000),
+      graceMs: parseTime('--grace', values.grace, 30_000),
+      maxHeaderBytes: parseCount('--max-header-bytes', values['max-header-bytes'], { fallback: 32_768, least: 64, most: 16_777_216 }),
+      threads: parseCount('--threads', values.threads, { fallback: 1, least: 1, most: 1_024 }),
+    },
+  };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    // Node's sentence ends with advice on '--' that fits no option of ours.
+    const [sentence = ''] = (error as Error).message.split(/\. To |\.\n| To specify/);
+    throw new UsageError(`${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}; ferrata --help lists the options`, { cause: error });
+  }
+}
+
+function parseUrl(option: string, url: string): NetAddress {
+  const example = option === '--listen' ? 'http://127.0.0.1:8080' : 'http://127.0.0.1:3000';
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
+  if (scheme === 'https') throw new UsageError(`${option} ${url}: TLS is not supported yet; write http://`);
+  if (scheme !== 'http') throw new UsageError(`${option} ${url}: write the address as a URL, such as ${example} or http://unix:/path.sock`);
+  const rest = url.slice('http://'.length);
+  if (rest.startsWith('unix:')) return address(option, url, rest);
+  const authority = rest.endsWith('/') ? rest.slice(0, -1) : rest;
+  const path = /[/?#]/.exec(authority);
+  if (path !== null) throw new UsageError(`${option} ${url}: only an address, without '${authority.slice(path.index)}'; write http://${authority.slice(0, path.index)}`);
+  const hasPort = authority.startsWith('[') ? authority.includes(']:') : authority.includes(':');
+  return address(option, url, hasPort ? authority : `${authority}:80`);
+}
+
+function address(option: string, url: string, text: string): NetAddress {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    throw new UsageError(`${option} ${url}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function parseTime(option: string, text: string | undefined, fallbackMs: number): number {
+  if (text === undefined) return fallbackMs;
+  const found = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[found?.[2] ?? 's'] ?? 1_000;
+  const time = Number(found?.[1]) * unit;
+  if (!(time > 0 && time <= 86_400_000)) throw new UsageError(`${option} ${text}: write a time above 0 and up to a day, such as 500ms, 3s or 2m`);
+  return time;
+}
+
+function parseCount(option: string, text: string | undefined, range: { fallback: number; least: number; most: number }): number {
+  if (text === undefined) return range.fallback;
+  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count >= range.least && count <= range.most)) throw new UsageError(`${option} ${text}: write a whole number from ${range.least} to ${range.most}`);
+  return count;
+}
+
+/** An address as the command line writes it: `http://127.0.0.1:8080`, `http://unix:/path.sock`. */
+export function formatUrl(where: { readonly kind: string; readonly host?: string; readonly port?: number; readonly path?: string }): string {
+  if (where.path !== undefined) return `http://unix:${where.path}`;
+  const host = where.host?.includes(':') === true ? `[${where.host}]` : where.host;
+  return `http://${host}:${where.port}`;
+}

@@ -1,0 +1,101 @@
+/** The reverse proxy that the command runs: listeners, a proxy with round robin, an access log, and an end in order. */
+import { readFileSync } from 'node:fs';
+import type { WireError } from '@ferrata/error';
+import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
+import { ConnectionCap, type Listener, type NetAddress, listen } from '@ferrata/net';
+import { HttpProxy, type ProxySession, appendForwarded } from '@ferrata/proxy';
+import { type Peer, peer } from '@ferrata/upstream';
+
+/** What to run. Times in milliseconds. */
+export interface ReverseProxyOptions {
+  readonly listen: readonly NetAddress[];
+  readonly to: readonly NetAddress[];
+  readonly connectTimeoutMs?: number;
+  readonly readTimeoutMs?: number;
+  readonly idleTimeoutMs?: number;
+  readonly maxHeaderBytes?: number;
+  /** Called once for each request that reached the proxy. */
+  readonly onSession?: (session: ProxySession, error: WireError | null) => void;
+  /** Called once for each request that was refused before. */
+  readonly onRefused?: (refusal: Refusal) => void;
+}
+
+/** A running reverse proxy. */
+export interface ReverseProxy {
+  readonly listeners: readonly Listener[];
+  /** Stops accepting, lets what runs end within `graceMs`, cuts the rest. @returns how many connections were cut */
+  stop(graceMs: number): Promise<number>;
+}
+
+/**
+ * Starts to listen and to proxy.
+ * @throws {WireError} when an address cannot be listened on; whatever was opened is closed again
+ */
+export async function startReverseProxy(options: ReverseProxyOptions): Promise<ReverseProxy> {
+  const environment = new HttpEnvironment();
+  const peers = options.to.map((address) => peerFor(address, options));
+  let turn = 0;
+  const { onSession } = options;
+  const proxy = new HttpProxy<null>(
+    {
+      newContext: () => null,
+      upstreamPeer: () => peers[turn++ % peers.length] as Peer,
+      upstreamRequestFilter: appendForwarded,
+      ...(onSession === undefined ? {} : { logging: onSession }),
+    },
+    { environment, ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }) },
+  );
+  const server = new HttpServer(proxy, {
+    environment,
+    connection: {
+      ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
+      ...(options.maxHeaderBytes === undefined ? {} : { decoder: { maxHeadBytes: options.maxHeaderBytes } }),
+    },
+  });
+  const listeners = await listenAll(options.listen, server);
+  return {
+    listeners,
+    async stop(graceMs) {
+      await Promise.all(listeners.map((listener) => listener.close()));
+      const cut = await server.drain(graceMs);
+      proxy.close();
+      return cut;
+    },
+  };
+}
+
+async function listenAll(addresses: readonly NetAddress[], server: HttpServer): Promise<Listener[]> {
+  const connectionCap = new ConnectionCap(connectionShare());
+  const listeners: Listener[] = [];
+  try {
+    for (const address of addresses) listeners.push(await listen({ address, connectionCap }, (stream) => server.accept(stream)));
+    return listeners;
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close()));
+    throw error;
+  }
+}
+
+function peerFor(address: NetAddress, options: ReverseProxyOptions): Peer {
+  const { connectTimeoutMs, readTimeoutMs } = options;
+  return peer(address, {
+    ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+    ...(readTimeoutMs === undefined ? {} : { connection: { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs } }),
+  });
+}
+
+/** Clients that may be connected at once: each may need a second descriptor upstream, and some are kept back for everything else. */
+function connectionShare(): number {
+  return Math.max(16, Math.floor((descriptorLimit() - 256) / 2));
+}
+
+/** The soft limit of open files. Node raises it to the hard limit when it starts. */
+function descriptorLimit(): number {
+  try {
+    const found = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
+    return found === null ? 65_536 : Number(found[1]);
+  } catch {
+    // Not Linux: the usual hard limit elsewhere.
+    return 10_240;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * The one shape of an HTTP exchange, whatever carries it: a request one way, interim responses, a response and perhaps a tunnel the other way.
+ *
+ * Bodies are pushed: the receiver names a handler and pauses or resumes; the sender is told by `false` that the peer is slow, and by a drain
+ * callback that it may go on. No promise, closure or event object is made per chunk.
+ */
+import type { WireError } from '@ferrata/error';
+import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
+import type { L4Stream, StreamInfo } from '@ferrata/stream';
+
+/** What an application gives to follow one exchange in the server's role. A throw from any of these ends the exchange with a 500 or a close. */
+export interface ServerExchangeHandler {
+  /** A piece of the request's body; it is yours. */
+  onRequestData(chunk: Uint8Array): void;
+  /** The request is whole. */
+  onRequestEnd(trailers: HeaderMap | null): void;
+  /** The client takes bytes again, after a `sendData` that returned false. */
+  onResponseDrain(): void;
+  /** Once and last. `null`: the response was sent whole, or the tunnel ended in order. */
+  onExchangeClose(error: WireError | null): void;
+}
+
+/** One request and its response, in the server's role. */
+export interface ServerExchange {
+  readonly request: RequestHead;
+  /** ≥ 0, or `BodyLength.chunked` if only the end of the body will tell. */
+  readonly requestBodyLength: number;
+  /** The protocols the client asks to switch to, or null. */
+  readonly upgrade: string | null;
+  /** The client waits for a `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean;
+  /** Facts about the connection. */
+  readonly info: StreamInfo;
+  /** When the request's head was read, in monotonic milliseconds. */
+  readonly startedAt: number;
+  /** Bytes of the request's body that were received. */
+  readonly requestBytes: number;
+  /** Bytes of the response's body that were sent. */
+  readonly responseBytes: number;
+  /** The final status sent, or 0. */
+  readonly status: number;
+  /** A final response has begun. */
+  readonly hasResponded: boolean;
+  /** The exchange is over: commands do nothing any more. */
+  readonly isClosed: boolean;
+
+  /** No `onRequestData` until `resumeRequest`. */
+  pauseRequest(): void;
+  resumeRequest(): void;
+  /** Sends an interim response (1xx but 101). Dropped where the client knows none. */
+  sendInterim(head: ResponseHead): void;
+  /** Begins the response. `bodyLength` ≥ 0, or `BodyLength.chunked`. Framing and connection fields in `head` are replaced by true ones. */
+  sendHead(head: ResponseHead, bodyLength: number): void;
+  /** Sends a piece of the body, which then belongs to the exchange. @returns false: accepted, but wait for `onResponseDrain` */
+  sendData(chunk: Uint8Array): boolean;
+  /** Ends the response. */
+  sendEnd(trailers?: HeaderMap | null): void;
+  /** Answers 101 (or 2xx to CONNECT) and hands the connection over. Call `closeTunnel` when the tunnel is at its end. */
+  openTunnel(head: ResponseHead): Tunnel;
+  closeTunnel(error: WireError | null): void;
+  /** Ends the exchange: with the status of `error` if no response has begun, else by a close that shows the response to be cut short. */
+  abort(error: WireError): void;
+}
+
+/** A connection handed over after a switch of protocols. */
+export interface Tunnel {
+  readonly stream: L4Stream;
+  /** Bytes read beyond the HTTP message: give them to `stream.attach`. */
+  readonly remaining: Uint8Array;
+}
+
+/** What a user of a connection gives to follow one exchange in the client's role. */
+export interface ClientExchangeHandler {
+  /** An interim response (1xx but 101); a final one follows. */
+  onInterim(head: ResponseHead): void;
+  /** The response's head. `bodyLength` ≥ 0, or a `BodyLength`. */
+  onResponse(head: ResponseHead, bodyLength: number): void;
+  /** The server has switched protocols: the connection is yours. `onClientClose(null)` follows. */
+  onTunnel(head: ResponseHead, tunnel: Tunnel): void;
+  /** A piece of the response's body; it is yours. */
+  onResponseData(chunk: Uint8Array): void;
+  /** The response is whole. */
+  onResponseEnd(trailers: HeaderMap | null): void;
+  /** The server takes bytes again, after a `sendData` that returned false. */
+  onRequestDrain(): void;
+  /** Once and last. `null`: both messages were whole. */
+  onClientClose(error: WireError | null): void;
+}
+
+/** One request and its response, in the client's role. */
+export interface ClientExchange {
+  /** This was not the first exchange of its connection. */
+  readonly isReused: boolean;
+  /** Facts about the connection. */
+  readonly info: StreamInfo;
+  /** Nothing of the request has been given to the network. */
+  readonly isUnsent: boolean;
+  readonly isClosed: boolean;
+  sendData(chunk: Uint8Array): boolean;
+  sendEnd(trailers?: HeaderMap | null): void;
+  pauseResponse(): void;
+  resumeResponse(): void;
+  /** Gives the exchange up; the connection is dropped. `onClientClose` follows with `error`. */
+  cancel(error: WireError): void;
+}
+
+/** What answers requests. */
+export interface HttpApplication {
+  /** A request has come. @returns who follows it */
+  onRequest(exchange: ServerExchange): ServerExchangeHandler;
+  /** A request was refused before it became an exchange: malformed, over a limit, too slow. */
+  onRefused?(refusal: Refusal): void;
+}
+
+/** A request that never became an exchange. */
+export interface Refusal {
+  readonly error: WireError;
+  /** The status that was sent; 0: none could be. */
+  readonly status: number;
+  readonly info: StreamInfo;
+}

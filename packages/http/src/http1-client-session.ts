@@ -1,0 +1,373 @@
+/**
+ * An HTTP/1 client connection on any L4 stream: joins the `ClientConnection` machine to bytes, time and whoever asks.
+ *
+ * Rules of this file:
+ * - One exchange at a time. Its owner hears `onSessionIdle` only when the connection is clean: both messages whole, nothing read beyond them,
+ *   both sides open. Everything else ends in `onSessionClose`.
+ * - A byte, or an end, that comes while no exchange runs makes the connection unusable at once.
+ * - Whether a lost request may be sent again is said by the error: `always` when nothing of it reached the network, `ifReused` when the
+ *   connection ended without a byte of answer, `never` from then on.
+ */
+import { ioError, protocolError, timeoutError, type WireError, toWireError, withSource } from '@ferrata/error';
+import type { HeaderMap, RequestHead } from '@ferrata/headers';
+import { ClientConnection, MessageEvent } from '@ferrata/http1';
+import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
+import type { Deadline } from '@ferrata/timeout';
+import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
+import type { HttpEnvironment } from './http-environment.ts';
+import type { ResolvedHttp1ClientOptions } from './options.ts';
+
+/** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
+const FLUSH_AT_BYTES = 16_384;
+
+/** Who keeps the session while it is idle. */
+export interface ClientSessionOwner {
+  /** The connection is clean and may take another request. */
+  onSessionIdle(session: Http1ClientSession): void;
+  /** The connection is gone; once. `isDirty`: the peer sent bytes that belong to no exchange. */
+  onSessionClose(session: Http1ClientSession, error: WireError | null, isDirty: boolean): void;
+}
+
+/** The client's end of one HTTP/1 connection, running. */
+export class Http1ClientSession implements L4Sink {
+  readonly stream: L4Stream;
+  readonly #environment: HttpEnvironment;
+  readonly #options: ResolvedHttp1ClientOptions;
+  readonly #owner: ClientSessionOwner;
+  readonly #machine: ClientConnection;
+  readonly #deadline: Deadline;
+  #exchange: Http1ClientExchange | null = null;
+  #isPumping = false;
+  #isFlushScheduled = false;
+  #isPaused = false;
+  #isFull = false;
+  #fullSince = 0;
+  #bufferedWhenFull = 0;
+  #isDirty = false;
+  #isReleased = false;
+
+  constructor(stream: L4Stream, environment: HttpEnvironment, options: ResolvedHttp1ClientOptions, owner: ClientSessionOwner) {
+    this.stream = stream;
+    this.#environment = environment;
+    this.#options = options;
+    this.#owner = owner;
+    this.#machine = new ClientConnection(environment.now(), options.connection, environment.writer);
+    this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.stream.attach(this);
+  }
+
+  /** The connection may take a request now. */
+  get isReusable(): boolean {
+    return this.#exchange === null && !this.#isReleased && this.#machine.isReusable && this.stream.state === 'open';
+  }
+
+  /** How long the server says it keeps the connection idle (`Keep-Alive: timeout`), in milliseconds; `Infinity` if it does not say. */
+  get keepAliveTimeoutMs(): number {
+    return this.#machine.keepAliveTimeoutMs;
+  }
+
+  /** Exchanges begun on this connection. */
+  get requestCount(): number {
+    return this.#machine.requestCount;
+  }
+
+  /**
+   * Sends a request's head.
+   *
+   * @param request.bodyLength ≥ 0, or `BodyLength.chunked`
+   * @param request.upgrade the protocols to ask a switch to, or null
+   * @throws {TypeError} when the connection cannot take a request
+   */
+  request(head: RequestHead, request: { readonly bodyLength: number; readonly upgrade: string | null }, handler: ClientExchangeHandler): ClientExchange {
+    const now = this.#environment.now();
+    const isReused = this.#machine.requestCount > 0;
+    this.#machine.sendHead(head, request.bodyLength, request.upgrade, now);
+    const exchange = new Http1ClientExchange(this, handler, isReused);
+    this.#exchange = exchange;
+    if (this.#machine.isRequestDone) this.#flush();
+    else this.#scheduleFlush();
+    this.#watch(now);
+    return exchange;
+  }
+
+  /** Closes an idle connection in order. */
+  close(): void {
+    if (this.#isReleased) return;
+    this.#release();
+    this.stream.abort();
+  }
+
+  // ---- the stream's calls --------------------------------------------------------------------------------------------------------
+
+  onData(chunk: Uint8Array): void {
+    if (this.#isReleased) return;
+    // Whatever comes while nothing was asked, it could be read as the answer to somebody else's request.
+    if (this.#exchange === null) this.#isDirty = true;
+    this.#machine.receive(chunk, this.#environment.now());
+    this.#pump();
+  }
+
+  onDrain(): void {
+    this.#isFull = false;
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    try {
+      exchange.handler.onRequestDrain();
+    } catch (thrown) {
+      exchange.cancel(toWireError(thrown));
+    }
+  }
+
+  onEnd(): void {
+    if (this.#isReleased) return;
+    const exchange = this.#exchange;
+    if (exchange === null) {
+      this.#retire(null);
+      return;
+    }
+    // A paused response keeps what it has, and learns of the end when it is resumed.
+    this.#machine.receiveEnd();
+    this.#pump();
+  }
+
+  onClose(error: WireError | null): void {
+    if (this.#isReleased) return;
+    if (this.#exchange === null) this.#retire(error);
+    else this.#fail(error === null ? this.#closedError() : this.#retryable(error));
+  }
+
+  // ---- machine to handler --------------------------------------------------------------------------------------------------------
+
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      while (!this.#isPaused && !this.#isReleased && this.#machine.nextEvent()) this.#dispatch();
+    } catch (thrown) {
+      const error = toWireError(thrown);
+      this.#fail(error.reason === 'H1_CLOSED_BEFORE_RESPONSE' ? this.#retryable(error) : error);
+    } finally {
+      this.#isPumping = false;
+    }
+    if (!this.#isReleased) this.#watch(this.#environment.now());
+  }
+
+  #dispatch(): void {
+    const machine = this.#machine;
+    const exchange = this.#exchange;
+    if (exchange === null) {
+      this.#isDirty = true;
+      throw protocolError('H1_UNEXPECTED_BYTES', 'a response to no request');
+    }
+    const { handler } = exchange;
+    switch (machine.event) {
+      case MessageEvent.head:
+        if (machine.isTunnel) this.#openTunnel(exchange);
+        else if (machine.isInterim) handler.onInterim(machine.response);
+        else handler.onResponse(machine.response, machine.responseBodyLength);
+        return;
+      case MessageEvent.data:
+        handler.onResponseData(machine.data);
+        return;
+      default:
+        this.#endExchange(exchange);
+    }
+  }
+
+  #endExchange(exchange: Http1ClientExchange): void {
+    const machine = this.#machine;
+    this.#exchange = null;
+    if (machine.isReusable && machine.bufferedBytes > 0) {
+      // Bytes beyond the response: whatever they are, the connection is not to be trusted with another request.
+      this.#isDirty = true;
+      this.#retire(protocolError('H1_UNEXPECTED_BYTES', 'bytes beyond the response', { wire: { status: 502 } }));
+    } else if (machine.isReusable && this.stream.state === 'open') {
+      this.#owner.onSessionIdle(this);
+    } else {
+      this.#retire(null);
+    }
+    exchange.isClosed = true;
+    exchange.handler.onResponseEnd(machine.trailers);
+    exchange.handler.onClientClose(null);
+  }
+
+  #openTunnel(exchange: Http1ClientExchange): void {
+    this.#flush();
+    this.#exchange = null;
+    exchange.isClosed = true;
+    this.#release();
+    const remaining = this.#machine.takeRemaining();
+    this.#owner.onSessionClose(this, null, false);
+    exchange.handler.onTunnel(this.#machine.response, { stream: this.stream, remaining });
+    exchange.handler.onClientClose(null);
+  }
+
+  // ---- called by the exchange ----------------------------------------------------------------------------------------------------
+
+  sendData(chunk: Uint8Array): boolean {
+    this.#machine.sendData(chunk, this.#environment.now());
+    if (this.#machine.outputBytes >= FLUSH_AT_BYTES) this.#flush();
+    else this.#scheduleFlush();
+    return !this.#isFull;
+  }
+
+  sendEnd(trailers: HeaderMap | null): void {
+    const now = this.#environment.now();
+    this.#machine.sendEnd(trailers, now);
+    this.#flush();
+    this.#watch(now);
+  }
+
+  pauseResponse(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.#machine.setReadingPaused(true, this.#environment.now());
+    this.stream.pause();
+  }
+
+  resumeResponse(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#machine.setReadingPaused(false, this.#environment.now());
+    this.stream.resume();
+    this.#pump();
+  }
+
+  cancel(exchange: Http1ClientExchange, error: WireError): void {
+    if (this.#exchange !== exchange) return;
+    this.#fail(error);
+  }
+
+  // ---- writing and closing -------------------------------------------------------------------------------------------------------
+
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    queueMicrotask(this.#flushScheduled);
+  }
+
+  readonly #flushScheduled = (): void => {
+    this.#isFlushScheduled = false;
+    if (!this.#isReleased) this.#flush();
+  };
+
+  #flush(): void {
+    if (this.#machine.outputBytes === 0) return;
+    const chunks = this.#machine.takeOutput();
+    const first = chunks[0];
+    if (first === undefined) return;
+    if (this.#exchange !== null && this.stream.state === 'open') this.#exchange.writeCount++;
+    const hasRoom = chunks.length === 1 ? this.stream.write(first) : this.stream.writev(chunks);
+    if (hasRoom || this.#isFull) return;
+    this.#isFull = true;
+    this.#bufferedWhenFull = this.stream.bufferedBytes;
+    this.#fullSince = this.#environment.now();
+    this.#watch(this.#fullSince);
+  }
+
+  /** The connection ended before the exchange did. */
+  #closedError(): WireError {
+    const error = ioError('UPSTREAM_CLOSED', 'the server closed the connection before the response was whole');
+    return this.#retryable(error);
+  }
+
+  /** Says whether the request may be sent again. A broken pipe on the first write proves that the kernel took nothing of it. */
+  #retryable(error: WireError): WireError {
+    const writeCount = this.#exchange?.writeCount ?? 0;
+    if (this.#machine.hasResponded) error.retry = 'never';
+    else if (writeCount === 0 || (writeCount === 1 && error.reason === 'CONNECTION_BROKEN_PIPE')) error.retry = 'always';
+    else error.retry = 'ifReused';
+    return error;
+  }
+
+  #fail(error: WireError): void {
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    this.#retire(error);
+    if (exchange === null || exchange.isClosed) return;
+    exchange.isClosed = true;
+    exchange.handler.onClientClose(withSource(error, 'upstream'));
+  }
+
+  /** Drops the connection and tells the owner. */
+  #retire(error: WireError | null): void {
+    if (this.#isReleased) return;
+    this.#release();
+    if (this.stream.state !== 'closed') this.stream.abort();
+    this.#owner.onSessionClose(this, error, this.#isDirty);
+  }
+
+  #release(): void {
+    this.#isReleased = true;
+    this.#deadline.cancel();
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------------------
+
+  #watch(now: number): void {
+    let next = this.#machine.nextTimeout();
+    if (this.#isFull) next = Math.min(next, this.#fullSince + this.#options.writeTimeoutMs);
+    if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
+    this.#deadline.arm(Math.max(0, next - now));
+  }
+
+  #onDeadline(): void {
+    if (this.#isReleased) return;
+    const now = this.#environment.now();
+    if (this.#isFull && now >= this.#fullSince + this.#options.writeTimeoutMs) {
+      const buffered = this.stream.bufferedBytes;
+      if (buffered >= this.#bufferedWhenFull) {
+        this.#fail(timeoutError('H1_WRITE_STALLED', 'the server reads nothing', { source: 'upstream' }));
+        return;
+      }
+      this.#bufferedWhenFull = buffered;
+      this.#fullSince = now;
+    }
+    const error = this.#machine.handleTimeout(now);
+    if (error !== null) this.#fail(error);
+    else this.#watch(now);
+  }
+}
+
+/** One exchange of an `Http1ClientSession`. */
+class Http1ClientExchange implements ClientExchange {
+  readonly #session: Http1ClientSession;
+  readonly handler: ClientExchangeHandler;
+  readonly isReused: boolean;
+  /** Writes given to the network for this exchange. */
+  writeCount = 0;
+  isClosed = false;
+
+  constructor(session: Http1ClientSession, handler: ClientExchangeHandler, isReused: boolean) {
+    this.#session = session;
+    this.handler = handler;
+    this.isReused = isReused;
+  }
+
+  get info(): StreamInfo {
+    return this.#session.stream.info;
+  }
+  get isUnsent(): boolean {
+    return this.writeCount === 0;
+  }
+
+  sendData(chunk: Uint8Array): boolean {
+    return !this.isClosed && this.#session.sendData(chunk);
+  }
+  sendEnd(trailers: HeaderMap | null = null): void {
+    if (!this.isClosed) this.#session.sendEnd(trailers);
+  }
+  pauseResponse(): void {
+    if (!this.isClosed) this.#session.pauseResponse();
+  }
+  resumeResponse(): void {
+    if (!this.isClosed) this.#session.resumeResponse();
+  }
+  cancel(error: WireError): void {
+    if (!this.isClosed) this.#session.cancel(this, error);
+  }
+}

@@ -1,0 +1,503 @@
+/**
+ * An HTTP/1 server connection on any L4 stream: joins the `ServerConnection` machine to bytes, time and an application.
+ *
+ * Who owns what: chunks of the stream go to the machine, views of them to the handler; chunks of the handler go to the machine and from
+ * there to the stream. One write per tick: output gathers until a response ends, grows beyond `FLUSH_AT_BYTES`, or the tick ends.
+ *
+ * ```text
+ *   serving ──► lingering (our side ended, the peer's bytes are dropped) ──► closed
+ *      └──────► tunnel (the stream belongs to the application) ────────────► closed
+ * ```
+ */
+import { internalError, ioError, type WireError, timeoutError, toWireError, withSource } from '@ferrata/error';
+import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
+import { MessageEvent, ServerConnection } from '@ferrata/http1';
+import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
+import type { Deadline } from '@ferrata/timeout';
+import type { HttpApplication, ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
+import type { HttpEnvironment } from './http-environment.ts';
+import type { ResolvedHttp1ServerOptions } from './options.ts';
+
+/** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
+const FLUSH_AT_BYTES = 16_384;
+
+const Mode = { serving: 0, lingering: 1, tunnel: 2, closed: 3 } as const;
+type Mode = (typeof Mode)[keyof typeof Mode];
+
+/** Who wants to know when a session ends. */
+export interface ServerSessionOwner {
+  onSessionClose(session: Http1ServerSession, error: WireError | null): void;
+}
+
+/** The server's end of one HTTP/1 connection, running. */
+export class Http1ServerSession implements L4Sink {
+  readonly stream: L4Stream;
+  readonly #application: HttpApplication;
+  readonly #environment: HttpEnvironment;
+  readonly #options: ResolvedHttp1ServerOptions;
+  readonly #owner: ServerSessionOwner;
+  readonly #machine: ServerConnection;
+  readonly #deadline: Deadline;
+  #mode: Mode = Mode.serving;
+  #exchange: Http1ServerExchange | null = null;
+  #isPumping = false;
+  #isFlushScheduled = false;
+  #isStreamPaused = false;
+  #isRequestPaused = false;
+  #isFull = false;
+  /** When the stream became full, or last moved while full. */
+  #fullSince = 0;
+  #bufferedWhenFull = 0;
+  #halfClosedAt = Number.POSITIVE_INFINITY;
+  #closeAt = Number.POSITIVE_INFINITY;
+  #lingeringBytes = 0;
+  /** From this time on the next answer is the connection's last: it has reached its age. */
+  readonly #retireAt: number;
+
+  constructor(stream: L4Stream, application: HttpApplication, environment: HttpEnvironment, options: ResolvedHttp1ServerOptions, owner: ServerSessionOwner) {
+    this.stream = stream;
+    this.#application = application;
+    this.#environment = environment;
+    this.#options = options;
+    this.#owner = owner;
+    this.#machine = new ServerConnection(environment.now(), options.connection, environment.writer);
+    this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
+    // Spread by ± 10 %, so that connections made together do not all end together.
+    this.#retireAt = environment.now() + options.maxConnectionAgeMs * (0.9 + 0.2 * environment.random.next());
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#watch();
+    this.stream.attach(this);
+  }
+
+  /** Between two requests, with nothing of the next one read. */
+  get isIdle(): boolean {
+    return this.#mode === Mode.serving && this.#exchange === null && this.#machine.isIdle;
+  }
+
+  /** The running exchange is the last; an idle connection is closed at `closeIdleAt`, so that a request on its way is still answered. */
+  drain(closeIdleAt: number): void {
+    this.#machine.drain();
+    this.#closeAt = closeIdleAt;
+    this.#watch();
+  }
+
+  /** Drops the connection at once. */
+  abort(error: WireError): void {
+    if (this.#mode !== Mode.closed) this.stream.abort(error);
+  }
+
+  // ---- the stream's calls --------------------------------------------------------------------------------------------------------
+
+  onData(chunk: Uint8Array): void {
+    if (this.#mode === Mode.lingering) {
+      this.#lingeringBytes += chunk.length;
+      if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.stream.abort();
+      return;
+    }
+    const now = this.#environment.now();
+    this.#machine.receive(chunk, now);
+    this.#pump(now);
+    if (this.#machine.bufferedBytes > this.#options.maxLookAheadBytes) this.#pauseStream();
+  }
+
+  onDrain(): void {
+    this.#isFull = false;
+    const exchange = this.#exchange;
+    if (exchange !== null && this.#mode === Mode.serving) this.#guard(exchange, () => exchange.handler?.onResponseDrain());
+  }
+
+  onEnd(): void {
+    if (this.#mode !== Mode.serving) return;
+    const now = this.#environment.now();
+    this.#machine.receiveEnd();
+    this.#halfClosedAt = now;
+    this.#pump(now);
+  }
+
+  onClose(error: WireError | null): void {
+    if (this.#mode === Mode.closed) return;
+    this.#mode = Mode.closed;
+    this.#deadline.cancel();
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.close(withSource(error ?? ioError('CLIENT_CLOSED', 'the client closed the connection', { wire: { status: 0 } }), 'downstream'));
+    this.#owner.onSessionClose(this, error);
+  }
+
+  // ---- machine to application ----------------------------------------------------------------------------------------------------
+
+  #pump(now: number): void {
+    if (this.#isPumping || this.#mode !== Mode.serving) return;
+    this.#isPumping = true;
+    try {
+      const machine = this.#machine;
+      while (!this.#isRequestPaused && machine.nextEvent(now)) {
+        if (machine.event === MessageEvent.head) this.#beginExchange(now);
+        else this.#deliver();
+        if (this.#mode !== Mode.serving) return;
+      }
+    } catch (thrown) {
+      this.#refuse(toWireError(thrown));
+    } finally {
+      this.#isPumping = false;
+    }
+    this.#afterPump(now);
+  }
+
+  #beginExchange(now: number): void {
+    if (now >= this.#retireAt) this.#machine.drain();
+    const exchange = new Http1ServerExchange(this, this.#machine, now);
+    this.#exchange = exchange;
+    try {
+      exchange.follow(this.#application.onRequest(exchange));
+    } catch (thrown) {
+      const error = toWireError(thrown);
+      exchange.abort(error);
+      this.#application.onRefused?.({ error, status: exchange.status, info: this.stream.info });
+    }
+  }
+
+  #deliver(): void {
+    const machine = this.#machine;
+    const exchange = this.#exchange;
+    const handler = exchange?.handler;
+    if (exchange === null || handler === null || handler === undefined) return;
+    try {
+      if (machine.event === MessageEvent.data) {
+        exchange.requestBytes += machine.data.length;
+        handler.onRequestData(machine.data);
+      } else {
+        handler.onRequestEnd(machine.trailers);
+      }
+    } catch (thrown) {
+      exchange.abort(toWireError(thrown));
+    }
+  }
+
+  #afterPump(now: number): void {
+    if (this.#mode !== Mode.serving) return;
+    if (this.#machine.outputBytes > 0) this.scheduleFlush();
+    if (this.#machine.shouldClose && this.#exchange === null) this.#finish();
+    else if (this.#isStreamPaused && !this.#isRequestPaused && this.#machine.bufferedBytes <= this.#options.maxLookAheadBytes) this.#resumeStream();
+    this.#watch(now);
+  }
+
+  /** The peer broke a rule: tell it if that is still possible, and close. */
+  #refuse(error: WireError): void {
+    withSource(error, 'downstream');
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    const mayAnswer = exchange === null || !exchange.hasResponded;
+    const status = mayAnswer ? this.#machine.refuse(error, this.#environment.date()) : 0;
+    if (exchange === null) {
+      if (error.reason !== 'H1_TRUNCATED_HEAD' || status > 0) this.#application.onRefused?.({ error, status, info: this.stream.info });
+    } else {
+      exchange.status ||= status;
+      exchange.close(error);
+    }
+    if (mayAnswer) this.#finish();
+    else this.stream.abort(error);
+  }
+
+  // ---- called by the exchange ----------------------------------------------------------------------------------------------------
+
+  /** @returns false when the stream is full */
+  afterSend(): boolean {
+    if (this.#machine.outputBytes >= FLUSH_AT_BYTES) this.#flush();
+    else this.scheduleFlush();
+    return !this.#isFull;
+  }
+
+  /** The response is complete; the next request may be waiting in the buffer. */
+  endExchange(exchange: Http1ServerExchange): void {
+    if (this.#exchange === exchange) this.#exchange = null;
+    this.#flush();
+    exchange.close(null);
+    const now = this.#environment.now();
+    if (this.#isRequestPaused) {
+      this.#isRequestPaused = false;
+      this.#machine.setReadingPaused(false, now);
+    }
+    if (!this.#isPumping) this.#pump(now);
+  }
+
+  /** The response cannot be completed. */
+  failExchange(exchange: Http1ServerExchange, error: WireError): void {
+    if (this.#exchange === exchange) this.#exchange = null;
+    if (error.status === 0 || (exchange.hasResponded && this.#machine.isCloseDelimited)) {
+      this.#flush();
+      this.stream.abort(error);
+      return;
+    }
+    if (exchange.hasResponded) {
+      // What came so far is delivered; its framing shows that the rest is missing.
+      this.#machine.abandon();
+      if (!this.#isPumping) this.#finish();
+      return;
+    }
+    exchange.status = this.#machine.refuse(error, this.#environment.date());
+    if (!this.#isPumping) this.#finish();
+  }
+
+  pauseRequest(): void {
+    if (this.#isRequestPaused) return;
+    this.#isRequestPaused = true;
+    this.#machine.setReadingPaused(true, this.#environment.now());
+    this.#pauseStream();
+  }
+
+  resumeRequest(): void {
+    if (!this.#isRequestPaused) return;
+    this.#isRequestPaused = false;
+    const now = this.#environment.now();
+    this.#machine.setReadingPaused(false, now);
+    // While pumping, the loop itself goes on; else what is buffered comes first.
+    if (!this.#isPumping) this.#pump(now);
+  }
+
+  openTunnel(): Tunnel {
+    this.#flush();
+    this.#mode = Mode.tunnel;
+    this.#deadline.cancel();
+    return { stream: this.stream, remaining: this.#machine.takeRemaining() };
+  }
+
+  closeTunnel(error: WireError | null): void {
+    if (this.#mode !== Mode.tunnel) return;
+    this.#mode = Mode.closed;
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    if (this.stream.state !== 'closed') this.stream.abort(error ?? undefined);
+    exchange?.close(error);
+    this.#owner.onSessionClose(this, error);
+  }
+
+  get environment(): HttpEnvironment {
+    return this.#environment;
+  }
+
+  // ---- writing and closing -------------------------------------------------------------------------------------------------------
+
+  scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    queueMicrotask(this.#flushScheduled);
+  }
+
+  readonly #flushScheduled = (): void => {
+    this.#isFlushScheduled = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    if (this.#machine.outputBytes === 0 || this.#mode === Mode.closed) return;
+    const chunks = this.#machine.takeOutput();
+    const first = chunks[0];
+    if (first === undefined) return;
+    const hasRoom = chunks.length === 1 ? this.stream.write(first) : this.stream.writev(chunks);
+    if (hasRoom || this.#isFull) return;
+    this.#isFull = true;
+    this.#bufferedWhenFull = this.stream.bufferedBytes;
+    this.#fullSince = this.#environment.now();
+    this.#watch(this.#fullSince);
+  }
+
+  /** All is said: end our side, and drop what the peer still sends for a while, so that its kernel does not throw our answer away. */
+  #finish(): void {
+    if (this.#mode !== Mode.serving) return;
+    this.#flush();
+    this.#mode = Mode.lingering;
+    if (this.#isStreamPaused) this.#resumeStream();
+    this.stream.end();
+    this.#closeAt = this.#environment.now() + this.#options.lingerTimeoutMs;
+    this.#deadline.arm(this.#options.lingerTimeoutMs);
+  }
+
+  #pauseStream(): void {
+    if (this.#isStreamPaused) return;
+    this.#isStreamPaused = true;
+    this.stream.pause();
+  }
+
+  #resumeStream(): void {
+    this.#isStreamPaused = false;
+    this.stream.resume();
+  }
+
+  #guard(exchange: Http1ServerExchange, call: () => void): void {
+    try {
+      call();
+    } catch (thrown) {
+      exchange.abort(toWireError(thrown));
+    }
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------------------
+
+  #nextTimeout(): number {
+    let next = this.#machine.nextTimeout();
+    if (this.#isFull) next = Math.min(next, this.#fullSince + this.#options.writeTimeoutMs);
+    if (this.#exchange !== null && !this.#machine.hasResponded) next = Math.min(next, this.#halfClosedAt + this.#options.halfCloseGraceMs);
+    if (this.#exchange === null) next = Math.min(next, this.#closeAt);
+    return next;
+  }
+
+  /** Arms the deadline if it would come too late; one that comes too early finds nothing due and is armed again, which is cheaper than moving it each time. */
+  #watch(now: number = this.#environment.now()): void {
+    const next = this.#nextTimeout();
+    if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
+    this.#deadline.arm(Math.max(0, next - now));
+  }
+
+  #onDeadline(): void {
+    const now = this.#environment.now();
+    if (this.#mode === Mode.lingering) {
+      if (now >= this.#closeAt) this.stream.abort();
+      else this.#deadline.arm(this.#closeAt - now);
+      return;
+    }
+    if (this.#mode !== Mode.serving) return;
+    if (this.#isFull && now >= this.#fullSince + this.#options.writeTimeoutMs && !this.#hasMoved(now)) {
+      this.#abortExchange(timeoutError('H1_WRITE_STALLED', 'the client reads nothing', { wire: { status: 0 } }));
+      return;
+    }
+    if (this.#exchange !== null && !this.#machine.hasResponded && now >= this.#halfClosedAt + this.#options.halfCloseGraceMs) {
+      this.#abortExchange(ioError('CLIENT_CLOSED', 'the client closed the connection before the response', { wire: { status: 0 } }));
+      return;
+    }
+    if (this.isIdle && now >= this.#closeAt) {
+      this.#finish();
+      return;
+    }
+    const error = this.#machine.handleTimeout(now);
+    if (error !== null) this.#refuse(error);
+    else if (this.#machine.shouldClose && this.#exchange === null) this.#finish();
+    else this.#watch(now);
+  }
+
+  /** Whether a full stream has taken bytes since last looked at. */
+  #hasMoved(now: number): boolean {
+    const buffered = this.stream.bufferedBytes;
+    if (buffered >= this.#bufferedWhenFull) return false;
+    this.#bufferedWhenFull = buffered;
+    this.#fullSince = now;
+    return true;
+  }
+
+  #abortExchange(error: WireError): void {
+    withSource(error, 'downstream');
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.close(error);
+    this.stream.abort(error);
+  }
+}
+
+/** One exchange of an `Http1ServerSession`. */
+export class Http1ServerExchange implements ServerExchange {
+  readonly #session: Http1ServerSession;
+  readonly #machine: ServerConnection;
+  readonly request: RequestHead;
+  readonly requestBodyLength: number;
+  readonly upgrade: string | null;
+  readonly expectsContinue: boolean;
+  readonly startedAt: number;
+  handler: ServerExchangeHandler | null = null;
+  #closeError: WireError | null = null;
+  requestBytes = 0;
+  responseBytes = 0;
+  status = 0;
+  isClosed = false;
+
+  constructor(session: Http1ServerSession, machine: ServerConnection, now: number) {
+    this.#session = session;
+    this.#machine = machine;
+    this.request = machine.request;
+    this.requestBodyLength = machine.requestBodyLength;
+    this.upgrade = machine.upgrade;
+    this.expectsContinue = machine.expectsContinue;
+    this.startedAt = now;
+  }
+
+  get info(): StreamInfo {
+    return this.#session.stream.info;
+  }
+  get hasResponded(): boolean {
+    return this.status !== 0;
+  }
+
+  pauseRequest(): void {
+    if (!this.isClosed) this.#session.pauseRequest();
+  }
+  resumeRequest(): void {
+    if (!this.isClosed) this.#session.resumeRequest();
+  }
+
+  sendInterim(head: ResponseHead): void {
+    if (this.isClosed) return;
+    this.#machine.sendInterim(head);
+    this.#session.scheduleFlush();
+  }
+
+  sendHead(head: ResponseHead, bodyLength: number): void {
+    if (this.isClosed) return;
+    this.#machine.sendHead(head, bodyLength, this.#session.environment.date());
+    this.status = head.status;
+    this.#session.scheduleFlush();
+  }
+
+  sendData(chunk: Uint8Array): boolean {
+    if (this.isClosed) return false;
+    this.#machine.sendData(chunk);
+    this.responseBytes += chunk.length;
+    return this.#session.afterSend();
+  }
+
+  sendEnd(trailers: HeaderMap | null = null): void {
+    if (this.isClosed) return;
+    this.#machine.sendEnd(trailers);
+    this.#session.endExchange(this);
+  }
+
+  openTunnel(head: ResponseHead): Tunnel {
+    if (this.isClosed) throw new TypeError('the exchange is closed');
+    this.#machine.sendHead(head, 0, this.#session.environment.date());
+    this.status = head.status;
+    return this.#session.openTunnel();
+  }
+
+  closeTunnel(error: WireError | null): void {
+    this.#session.closeTunnel(error);
+  }
+
+  abort(error: WireError): void {
+    if (this.isClosed) return;
+    this.#session.failExchange(this, error);
+    this.close(error);
+  }
+
+  /** Names the handler. An application may have answered before it returned one: it then hears of the end now. */
+  follow(handler: ServerExchangeHandler): void {
+    this.handler = handler;
+    if (this.isClosed) this.#tellClose(handler, this.#closeError);
+  }
+
+  /** Tells the handler that all is over, once. */
+  close(error: WireError | null): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#closeError = error;
+    if (this.handler !== null) this.#tellClose(this.handler, error);
+  }
+
+  #tellClose(handler: ServerExchangeHandler, error: WireError | null): void {
+    try {
+      handler.onExchangeClose(error);
+    } catch (thrown) {
+      this.#session.abort(internalError('HANDLER_THREW', 'onExchangeClose threw', { cause: thrown }));
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** Options of sessions and servers, with their defaults. */
+import { type ResolvedServerConnectionOptions, type ServerConnectionOptions, resolveServerConnectionOptions } from '@ferrata/http1';
+import { type ClientConnectionOptions, type ResolvedClientConnectionOptions, resolveClientConnectionOptions } from '@ferrata/http1';
+
+/** Options of HTTP/1 connections in the server's role. Times in milliseconds. */
+export interface Http1ServerOptions {
+  /** Limits and time-outs of the protocol. */
+  readonly connection?: ServerConnectionOptions;
+  /** How long a client that reads nothing may hold a response. Default 30 000. */
+  readonly writeTimeoutMs?: number;
+  /** Bytes of pipelined requests that are read ahead before reading stops. Default 16 384. */
+  readonly maxLookAheadBytes?: number;
+  /**
+   * How long a client that has ended its side may wait for a response to begin. Default 2 000.
+   * A half-close and a close look alike until something is written: a longer grace serves slow answers to half-closed clients, and keeps
+   * upstream work going for clients that are gone.
+   */
+  readonly halfCloseGraceMs?: number;
+  /** After the last answer: how long the peer's bytes are read and dropped before the connection is cut. Default 2 000. */
+  readonly lingerTimeoutMs?: number;
+  /** After the last answer: how many bytes are read and dropped. Default 1 048 576. */
+  readonly maxLingeringBytes?: number;
+  /** Age at which a connection gets its last answer, ± 10 %. Default 3 600 000. */
+  readonly maxConnectionAgeMs?: number;
+}
+
+/** `Http1ServerOptions` with every default filled in. */
+export interface ResolvedHttp1ServerOptions extends Required<Omit<Http1ServerOptions, 'connection'>> {
+  readonly connection: ResolvedServerConnectionOptions;
+}
+
+/** Options of HTTP/1 connections in the client's role. Times in milliseconds. */
+export interface Http1ClientOptions {
+  /** Limits and time-outs of the protocol. */
+  readonly connection?: ClientConnectionOptions;
+  /** How long a server that reads nothing may hold a request. Default 30 000. */
+  readonly writeTimeoutMs?: number;
+}
+
+/** `Http1ClientOptions` with every default filled in. */
+export interface ResolvedHttp1ClientOptions {
+  readonly connection: ResolvedClientConnectionOptions;
+  readonly writeTimeoutMs: number;
+}
+
+/** @throws {RangeError} when a value makes no sense; the message names the option */
+export function resolveHttp1ServerOptions(options: Http1ServerOptions = {}): ResolvedHttp1ServerOptions {
+  return Object.freeze({
+    connection: resolveServerConnectionOptions(options.connection),
+    writeTimeoutMs: above0('writeTimeoutMs', options.writeTimeoutMs, 30_000),
+    maxLookAheadBytes: above0('maxLookAheadBytes', options.maxLookAheadBytes, 16_384),
+    halfCloseGraceMs: above0('halfCloseGraceMs', options.halfCloseGraceMs, 2_000),
+    lingerTimeoutMs: above0('lingerTimeoutMs', options.lingerTimeoutMs, 2_000),
+    maxLingeringBytes: above0('maxLingeringBytes', options.maxLingeringBytes, 1_048_576),
+    maxConnectionAgeMs: above0('maxConnectionAgeMs', options.maxConnectionAgeMs, 3_600_000),
+  });
+}
+
+/** @throws {RangeError} when a value makes no sense; the message names the option */
+export function resolveHttp1ClientOptions(options: Http1ClientOptions = {}): ResolvedHttp1ClientOptions {
+  return Object.freeze({
+    connection: resolveClientConnectionOptions(options.connection),
+    writeTimeoutMs: above0('writeTimeoutMs', options.writeTimeoutMs, 30_000),
+  });
+}
+
+function above0(name: string, value: number | undefined, fallback: number): number {
+  const given = value ?? fallback;
+  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
+  return given;
+}

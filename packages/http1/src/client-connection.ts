@@ -1,0 +1,279 @@
+/**
+ * One HTTP/1 connection in the client's role, without I/O: requests and bytes go in, responses and bytes come out.
+ *
+ * Rules of this file:
+ * - One exchange at a time: a proxy that pipelines upstream cannot retry what it lost, and one slow answer holds all behind it.
+ * - The connection may be used again only after both messages were whole, in order, and nothing followed them (RFC 9112 §9.3). Bytes that come
+ *   when no answer is due make it dirty for ever: they could be read as the answer to somebody else's request.
+ *
+ * ```text
+ *   idle ── beginRequest ──► busy ── response done, request done, persistent ──► idle
+ *                             │  └── 101, or 2xx to CONNECT ──► tunnel
+ *                             └───── anything else ──► finished (`isReusable` false)
+ * ```
+ *
+ * @see RFC 9112 §9 · RFC 9110 §15.2
+ */
+import { ByteWriter } from '@ferrata/bytes';
+import { protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
+import { type ClientConnectionOptions, type ResolvedClientConnectionOptions, resolveClientConnectionOptions } from './connection-options.ts';
+import { BodyWriter } from './internal/body-writer.ts';
+import { OutputQueue } from './internal/output-queue.ts';
+import { MessageEvent } from './message-event.ts';
+import { formatRequestHead } from './message-writer.ts';
+import { ResponseDecoder } from './response-decoder.ts';
+
+const Phase = { idle: 0, busy: 1, tunnel: 2, finished: 3 } as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** The client's end of one HTTP/1 connection. */
+export class ClientConnection {
+  readonly #options: ResolvedClientConnectionOptions;
+  readonly #decoder: ResponseDecoder;
+  readonly #output: OutputQueue;
+  readonly #body: BodyWriter;
+  #phase: Phase = Phase.idle;
+  #isRequestDone = true;
+  #isResponseDone = true;
+  #hasResponded = false;
+  #isPersistent = true;
+  #isReadingPaused = false;
+  #asksUpgrade = false;
+  #requests = 0;
+  #interimReceived = 0;
+  #keepAliveTimeoutMs = Number.POSITIVE_INFINITY;
+  #error: WireError | null = null;
+  /** When the last thing happened that the running time-out counts from. */
+  #lastProgressAt: number;
+
+  constructor(now: number, options: ClientConnectionOptions | ResolvedClientConnectionOptions = {}, writer: ByteWriter = new ByteWriter()) {
+    this.#options = resolveClientConnectionOptions(options);
+    this.#decoder = new ResponseDecoder(this.#options.decoder);
+    this.#output = new OutputQueue(writer);
+    this.#body = new BodyWriter(this.#output);
+    this.#lastProgressAt = now;
+  }
+
+  // ---- queries -----------------------------------------------------------------------------------------------------------------
+
+  /** What `nextEvent` found: `head` a response (final or interim), `data` a piece of its body, `end` its end. */
+  get event(): MessageEvent {
+    return this.#decoder.event;
+  }
+  get response(): ResponseHead {
+    return this.#decoder.head;
+  }
+  /** The response at hand is interim (1xx but 101): another one follows. */
+  get isInterim(): boolean {
+    return this.#decoder.isInterim;
+  }
+  /** The response at hand made the connection a tunnel: take the rest with `takeRemaining`. */
+  get isTunnel(): boolean {
+    return this.#phase === Phase.tunnel;
+  }
+  /** Length of the response's body; a `BodyLength` if it is not known. */
+  get responseBodyLength(): number {
+    return this.#decoder.bodyLength;
+  }
+  get data(): Uint8Array {
+    return this.#decoder.data;
+  }
+  get trailers(): HeaderMap | null {
+    return this.#decoder.trailers;
+  }
+  /** No exchange is running, and another may begin. */
+  get isReusable(): boolean {
+    return this.#phase === Phase.idle && this.#error === null;
+  }
+  get isBusy(): boolean {
+    return this.#phase === Phase.busy;
+  }
+  get isRequestDone(): boolean {
+    return this.#isRequestDone;
+  }
+  /** A byte of the response at hand has come: the request must have been read, so it may not be sent again blindly. */
+  get hasResponded(): boolean {
+    return this.#hasResponded;
+  }
+  get bufferedBytes(): number {
+    return this.#decoder.bufferedBytes;
+  }
+  get outputBytes(): number {
+    return this.#output.byteLength;
+  }
+  /** What the server's `Keep-Alive: timeout=n` promises, in milliseconds; `Infinity` if it says nothing (RFC 2068 §19.7.1). */
+  get keepAliveTimeoutMs(): number {
+    return this.#keepAliveTimeoutMs;
+  }
+  /** Exchanges begun on this connection. */
+  get requestCount(): number {
+    return this.#requests;
+  }
+
+  // ---- inputs ------------------------------------------------------------------------------------------------------------------
+
+  receive(chunk: Uint8Array, now: number): void {
+    this.#lastProgressAt = now;
+    if (this.#phase === Phase.busy) this.#hasResponded = true;
+    this.#decoder.feed(chunk);
+  }
+
+  /** The peer has ended its side: completes a close-delimited body, is an error elsewhere (thrown by `nextEvent`). */
+  receiveEnd(): void {
+    this.#isPersistent = false;
+    if (this.#phase === Phase.idle) this.#phase = Phase.finished;
+    this.#decoder.end();
+  }
+
+  /** While the caller wants no data, no read time-out runs. */
+  setReadingPaused(paused: boolean, now: number): void {
+    if (this.#isReadingPaused && !paused) this.#lastProgressAt = now;
+    this.#isReadingPaused = paused;
+  }
+
+  nextTimeout(): number {
+    if (this.#phase !== Phase.busy || this.#isReadingPaused) return Number.POSITIVE_INFINITY;
+    if (this.#hasResponded) return this.#lastProgressAt + this.#options.readTimeoutMs;
+    // Until the request is out, its own slowness is the client's: the write side has its own time-out.
+    return this.#isRequestDone ? this.#lastProgressAt + this.#options.firstByteTimeoutMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** @returns the error that is due at `now`, or null */
+  handleTimeout(now: number): WireError | null {
+    if (now < this.nextTimeout()) return null;
+    const error = this.#hasResponded
+      ? timeoutError('H1_READ_TIMEOUT', 'the response stalled')
+      : timeoutError('H1_FIRST_BYTE_TIMEOUT', 'no response in time');
+    return this.#fail(error);
+  }
+
+  // ---- events ------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Moves on to the next event; false if more bytes are needed.
+   * @throws {WireError} when the peer broke a rule or a limit; final
+   */
+  nextEvent(): boolean {
+    if (this.#error !== null) throw this.#error;
+    if (this.#phase === Phase.tunnel) return false;
+    let found: boolean;
+    try {
+      found = this.#decoder.next();
+    } catch (error) {
+      throw this.#fail(toWireError(error));
+    }
+    if (!found) return false;
+    if (this.#decoder.event === MessageEvent.head) this.#acceptHead();
+    else if (this.#decoder.event === MessageEvent.end) this.#endResponse();
+    return true;
+  }
+
+  #acceptHead(): void {
+    const decoder = this.#decoder;
+    if (decoder.isInterim) {
+      if (++this.#interimReceived > this.#options.maxInterimResponses) {
+        throw this.#fail(protocolError('H1_TOO_MANY_INTERIM', 'more interim responses than allowed', { wire: { status: 502 } }));
+      }
+      return;
+    }
+    if (decoder.isTunnel) {
+      if (decoder.head.status === 101 && !this.#asksUpgrade) {
+        throw this.#fail(protocolError('H1_UNASKED_UPGRADE', '101 to a request that asked for no upgrade', { wire: { status: 502 } }));
+      }
+      this.#phase = Phase.tunnel;
+      this.#isPersistent = false;
+      return;
+    }
+    if (!decoder.keepAlive) this.#isPersistent = false;
+    const keepAlive = decoder.head.headers.getKnown(KnownHeader.keepAlive);
+    if (keepAlive !== undefined) this.#keepAliveTimeoutMs = parseKeepAliveTimeout(keepAlive);
+  }
+
+  #endResponse(): void {
+    this.#isResponseDone = true;
+    // An answer before the end of the request: the rest of the body has nowhere to go, so the connection cannot be used again.
+    if (!this.#isRequestDone) this.#isPersistent = false;
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#phase !== Phase.busy || !this.#isResponseDone) return;
+    if (!this.#isPersistent) this.#phase = Phase.finished;
+    else if (this.#isRequestDone) this.#phase = Phase.idle;
+  }
+
+  #fail(error: WireError): WireError {
+    this.#error = error;
+    this.#isPersistent = false;
+    this.#phase = Phase.finished;
+    return error;
+  }
+
+  // ---- commands ----------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Begins an exchange. Framing and connection fields of `head` are not sent as given: the machine writes those that are true.
+   *
+   * @param bodyLength ≥ 0, or `BodyLength.chunked` if unknown
+   * @param upgrade the value of `Upgrade` to ask for (RFC 9110 §7.8), or null
+   * @throws {TypeError} when an exchange is running, or the connection cannot take another
+   */
+  sendHead(head: RequestHead, bodyLength: number, upgrade: string | null, now: number): void {
+    if (!this.isReusable) throw new TypeError('the connection cannot take a request');
+    this.#phase = Phase.busy;
+    this.#isRequestDone = false;
+    this.#isResponseDone = false;
+    this.#hasResponded = false;
+    this.#interimReceived = 0;
+    this.#isReadingPaused = false;
+    this.#asksUpgrade = upgrade !== null;
+    this.#lastProgressAt = now;
+    if (++this.#requests >= this.#options.maxRequests) this.#isPersistent = false;
+    this.#decoder.expect(head.method);
+    let connection = '';
+    if (upgrade !== null) connection = 'upgrade';
+    else if (!this.#isPersistent) connection = 'close';
+    this.#output.pushText(formatRequestHead(head, { bodyLength, connection, upgrade }));
+    this.#body.begin(bodyLength, { isBodyless: false });
+    if (bodyLength === 0) this.#isRequestDone = true;
+  }
+
+  /** @throws {RangeError} when it is more than the length announced */
+  sendData(chunk: Uint8Array, now: number): void {
+    if (this.#isRequestDone) throw new TypeError('no request is open');
+    this.#lastProgressAt = now;
+    this.#body.write(chunk);
+  }
+
+  /** @throws {RangeError} when less was sent than the length announced */
+  sendEnd(trailers: HeaderMap | null, now: number): void {
+    if (this.#isRequestDone) return;
+    this.#body.end(trailers);
+    this.#isRequestDone = true;
+    this.#lastProgressAt = now;
+    this.#settle();
+  }
+
+  /** No more requests on this connection; the one that runs goes on. */
+  retire(): void {
+    this.#isPersistent = false;
+    if (this.#phase === Phase.idle) this.#phase = Phase.finished;
+  }
+
+  // ---- outputs -----------------------------------------------------------------------------------------------------------------
+
+  takeOutput(): Uint8Array[] {
+    return this.#output.take();
+  }
+
+  /** After a switch of protocols: bytes that came beyond the response head. */
+  takeRemaining(): Uint8Array {
+    return this.#decoder.takeRemaining();
+  }
+}
+
+function parseKeepAliveTimeout(value: string): number {
+  const found = /(?:^|[,;\s])timeout=(\d{1,9})(?![^,;\s])/i.exec(value);
+  return found === null ? Number.POSITIVE_INFINITY : Number(found[1]) * 1000;
+}

@@ -1,0 +1,102 @@
+/** Options of the two connection machines, with the defaults that the whole project keeps to. */
+import {
+  type RequestDecoderOptions,
+  type ResolvedRequestDecoderOptions,
+  type ResolvedResponseDecoderOptions,
+  type ResponseDecoderOptions,
+  resolveRequestDecoderOptions,
+  resolveResponseDecoderOptions,
+} from './options.ts';
+
+/** Options of a `ServerConnection`. All times in milliseconds. */
+export interface ServerConnectionOptions {
+  /** Limits of requests. */
+  readonly decoder?: RequestDecoderOptions;
+  /** From accepting a connection to its first byte. Default 15 000. More lets idle strangers hold descriptors for longer. */
+  readonly firstByteTimeoutMs?: number;
+  /** From the first byte of a head to its end, however many bytes come between. Default 10 000. More gives slow-head attacks more room. */
+  readonly headTimeoutMs?: number;
+  /** Between two bytes of a body that is wanted. Default 30 000. */
+  readonly bodyTimeoutMs?: number;
+  /** How long a body may come below the minimum rate at its beginning. Default 10 000. */
+  readonly bodyGraceMs?: number;
+  /** Least average rate of a body after the grace. Default 240 B/s; 0 switches the check off. */
+  readonly minBodyBytesPerSecond?: number;
+  /** Between two requests of one connection. Default 60 000. */
+  readonly idleTimeoutMs?: number;
+  /** Requests on one connection; the last answer says `Connection: close`. Default 1 000. */
+  readonly maxRequests?: number;
+  /** Bytes of a body that are read and thrown away after an early response, to keep the connection. Default 65 536. */
+  readonly maxDrainBytes?: number;
+  /** Interim responses to one request. Default 8; more are dropped. */
+  readonly maxInterimResponses?: number;
+}
+
+/** `ServerConnectionOptions` with every default filled in. */
+export interface ResolvedServerConnectionOptions extends Required<Omit<ServerConnectionOptions, 'decoder'>> {
+  readonly decoder: ResolvedRequestDecoderOptions;
+  readonly isResolved: true;
+}
+
+/** Options of a `ClientConnection`. All times in milliseconds. */
+export interface ClientConnectionOptions {
+  /** Limits of responses. */
+  readonly decoder?: ResponseDecoderOptions;
+  /** From the end of the request to the first byte of the response. Default 60 000. */
+  readonly firstByteTimeoutMs?: number;
+  /** Between two bytes of a response that is wanted. Default 60 000. */
+  readonly readTimeoutMs?: number;
+  /** Requests on one connection. Default 1 000. */
+  readonly maxRequests?: number;
+  /** Interim responses to one request; one more is an error, as a storm of them would hold the client. Default 8. */
+  readonly maxInterimResponses?: number;
+}
+
+/** `ClientConnectionOptions` with every default filled in. */
+export interface ResolvedClientConnectionOptions extends Required<Omit<ClientConnectionOptions, 'decoder'>> {
+  readonly decoder: ResolvedResponseDecoderOptions;
+  readonly isResolved: true;
+}
+
+/** @throws {RangeError} when a value makes no sense; the message names the option */
+export function resolveServerConnectionOptions(options: ServerConnectionOptions | ResolvedServerConnectionOptions = {}): ResolvedServerConnectionOptions {
+  if ('isResolved' in options) return options;
+  return Object.freeze({
+    isResolved: true,
+    decoder: resolveRequestDecoderOptions(options.decoder),
+    firstByteTimeoutMs: positive('firstByteTimeoutMs', options.firstByteTimeoutMs, 15_000),
+    headTimeoutMs: positive('headTimeoutMs', options.headTimeoutMs, 10_000),
+    bodyTimeoutMs: positive('bodyTimeoutMs', options.bodyTimeoutMs, 30_000),
+    bodyGraceMs: notNegative('bodyGraceMs', options.bodyGraceMs, 10_000),
+    minBodyBytesPerSecond: notNegative('minBodyBytesPerSecond', options.minBodyBytesPerSecond, 240),
+    idleTimeoutMs: positive('idleTimeoutMs', options.idleTimeoutMs, 60_000),
+    maxRequests: positive('maxRequests', options.maxRequests, 1_000),
+    maxDrainBytes: notNegative('maxDrainBytes', options.maxDrainBytes, 65_536),
+    maxInterimResponses: notNegative('maxInterimResponses', options.maxInterimResponses, 8),
+  });
+}
+
+/** @throws {RangeError} when a value makes no sense; the message names the option */
+export function resolveClientConnectionOptions(options: ClientConnectionOptions | ResolvedClientConnectionOptions = {}): ResolvedClientConnectionOptions {
+  if ('isResolved' in options) return options;
+  return Object.freeze({
+    isResolved: true,
+    decoder: resolveResponseDecoderOptions(options.decoder),
+    firstByteTimeoutMs: positive('firstByteTimeoutMs', options.firstByteTimeoutMs, 60_000),
+    readTimeoutMs: positive('readTimeoutMs', options.readTimeoutMs, 60_000),
+    maxRequests: positive('maxRequests', options.maxRequests, 1_000),
+    maxInterimResponses: notNegative('maxInterimResponses', options.maxInterimResponses, 8),
+  });
+}
+
+function positive(name: string, value: number | undefined, fallback: number): number {
+  const given = value ?? fallback;
+  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
+  return given;
+}
+
+function notNegative(name: string, value: number | undefined, fallback: number): number {
+  const given = value ?? fallback;
+  if (!(given >= 0)) throw new RangeError(`${name} must not be below 0, nor ${given}`);
+  return given;
+}

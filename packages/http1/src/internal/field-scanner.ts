@@ -1,0 +1,180 @@
+/**
+ * Finds the field lines of a section (a head's or a trailer's) in one pass, and goes on where it stopped when more bytes come.
+ *
+ * Rules of this file:
+ * - Every byte is looked at once. A section that comes a byte at a time costs as many steps as one that comes whole.
+ * - The first wrong byte decides: the reason of an error depends on the bytes up to it, so no cutting into chunks can change it. Limits are
+ *   met at the first byte beyond them, before the line is complete.
+ * - Nothing is decoded here, only offsets are kept: making strings at the end, from one decoded text, is three times faster than field by field.
+ *
+ * ```text
+ *   lineStart ── tchar ──► name ── ":" ──► blanks ──► value ── CR ──► lineFeed ── LF ──► lineStart
+ *       └────── CR ──► lastFeed ── LF ──► done
+ * ```
+ *
+ * @see RFC 9112 §2.2, §5 · RFC 9110 §5.1, §5.5
+ */
+import { FIELD_VALUE_BYTES, TOKEN_BYTES } from '@ferrata/headers';
+import { type Http1Reason, http1Error, type MessageSide } from '../errors.ts';
+import { COLON, CR, HTAB, isControl, LF, SP } from './ascii.ts';
+
+/** Limits of one section. */
+export interface FieldLimits {
+  readonly maxFields: number;
+  readonly maxFieldBytes: number;
+  readonly maxFieldNameBytes: number;
+  readonly tooManyReason: Http1Reason;
+}
+
+const State = { lineStart: 0, name: 1, blanks: 2, value: 3, lineFeed: 4, lastFeed: 5, done: 6 } as const;
+type State = (typeof State)[keyof typeof State];
+
+/** Offsets kept for each line: where its name begins and ends, and where its value does. */
+export const OFFSETS_PER_FIELD = 4;
+
+const INITIAL_FIELDS = 16;
+
+export class FieldScanner {
+  /** Field lines found so far. */
+  count = 0;
+  /** Four offsets a line, relative to the `base` of the calls of `scan`. */
+  offsets: Int32Array = new Int32Array(INITIAL_FIELDS * OFFSETS_PER_FIELD);
+  /** Where the next byte to be looked at lies, relative to `base`. */
+  at = 0;
+  readonly #limits: FieldLimits;
+  readonly #side: MessageSide;
+  #state: State = State.lineStart;
+  #lineStart = 0;
+  #nameEnd = 0;
+  #valueStart = 0;
+
+  constructor(side: MessageSide, limits: FieldLimits) {
+    this.#side = side;
+    this.#limits = limits;
+  }
+
+  /** Begins a section whose first line lies at `at`. */
+  start(at: number): void {
+    this.at = at;
+    this.count = 0;
+    this.#state = State.lineStart;
+  }
+
+  /**
+   * Goes on from `at` to the end of the section, or to `end`.
+   *
+   * @param base where offset 0 lies in `bytes`; bytes before `at` must be the same as in the last call, wherever they lie now
+   * @returns true when the section is complete: `at` is behind its last LF
+   * @throws {WireError} at the first byte that breaks a rule or a limit
+   */
+  scan(bytes: Uint8Array, base: number, end: number): boolean {
+    const { maxFields, maxFieldBytes, maxFieldNameBytes } = this.#limits;
+    let state = this.#state;
+    let lineStart = base + this.#lineStart;
+    let nameEnd = base + this.#nameEnd;
+    let valueStart = base + this.#valueStart;
+    let p = base + this.at;
+    while (p < end) {
+      switch (state) {
+        case State.lineStart: {
+          if (bytes[p] === CR) {
+            p++;
+            state = State.lastFeed;
+            break;
+          }
+          if (this.count === maxFields) throw http1Error(this.#limits.tooManyReason, this.#side);
+          lineStart = p;
+          state = State.name;
+          break;
+        }
+        case State.name: {
+          const limit = Math.min(end, lineStart + maxFieldNameBytes);
+          while (p < limit && TOKEN_BYTES[bytes[p] as number] !== 0) p++;
+          if (p === end) break;
+          if (bytes[p] !== COLON || p === lineStart) throw this.#nameError(bytes[p] as number, p === lineStart);
+          nameEnd = p++;
+          state = State.blanks;
+          break;
+        }
+        case State.blanks: {
+          const limit = Math.min(end, lineStart + maxFieldBytes);
+          while (p < limit && (bytes[p] === SP || bytes[p] === HTAB)) p++;
+          if (p === end) break;
+          valueStart = p;
+          state = State.value;
+          break;
+        }
+        case State.value: {
+          const limit = Math.min(end, lineStart + maxFieldBytes);
+          while (p < limit && FIELD_VALUE_BYTES[bytes[p] as number] !== 0) p++;
+          if (p === end) break;
+          if (bytes[p] !== CR) throw this.#valueError(bytes[p] as number);
+          let valueEnd = p++;
+          while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
+          this.#keep(lineStart - base, nameEnd - base, valueStart - base, valueEnd - base);
+          state = State.lineFeed;
+          break;
+        }
+        case State.lineFeed: {
+          // RFC 9112 §2.2: a bare CR is never a line end, and what follows it is never trusted.
+          if (bytes[p] !== LF) throw http1Error('H1_BARE_CR', this.#side);
+          p++;
+          state = State.lineStart;
+          break;
+        }
+        case State.lastFeed: {
+          if (bytes[p] !== LF) throw http1Error('H1_BARE_CR', this.#side);
+          this.at = p + 1 - base;
+          this.#state = State.done;
+          return true;
+        }
+        default:
+          return true;
+      }
+    }
+    this.#state = state;
+    this.#lineStart = lineStart - base;
+    this.#nameEnd = nameEnd - base;
+    this.#valueStart = valueStart - base;
+    this.at = p - base;
+    return false;
+  }
+
+  #keep(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
+    const at = this.count++ * OFFSETS_PER_FIELD;
+    if (at === this.offsets.length) this.#growOffsets();
+    const offsets = this.offsets;
+    offsets[at] = nameStart;
+    offsets[at + 1] = nameEnd;
+    offsets[at + 2] = valueStart;
+    offsets[at + 3] = valueEnd;
+  }
+
+  #growOffsets(): void {
+    const larger = new Int32Array(this.offsets.length * 2);
+    larger.set(this.offsets);
+    this.offsets = larger;
+  }
+
+  /** Why a name ended at a byte other than a colon, or at its first. */
+  #nameError(byte: number, isFirst: boolean): Error {
+    let reason: Http1Reason;
+    if (TOKEN_BYTES[byte] !== 0) reason = 'H1_FIELD_NAME_TOO_LONG';
+    else if (byte === COLON) reason = 'H1_FIELD_NAME_EMPTY';
+    // RFC 9112 §5.2: a folded line is refused; joined to the line before, it could hide a framing field from one of two readers.
+    else if (byte === SP || byte === HTAB) reason = isFirst ? 'H1_FIELD_FOLDED' : 'H1_FIELD_NAME_BLANK';
+    else if (byte === CR) reason = 'H1_FIELD_COLON_MISSING';
+    else if (byte === LF) reason = 'H1_BARE_LF';
+    else if (isControl(byte)) reason = 'H1_CONTROL_BYTE';
+    else reason = 'H1_FIELD_NAME_INVALID';
+    return http1Error(reason, this.#side);
+  }
+
+  /** Why a value ended at a byte other than CR. */
+  #valueError(byte: number): Error {
+    let reason: Http1Reason = 'H1_CONTROL_BYTE';
+    if (FIELD_VALUE_BYTES[byte] !== 0) reason = 'H1_FIELD_TOO_LONG';
+    else if (byte === LF) reason = 'H1_BARE_LF';
+    return http1Error(reason, this.#side);
+  }
+}

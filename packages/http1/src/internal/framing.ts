@@ -1,0 +1,54 @@
+/**
+ * What Content-Length and Transfer-Encoding of a head say about its body, by the strictest reading of RFC 9112 §6.3.
+ *
+ * At every MAY the message is refused: two length fields, two lines of one, a list of equal lengths, Transfer-Encoding before HTTP/1.1,
+ * codings beside `chunked`. Two recipients that resolve such a message differently read different requests out of one connection.
+ */
+import { parseDecimal } from '@ferrata/bytes';
+import { type HeaderMap, HttpVersion, KnownHeader, isToken } from '@ferrata/headers';
+import { http1Error, type MessageSide } from '../errors.ts';
+import { BodyLength } from '../message-event.ts';
+
+/** The head names no length. */
+export const UNFRAMED = -3;
+
+/**
+ * @returns a length ≥ 0, `BodyLength.chunked`, or `UNFRAMED`
+ * @throws {WireError} when the fields are invalid or contradict each other
+ */
+export function framedLength(headers: HeaderMap, version: HttpVersion, side: MessageSide): number {
+  const hasLength = headers.hasKnown(KnownHeader.contentLength);
+  if (headers.hasKnown(KnownHeader.transferEncoding)) {
+    // RFC 9112 §6.1: such a message "ought to be handled as an error"; it is how most request smuggling begins.
+    if (hasLength) throw http1Error('H1_CONTENT_LENGTH_AND_TRANSFER_ENCODING', side);
+    return transferCodedLength(headers, version, side);
+  }
+  return hasLength ? contentLength(headers, side) : UNFRAMED;
+}
+
+function contentLength(headers: HeaderMap, side: MessageSide): number {
+  const value = headers.getKnown(KnownHeader.contentLength) as string;
+  if (headers.countKnown(KnownHeader.contentLength) > 1) throw http1Error('H1_CONTENT_LENGTH_REPEATED', side);
+  const length = parseDecimal(value);
+  if (length >= 0) return length;
+  throw http1Error(/^[0-9]+$/.test(value) ? 'H1_CONTENT_LENGTH_OVERFLOW' : 'H1_CONTENT_LENGTH_INVALID', side);
+}
+
+function transferCodedLength(headers: HeaderMap, version: HttpVersion, side: MessageSide): number {
+  // RFC 9112 §6.1: a 1.0 sender does not know the field, so somebody else put it there.
+  if (version === HttpVersion.http10) throw http1Error('H1_TRANSFER_ENCODING_IN_HTTP10', side);
+  if (headers.countKnown(KnownHeader.transferEncoding) > 1) throw http1Error('H1_TRANSFER_ENCODING_REPEATED', side);
+  const value = headers.getKnown(KnownHeader.transferEncoding) as string;
+  if (value === 'chunked' || isChunked(value)) return BodyLength.chunked;
+  const codings = value.split(',').map((coding) => coding.trim());
+  const isUnderstood = codings.length > 1 && isChunked(codings[codings.length - 1] as string) && codings.slice(0, -1).every(isOtherCoding);
+  throw http1Error(isUnderstood ? 'H1_TRANSFER_ENCODING_UNSUPPORTED' : 'H1_TRANSFER_ENCODING_INVALID', side);
+}
+
+function isChunked(coding: string): boolean {
+  return coding.length === 7 && coding.toLowerCase() === 'chunked';
+}
+
+function isOtherCoding(coding: string): boolean {
+  return isToken(coding) && !isChunked(coding);
+}

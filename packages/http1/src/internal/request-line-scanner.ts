@@ -1,0 +1,141 @@
+/**
+ * Scans a request line byte by byte, once, across chunks.
+ *
+ * ```text
+ *   method ── SP ──► target ── SP ──► version: "HTTP/" DIGIT "." DIGIT ── CR ── LF ──► done
+ * ```
+ * One SP each (RFC 9112 §3 lets a recipient be lenient about blanks; two readers that differ in it see two requests), CRLF at the end.
+ *
+ * @see RFC 9112 §2.3, §3
+ */
+import { HttpVersion, TARGET_BYTES, TOKEN_BYTES } from '@ferrata/headers';
+import { type Http1Reason, http1Error } from '../errors.ts';
+import { CR, DIGIT_0, DIGIT_1, HASH, isControl, LF, SP } from './ascii.ts';
+import type { StartLine } from './start-line.ts';
+import { VERSION_LENGTH, isVersionByte } from './version.ts';
+
+const State = { method: 0, target: 1, version: 2, carriageReturn: 3, lineFeed: 4, done: 5 } as const;
+type State = (typeof State)[keyof typeof State];
+
+/** Limits of a request line. */
+export interface RequestLineLimits {
+  readonly maxMethodBytes: number;
+  readonly maxTargetBytes: number;
+}
+
+export class RequestLineScanner implements StartLine {
+  at = 0;
+  methodEnd = 0;
+  targetEnd = 0;
+  version: HttpVersion = HttpVersion.http11;
+  readonly #limits: RequestLineLimits;
+  #state: State = State.method;
+  #major = 0;
+  #minor = 0;
+
+  constructor(limits: RequestLineLimits) {
+    this.#limits = limits;
+  }
+
+  start(): void {
+    this.at = 0;
+    this.#state = State.method;
+  }
+
+  scan(bytes: Uint8Array, base: number, end: number): boolean {
+    let p = base + this.at;
+    while (p < end) {
+      switch (this.#state) {
+        case State.method: {
+          const limit = Math.min(end, base + this.#limits.maxMethodBytes);
+          while (p < limit && TOKEN_BYTES[bytes[p] as number] !== 0) p++;
+          if (p === end) break;
+          if (bytes[p] !== SP || p === base) throw methodError(bytes[p] as number, p === base);
+          this.methodEnd = p - base;
+          p++;
+          this.#state = State.target;
+          break;
+        }
+        case State.target: {
+          const start = base + this.methodEnd + 1;
+          const limit = Math.min(end, start + this.#limits.maxTargetBytes);
+          while (p < limit && TARGET_BYTES[bytes[p] as number] !== 0) p++;
+          if (p === end) break;
+          if (bytes[p] !== SP || p === start) throw targetError(bytes[p] as number);
+          this.targetEnd = p - base;
+          p++;
+          this.#state = State.version;
+          break;
+        }
+        case State.version: {
+          const start = base + this.targetEnd + 1;
+          while (p < end && p - start < VERSION_LENGTH) {
+            const byte = bytes[p] as number;
+            if (!isVersionByte(byte, p - start)) throw versionError(byte);
+            if (p - start === 5) this.#major = byte;
+            else if (p - start === 7) this.#minor = byte;
+            p++;
+          }
+          if (p - start === VERSION_LENGTH) this.#state = State.carriageReturn;
+          break;
+        }
+        case State.carriageReturn: {
+          if (bytes[p] !== CR) throw versionError(bytes[p] as number);
+          p++;
+          this.#state = State.lineFeed;
+          break;
+        }
+        case State.lineFeed: {
+          if (bytes[p] !== LF) throw http1Error('H1_BARE_CR', 'request');
+          this.#checkVersion(bytes, base);
+          this.at = p + 1 - base;
+          this.#state = State.done;
+          return true;
+        }
+        default:
+          return true;
+      }
+    }
+    this.at = p - base;
+    return false;
+  }
+
+  #checkVersion(bytes: Uint8Array, base: number): void {
+    if (this.#major !== DIGIT_1) {
+      // "PRI * HTTP/2.0" (RFC 9113 §3.4): a client with prior knowledge of HTTP/2 at the wrong door.
+      const isPreface = this.methodEnd === 3 && bytes[base] === 0x50 && bytes[base + 1] === 0x52 && bytes[base + 2] === 0x49;
+      throw http1Error(isPreface ? 'H1_HTTP2_PREFACE' : 'H1_VERSION_UNSUPPORTED', 'request');
+    }
+    // RFC 9110 §2.5: a higher minor version is read as the highest one known.
+    this.version = this.#minor === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
+  }
+}
+
+function methodError(byte: number, isFirst: boolean): Error {
+  let reason: Http1Reason = 'H1_METHOD_INVALID';
+  if (TOKEN_BYTES[byte] !== 0) reason = 'H1_METHOD_TOO_LONG';
+  else if (byte === LF) reason = 'H1_BARE_LF';
+  else if (byte === CR && !isFirst) reason = 'H1_REQUEST_LINE_INCOMPLETE';
+  else if (isControl(byte)) reason = 'H1_CONTROL_BYTE';
+  return http1Error(reason, 'request');
+}
+
+function targetError(byte: number): Error {
+  let reason: Http1Reason = 'H1_TARGET_INVALID';
+  if (TARGET_BYTES[byte] !== 0) reason = 'H1_TARGET_TOO_LONG';
+  else if (byte === SP) reason = 'H1_TARGET_EMPTY';
+  else if (byte === HASH) reason = 'H1_TARGET_FRAGMENT';
+  else if (byte === LF) reason = 'H1_BARE_LF';
+  // "GET /path" and no more is HTTP/0.9, whose answer has no head and whose request has no length: not spoken.
+  else if (byte === CR) reason = 'H1_REQUEST_LINE_INCOMPLETE';
+  else if (isControl(byte)) reason = 'H1_CONTROL_BYTE';
+  return http1Error(reason, 'request');
+}
+
+function versionError(byte: number): Error {
+  let reason: Http1Reason = 'H1_VERSION_INVALID';
+  if (byte === LF) reason = 'H1_BARE_LF';
+  else if (byte === CR) reason = 'H1_REQUEST_LINE_INCOMPLETE';
+  else if (isControl(byte)) reason = 'H1_CONTROL_BYTE';
+  return http1Error(reason, 'request');
+}

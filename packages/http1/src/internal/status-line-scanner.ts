@@ -1,0 +1,111 @@
+/**
+ * Scans a status line byte by byte, once, across chunks.
+ *
+ * ```text
+ *   version: "HTTP/" DIGIT "." DIGIT ── SP ──► status: 3DIGIT ── SP ──► reason ── CR ── LF ──► done
+ *                                                    └──── CR ────► (see below)
+ * ```
+ * The one leniency: the SP before an empty reason may be missing. RFC 9112 §4 obliges servers to send it, many do not, and no two readers
+ * can disagree about what such a line means.
+ *
+ * @see RFC 9112 §4
+ */
+import { FIELD_VALUE_BYTES, HttpVersion } from '@ferrata/headers';
+import { type Http1Reason, http1Error } from '../errors.ts';
+import { CR, DIGIT_0, DIGIT_1, DIGIT_9, isControl, LF, SP } from './ascii.ts';
+import type { StartLine } from './start-line.ts';
+import { VERSION_LENGTH, isVersionByte } from './version.ts';
+
+const State = { version: 0, versionEnd: 1, status: 2, statusEnd: 3, reason: 4, lineFeed: 5, done: 6 } as const;
+type State = (typeof State)[keyof typeof State];
+
+const STATUS_START = VERSION_LENGTH + 1;
+const STATUS_END = STATUS_START + 3;
+
+export class StatusLineScanner implements StartLine {
+  at = 0;
+  status = 0;
+  reasonStart = 0;
+  reasonEnd = 0;
+  version: HttpVersion = HttpVersion.http11;
+  readonly #maxBytes: number;
+  #state: State = State.version;
+  #major = 0;
+  #minor = 0;
+
+  constructor(limits: { readonly maxStatusLineBytes: number }) {
+    this.#maxBytes = limits.maxStatusLineBytes;
+  }
+
+  start(): void {
+    this.at = 0;
+    this.status = 0;
+    this.#state = State.version;
+  }
+
+  scan(bytes: Uint8Array, base: number, end: number): boolean {
+    let p = base + this.at;
+    while (p < end) {
+      const byte = bytes[p] as number;
+      switch (this.#state) {
+        case State.version: {
+          if (!isVersionByte(byte, p - base)) throw lineError(byte, 'H1_VERSION_INVALID');
+          if (p - base === 5) this.#major = byte;
+          else if (p - base === 7) this.#minor = byte;
+          if (++p - base === VERSION_LENGTH) this.#state = State.versionEnd;
+          break;
+        }
+        case State.versionEnd: {
+          if (byte !== SP) throw lineError(byte, 'H1_VERSION_INVALID');
+          if (this.#major !== DIGIT_1) throw http1Error('H1_VERSION_UNSUPPORTED', 'response');
+          this.version = this.#minor === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
+          p++;
+          this.#state = State.status;
+          break;
+        }
+        case State.status: {
+          const isFirst = p - base === STATUS_START;
+          if (byte < (isFirst ? DIGIT_1 : DIGIT_0) || byte > DIGIT_9) throw lineError(byte, 'H1_STATUS_INVALID');
+          this.status = this.status * 10 + byte - DIGIT_0;
+          if (++p - base === STATUS_END) this.#state = State.statusEnd;
+          break;
+        }
+        case State.statusEnd: {
+          if (byte !== SP && byte !== CR) throw lineError(byte, 'H1_STATUS_INVALID');
+          if (byte === SP) p++;
+          this.reasonStart = p - base;
+          this.#state = State.reason;
+          break;
+        }
+        case State.reason: {
+          const limit = Math.min(end, base + this.#maxBytes);
+          while (p < limit && FIELD_VALUE_BYTES[bytes[p] as number] !== 0) p++;
+          if (p === end) break;
+          const last = bytes[p] as number;
+          if (last !== CR) throw lineError(last, 'H1_STATUS_LINE_TOO_LONG');
+          this.reasonEnd = p - base;
+          p++;
+          this.#state = State.lineFeed;
+          break;
+        }
+        case State.lineFeed: {
+          if (byte !== LF) throw http1Error('H1_BARE_CR', 'response');
+          this.at = p + 1 - base;
+          this.#state = State.done;
+          return true;
+        }
+        default:
+          return true;
+      }
+    }
+    this.at = p - base;
+    return false;
+  }
+}
+
+/** A byte that ends a line wrongly has its own reason wherever it stands; any other gets `reason`. */
+function lineError(byte: number, reason: Http1Reason): Error {
+  if (byte === LF) return http1Error('H1_BARE_LF', 'response');
+  if (byte !== CR && isControl(byte)) return http1Error('H1_CONTROL_BYTE', 'response');
+  return http1Error(reason, 'response');
+}

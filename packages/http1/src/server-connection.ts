@@ -1,0 +1,424 @@
+/**
+ * One HTTP/1 connection in the server's role, without I/O: bytes and time go in, events come out; commands go in, bytes come out.
+ *
+ * Rules of this file:
+ * - One exchange at a time (RFC 9112 §9.3.2): the next request is not looked at before the current one is read whole and answered whole, so
+ *   answers leave in the order of the requests and a peer that pipelines only fills the buffer, which the caller bounds.
+ * - Bytes of one request are never read as another: what remains of an unread body is drained within `maxDrainBytes`, else the connection ends.
+ * - After the decision to close nothing that the peer sends is looked at (RFC 9112 §9.6).
+ *
+ * ```text
+ *  request side    head ──► body ──► done ─┐      both done, persistent: back to head
+ *                                          ├────► both done, not persistent: `shouldClose`
+ *  response side   waiting ──► body ──► done┘
+ *                     └─ 1xx ─┘  101 or CONNECT 2xx: `tunnel`, the machine is finished
+ * ```
+ *
+ * @see RFC 9112 §6, §9 · RFC 9110 §6.6, §10.1.1, §15.2
+ */
+import { ByteWriter } from '@ferrata/bytes';
+import { timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { type HeaderMap, HttpVersion, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
+import { OutputQueue } from './internal/output-queue.ts';
+import { BodyWriter } from './internal/body-writer.ts';
+import { BodyLength, MessageEvent } from './message-event.ts';
+import { formatResponseHead } from './message-writer.ts';
+import { RequestDecoder } from './request-decoder.ts';
+import { type ResolvedServerConnectionOptions, type ServerConnectionOptions, resolveServerConnectionOptions } from './connection-options.ts';
+
+const Side = { waiting: 0, body: 1, done: 2, tunnel: 3 } as const;
+type Side = (typeof Side)[keyof typeof Side];
+
+/** The server's end of one HTTP/1 connection. */
+export class ServerConnection {
+  readonly #options: ResolvedServerConnectionOptions;
+  readonly #decoder: RequestDecoder;
+  readonly #output: OutputQueue;
+  readonly #body: BodyWriter;
+  #request: Side = Side.waiting;
+  #response: Side = Side.waiting;
+  /** The connection may carry another request after this one. */
+  #isPersistent = true;
+  #isClosing = false;
+  #isDraining = false;
+  #isReadingPaused = false;
+  #hasEnded = false;
+  #answered = 0;
+  #isHeadRequest = false;
+  #error: WireError | null = null;
+  /** What is left of `maxDrainBytes` for a body nobody wants. */
+  #drainLeft = 0;
+  #interimSent = 0;
+  // Times, in milliseconds of the caller's clock.
+  #waitingSince: number;
+  #headSince = -1;
+  #bodySince = 0;
+  #bodyBytes = 0;
+  #lastBodyAt = 0;
+
+  /**
+   * @param now time of accepting the connection
+   * @param writer a writer that joins output; pass one for all connections of a thread to spare memory
+   */
+  constructor(now: number, options: ServerConnectionOptions | ResolvedServerConnectionOptions = {}, writer: ByteWriter = new ByteWriter()) {
+    this.#options = resolveServerConnectionOptions(options);
+    this.#decoder = new RequestDecoder(this.#options.decoder);
+    this.#output = new OutputQueue(writer);
+    this.#body = new BodyWriter(this.#output);
+    this.#waitingSince = now;
+  }
+
+  // ---- queries -----------------------------------------------------------------------------------------------------------------
+
+  /** What `nextEvent` found: `head` a request, `data` a piece of its body, `end` its end. */
+  get event(): MessageEvent {
+    return this.#decoder.event;
+  }
+  /** The request of the exchange at hand. */
+  get request(): RequestHead {
+    return this.#decoder.head;
+  }
+  /** Length of the request's body; `BodyLength.chunked` if only its end will tell. */
+  get requestBodyLength(): number {
+    return this.#decoder.bodyLength;
+  }
+  get requestHeadBytes(): number {
+    return this.#decoder.headBytes;
+  }
+  /** A piece of the body, valid after a `data` event; a view of a chunk given to `receive`. */
+  get data(): Uint8Array {
+    return this.#decoder.data;
+  }
+  /** Trailer fields, valid after an `end` event. */
+  get trailers(): HeaderMap | null {
+    return this.#decoder.trailers;
+  }
+  /** The protocols the request asks to switch to, or null (RFC 9110 §7.8). */
+  get upgrade(): string | null {
+    return this.#decoder.upgrade;
+  }
+  /** The client waits for `100 Continue` before it sends its body (RFC 9110 §10.1.1). */
+  get expectsContinue(): boolean {
+    return this.#decoder.expectsContinue;
+  }
+  /** Between two exchanges, with nothing of the next request read yet. */
+  get isIdle(): boolean {
+    return this.#request === Side.waiting && this.#headSince < 0 && !this.#isClosing;
+  }
+  /** A request has been read whole. */
+  get isRequestDone(): boolean {
+    return this.#request === Side.done;
+  }
+  /** A response has begun: an error can no longer be told by a status. */
+  get hasResponded(): boolean {
+    return this.#response !== Side.waiting;
+  }
+  /** All is said: write what `takeOutput` gives, then end the stream. */
+  get shouldClose(): boolean {
+    return this.#isClosing;
+  }
+  /** The response goes on to the end of the connection: an orderly close would make a cut one look complete. */
+  get isCloseDelimited(): boolean {
+    return this.#body.isCloseDelimited;
+  }
+  /** Bytes received and not looked at. */
+  get bufferedBytes(): number {
+    return this.#decoder.bufferedBytes;
+  }
+  /** Bytes that wait to be taken. */
+  get outputBytes(): number {
+    return this.#output.byteLength;
+  }
+  /** Requests answered so far. */
+  get answeredCount(): number {
+    return this.#answered;
+  }
+  /** The connection will carry another request after this one, as far as is known now. */
+  get isPersistent(): boolean {
+    return this.#isPersistent;
+  }
+
+  // ---- inputs ------------------------------------------------------------------------------------------------------------------
+
+  /** Takes bytes of the peer; the chunk belongs to the machine from now on. */
+  receive(chunk: Uint8Array, now: number): void {
+    if (this.#isClosing) return;
+    if (this.#request === Side.waiting) {
+      if (this.#headSince < 0) this.#headSince = now;
+    } else if (this.#request === Side.body) {
+      this.#lastBodyAt = now;
+    }
+    this.#decoder.feed(chunk);
+  }
+
+  /** The peer has ended its side. What it has sent whole is still answered (half-close). */
+  receiveEnd(): void {
+    this.#hasEnded = true;
+    this.#isPersistent = false;
+    if (!this.#isClosing) this.#decoder.end();
+  }
+
+  /**
+   * The caller has stopped (`true`) or again begun (`false`) to want the body: while it is stopped, no body time-out runs.
+   */
+  setReadingPaused(paused: boolean, now: number): void {
+    if (this.#isReadingPaused === paused) return;
+    this.#isReadingPaused = paused;
+    if (!paused) {
+      // Time in which nobody listened is not the peer's slowness.
+      this.#bodySince += now - this.#lastBodyAt;
+      this.#lastBodyAt = now;
+    }
+  }
+
+  /** No further request after this one; an idle connection stays open until the caller closes it. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** When to call `handleTimeout` next; `Infinity` if nothing is waited for. */
+  nextTimeout(): number {
+    const options = this.#options;
+    if (this.#isClosing) return Number.POSITIVE_INFINITY;
+    if (this.#request === Side.waiting && this.#response === Side.waiting) {
+      if (this.#headSince >= 0) return this.#headSince + options.headTimeoutMs;
+      return this.#waitingSince + (this.#answered === 0 ? options.firstByteTimeoutMs : options.idleTimeoutMs);
+    }
+    if (this.#request !== Side.body || this.#isReadingPaused) return Number.POSITIVE_INFINITY;
+    const byRate = this.#bodySince + Math.max(options.bodyGraceMs, (this.#bodyBytes / options.minBodyBytesPerSecond) * 1000);
+    return Math.min(this.#lastBodyAt + options.bodyTimeoutMs, byRate);
+  }
+
+  /**
+   * Does what is due.
+   * @returns the error that ended the connection, or null: nothing was due, or an idle connection came to its end in order
+   */
+  handleTimeout(now: number): WireError | null {
+    if (now < this.nextTimeout()) return null;
+    if (this.#request === Side.waiting) {
+      if (this.#headSince < 0) {
+        this.#isClosing = true;
+        return null;
+      }
+      return this.#fail(timeoutError('H1_HEAD_TIMEOUT', 'the request head took too long', { wire: { status: 408 } }));
+    }
+    const isStalled = now >= this.#lastBodyAt + this.#options.bodyTimeoutMs;
+    return this.#fail(
+      isStalled
+        ? timeoutError('H1_BODY_TIMEOUT', 'the request body stalled', { wire: { status: 408 } })
+        : timeoutError('H1_BODY_TOO_SLOW', 'the request body came below the minimum rate', { wire: { status: 408 } }),
+    );
+  }
+
+  // ---- events ------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Moves on to the next event; false if more bytes, or the end of the response, are needed first.
+   *
+   * @throws {WireError} when the peer broke a rule or a limit; the first one is final and thrown again by every later call. Answer it with `refuse`.
+   */
+  nextEvent(now: number): boolean {
+    if (this.#error !== null) throw this.#error;
+    for (;;) {
+      if (this.#isClosing || this.#request === Side.tunnel) return false;
+      if (this.#request === Side.done && !this.#beginNext(now)) return false;
+      let found: boolean;
+      try {
+        found = this.#decoder.next();
+      } catch (error) {
+        throw this.#fail(toWireError(error));
+      }
+      if (!found) {
+        if (this.#hasEnded && this.#request === Side.waiting) this.#isClosing = true;
+        if (this.#request === Side.waiting && this.#decoder.bufferedBytes === 0) this.#headSince = -1;
+        return false;
+      }
+      if (this.#advance(now)) return true;
+    }
+  }
+
+  #advance(now: number): boolean {
+    const decoder = this.#decoder;
+    switch (decoder.event) {
+      case MessageEvent.head:
+        this.#request = Side.body;
+        this.#isHeadRequest = decoder.head.method === 'HEAD';
+        this.#isPersistent = decoder.keepAlive && !this.#hasEnded;
+        this.#bodySince = now;
+        this.#lastBodyAt = now;
+        this.#bodyBytes = 0;
+        return true;
+      case MessageEvent.data:
+        this.#bodyBytes += decoder.data.length;
+        this.#lastBodyAt = now;
+        return this.#response !== Side.done || !this.#discard(decoder.data.length);
+      case MessageEvent.end:
+        this.#request = Side.done;
+        return this.#response !== Side.done;
+      default:
+        return false;
+    }
+  }
+
+  /** Throws away a piece of a body that nobody wants any more; past the limit the connection ends. @returns true: thrown away */
+  #discard(byteLength: number): boolean {
+    this.#drainLeft -= byteLength;
+    if (this.#drainLeft < 0) this.#isClosing = true;
+    return true;
+  }
+
+  /** Between exchanges. @returns true if the next head may be looked at */
+  #beginNext(now: number): boolean {
+    if (this.#response !== Side.done) return false;
+    this.#answered++;
+    if (!this.#isPersistent) {
+      this.#isClosing = true;
+      return false;
+    }
+    this.#request = Side.waiting;
+    this.#response = Side.waiting;
+    this.#interimSent = 0;
+    this.#waitingSince = now;
+    this.#headSince = this.#decoder.bufferedBytes > 0 ? now : -1;
+    return true;
+  }
+
+  // ---- commands ----------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends an interim response, 100 to 199 but 101 (RFC 9110 §15.2). Dropped for HTTP/1.0 clients, which know none, and past
+   * `maxInterimResponses`.
+   *
+   * @throws {TypeError} when a response has begun
+   */
+  sendInterim(head: ResponseHead): void {
+    if (head.status < 100 || head.status > 199 || head.status === 101) throw new RangeError(`not an interim status: ${head.status}`);
+    if (this.#response !== Side.waiting) throw new TypeError('an interim response after the response');
+    if (this.request.version === HttpVersion.http10 || ++this.#interimSent > this.#options.maxInterimResponses) return;
+    this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isBodyless: true, connection: '' }));
+  }
+
+  /**
+   * Begins the response.
+   *
+   * Framing and connection fields of `head` are not sent as given: the machine writes those that are true. A response that may have no body
+   * (to HEAD, 204, 304) keeps its Content-Length where RFC 9110 §8.6 allows one, and `sendData` is then ignored.
+   *
+   * @param bodyLength ≥ 0, or `BodyLength.chunked` if unknown (to HTTP/1.0: until close)
+   * @param date value of Date for a head without one
+   * @throws {TypeError} when a response has begun already, or none is due
+   */
+  sendHead(head: ResponseHead, bodyLength: number, date = ''): void {
+    if (this.#request === Side.waiting) throw new TypeError('no request to answer');
+    if (this.#response !== Side.waiting) throw new TypeError('a second response to one request');
+    const { status } = head;
+    const { method, version } = this.request;
+    if (status === 101 || (method === 'CONNECT' && status >= 200 && status < 300)) {
+      this.#switchToTunnel(head, status);
+      return;
+    }
+    if (status < 200) throw new RangeError(`not a final status: ${status}`);
+    const isBodyless = this.#isHeadRequest || status === 204 || status === 304;
+    let framing = bodyLength;
+    if (framing < 0 && !isBodyless) framing = version === HttpVersion.http10 ? BodyLength.untilClose : BodyLength.chunked;
+    this.#decidePersistence(framing === BodyLength.untilClose && !isBodyless);
+    this.#response = Side.body;
+    let connection = '';
+    if (!this.#isPersistent) connection = 'close';
+    else if (version === HttpVersion.http10) connection = 'keep-alive';
+    this.#output.pushText(formatResponseHead(head, { bodyLength: framing, isBodyless, connection, date }));
+    this.#body.begin(framing, { isBodyless });
+  }
+
+  /**
+   * Sends a piece of the body; the chunk belongs to the machine from now on.
+   * @throws {RangeError} when it is more than the length announced: the connection can only be aborted then
+   */
+  sendData(chunk: Uint8Array): void {
+    if (this.#response !== Side.body) throw new TypeError('no response is open');
+    this.#body.write(chunk);
+  }
+
+  /**
+   * Ends the response.
+   * @param trailers sent if the body is chunked, else dropped
+   * @throws {RangeError} when less was sent than the length announced: the connection can only be aborted then
+   */
+  sendEnd(trailers: HeaderMap | null = null): void {
+    if (this.#response !== Side.body) throw new TypeError('no response is open');
+    this.#body.end(trailers);
+    this.#response = Side.done;
+    if (this.#isPersistent) return;
+    this.#answered++;
+    this.#isClosing = true;
+  }
+
+  /**
+   * Answers an error with its status if no response has begun, and closes: nothing that follows is to be trusted.
+   * @param date value of Date
+   * @returns the status sent, 0 if none was
+   */
+  refuse(error: WireError, date: string): number {
+    const { status } = error;
+    const canAnswer = this.#response === Side.waiting && status >= 400 && status <= 599;
+    this.#isPersistent = false;
+    this.#isClosing = true;
+    if (!canAnswer) return 0;
+    this.#response = Side.done;
+    const text = `${status} ${reasonPhrase(status)}`;
+    const isBodyless = this.#isHeadRequest && this.#request !== Side.waiting;
+    this.#output.pushText(
+      `HTTP/1.1 ${text}\r\nDate: ${date}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length + 1}\r\nCache-Control: private, no-store\r\nConnection: close\r\n\r\n`,
+    );
+    if (!isBodyless) this.#output.pushText(`${text}\n`);
+    return status;
+  }
+
+  /** Gives up a response that cannot be completed: nothing more is said or looked at. */
+  abandon(): void {
+    this.#isPersistent = false;
+    this.#isClosing = true;
+  }
+
+  #switchToTunnel(head: ResponseHead, status: number): void {
+    if (status === 101 && this.#decoder.upgrade === null) throw new TypeError('101 to a request that asked for no upgrade');
+    this.#response = Side.tunnel;
+    this.#request = Side.tunnel;
+    this.#isPersistent = false;
+    this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isTunnel: true, connection: status === 101 ? 'upgrade' : '' }));
+  }
+
+  #fail(error: WireError): WireError {
+    this.#error = error;
+    this.#isPersistent = false;
+    return error;
+  }
+
+  #decidePersistence(isCloseDelimited: boolean): void {
+    if (!this.#isPersistent) return;
+    const options = this.#options;
+    this.#isPersistent = !(isCloseDelimited || this.#isDraining || this.#answered + 1 >= options.maxRequests || !this.#canDrainRest());
+  }
+
+  /** Whether what is left of the request's body is small enough to be read and thrown away after an early response. */
+  #canDrainRest(): boolean {
+    if (this.#request === Side.done) return true;
+    this.#drainLeft = this.#options.maxDrainBytes;
+    const length = this.requestBodyLength;
+    // A client that waits for 100 (Continue) may send its body or the next request after a final status: only closing is unambiguous.
+    if (this.expectsContinue && this.#bodyBytes === 0) return length === 0;
+    return length < 0 || length - this.#bodyBytes <= this.#drainLeft;
+  }
+
+  // ---- outputs -----------------------------------------------------------------------------------------------------------------
+
+  /** Moves out all bytes to be written, in order. */
+  takeOutput(): Uint8Array[] {
+    return this.#output.take();
+  }
+
+  /** After a switch of protocols: bytes that were read beyond the request. The machine is finished. */
+  takeRemaining(): Uint8Array {
+    return this.#decoder.takeRemaining();
+  }
+}

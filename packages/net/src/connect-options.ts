@@ -1,0 +1,82 @@
+/** Options of `connect`, checked once. */
+import { isIP } from 'node:net';
+import type { LookupFunction } from 'node:net';
+import { type Clock, systemClock } from '@ferrata/clock';
+import type { DeadlineQueue } from '@ferrata/timeout';
+import type { ConnectionCap } from './connection-cap.ts';
+import { hardLimit, wholeNumber } from './listen-options.ts';
+
+/** How to connect. */
+export interface ConnectOptions {
+  /**
+   * Time from the start to a usable connection, name look-up and all attempts included. Default 3 000. Raising it makes a black hole hold its
+   * request for longer.
+   */
+  readonly connectTimeoutMs?: number;
+  /** Of a name with several addresses, the time given to one before the next is tried (RFC 8305 §5). Default 250. */
+  readonly attemptTimeoutMs?: number;
+  /** Aborts connecting; has no effect on a stream once connected. */
+  readonly signal?: AbortSignal;
+  /** The IP address to connect from; then only addresses of its family are tried. Default: the kernel chooses. */
+  readonly localAddress?: string;
+  /** The port to connect from, with `localAddress`. Default: the kernel chooses. */
+  readonly localPort?: number;
+  /** Sends small writes at once (TCP_NODELAY). Default true. */
+  readonly noDelay?: boolean;
+  /** Silence after which TCP asks whether the peer still lives; 0: never. Default 60 000. */
+  readonly keepAliveMs?: number;
+  /** Bytes written and not yet sent from which on `write` returns false. Default 65 536. */
+  readonly highWaterBytes?: number;
+  /**
+   * Unsent bytes on top of which a further write aborts the stream with `STREAM_WRITE_OVERFLOW`, at least `highWaterBytes`; `Infinity`: never.
+   * Default 1 048 576. A writer that waits for `onDrain` never meets it.
+   */
+  readonly hardLimitBytes?: number;
+  /** Replaces `dns.lookup`, which works on four threads and knows nothing of TTLs. */
+  readonly lookup?: LookupFunction;
+  /** Counts the connection from the start of connecting until its close; if it is full, connecting fails with `CONNECTION_CAP_REACHED`. */
+  readonly connectionCap?: ConnectionCap;
+  /** Keeps the time-out together with a great many others. Default: a wake-up of its own from `clock`. */
+  readonly deadlines?: DeadlineQueue;
+  /** Default `systemClock`. */
+  readonly clock?: Clock;
+}
+
+/** `ConnectOptions` with every field settled. */
+export interface ConnectConfig {
+  readonly connectTimeoutMs: number;
+  readonly attemptTimeoutMs: number;
+  readonly signal: AbortSignal | null;
+  readonly localAddress: string | null;
+  readonly localPort: number | null;
+  readonly noDelay: boolean;
+  readonly keepAliveMs: number;
+  readonly highWaterBytes: number;
+  readonly hardLimitBytes: number;
+  readonly lookup: LookupFunction | null;
+  readonly connectionCap: ConnectionCap | null;
+  readonly deadlines: DeadlineQueue | null;
+  readonly clock: Clock;
+}
+
+/** Checks options and fills in defaults. @throws {RangeError} for a number out of range @throws {TypeError} if `localAddress` is no IP address */
+export function resolveConnectOptions(options: ConnectOptions): ConnectConfig {
+  const { localAddress } = options;
+  if (localAddress !== undefined && isIP(localAddress) === 0) throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(localAddress)}`);
+  return Object.freeze({
+    connectTimeoutMs: wholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, 1, 2_147_483_647),
+    // Node raises anything below 10 to 10.
+    attemptTimeoutMs: wholeNumber('attemptTimeoutMs', options.attemptTimeoutMs ?? 250, 10, 2_147_483_647),
+    signal: options.signal ?? null,
+    localAddress: localAddress ?? null,
+    localPort: options.localPort === undefined ? null : wholeNumber('localPort', options.localPort, 0, 65_535),
+    noDelay: options.noDelay ?? true,
+    keepAliveMs: wholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, 0, 2_147_483_647),
+    highWaterBytes: wholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, 1, 2_147_483_647),
+    hardLimitBytes: hardLimit(options.hardLimitBytes, options.highWaterBytes ?? 65_536),
+    lookup: options.lookup ?? null,
+    connectionCap: options.connectionCap ?? null,
+    deadlines: options.deadlines ?? null,
+    clock: options.clock ?? systemClock,
+  });
+}

@@ -1,0 +1,223 @@
+/**
+ * Connecting to TCP ports and Unix sockets.
+ *
+ * A name with several addresses is tried one address after the other, families alternating, each for a short while (RFC 8305 in spirit: Node
+ * gives an attempt up when the next begins, and lets the last one run on). One deadline covers everything from the look-up on.
+ *
+ * ```text
+ *   connecting ── connect ──► connected   (the stream is handed over; this object only counts from here on)
+ *       └── error, time-out, abort ──► failed
+ * ```
+ */
+import { type NetConnectOpts, connect as connectSocket, isIP } from 'node:net';
+import type { Wakeup } from '@ferrata/clock';
+import { type WireError, connectError, fromNodeError, limitError, timeoutError } from '@ferrata/error';
+import type { L4Stream } from '@ferrata/stream';
+import { type AddressLike, type NetAddress, formatNetAddress, toNetAddress } from './address.ts';
+import { type ConnectConfig, type ConnectOptions, resolveConnectOptions } from './connect-options.ts';
+import type { ConnectionCap } from './connection-cap.ts';
+import { ConnectorReads } from './connector-reads.ts';
+import { SocketStream, type StreamOrigin } from './socket-stream.ts';
+
+/** Receives the outcome of `connectWith`: exactly one of the two, once, and never from inside `connectWith` itself. */
+export interface ConnectSink {
+  /** The stream is paused until something is attached to it. */
+  onConnected(stream: L4Stream): void;
+  onConnectFailed(error: WireError): void;
+}
+
+/** Connecting under way. */
+export interface PendingConnect {
+  /** Gives up; `onConnectFailed` follows with `CONNECT_ABORTED`. Does nothing once there was an outcome. */
+  abort(cause?: unknown): void;
+}
+
+/**
+ * Connects.
+ *
+ * @returns the connected stream, paused until something is attached to it
+ * @throws {WireError} `CONNECT_REFUSED`, `CONNECT_TIMEOUT`, `CONNECT_NO_ROUTE`, `CONNECT_ABORTED`, `CONNECTION_CAP_REACHED`, `DNS_NOT_FOUND` and the
+ *   other reasons of `fromNodeError`; the message names the address
+ * @throws {TypeError} if the address is malformed
+ * @throws {RangeError} if an option is out of range
+ */
+export function connect(address: AddressLike, options: ConnectOptions = {}): Promise<L4Stream> {
+  return new Promise((resolve, reject) => {
+    connectWith(address, options, { onConnected: resolve, onConnectFailed: reject });
+  });
+}
+
+/** Like `connect`, without a promise. @throws {TypeError} if the address is malformed @throws {RangeError} if an option is out of range */
+export function connectWith(address: AddressLike, options: ConnectOptions, sink: ConnectSink): PendingConnect {
+  const target = toNetAddress(address);
+  if (target.kind === 'tcp' && target.port === 0) throw new TypeError(`cannot connect to port 0 of ${target.host}`);
+  const connecting = new Connecting(target, resolveConnectOptions(options), sink);
+  connecting.start();
+  return connecting;
+}
+
+/** What stays of connecting as long as the connection lives. */
+class ConnectOrigin implements StreamOrigin {
+  readonly kind: 'tcp' | 'unix';
+  readonly unixPath: string | null;
+  readonly isAccepted = false;
+  readonly readsByCallback = true;
+  readonly hardLimitBytes: number;
+  readonly #cap: ConnectionCap | null;
+  #connecting: Connecting | null;
+
+  constructor(target: NetAddress, config: ConnectConfig, connecting: Connecting) {
+    this.kind = target.kind;
+    this.unixPath = target.kind === 'unix' ? target.path : null;
+    this.hardLimitBytes = config.hardLimitBytes;
+    this.#cap = config.connectionCap;
+    this.#connecting = connecting;
+  }
+
+  forgetConnecting(): void {
+    this.#connecting = null;
+  }
+
+  onStreamClosed(stream: SocketStream): void {
+    this.#cap?.release();
+    this.#connecting?.handleClosed(stream.closeError);
+  }
+}
+
+class Connecting implements PendingConnect {
+  readonly #target: NetAddress;
+  readonly #config: ConnectConfig;
+  #sink: ConnectSink | null;
+  #origin: ConnectOrigin | null = null;
+  #stream: SocketStream | null = null;
+  #timer: Wakeup | null = null;
+
+  constructor(target: NetAddress, config: ConnectConfig, sink: ConnectSink) {
+    this.#target = target;
+    this.#config = config;
+    this.#sink = sink;
+  }
+
+  start(): void {
+    const { signal, clock, connectionCap } = this.#config;
+    if (signal?.aborted === true) return this.#failLater(abortError(this.#target, signal.reason));
+    if (connectionCap !== null && !connectionCap.tryTake()) return this.#failLater(capError(this.#target, connectionCap.max));
+    const startedAt = clock.now();
+    const socket = connectSocket(nodeOptions(this.#target, this.#config));
+    // Node would begin to read as soon as it is connected, and there is nobody yet to read for.
+    socket.pause();
+    this.#origin = new ConnectOrigin(this.#target, this.#config, this);
+    this.#stream = new SocketStream(socket, this.#origin, startedAt);
+    socket.once('connect', () => this.#handleConnected());
+    this.#timer = armTimer(this.#config, () => this.#handleTimeout());
+    signal?.addEventListener('abort', this, { once: true });
+  }
+
+  abort(cause?: unknown): void {
+    this.#giveUp(abortError(this.#target, cause));
+  }
+
+  /** The listener of the abort signal. */
+  handleEvent(): void {
+    this.abort(this.#config.signal?.reason);
+  }
+
+  /** The socket has closed without ever connecting, by an error of its own. */
+  handleClosed(error: WireError | null): void {
+    const sink = this.#sink;
+    if (sink === null) return;
+    this.#settle();
+    sink.onConnectFailed(error === null ? abortError(this.#target, undefined) : describe(error, this.#target));
+  }
+
+  #handleConnected(): void {
+    const sink = this.#sink;
+    const stream = this.#stream;
+    if (sink === null || stream === null) return;
+    stream.markEstablished(this.#config.clock.now());
+    this.#settle();
+    sink.onConnected(stream);
+  }
+
+  #handleTimeout(): void {
+    const place = formatNetAddress(this.#target);
+    const message = `no connection to ${place} within ${this.#config.connectTimeoutMs} ms`;
+    this.#giveUp(timeoutError('CONNECT_TIMEOUT', message, { retry: 'always', context: place }));
+  }
+
+  #giveUp(error: WireError): void {
+    if (this.#sink === null) return;
+    this.#stream?.abort();
+    this.#failLater(error);
+  }
+
+  /** Later, since `connectWith` and `abort` are called by the sink's owner, who should not be called back from inside them. */
+  #failLater(error: WireError): void {
+    const sink = this.#sink as ConnectSink;
+    this.#settle();
+    process.nextTick(tellFailure, sink, error);
+  }
+
+  /** From here on the connection holds on to nothing of this object: not the timer, the signal, the sink. */
+  #settle(): void {
+    this.#sink = null;
+    this.#stream = null;
+    this.#origin?.forgetConnecting();
+    this.#timer?.cancel();
+    this.#config.signal?.removeEventListener('abort', this);
+  }
+}
+
+/** One per thread; see `connector-reads.ts` for why it can be shared. */
+const reads = new ConnectorReads(SocketStream.handleRead);
+
+function tellFailure(sink: ConnectSink, error: WireError): void {
+  sink.onConnectFailed(error);
+}
+
+function armTimer(config: ConnectConfig, onExpire: () => void): Wakeup {
+  const { deadlines, clock, connectTimeoutMs } = config;
+  return deadlines === null ? clock.schedule(connectTimeoutMs, onExpire) : deadlines.after(connectTimeoutMs, onExpire);
+}
+
+function nodeOptions(target: NetAddress, config: ConnectConfig): NetConnectOpts {
+  const shared = { allowHalfOpen: true, highWaterMark: config.highWaterBytes, onread: reads.onread };
+  if (target.kind === 'unix') return { ...shared, path: target.path };
+  const { localAddress, localPort, lookup } = config;
+  return {
+    ...shared,
+    host: target.host,
+    port: target.port,
+    noDelay: config.noDelay,
+    keepAlive: config.keepAliveMs > 0,
+    keepAliveInitialDelay: config.keepAliveMs,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: config.attemptTimeoutMs,
+    ...(localAddress === null ? {} : { localAddress, family: isIP(localAddress) }),
+    ...(localPort === null ? {} : { localPort }),
+    ...(lookup === null ? {} : { lookup }),
+  };
+}
+
+/** The same error with the address in its message, which Node's own leaves out for names. */
+function describe(error: WireError, target: NetAddress): WireError {
+  const place = formatNetAddress(target);
+  const cause = error.cause ?? error;
+  return fromNodeError(cause, { message: `cannot connect to ${place}: ${causeText(cause)}`, context: place });
+}
+
+function causeText(cause: unknown): string {
+  if (cause instanceof AggregateError) return cause.errors.map(causeText).join('; ');
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function abortError(target: NetAddress, cause: unknown): WireError {
+  const place = formatNetAddress(target);
+  return connectError('CONNECT_ABORTED', `connecting to ${place} was given up`, { retry: 'never', fault: 'local', cause, context: place });
+}
+
+function capError(target: NetAddress, max: number): WireError {
+  const place = formatNetAddress(target);
+  const message = `no connection to ${place}: ${max} are open, which is the cap`;
+  return limitError('CONNECTION_CAP_REACHED', message, { retry: 'never', fault: 'local', wire: { status: 503 }, context: place });
+}

@@ -1,0 +1,25 @@
+/** Failures of listening, as `WireError`s that name the address. */
+import { type WireError, ioError } from '@ferrata/error';
+import { type NetAddress, formatNetAddress } from './address.ts';
+
+const reasons: ReadonlyMap<string, readonly [reason: string, hint: string]> = new Map([
+  ['EADDRINUSE', ['ADDRESS_IN_USE', 'something else listens there already']],
+  ['EACCES', ['LISTEN_NOT_PERMITTED', 'this user may not listen there; ports below 1024 need a privilege']],
+  ['EPERM', ['LISTEN_NOT_PERMITTED', 'this user may not listen there']],
+  ['EADDRNOTAVAIL', ['LISTEN_NO_SUCH_ADDRESS', 'this machine has no such address']],
+  ['ENOTFOUND', ['LISTEN_NO_SUCH_ADDRESS', 'the name has no address']],
+  ['ENOENT', ['LISTEN_NO_SUCH_DIRECTORY', 'the directory of the Unix socket does not exist']],
+]);
+
+/** Turns what Node reports for `listen` into a `WireError` of the type `io`; status 500, fault local, never to be retried. */
+export function listenError(thrown: unknown, target: NetAddress | { readonly kind: 'fd'; readonly fd: number }): WireError {
+  const place = target.kind === 'fd' ? `descriptor ${target.fd}` : formatNetAddress(target);
+  const code = (thrown as NodeJS.ErrnoException).code ?? '';
+  const [reason, hint] = reasons.get(code) ?? ['LISTEN_FAILED', thrown instanceof Error ? thrown.message : String(thrown)];
+  return listenFailure(reason, place, hint, thrown);
+}
+
+/** A failure to listen on `place`. */
+export function listenFailure(reason: string, place: string, hint: string, cause?: unknown): WireError {
+  return ioError(reason, `cannot listen on ${place}: ${hint}`, { cause, fault: 'local', retry: 'never', wire: { status: 500 }, context: place });
+}

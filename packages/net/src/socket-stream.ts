@@ -1,0 +1,442 @@
+/**
+ * One of Node's sockets, or any other `Duplex` of bytes, as an L4 stream. The hottest code of a proxy.
+ *
+ * Rules of this file:
+ * - No closure, promise or event object per chunk, and none per stream: the five listeners are functions of the class, shared by all
+ *   streams, which find their stream through a symbol on the socket (Node calls a listener with the socket as `this`).
+ * - `#gate` is 0 while bytes flow, so the hot path is one comparison. Each bit that is set is a reason not to call the sink right now; what
+ *   came in the meantime waits in `#queue` or as a due bit, and `#flush` delivers it from a fresh tick.
+ * - Node's own sockets never emit from inside `write`, `pause` or `resume`, but other duplexes do (a `PassThrough` emits `data` from inside
+ *   `write`). The `inside` bit defers such calls: a stream never calls its sink from inside one of its own methods.
+ * - Chunks: Node gives every read a buffer of its own, cut to size, and never writes to it again, so a chunk is handed on as it came. (How
+ *   connected sockets read cheaper than that: `connector-reads.ts`.)
+ *
+ * ```text
+ *   gate bits                    set by                                cleared by
+ *   inside                       entering a method that calls Node     leaving it
+ *   paused                       pause                                 resume, attach
+ *   unattached                   constructor                           first attach
+ *   queued                       attach with a head, data out of turn  flush, once told
+ *   drainDue, endDue, closeDue   an event out of turn                  flush, once told
+ *   flushDue                     a flush is on the tick queue          flush
+ *   endSeen, closeSeen           `end`, `close` of the socket          abort clears endSeen
+ *   dead                         error, abort, close told              never
+ *   aborted                      abort                                 never
+ *   closeTold                    onClose                               a later attach, which is told again
+ * ```
+ */
+import type { Duplex } from 'node:stream';
+import { Socket } from 'node:net';
+import { type WireError, fromNodeError, internalError, ioError, limitError } from '@ferrata/error';
+import { type L4Sink, type L4Stream, type StreamInfo, type StreamState, nextStreamId } from '@ferrata/stream';
+import { SocketInfo } from './socket-info.ts';
+
+/** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */
+export interface StreamOrigin {
+  readonly kind: string;
+  /** The path, when this is a Unix socket. */
+  readonly unixPath: string | null;
+  readonly isAccepted: boolean;
+  /** Unsent bytes on top of which a further write aborts the stream. */
+  readonly hardLimitBytes: number;
+  /** Bytes come through `SocketStream.handleRead`, not as `data` events; the socket is to be made paused. */
+  readonly readsByCallback: boolean;
+  /** Called once for each stream when its socket is closed, whether or not it has a sink; for counting. */
+  onStreamClosed(stream: SocketStream): void;
+}
+
+const Gate = {
+  inside: 0x1,
+  paused: 0x2,
+  unattached: 0x4,
+  queued: 0x8,
+  drainDue: 0x10,
+  endDue: 0x20,
+  closeDue: 0x40,
+  flushDue: 0x80,
+  endSeen: 0x100,
+  closeSeen: 0x200,
+  dead: 0x400,
+  aborted: 0x800,
+  closeTold: 0x1000,
+} as const;
+
+/** Anything that waits to be told. */
+const anyDue = Gate.queued | Gate.drainDue | Gate.endDue | Gate.closeDue;
+
+/**
+ * Up to this many bytes in all, `writev` copies its chunks into one; above, it hands them to `writev(2)`. A copy of 4 KiB costs less than
+ * the request object and the array that a gathered write needs.
+ */
+const maxCopiedBytes = 4096;
+
+const streamKey: unique symbol = Symbol('@ferrata/net/stream');
+
+/** A duplex that carries its stream. */
+interface Host extends Duplex {
+  [streamKey]?: SocketStream;
+}
+
+/** An `L4Stream` over a duplex. Made by `listen`, `connect` and `fromDuplex`. */
+export class SocketStream implements L4Stream {
+  readonly id: number;
+  readonly #host: Host;
+  readonly #origin: StreamOrigin;
+  // All fields are set here, in one order, so that every stream has the same shape.
+  #gate: number = Gate.unattached;
+  #state: StreamState = 'open';
+  #sink: L4Sink | null = null;
+  #error: WireError | null = null;
+  #queue: Uint8Array[] | null = null;
+  #info: StreamInfo | null;
+  #startedAt: number;
+  #establishedAt: number;
+
+  /**
+   * @param host a duplex of bytes that nobody else listens to
+   * @param startedAt monotonic milliseconds, see `StreamTiming`
+   * @param info facts that replace those looked up from the socket
+   */
+  constructor(host: Duplex, origin: StreamOrigin, startedAt: number, info: StreamInfo | null = null) {
+    this.id = nextStreamId();
+    this.#host = host;
+    this.#origin = origin;
+    this.#info = info;
+    this.#startedAt = startedAt;
+    this.#establishedAt = startedAt;
+    if (this.#host[streamKey] !== undefined) throw new TypeError('this duplex is a stream already');
+    this.#host[streamKey] = this;
+    // An `error` listener from birth to the end: without one, a reset would end the process.
+    host.on('error', SocketStream.#onError);
+    host.on('close', SocketStream.#onClose);
+    host.on('end', SocketStream.#onEnd);
+    host.on('drain', SocketStream.#onDrain);
+    if (host.destroyed) this.#comeLate();
+  }
+
+  get info(): StreamInfo {
+    if (this.#info !== null) return this.#info;
+    const timing = { startedAt: this.#startedAt, establishedAt: this.#establishedAt };
+    const { kind, unixPath, isAccepted } = this.#origin;
+    return (this.#info = new SocketInfo(this.#host, { kind, timing, unixPath, isAccepted }));
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  get bufferedBytes(): number {
+    return (this.#gate & Gate.dead) === 0 ? this.#host.writableLength : 0;
+  }
+
+  /** Whether the stream is aborted or closed, and why; for the connector, before anybody is attached. */
+  get closeError(): WireError | null {
+    return this.#error;
+  }
+
+  /** Notes when the connection was ready for bytes; for the connector. */
+  markEstablished(at: number): void {
+    this.#establishedAt = at;
+  }
+
+  /**
+   * Bytes that a socket read by `onread`; for the connector.
+   *
+   * @returns false if the socket must stop reading. It may read though it was paused: Node's `resume` starts reading a tick later, without
+   * looking whether `pause` was called in between.
+   */
+  static handleRead(host: Duplex, chunk: Uint8Array): boolean {
+    SocketStream.#onData.call(host, chunk);
+    return ((host as Host)[streamKey] as SocketStream).#gate === 0;
+  }
+
+  attach(sink: L4Sink, head?: Uint8Array): void {
+    const isFirst = (this.#gate & Gate.unattached) !== 0;
+    this.#sink = sink;
+    this.#gate &= ~(Gate.unattached | Gate.paused);
+    if (head !== undefined && head.length > 0) this.#enqueueFirst(head);
+    // A sink that comes after the end or the close is told of them like its forerunner.
+    if ((this.#gate & Gate.endSeen) !== 0) this.#gate |= Gate.endDue;
+    if ((this.#gate & Gate.closeSeen) !== 0) this.#gate = (this.#gate | Gate.closeDue) & ~Gate.closeTold;
+    const host = this.#host;
+    const mustWait = (this.#gate & anyDue) !== 0;
+    this.#gate |= Gate.inside;
+    // Paused first: adding a `data` listener would start the flow ahead of what waits here.
+    if (mustWait) host.pause();
+    if (isFirst && !this.#origin.readsByCallback) host.on('data', SocketStream.#onData);
+    this.#gate &= ~Gate.inside;
+    this.#letFlow();
+  }
+
+  write(chunk: Uint8Array): boolean {
+    const state = this.#state;
+    if (state !== 'open' && state !== 'peerEnded') return false;
+    if (chunk.length === 0) return !this.#host.writableNeedDrain;
+    let hasRoom = false;
+    this.#gate |= Gate.inside;
+    try {
+      hasRoom = this.#host.write(chunk);
+    } finally {
+      this.#gate &= ~Gate.inside;
+    }
+    if (!hasRoom) this.#checkHardLimit(chunk.length);
+    return hasRoom;
+  }
+
+  writev(chunks: readonly Uint8Array[]): boolean {
+    let total = 0;
+    for (let i = 0; i < chunks.length; i++) total += (chunks[i] as Uint8Array).length;
+    if (chunks.length === 1) return this.write(chunks[0] as Uint8Array);
+    if (total <= maxCopiedBytes) return this.write(joinSmall(chunks, total));
+    if (this.#state !== 'open' && this.#state !== 'peerEnded') return false;
+    const host = this.#host;
+    let hasRoom = true;
+    this.#gate |= Gate.inside;
+    try {
+      host.cork();
+      for (let i = 0; i < chunks.length; i++) {
+        const chunk = chunks[i] as Uint8Array;
+        if (chunk.length > 0) hasRoom = host.write(chunk);
+      }
+      host.uncork();
+    } finally {
+      this.#gate &= ~Gate.inside;
+    }
+    if (!hasRoom) this.#checkHardLimit(total);
+    return hasRoom;
+  }
+
+  pause(): void {
+    if ((this.#gate & (Gate.paused | Gate.unattached)) !== 0) return;
+    this.#gate |= Gate.paused | Gate.inside;
+    this.#host.pause();
+    this.#gate &= ~Gate.inside;
+  }
+
+  resume(): void {
+    if ((this.#gate & (Gate.paused | Gate.unattached)) !== Gate.paused) return;
+    this.#gate &= ~Gate.paused;
+    this.#letFlow();
+  }
+
+  end(): void {
+    if (this.#state === 'open') this.#state = 'ended';
+    else if (this.#state === 'peerEnded') this.#state = 'closed';
+    else return;
+    this.#gate |= Gate.inside;
+    this.#host.end();
+    this.#gate &= ~Gate.inside;
+  }
+
+  abort(error?: WireError): void {
+    if ((this.#gate & (Gate.aborted | Gate.closeTold)) !== 0) return;
+    this.#die(error ?? null);
+    this.#queue = null;
+    this.#gate = (this.#gate & ~(Gate.queued | Gate.endDue | Gate.endSeen | Gate.drainDue)) | Gate.aborted | Gate.inside;
+    const host = this.#host;
+    if (error === undefined) host.destroy();
+    else if (canReset(host, this.#origin)) host.resetAndDestroy();
+    // A socket has no use for the error; any other duplex may lead to a layer that can tell its peer.
+    else host.destroy(host instanceof Socket ? undefined : error);
+    this.#gate &= ~Gate.inside;
+  }
+
+  // The listeners: `this` is the socket.
+
+  static #onData(this: Host, chunk: Uint8Array): void {
+    const stream = this[streamKey] as SocketStream;
+    if (stream.#gate !== 0) return stream.#enqueue(chunk);
+    try {
+      (stream.#sink as L4Sink).onData(chunk);
+    } catch (thrown) {
+      stream.#sinkThrew(thrown);
+    }
+  }
+
+  static #onDrain(this: Host): void {
+    const stream = this[streamKey] as SocketStream;
+    const gate = stream.#gate;
+    if ((gate & Gate.dead) !== 0) return;
+    if ((gate & (Gate.inside | Gate.unattached)) !== 0) return stream.#due(Gate.drainDue);
+    stream.#tellDrain();
+  }
+
+  static #onEnd(this: Host): void {
+    const stream = this[streamKey] as SocketStream;
+    const gate = stream.#gate;
+    if ((gate & Gate.dead) !== 0) return;
+    stream.#gate = gate | Gate.endSeen;
+    if ((gate & (Gate.inside | Gate.unattached | Gate.paused | Gate.queued)) !== 0) return stream.#due(Gate.endDue);
+    stream.#tellEnd();
+  }
+
+  static #onError(this: Host, error: Error): void {
+    const stream = this[streamKey] as SocketStream;
+    if ((stream.#gate & Gate.dead) === 0) stream.#die(fromNodeError(error));
+    // A duplex made with `autoDestroy: false` would stay open after its error.
+    if (!this.destroyed) this.destroy();
+  }
+
+  static #onClose(this: Host): void {
+    const stream = this[streamKey] as SocketStream;
+    const wasOrderly = (stream.#gate & Gate.endSeen) !== 0 && this.writableFinished;
+    if ((stream.#gate & Gate.dead) === 0 && !wasOrderly) stream.#die(closedEarly('the socket was closed before both sides had ended'));
+    stream.#gate |= Gate.closeSeen;
+    stream.#origin.onStreamClosed(stream);
+    const gate = stream.#gate;
+    if ((gate & (Gate.inside | Gate.unattached | Gate.queued | Gate.endDue)) !== 0) return stream.#due(Gate.closeDue);
+    stream.#tellClose();
+  }
+
+  // Out of turn.
+
+  /** Nothing that the socket still has to say matters; what waits here already may yet be told before the close. */
+  #die(error: WireError | null): void {
+    this.#state = 'closed';
+    this.#error = error;
+    this.#gate |= Gate.dead;
+  }
+
+  /** The duplex was destroyed before it became a stream: its `close` may be over, so nothing but this will tell of it. */
+  #comeLate(): void {
+    this.#die(closedEarly('the duplex was destroyed already'));
+    this.#host.removeListener('close', SocketStream.#onClose);
+    this.#gate |= Gate.closeSeen;
+  }
+
+  #enqueue(chunk: Uint8Array): void {
+    // Node's read loop goes on emitting what it had buffered after a `destroy` from inside a `data` listener.
+    if ((this.#gate & Gate.dead) !== 0) return;
+    if (this.#queue === null) this.#queue = [chunk];
+    else this.#queue.push(chunk);
+    this.#due(Gate.queued);
+  }
+
+  /** A head is older than anything that waits here. */
+  #enqueueFirst(head: Uint8Array): void {
+    if ((this.#gate & Gate.aborted) !== 0) return;
+    if (this.#queue === null) this.#queue = [head];
+    else this.#queue.unshift(head);
+    this.#gate |= Gate.queued;
+  }
+
+  #due(what: number): void {
+    this.#gate |= what;
+    this.#scheduleFlush();
+  }
+
+  #scheduleFlush(): void {
+    if ((this.#gate & (Gate.flushDue | Gate.unattached)) !== 0) return;
+    this.#gate |= Gate.flushDue;
+    process.nextTick(SocketStream.#flush, this);
+  }
+
+  /** Lets bytes come: first those that wait here, then the socket's. */
+  #letFlow(): void {
+    if ((this.#gate & anyDue) !== 0) return this.#scheduleFlush();
+    if ((this.#gate & Gate.dead) !== 0) return;
+    this.#gate |= Gate.inside;
+    this.#host.resume();
+    this.#gate &= ~Gate.inside;
+  }
+
+  /** Looks at the gate anew after every call of the sink, which may pause, abort, or attach another sink with a head. */
+  static #flush(stream: SocketStream): void {
+    stream.#gate &= ~Gate.flushDue;
+    if ((stream.#gate & Gate.drainDue) !== 0) stream.#tellDrain();
+    stream.#tellQueue();
+    if ((stream.#gate & (Gate.endDue | Gate.queued | Gate.paused)) === Gate.endDue) stream.#tellEnd();
+    if ((stream.#gate & Gate.closeDue) !== 0) {
+      // An orderly close comes after all data and the end, however long the sink stays paused; a failure does not wait for it.
+      const mustWait = stream.#error === null && (stream.#gate & (Gate.queued | Gate.endDue)) !== 0;
+      if (!mustWait) stream.#tellClose();
+    } else if (stream.#gate === 0) stream.#letFlow();
+  }
+
+  #tellQueue(): void {
+    while ((this.#gate & (Gate.queued | Gate.paused)) === Gate.queued) {
+      // At most a head or two, or what one call of a duplex emitted: shifting is cheap.
+      const queue = this.#queue as Uint8Array[];
+      const chunk = queue.shift() as Uint8Array;
+      if (queue.length === 0) {
+        this.#queue = null;
+        this.#gate &= ~Gate.queued;
+      }
+      try {
+        (this.#sink as L4Sink).onData(chunk);
+      } catch (thrown) {
+        this.#sinkThrew(thrown);
+      }
+    }
+  }
+
+  #tellDrain(): void {
+    this.#gate &= ~Gate.drainDue;
+    try {
+      (this.#sink as L4Sink).onDrain();
+    } catch (thrown) {
+      this.#sinkThrew(thrown);
+    }
+  }
+
+  #tellEnd(): void {
+    this.#gate &= ~Gate.endDue;
+    if (this.#state === 'open') this.#state = 'peerEnded';
+    else if (this.#state === 'ended') this.#state = 'closed';
+    try {
+      (this.#sink as L4Sink).onEnd();
+    } catch (thrown) {
+      this.#sinkThrew(thrown);
+    }
+  }
+
+  #tellClose(): void {
+    const sink = this.#sink as L4Sink;
+    this.#state = 'closed';
+    this.#gate = (this.#gate & ~anyDue) | Gate.dead | Gate.closeTold;
+    this.#queue = null;
+    this.#sink = null;
+    try {
+      sink.onClose(this.#error);
+    } catch (thrown) {
+      // There is nobody left to tell: the stream is closed. A warning shows the bug without ending the process.
+      process.emitWarning(thrown instanceof Error ? thrown : String(thrown), 'SinkThrewOnClose');
+    }
+  }
+
+  /** A sink that throws is a bug of this program: the stream ends, the process lives. */
+  #sinkThrew(thrown: unknown): void {
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    this.abort(internalError('SINK_THREW', message, { cause: thrown }));
+  }
+
+  /** A writer that goes on writing against a full stream is a bug, and would let a slow reader take all the memory. */
+  #checkHardLimit(written: number): void {
+    const before = this.#host.writableLength - written;
+    if (before < this.#origin.hardLimitBytes) return;
+    this.abort(limitError('STREAM_WRITE_OVERFLOW', `a write on top of ${before} unsent bytes`, { fault: 'local' }));
+  }
+}
+
+function closedEarly(message: string): WireError {
+  return ioError('CONNECTION_CLOSED_EARLY', message, { retry: 'ifReused' });
+}
+
+/**
+ * Whether an abort with an error may be told to the peer by a TCP reset (RFC 9293 §3.10.7), so that it cannot mistake a cut for an end. Not
+ * while a FIN waits behind unsent bytes: libuv refuses to reset then, and would leave the descriptor open.
+ */
+function canReset(host: Duplex, origin: StreamOrigin): host is Socket {
+  return origin.kind === 'tcp' && !host.destroyed && host instanceof Socket && (!host.writableEnded || host.writableFinished);
+}
+
+function joinSmall(chunks: readonly Uint8Array[], total: number): Uint8Array {
+  const joined = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (let i = 0; i < chunks.length; i++) {
+    const chunk = chunks[i] as Uint8Array;
+    joined.set(chunk, at);
+    at += chunk.length;
+  }
+  return joined;
+}

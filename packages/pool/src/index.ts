@@ -1,0 +1,3 @@
+/** @ferrata/pool: idle things under keys, bounded in number and in time; each handed out once. */
+export { IdlePool, type PoolEntry, type PutOptions } from './idle-pool.ts';
+export { type EvictReason, type IdlePoolOptions } from './options.ts';

@@ -1,0 +1,23 @@
+/** `X-Forwarded-For`, `-Proto` and `-Host`: who asked, how and for which host, as a list to which each proxy appends itself. */
+import { type HeaderMap, KnownHeader, type RequestHead, knownName } from '@ferrata/headers';
+import type { ProxySession } from './proxy-session.ts';
+
+/**
+ * Appends the client's address, scheme and host to the `X-Forwarded-*` fields of an upstream request.
+ *
+ * What the client itself sent in these fields stays in front, as the convention has it, and is as true as the client is honest: a server that
+ * trusts them must count from the right. Delete them first where the proxy is the first trusted hop.
+ */
+export function appendForwarded(session: ProxySession, request: RequestHead): void {
+  const { headers } = request;
+  const { remoteAddress } = session.client;
+  appendTo(headers, KnownHeader.xForwardedFor, remoteAddress.kind === 'ip' ? remoteAddress.host : 'unknown');
+  appendTo(headers, KnownHeader.xForwardedProto, session.client.tls === null ? 'http' : 'https');
+  const host = headers.getKnown(KnownHeader.host);
+  if (host !== undefined && host !== '') appendTo(headers, KnownHeader.xForwardedHost, host);
+}
+
+function appendTo(headers: HeaderMap, id: KnownHeader, value: string): void {
+  const before = headers.countKnown(id) > 1 ? headers.combined(knownName(id)) : headers.getKnown(id);
+  headers.setKnown(id, before === undefined || before === '' ? value : `${before}, ${value}`);
+}

@@ -1,0 +1,77 @@
+/** The proxy: an `HttpApplication` whose answers come from upstream. Give it to an `HttpServer`. */
+import type { HttpApplication, HttpEnvironment, Refusal, ServerExchange, ServerExchangeHandler } from '@ferrata/http';
+import { UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
+import { ProxyExchange } from './proxy-exchange.ts';
+import type { ProxyHooks } from './proxy-hooks.ts';
+import { RetryBudget } from './retry-policy.ts';
+
+/** Options of an `HttpProxy`. */
+export interface HttpProxyOptions {
+  /** Clock, timers and output buffer, shared with the server that runs the proxy. */
+  readonly environment: HttpEnvironment;
+  /** Where connections come from; default: a connector of its own. */
+  readonly connector?: UpstreamConnector;
+  /** Options of that connector of its own. */
+  readonly upstream?: Omit<UpstreamConnectorOptions, 'environment'>;
+  /** How often a request may be sent again. Default 1. */
+  readonly maxRetries?: number;
+  /** How much of a request's body is kept for sending it again. Default 65 536 bytes. Raising it lets each upload hold more memory. */
+  readonly maxReplayBytes?: number;
+  /** The share of active requests that may be retries. Default 0.2; 3 are always allowed. */
+  readonly retryShare?: number;
+  /** Told of requests that were refused before they reached a phase. */
+  readonly onRefused?: (refusal: Refusal) => void;
+}
+
+/** What the exchanges of one proxy share. */
+export interface ProxyCore<Context> {
+  readonly hooks: ProxyHooks<Context>;
+  readonly connector: UpstreamConnector;
+  readonly retryBudget: RetryBudget;
+  readonly maxRetries: number;
+  readonly maxReplayBytes: number;
+  now(): number;
+}
+
+/** A reverse proxy over the phases of `ProxyHooks`. */
+export class HttpProxy<Context> implements HttpApplication {
+  readonly connector: UpstreamConnector;
+  readonly #core: ProxyCore<Context>;
+  readonly #onRefused: ((refusal: Refusal) => void) | undefined;
+
+  /** @throws {RangeError} when an option makes no sense */
+  constructor(hooks: ProxyHooks<Context>, options: HttpProxyOptions) {
+    const { environment } = options;
+    this.connector = options.connector ?? new UpstreamConnector({ ...options.upstream, environment });
+    this.#onRefused = options.onRefused;
+    this.#core = {
+      hooks,
+      connector: this.connector,
+      retryBudget: new RetryBudget(options.retryShare ?? 0.2, 3),
+      maxRetries: notNegative('maxRetries', options.maxRetries, 1),
+      maxReplayBytes: notNegative('maxReplayBytes', options.maxReplayBytes, 65_536),
+      now: () => environment.now(),
+    };
+  }
+
+  onRequest(exchange: ServerExchange): ServerExchangeHandler {
+    const proxied = new ProxyExchange(this.#core, exchange);
+    proxied.begin();
+    return proxied;
+  }
+
+  onRefused(refusal: Refusal): void {
+    this.#onRefused?.(refusal);
+  }
+
+  /** Closes idle upstream connections, and busy ones as soon as they are idle. */
+  close(): void {
+    this.connector.close();
+  }
+}
+
+function notNegative(name: string, value: number | undefined, fallback: number): number {
+  const given = value ?? fallback;
+  if (!(given >= 0)) throw new RangeError(`${name} must not be below 0, nor ${given}`);
+  return given;
+}

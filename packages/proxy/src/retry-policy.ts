@@ -1,0 +1,43 @@
+/** Whether a request that got no answer may be sent again (RFC 9110 §9.2.2, RFC 9112 §9.3.1). */
+import type { WireError } from '@ferrata/error';
+
+/** Methods whose effect is the same however often they are sent. Names are case-sensitive (RFC 9110 §9.1). */
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/**
+ * True if sending again cannot do the request twice: either nothing of it was read (`always`), or the connection ended without a byte of
+ * answer (`ifReused`) and the method is idempotent. A connection that was never used before counts as well: the peer may have restarted.
+ */
+export function maySendAgain(error: WireError, method: string): boolean {
+  return error.retry === 'always' || (error.retry === 'ifReused' && idempotent.has(method));
+}
+
+/** Keeps retries a small share of the traffic, so that a failing upstream is not buried under them. */
+export class RetryBudget {
+  readonly #share: number;
+  readonly #least: number;
+  #active = 0;
+  #retrying = 0;
+
+  /** @param share of the active requests that may be retries · @param least retries that are allowed however few requests are active */
+  constructor(share: number, least: number) {
+    this.#share = share;
+    this.#least = least;
+  }
+
+  begin(): void {
+    this.#active++;
+  }
+
+  end(attempts: number): void {
+    this.#active--;
+    if (attempts > 1) this.#retrying--;
+  }
+
+  /** Asks for the first retry of a request. @returns true if it may be made; it then counts until `end` */
+  tryRetry(): boolean {
+    if (this.#retrying >= Math.max(this.#least, this.#active * this.#share)) return false;
+    this.#retrying++;
+    return true;
+  }
+}

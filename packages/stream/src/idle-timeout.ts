@@ -1,0 +1,40 @@
+/**
+ * A stream that is aborted when nothing moves for too long.
+ *
+ * Anything that moves counts, in either direction: bytes that come, bytes that are written, written bytes that go out below. Time begins with
+ * the call. A stream that its own user keeps paused is idle too: set the limit above the longest pause you mean to make.
+ */
+import { timeoutError } from '@ferrata/error';
+import type { DeadlineQueue } from '@ferrata/timeout';
+import type { L4Stream } from './l4-stream.ts';
+import { tapped } from './tapped.ts';
+
+/**
+ * `stream`, aborted with `timeout STREAM_IDLE_TIMEOUT` after `idleTimeoutMs` without a byte either way.
+ *
+ * @param idleTimeoutMs > 0; never early. Late by a tick of `deadlines`; by up to once more the limit if the last thing that moved was
+ *   written bytes on their way out, which no event reports.
+ * @throws {RangeError} if `idleTimeoutMs` is not above 0
+ */
+export function idleTimeout(stream: L4Stream, idleTimeoutMs: number, deadlines: DeadlineQueue): L4Stream {
+  if (!(idleTimeoutMs > 0)) throw new RangeError(`idleTimeoutMs must be above 0, not ${idleTimeoutMs}`);
+  let bufferedBytes = stream.bufferedBytes;
+  const deadline = deadlines.deadline(() => {
+    if (stream.bufferedBytes < bufferedBytes) moved();
+    else stream.abort(timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${idleTimeoutMs} ms`));
+  });
+  const moved = (): void => {
+    bufferedBytes = stream.bufferedBytes;
+    // Not after an abort: a late write to a closed stream must not hold a deadline for nothing.
+    if (stream.state !== 'closed' || bufferedBytes > 0) deadline.arm(idleTimeoutMs);
+  };
+  deadline.arm(idleTimeoutMs);
+  return tapped(stream, {
+    onData: moved,
+    onDrain: moved,
+    onWrite: moved,
+    onEnd: moved,
+    onAbort: () => deadline.cancel(),
+    onClose: () => deadline.cancel(),
+  });
+}

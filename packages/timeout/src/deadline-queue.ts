@@ -1,0 +1,108 @@
+/**
+ * Many deadlines on one wake-up of the clock.
+ *
+ * A protocol arms a deadline for nearly every message and cancels nearly all of them. A platform timer for each costs an object, a
+ * place in a list and a lookup; a deadline here is made once per connection and armed again and again by relinking it into a timing
+ * wheel (`internal/timer-wheel.ts`).
+ *
+ * Rules:
+ * - Time is cut into ticks, and a deadline is due at the first tick at or after its time: never early, up to one tick late, and later
+ *   only if the event loop was busy.
+ * - Deadlines run by tick, and within a tick in the order of arming, once each, also after a long pause of the loop.
+ * - One wake-up of the clock is pending at a time. Cancelling leaves it: the next arming uses it, or it lapses, and an idle queue
+ *   asks for no other.
+ * - A callback may do anything with any deadline, and with the queue. What it arms runs with a later wake-up, never in the same round.
+ * - A callback that throws stops nobody: the round goes on, and then the error is thrown to the clock (several as an
+ *   `AggregateError`). With `systemClock` that is an uncaught exception, as from `setTimeout`.
+ */
+import type { Clock } from '@ferrata/clock';
+import type { Deadline } from './deadline.ts';
+import { ScheduledDeadline, Scheduler } from './internal/scheduler.ts';
+
+/** Options of a `DeadlineQueue`. */
+export interface DeadlineQueueOptions {
+  /** Where time and the wake-up come from. */
+  readonly clock: Clock;
+  /** Milliseconds of a tick; default 10, above 0. Smaller: deadlines come closer to their time, and the clock wakes up more often. */
+  readonly tickMs?: number;
+}
+
+/** A queue of deadlines that share one clock. Everything on a thread may share one queue. */
+export class DeadlineQueue {
+  readonly clock: Clock;
+  /** The longest delay that can be armed: 2²⁹ ticks, 62 days with ticks of 10 ms. */
+  readonly maxDelayMs: number;
+  readonly #scheduler: Scheduler;
+
+  /** @throws {RangeError} when `tickMs` is not a finite number above 0 */
+  constructor(options: DeadlineQueueOptions) {
+    const { clock, tickMs = 10 } = options;
+    if (!(tickMs > 0 && tickMs < Infinity)) throw new RangeError(`tickMs must be a number of milliseconds above 0: ${String(tickMs)}`);
+    this.clock = clock;
+    this.#scheduler = new Scheduler(clock, tickMs);
+    this.maxDelayMs = this.#scheduler.maxDelayMs;
+  }
+
+  /** Deadlines that are armed. */
+  get size(): number {
+    return this.#scheduler.size;
+  }
+
+  /** The clock's monotonic time in milliseconds. */
+  now(): number {
+    return this.clock.now();
+  }
+
+  /**
+   * Makes a deadline that isn't armed yet and may be armed as often as wanted.
+   *
+   * @param onExpire called once for each arming that isn't cancelled or moved in time; the deadline is no longer armed then
+   */
+  deadline(onExpire: () => void): Deadline {
+    return new ScheduledDeadline(this.#scheduler, onExpire);
+  }
+
+  /** Makes a deadline and arms it. @throws {RangeError} when `delayMs` is not 0 to `maxDelayMs` */
+  after(delayMs: number, onExpire: () => void): Deadline {
+    const deadline = this.deadline(onExpire);
+    deadline.arm(delayMs);
+    return deadline;
+  }
+
+  /**
+   * Settles as `promise` does, or rejects with `makeError()` if that takes longer than `delayMs`.
+   *
+   * The work behind the promise goes on; what it settles to afterwards is dropped, a rejection too. After `close()` there is no time
+   * limit. A `delayMs` out of range rejects with the `RangeError`.
+   */
+  withTimeout<T>(promise: PromiseLike<T>, delayMs: number, makeError: () => Error): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const deadline = this.after(delayMs, () => {
+        try {
+          reject(makeError());
+        } catch (thrown) {
+          reject(thrown);
+        }
+      });
+      promise.then(
+        (value) => {
+          deadline.cancel();
+          resolve(value);
+        },
+        (reason: unknown) => {
+          deadline.cancel();
+          reject(reason);
+        },
+      );
+    });
+  }
+
+  /** Cancels every deadline and the wake-up. From now on arming does nothing, so that connections may be torn down in any order. */
+  close(): void {
+    this.#scheduler.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

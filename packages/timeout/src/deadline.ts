@@ -1,0 +1,18 @@
+/** A point in time after which a callback runs unless it is cancelled or moved first. Made by a `DeadlineQueue`. */
+export interface Deadline {
+  /** True from `arm` until the callback is called or `cancel`. */
+  readonly isArmed: boolean;
+  /** The time on the queue's clock from which the callback runs, a whole number of ticks; `Infinity` while not armed. */
+  readonly expiresAt: number;
+  /**
+   * Sets the deadline to `delayMs` from now, in place of what it was set to before. O(1), allocates nothing.
+   *
+   * @param delayMs 0 to the queue's `maxDelayMs`
+   * @param now the queue's `now()`, for a caller that has just read it: reading the clock is most of the cost. A stale one makes the
+   *   deadline early by as much.
+   * @throws {RangeError} when `delayMs` is out of range
+   */
+  arm(delayMs: number, now?: number): void;
+  /** Takes the deadline back; does nothing if it isn't armed. O(1). */
+  cancel(): void;
+}

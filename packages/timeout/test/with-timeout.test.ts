@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ManualClock } from '@ferrata/clock';
+import { timeoutError } from '@ferrata/error';
+import { DeadlineQueue } from '../src/index.ts';
+
+const tooSlow = (): Error => timeoutError('LOOKUP_TIMEOUT');
+
+function world(): { clock: ManualClock; deadlines: DeadlineQueue } {
+  const clock = new ManualClock();
+  return { clock, deadlines: new DeadlineQueue({ clock }) };
+}
+
+test('a promise that settles in time passes through, and leaves no deadline behind', async () => {
+  const { deadlines } = world();
+  assert.equal(await deadlines.withTimeout(Promise.resolve(7), 100, tooSlow), 7);
+  const failure = new Error('failed by itself');
+  await assert.rejects(deadlines.withTimeout(Promise.reject(failure), 100, tooSlow), failure);
+  assert.equal(deadlines.size, 0);
+});
+
+test('a promise that takes too long is given up with the error made for it', async () => {
+  const { clock, deadlines } = world();
+  const slow = Promise.withResolvers<number>();
+  const timed = deadlines.withTimeout(slow.promise, 100, tooSlow);
+  clock.advance(100);
+  await assert.rejects(timed, { type: 'timeout', reason: 'LOOKUP_TIMEOUT' });
+  slow.resolve(7);
+  assert.equal(deadlines.size, 0);
+});
+
+test('a rejection after the timeout is not an unhandled one', async () => {
+  const { clock, deadlines } = world();
+  const slow = Promise.withResolvers<number>();
+  const timed = deadlines.withTimeout(slow.promise, 100, tooSlow);
+  clock.advance(100);
+  await assert.rejects(timed, { reason: 'LOOKUP_TIMEOUT' });
+  // The test runner fails the run on an unhandled rejection.
+  slow.reject(new Error('too late'));
+  await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('a throw while the error is made becomes the rejection', async () => {
+  const { clock, deadlines } = world();
+  const broken = new Error('makeError is broken');
+  const timed = deadlines.withTimeout(new Promise(() => {}), 100, () => {
+    throw broken;
+  });
+  clock.advance(100);
+  await assert.rejects(timed, broken);
+});
+
+test('a delay out of range is a rejection', async () => {
+  const { deadlines } = world();
+  await assert.rejects(deadlines.withTimeout(Promise.resolve(1), -1, tooSlow), RangeError);
+});
+
+test('after close there is no time limit', async () => {
+  const { clock, deadlines } = world();
+  deadlines.close();
+  const slow = Promise.withResolvers<number>();
+  const timed = deadlines.withTimeout(slow.promise, 100, tooSlow);
+  clock.advance(1000);
+  slow.resolve(7);
+  assert.equal(await timed, 7);
+});

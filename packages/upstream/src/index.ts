@@ -1,0 +1,3 @@
+/** @ferrata/upstream: from a peer to a usable connection. */
+export { peer, type Peer, type PeerOptions } from './peer.ts';
+export { UpstreamConnector, type UpstreamConnectorOptions, type UpstreamCounts } from './upstream-connector.ts';

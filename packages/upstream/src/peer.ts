@@ -1,0 +1,73 @@
+/** A peer: where to connect to, and how. Two peers with the same key may share connections. */
+import type { ClientConnectionOptions } from '@ferrata/http1';
+import { type Http1ClientOptions, type ResolvedHttp1ClientOptions, resolveHttp1ClientOptions } from '@ferrata/http';
+import { type AddressLike, type NetAddress, formatNetAddress, toNetAddress } from '@ferrata/net';
+
+/** How to reach a peer and how long to wait for it. Times in milliseconds. */
+export interface PeerOptions {
+  /** Until the connection stands. Default 3 000. */
+  readonly connectTimeoutMs?: number;
+  /** How long a clean idle connection is kept. Default 50 000, or what the server's `Keep-Alive` promises less a second. */
+  readonly idleTimeoutMs?: number;
+  /** Age at which a connection is not used again. Default 3 600 000. */
+  readonly maxConnectionAgeMs?: number;
+  /** The local address to connect from. Default: the kernel's choice. */
+  readonly localAddress?: string;
+  /** Limits and time-outs of responses. */
+  readonly connection?: ClientConnectionOptions;
+  /** How long a peer that reads nothing may hold a request. Default 30 000. */
+  readonly writeTimeoutMs?: number;
+}
+
+/** A peer, ready for use. Make it once, with `peer`, and use it for many requests. */
+export interface Peer {
+  readonly address: NetAddress;
+  /** Connections are shared between peers of one key, and only between them. */
+  readonly key: string;
+  /** What a request without a Host is sent with. */
+  readonly authority: string;
+  readonly connectTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxConnectionAgeMs: number;
+  readonly localAddress: string | undefined;
+  readonly client: ResolvedHttp1ClientOptions;
+}
+
+/**
+ * Describes a peer.
+ *
+ * @param address `host:port`, `tcp://host:port`, `unix:/path`, `{ host, port }` or `{ path }`
+ * @throws {TypeError} when the address cannot be read
+ * @throws {RangeError} when an option makes no sense
+ */
+export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
+  const where = toNetAddress(address);
+  const { localAddress } = options;
+  const http: Http1ClientOptions = {
+    ...(options.connection === undefined ? {} : { connection: options.connection }),
+    ...(options.writeTimeoutMs === undefined ? {} : { writeTimeoutMs: options.writeTimeoutMs }),
+  };
+  return Object.freeze({
+    address: where,
+    // Another source address is another identity for the peer: never share a connection across it.
+    key: `${formatNetAddress(where)}|${localAddress ?? ''}`,
+    authority: authorityOf(where),
+    connectTimeoutMs: above0('connectTimeoutMs', options.connectTimeoutMs, 3_000),
+    idleTimeoutMs: above0('idleTimeoutMs', options.idleTimeoutMs, 50_000),
+    maxConnectionAgeMs: above0('maxConnectionAgeMs', options.maxConnectionAgeMs, 3_600_000),
+    localAddress,
+    client: resolveHttp1ClientOptions(http),
+  });
+}
+
+function authorityOf(address: NetAddress): string {
+  if (address.kind === 'unix') return 'localhost';
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return address.port === 80 ? host : `${host}:${address.port}`;
+}
+
+function above0(name: string, value: number | undefined, fallback: number): number {
+  const given = value ?? fallback;
+  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
+  return given;
+}

@@ -1,0 +1,86 @@
+/** One run of `node --test`: counts and coverage by tools/check/reporter.ts, and a log for people by the spec reporter. */
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { run } from '../process.ts';
+import { root } from '../workspace.ts';
+import type { FileCoverage, Report } from './reporter.ts';
+
+export interface NodeTestOptions {
+  readonly files: readonly string[];
+  /** Default: the repository's folder; the paths of `files` start there. */
+  readonly cwd?: string;
+  /** Further options of node. */
+  readonly args?: readonly string[];
+  /** A test that takes longer hangs, and fails. */
+  readonly testTimeoutMs: number;
+  /** Where the readable log goes, absolute. */
+  readonly log: string;
+  /** Told how far the run is. */
+  readonly onProgress?: (text: string) => void;
+}
+
+export interface NodeTestResult {
+  readonly passed: number;
+  readonly failed: number;
+  /** Tests marked `skip` or `todo`. */
+  readonly skipped: number;
+  readonly coverage: readonly FileCoverage[];
+  /** The failing tests with their errors; empty if none failed. */
+  readonly output: string;
+}
+
+/** Runs test files, as many at a time as there are processors. A run that breaks before it counted anything is one failure. */
+export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestResult> {
+  mkdirSync(dirname(options.log), { recursive: true });
+  rmSync(options.log, { force: true });
+  let done = 0;
+  let failures = 0;
+  let totals: Extract<Report, { kind: 'totals' }> | undefined;
+  let coverage: readonly FileCoverage[] = [];
+  const onLine = (line: string): void => {
+    const report = parseReport(line);
+    switch (report?.kind) {
+      case 'test':
+        done += 1;
+        if (!report.passed) failures += 1;
+        options.onProgress?.(failures === 0 ? `${done}` : `${done}, ${failures} failed`);
+        return;
+      case 'totals':
+        totals = report;
+        return;
+      case 'coverage':
+        coverage = report.files;
+        break;
+      case undefined:
+    }
+  };
+  const limits = [`--test-concurrency=${availableParallelism()}`, `--test-timeout=${options.testTimeoutMs}`];
+  const reporters = [
+    `--test-reporter=${join(root, 'tools/check/reporter.ts')}`,
+    '--test-reporter-destination=stdout',
+    '--test-reporter=spec',
+    `--test-reporter-destination=${options.log}`,
+  ];
+  const ran = await run(process.execPath, ['--test', ...limits, ...reporters, ...(options.args ?? []), ...options.files], {
+    cwd: options.cwd ?? root,
+    onLine,
+    // A test run that is itself started by a test would else report to that one.
+    env: { NODE_TEST_CONTEXT: undefined },
+  });
+  if (totals === undefined) return { passed: 0, failed: 1, skipped: 0, coverage, output: ran.output };
+  const failed = Math.max(totals.failed, ran.code === 0 ? 0 : 1);
+  const output = failed === 0 ? '' : failingTests(options.log);
+  return { passed: totals.passed, failed, skipped: totals.skipped + totals.todo, coverage, output };
+}
+
+function parseReport(line: string): Report | undefined {
+  return line.startsWith('{"kind":') ? (JSON.parse(line) as Report) : undefined;
+}
+
+/** The part of the readable log that repeats the failing tests; all of it if there is no such part. */
+function failingTests(log: string): string {
+  const text = readFileSync(log, 'utf8');
+  const start = text.lastIndexOf('✖ failing tests:');
+  return text.slice(Math.max(0, start)).trimEnd();
+}
