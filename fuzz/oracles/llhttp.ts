@@ -27,8 +27,14 @@ export interface OracleResult {
   readonly error: string | null;
 }
 
+/** The little of the platform's WebAssembly that is needed; its types come only with those of browsers. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+};
+
 interface Exports {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: { readonly buffer: ArrayBuffer };
   _initialize(): void;
   llhttp_alloc(type: number): number;
   malloc(bytes: number): number;
@@ -62,7 +68,7 @@ interface Draft {
 /** Options of `LlhttpOracle.parse`. */
 export interface OracleOptions {
   readonly kind: 'request' | 'response';
-  /** Of responses: true if the one with this index answers a request for which no body comes (HEAD). */
+  /** Of responses: true if no body comes to the request with this index, counted by final responses (HEAD). */
   readonly isBodyless?: (index: number) => boolean;
   /** Whether the connection ends after the last byte. Default false. */
   readonly isEnded?: boolean;
@@ -83,9 +89,9 @@ export class LlhttpOracle {
 
   /** @param capacity the longest input in bytes */
   constructor(capacity = 65_536) {
-    const module = new WebAssembly.Module(createRequire(import.meta.url)('undici/lib/llhttp/llhttp-wasm.js') as BufferSource);
+    const module = new WebAssembly.Module(createRequire(import.meta.url)('undici/lib/llhttp/llhttp-wasm.js') as Uint8Array);
     const instance = new WebAssembly.Instance(module, { env: this.#imports() });
-    this.#wasm = instance.exports as unknown as Exports;
+    this.#wasm = instance.exports as Exports;
     this.#wasm._initialize();
     this.#requestParser = this.#wasm.llhttp_alloc(TYPE_REQUEST);
     this.#responseParser = this.#wasm.llhttp_alloc(TYPE_RESPONSE);
@@ -122,7 +128,7 @@ export class LlhttpOracle {
   }
 
   #imports(): Record<string, (parser: number, at: number, length: number) => number> {
-    const text = (at: number, length: number): string => this.#data.latin1Slice(at - this.#buffer, at - this.#buffer + length);
+    const text = (at: number, length: number): string => this.#data.toString('latin1', at - this.#buffer, at - this.#buffer + length);
     return {
       wasm_on_message_begin: () => {
         this.#draft = newDraft();
@@ -184,7 +190,9 @@ export class LlhttpOracle {
     };
     this.#draft.message = message;
     this.#messages.push(message);
-    return !isRequest && this.#options.isBodyless?.(this.#messages.length - 1) === true ? SKIP_BODY : 0;
+    if (isRequest) return 0;
+    const index = this.#messages.filter(({ start }) => Number(start) >= 200).length - 1;
+    return this.#options.isBodyless?.(index) === true ? SKIP_BODY : 0;
   }
 
   /** A C string of the module; they never move. */
@@ -192,7 +200,7 @@ export class LlhttpOracle {
     const known = this.#names.get(at);
     if (known !== undefined) return known;
     const memory = Buffer.from(this.#wasm.memory.buffer);
-    const name = memory.latin1Slice(at, memory.indexOf(0, at));
+    const name = memory.toString('latin1', at, memory.indexOf(0, at));
     this.#names.set(at, name);
     return name;
   }

@@ -21,6 +21,8 @@ export interface DecodedMessage {
   readonly traits: string;
   readonly bodyLength: number;
   readonly keepAlive: boolean;
+  /** After it the connection speaks another protocol; of responses only, as a request can be declined. */
+  readonly isTunnel: boolean;
   body: string;
   /** The pieces of the body by their chunk extensions: equal neighbours are one. */
   readonly extensions: string[];
@@ -169,7 +171,7 @@ function mix(value: number): number {
 }
 
 export function latin1(data: Uint8Array): string {
-  return Buffer.from(data.buffer, data.byteOffset, data.length).latin1Slice();
+  return Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1');
 }
 
 function thrownBy(action: () => void): unknown {

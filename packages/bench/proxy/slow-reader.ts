@@ -48,6 +48,8 @@ const WARM_UP_REQUESTS = 500;
 /** How often the client's allowance grows; small against the rate, so that reading is even. */
 const TICK_MS = 5;
 const SAMPLE_MS = 200;
+/** Silence after which a transfer counts as stuck. */
+const STALL_MS = 20_000;
 
 interface SlowReaderOptions extends SharedOptions {
   readonly total: NamedSize;
@@ -127,7 +129,7 @@ async function measureOne(contender: Contender, context: StartContext, options: 
   let baseBytes = 0;
   let peakBytes = 0;
   let bodyBytes = 0;
-  const startedAt = performance.now();
+  let startedAt = performance.now();
   const outcome = (fault: string | null, finalBytes: number): Outcome => ({
     proxy: contender.name,
     baseBytes,
@@ -144,6 +146,7 @@ async function measureOne(contender: Contender, context: StartContext, options: 
     for (let request = 0; request < WARM_UP_REQUESTS; request++) await expectBody(`${proxy.url}/${SMALL.name}`, SMALL.bytes);
     baseBytes = residentBytesOf(pid);
     peakBytes = baseBytes;
+    startedAt = performance.now();
     const look = setInterval(() => {
       peakBytes = Math.max(peakBytes, residentBytesOf(pid));
     }, SAMPLE_MS);
@@ -152,10 +155,9 @@ async function measureOne(contender: Contender, context: StartContext, options: 
     } finally {
       clearInterval(look);
     }
-    const finalBytes = residentBytesOf(pid);
-    const isWhole = bodyBytes === total.bytes;
+    const result = outcome(bodyBytes === total.bytes ? null : `${bodyBytes} of ${total.bytes} bytes came`, residentBytesOf(pid));
     await proxy.process.stop();
-    return outcome(isWhole ? null : `${bodyBytes} of ${total.bytes} bytes came`, finalBytes);
+    return result;
   } catch (error) {
     say(fault(`${contender.name}: ${(error as Error).message}`));
     return outcome((error as Error).message.split('\n')[0] ?? 'failed', 0);
@@ -165,8 +167,8 @@ async function measureOne(contender: Contender, context: StartContext, options: 
 /**
  * Sends one GET on a bare socket and reads the response no faster than a rate.
  *
- * @returns how many bytes of body came until the connection closed.
- * @throws {Error} when the connection fails or the answer is not 200.
+ * @returns how many bytes of body came: all that Content-Length promised, or fewer when the connection closed before.
+ * @throws {Error} when the connection fails, the answer is not 200, or nothing comes for a long time.
  */
 async function readSlowly(url: string, bytesPerSecond: number): Promise<number> {
   const { hostname, port, host, pathname } = new URL(url);
@@ -175,11 +177,17 @@ async function readSlowly(url: string, bytesPerSecond: number): Promise<number> 
   socket.write(`GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
   const reader = new PacedReader(socket);
   const startedAt = performance.now();
-  for await (const _ of every(TICK_MS)) {
-    reader.allow(((performance.now() - startedAt) / 1000) * bytesPerSecond);
-    if (reader.isDone) break;
+  try {
+    for await (const _ of every(TICK_MS)) {
+      const now = performance.now();
+      reader.allow(((now - startedAt) / 1000) * bytesPerSecond);
+      if (reader.isDone) break;
+      if (now - reader.lastDataAt > STALL_MS) throw new Error(`nothing came for ${STALL_MS / 1000} s after ${reader.bodyBytes()} bytes of body`);
+    }
+    return reader.bodyBytes();
+  } finally {
+    socket.destroy();
   }
-  return reader.bodyBytes();
 }
 
 /** Reads a socket up to an allowance that grows. */
@@ -189,8 +197,12 @@ class PacedReader {
   #allowedBytes = 0;
   #headBytes = 0;
   #head = '';
+  #expectedBytes = Number.POSITIVE_INFINITY;
   #error: Error | null = null;
+  /** Whether the body is complete or the connection closed. */
   isDone = false;
+  /** When the last bytes came. */
+  lastDataAt = performance.now();
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -217,11 +229,20 @@ class PacedReader {
 
   #onData(chunk: Buffer): void {
     this.#receivedBytes += chunk.length;
+    this.lastDataAt = performance.now();
     if (this.#receivedBytes >= this.#allowedBytes) this.#socket.pause();
-    if (this.#headBytes > 0) return;
+    if (this.#headBytes === 0) this.#readHead(chunk);
+    // A server that keeps the connection open against our wish is no reason to wait.
+    if (this.#receivedBytes >= this.#expectedBytes) this.isDone = true;
+  }
+
+  #readHead(chunk: Buffer): void {
     this.#head += chunk.toString('latin1');
     const end = this.#head.indexOf('\r\n\r\n');
-    if (end !== -1) this.#headBytes = end + 4;
+    if (end === -1) return;
+    this.#headBytes = end + 4;
+    const length = /^content-length: *(\d+)\r$/im.exec(this.#head.slice(0, end + 2))?.[1];
+    if (length !== undefined) this.#expectedBytes = this.#headBytes + Number(length);
   }
 }
 

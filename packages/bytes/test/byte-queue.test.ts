@@ -87,7 +87,10 @@ test('empty chunks are ignored, so that no peer can fill the queue with nothing'
 test('peekByte looks without taking, and gives -1 where there is no byte', () => {
   const queue = queueOf('ab', 'cd');
   queue.take(1);
-  assert.deepEqual([0, 1, 2, 3, -1, Number.NaN].map((index) => queue.peekByte(index)), [0x62, 0x63, 0x64, -1, -1, -1]);
+  assert.deepEqual(
+    [0, 1, 2, 3, -1, Number.NaN].map((index) => queue.peekByte(index)),
+    [0x62, 0x63, 0x64, -1, -1, -1],
+  );
   assert.equal(queue.byteLength, 3);
 });
 
@@ -95,7 +98,10 @@ test('indexOf finds a byte from any place on', () => {
   const queue = queueOf('xa', 'bx', 'cx');
   queue.take(1);
   const x = 0x78;
-  assert.deepEqual([0, 1, 2, 3, 4, 5, 100].map((from) => queue.indexOf(x, from)), [2, 2, 2, 4, 4, -1, -1]);
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 5, 100].map((from) => queue.indexOf(x, from)),
+    [2, 2, 2, 4, 4, -1, -1],
+  );
   assert.equal(queue.indexOf(x), 2);
   assert.equal(queue.indexOf(x, -7), 2);
   assert.equal(queue.indexOf(0x7a), -1);

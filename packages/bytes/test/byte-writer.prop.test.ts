@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByteWriter, latin1Encode } from '../src/index.ts';
 
-type Step = { readonly kind: 'byte' | 'u16' | 'u24' | 'u32'; readonly value: number } | { readonly kind: 'bytes' | 'text'; readonly bytes: Uint8Array } | { readonly kind: 'take' };
+type Step =
+  | { readonly kind: 'byte' | 'u16' | 'u24' | 'u32'; readonly value: number }
+  | { readonly kind: 'bytes' | 'text'; readonly bytes: Uint8Array }
+  | { readonly kind: 'take' };
 
 const number = (kind: 'byte' | 'u16' | 'u24' | 'u32', size: number): fc.Arbitrary<Step> =>
   fc.nat(256 ** size - 1).map((value) => ({ kind, value }));
@@ -12,7 +15,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   number('u16', 2),
   number('u24', 3),
   fc.integer({ min: 0, max: 0xffff_ffff }).map((value): Step => ({ kind: 'u32', value })),
-  fc.tuple(fc.constantFrom('bytes' as const, 'text' as const), fc.uint8Array({ maxLength: 50 })).map(([kind, bytes]): Step => ({ kind, bytes })),
+  fc
+    .tuple(fc.constantFrom('bytes' as const, 'text' as const), fc.uint8Array({ maxLength: 50 }))
+    .map(([kind, bytes]): Step => ({ kind, bytes })),
   fc.constant<Step>({ kind: 'take' }),
 );
 

@@ -33,7 +33,10 @@ test('bytes handed out are never written again, whether a slab is shared or outg
     taken.push(writer.take());
     expected.push(text);
   }
-  assert.deepEqual(taken.map((bytes) => latin1Decode(bytes)), expected);
+  assert.deepEqual(
+    taken.map((bytes) => latin1Decode(bytes)),
+    expected,
+  );
 });
 
 test('small takes share a slab', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import { latin1Decode, latin1Encode, latin1EncodeInto } from '../src/index.ts';
-import { type Latin1, chooseLatin1, latin1, portableLatin1 } from '../src/internal/latin1.ts';
+import { chooseLatin1, type Latin1, latin1, portableLatin1 } from '../src/internal/latin1.ts';
 
 const all256 = Uint8Array.from({ length: 256 }, (_, byte) => byte);
 const ways: readonly (readonly [name: string, Latin1])[] = [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EMPTY_BYTES, asciiLowerCase, concatBytes, fromHex, parseDecimal, utf8Decode, utf8Encode } from '../src/index.ts';
+import { asciiLowerCase, concatBytes, EMPTY_BYTES, fromHex, parseDecimal, utf8Decode, utf8Encode } from '../src/index.ts';
 
 test('asciiLowerCase leaves the Kelvin sign and accented capitals alone', () => {
   assert.equal(asciiLowerCase('\u212aELVIN É'), '\u212aelvin É');

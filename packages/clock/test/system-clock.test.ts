@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { type TestContext, mock, test } from 'node:test';
+import { mock, type TestContext, test } from 'node:test';
 import { systemClock } from '../src/index.ts';
 
 /** Node's mocked timers, with a `performance.now` that the test moves by itself. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
-import { ConnectionCap, type Listener, type NetAddress, listen } from '@ferrata/net';
+import { type Listener, type NetAddress, listen } from '@ferrata/net';
 import { HttpProxy, type ProxySession, appendForwarded } from '@ferrata/proxy';
 import { type Peer, peer } from '@ferrata/upstream';
 
@@ -47,6 +47,7 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
   );
   const server = new HttpServer(proxy, {
     environment,
+    maxConnections: connectionShare(),
     connection: {
       ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
       ...(options.maxHeaderBytes === undefined ? {} : { decoder: { maxHeadBytes: options.maxHeaderBytes } }),
@@ -65,10 +66,9 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
 }
 
 async function listenAll(addresses: readonly NetAddress[], server: HttpServer): Promise<Listener[]> {
-  const connectionCap = new ConnectionCap(connectionShare());
   const listeners: Listener[] = [];
   try {
-    for (const address of addresses) listeners.push(await listen({ address, connectionCap }, (stream) => server.accept(stream)));
+    for (const address of addresses) listeners.push(await listen(address, (stream) => server.accept(stream)));
     return listeners;
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close()));

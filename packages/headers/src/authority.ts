@@ -18,7 +18,9 @@ export interface Authority {
 }
 
 /** 1 for each byte of a registered name, percent sign left out. @see RFC 3986 §3.2.2 */
-const NAME_BYTES: Uint8Array = Uint8Array.from({ length: 128 }, (_, byte) => (/[A-Za-z0-9\-._~!$&'()*+,;=]/.test(String.fromCharCode(byte)) ? 1 : 0));
+const NAME_BYTES: Uint8Array = Uint8Array.from({ length: 128 }, (_, byte) =>
+  /[A-Za-z0-9\-._~!$&'()*+,;=]/.test(String.fromCharCode(byte)) ? 1 : 0,
+);
 
 const COLON = 0x3a;
 const PERCENT = 0x25;

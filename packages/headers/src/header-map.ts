@@ -15,7 +15,7 @@
  */
 import { equalsAsciiIgnoreCase } from '@ferrata/bytes';
 import { isFieldName, isFieldValue } from './byte-classes.ts';
-import { KnownHeader, canonicalName, wellKnownId } from './known-header.ts';
+import { canonicalName, KnownHeader, wellKnownId } from './known-header.ts';
 import type { KnownHeaderSet } from './known-header-set.ts';
 
 /** What a `HeaderMap` can be made from: pairs in order, or a record whose arrays become several lines. */
@@ -157,7 +157,7 @@ export class HeaderMap implements Iterable<readonly [name: string, value: string
     let all = this.#values[line] as string;
     if (id === KnownHeader.setCookie) return all;
     if (((this.#repeated >>> id) & 1) === 0) return all;
-    while ((line = this.indexOfKnown(id, line + 1)) >= 0) all += `, ${this.#values[line]}`;
+    while ((line = this.indexOfKnown(id, line + 1)) >= 0) all += `, ${this.#values[line] as string}`;
     return all;
   }
 
@@ -246,7 +246,7 @@ export class HeaderMap implements Iterable<readonly [name: string, value: string
       this.#repeated |= this.#high & bit;
       this.#high |= bit;
     }
-    if (this.#firstLines !== null && this.#firstLines[id] === 0) this.#firstLines[id] = line + 1;
+    if (this.#firstLines?.[id] === 0) this.#firstLines[id] = line + 1;
   }
 
   /**
@@ -468,7 +468,8 @@ function checkedId(name: string): KnownHeader | 0 {
 /** The message names the field but not the value: it may be a secret. */
 function checkValue(name: string, value: string): void {
   if (typeof value !== 'string') throw new TypeError(`the value of field ${quoted(name)} is not a string`);
-  if (!isFieldValue(value)) throw new TypeError(`invalid value of field ${quoted(name)}: a control, a character over 0xff, or a blank at an end`);
+  if (!isFieldValue(value))
+    throw new TypeError(`invalid value of field ${quoted(name)}: a control, a character over 0xff, or a blank at an end`);
 }
 
 function quoted(name: unknown): string {

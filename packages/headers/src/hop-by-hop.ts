@@ -12,7 +12,7 @@ import { asciiLowerCase, equalsAsciiIgnoreCase } from '@ferrata/bytes';
 import type { HeaderMap } from './header-map.ts';
 import { equalsWithin, isBlank } from './internal/ascii.ts';
 import { KnownHeader, wellKnownIdWithin } from './known-header.ts';
-import { type KnownHeaderSet, isInKnownHeaderSet, knownHeaderSet } from './known-header-set.ts';
+import { isInKnownHeaderSet, type KnownHeaderSet, knownHeaderSet } from './known-header-set.ts';
 import { parseQualityList } from './list-grammar.ts';
 
 /** Options of `removeHopByHop`. */
@@ -44,7 +44,11 @@ const hopByHopButProxyAuth = [
 ] as const;
 
 /** What a proxy always removes, nominated or not. Trailer is not in it: it goes with the trailers, which are forwarded. */
-export const HOP_BY_HOP: KnownHeaderSet = knownHeaderSet(...hopByHopButProxyAuth, KnownHeader.proxyAuthenticate, KnownHeader.proxyAuthorization);
+export const HOP_BY_HOP: KnownHeaderSet = knownHeaderSet(
+  ...hopByHopButProxyAuth,
+  KnownHeader.proxyAuthenticate,
+  KnownHeader.proxyAuthorization,
+);
 const HOP_BY_HOP_BUT_PROXY_AUTH: KnownHeaderSet = knownHeaderSet(...hopByHopButProxyAuth);
 
 /**

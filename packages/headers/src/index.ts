@@ -1,9 +1,24 @@
 /** @ferrata/headers: field names and values, message heads that keep case and order, list grammar, hop-by-hop rules. No I/O. */
-export { HeaderMap, type HeaderInit } from './header-map.ts';
+
+export { type Authority, formatAuthority, isValidHost, parseAuthority } from './authority.ts';
 export {
-  KnownHeader,
+  FIELD_VALUE_BYTES,
+  isFieldName,
+  isFieldValue,
+  isReasonPhrase,
+  isRequestTarget,
+  isToken,
+  MAX_FIELD_NAME_BYTES,
+  TARGET_BYTES,
+  TOKEN_BYTES,
+} from './byte-classes.ts';
+export { type HeaderInit, HeaderMap } from './header-map.ts';
+export { acceptsTrailers, HOP_BY_HOP, type HopByHopOptions, mayBeTrailer, removeForbiddenTrailers, removeHopByHop } from './hop-by-hop.ts';
+export { HttpVersion, httpVersionName } from './http-version.ts';
+export {
   canonicalName,
   idOfNameCode,
+  KnownHeader,
   knownName,
   nameCodeOfBytes,
   nameOfNameCode,
@@ -11,32 +26,26 @@ export {
   wellKnownIdOfBytes,
   wellKnownIdWithin,
 } from './known-header.ts';
-export { isInKnownHeaderSet, knownHeaderSet, type KnownHeaderSet } from './known-header-set.ts';
+export { isInKnownHeaderSet, type KnownHeaderSet, knownHeaderSet } from './known-header-set.ts';
 export {
-  FIELD_VALUE_BYTES,
-  MAX_FIELD_NAME_BYTES,
-  TARGET_BYTES,
-  TOKEN_BYTES,
-  isFieldName,
-  isFieldValue,
-  isReasonPhrase,
-  isRequestTarget,
-  isToken,
-} from './byte-classes.ts';
-export { isStatus, requestHead, responseHead, type HeadInit, type RequestHead, type ResponseHead, type ResponseHeadInit } from './message-head.ts';
-export { HttpVersion, httpVersionName } from './http-version.ts';
-export { reasonPhrase } from './reason-phrase.ts';
-export {
+  type ListOptions,
   listHas,
+  type ParameterisedValue,
   parseList,
   parseParameters,
   parseQualityList,
   qualityOf,
   quoteIfNeeded,
   unquote,
-  type ListOptions,
-  type ParameterisedValue,
   type WeightedItem,
 } from './list-grammar.ts';
-export { HOP_BY_HOP, acceptsTrailers, mayBeTrailer, removeForbiddenTrailers, removeHopByHop, type HopByHopOptions } from './hop-by-hop.ts';
-export { formatAuthority, isValidHost, parseAuthority, type Authority } from './authority.ts';
+export {
+  type HeadInit,
+  isStatus,
+  type RequestHead,
+  type ResponseHead,
+  type ResponseHeadInit,
+  requestHead,
+  responseHead,
+} from './message-head.ts';
+export { reasonPhrase } from './reason-phrase.ts';

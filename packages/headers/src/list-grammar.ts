@@ -117,7 +117,8 @@ export function qualityOf(items: readonly WeightedItem[], value: string): number
  */
 export function quoteIfNeeded(text: string): string {
   if (isToken(text)) return text;
-  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) throw new TypeError('a quoted string cannot hold control characters or characters over 0xff');
+  if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(text))
+    throw new TypeError('a quoted string cannot hold control characters or characters over 0xff');
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 

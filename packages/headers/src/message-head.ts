@@ -5,7 +5,7 @@
  * byte; programs use the makers, which check.
  */
 import { isReasonPhrase, isRequestTarget, isToken } from './byte-classes.ts';
-import { HeaderMap, type HeaderInit } from './header-map.ts';
+import { type HeaderInit, HeaderMap } from './header-map.ts';
 import { HttpVersion } from './http-version.ts';
 import { reasonPhrase } from './reason-phrase.ts';
 

@@ -130,6 +130,7 @@ export class Http1ClientSession implements L4Sink {
       return;
     }
     // A paused response keeps what it has, and learns of the end when it is resumed.
+    this.#environment.now();
     this.#machine.receiveEnd();
     this.#pump();
   }
@@ -153,7 +154,7 @@ export class Http1ClientSession implements L4Sink {
     } finally {
       this.#isPumping = false;
     }
-    if (!this.#isReleased) this.#watch(this.#environment.now());
+    if (!this.#isReleased) this.#watch(this.#environment.recentNow);
   }
 
   #dispatch(): void {

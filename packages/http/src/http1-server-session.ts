@@ -85,7 +85,7 @@ export class Http1ServerSession implements L4Sink {
   }
 
   /** Drops the connection at once. */
-  abort(error: WireError): void {
+  abort(error?: WireError): void {
     if (this.#mode !== Mode.closed) this.stream.abort(error);
   }
 

@@ -18,7 +18,7 @@ export interface Http1ServerOptions {
   readonly halfCloseGraceMs?: number;
   /** After the last answer: how long the peer's bytes are read and dropped before the connection is cut. Default 2 000. */
   readonly lingerTimeoutMs?: number;
-  /** After the last answer: how many bytes are read and dropped. Default 1 048 576. */
+  /** After the last answer: how many bytes are read and dropped. Default 16 777 216: enough that an upload refused early can read its answer. */
   readonly maxLingeringBytes?: number;
   /** Age at which a connection gets its last answer, ± 10 %. Default 3 600 000. */
   readonly maxConnectionAgeMs?: number;
@@ -51,7 +51,7 @@ export function resolveHttp1ServerOptions(options: Http1ServerOptions = {}): Res
     maxLookAheadBytes: above0('maxLookAheadBytes', options.maxLookAheadBytes, 16_384),
     halfCloseGraceMs: above0('halfCloseGraceMs', options.halfCloseGraceMs, 2_000),
     lingerTimeoutMs: above0('lingerTimeoutMs', options.lingerTimeoutMs, 2_000),
-    maxLingeringBytes: above0('maxLingeringBytes', options.maxLingeringBytes, 1_048_576),
+    maxLingeringBytes: above0('maxLingeringBytes', options.maxLingeringBytes, 16_777_216),
     maxConnectionAgeMs: above0('maxConnectionAgeMs', options.maxConnectionAgeMs, 3_600_000),
   });
 }

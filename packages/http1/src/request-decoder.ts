@@ -22,7 +22,7 @@ import { CR, LF } from './internal/ascii.ts';
 import { BodyDecoder } from './internal/body-decoder.ts';
 import { hasConnectionOption, keepsAlive } from './internal/connection-option.ts';
 import { buildFields } from './internal/field-builder.ts';
-import { FieldScanner } from './internal/field-scanner.ts';
+import { FieldScanner, OFFSETS_PER_FIELD } from './internal/field-scanner.ts';
 import { framedLength } from './internal/framing.ts';
 import { methodWithin } from './internal/known-method.ts';
 import { MessageInput } from './internal/message-input.ts';
@@ -60,6 +60,7 @@ export class RequestDecoder {
   #headBytes = 0;
   #bodyLength = 0;
   #form: TargetForm = TargetForm.origin;
+  #isHostPlain = false;
   #keepAlive = true;
   #expectsContinue = false;
   #upgrade: string | null = null;
@@ -282,6 +283,7 @@ export class RequestDecoder {
     const text = this.#reader.decode();
     const headers = new HeaderMap();
     buildFields(this.#reader, text, headers);
+    this.#isHostPlain = isHostPlain(this.#reader, headers);
     this.#reader.release();
     return {
       method: methodWithin(text, line.methodEnd),
@@ -294,7 +296,7 @@ export class RequestDecoder {
   #validate(head: RequestHead): void {
     const { method, target, version, headers } = head;
     this.#form = targetForm(method, target);
-    checkHost(headers, version);
+    if (!this.#isHostPlain) checkHost(headers, version);
     const framed = framedLength(headers, version, 'request');
     // RFC 9112 §6.3: a request that names no length has no body; it is never delimited by the end of the connection.
     const bodyLength = framed < -1 ? 0 : framed;
@@ -329,6 +331,24 @@ export class RequestDecoder {
     this.#input.discard();
     return error;
   }
+}
+
+/** One Host that is a name without a port: looked at in the bytes, as that takes a fifth of the time of looking at a slice of a string. */
+function isHostPlain(reader: SectionReader, headers: HeaderMap): boolean {
+  if (headers.countKnown(KnownHeader.host) !== 1) return false;
+  const offsets = reader.fields.offsets;
+  const at = headers.indexOfKnown(KnownHeader.host) * OFFSETS_PER_FIELD;
+  const start = reader.base + (offsets[at + 2] as number);
+  const end = reader.base + (offsets[at + 3] as number);
+  return start < end && isEach(PLAIN_HOST_BYTES, reader.bytes, start, end);
+}
+
+/** Letters, digits, "-" and ".". */
+const PLAIN_HOST_BYTES: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => (/[A-Za-z0-9.-]/.test(String.fromCharCode(byte)) ? 1 : 0));
+
+function isEach(table: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (table[bytes[at] as number] === 0) return false;
+  return true;
 }
 
 /** RFC 9112 §3.2: exactly one Host in HTTP/1.1, and a valid one wherever there is one. */

@@ -12,14 +12,15 @@
  * error that says what to write instead, because an address comes from a configuration, and a guess would listen in the wrong place.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import type { StreamAddress } from '@ferrata/stream';
 
 /** An address of a transport: a TCP host and port, or the path of a Unix socket. */
 export type NetAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** Every form in which an address may be given. A `host` left out means all addresses when listening, and is an error when connecting. */
-export type AddressLike = string | NetAddress | { readonly host: string; readonly port: number } | { readonly path: string };
+/** Every form in which an address may be given; a `StreamAddress` too, so that one can connect to `listener.address`. */
+export type AddressLike = string | NetAddress | StreamAddress | { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** Longest path of a Unix socket in bytes: `sun_path` has 108 on Linux with the final NUL (104 on macOS and the BSDs). */
 const maxUnixPathBytes = process.platform === 'linux' ? 107 : 103;
@@ -47,8 +48,9 @@ export function parseAddress(text: string): NetAddress {
 /** Turns any accepted form of an address into a checked `NetAddress`. @throws {TypeError} if it is none */
 export function toNetAddress(address: AddressLike): NetAddress {
   if (typeof address === 'string') return parseAddress(address);
-  if ('path' in address) return unixAddress(address.path, address.path);
-  return tcpAddress(`${address.host}:${address.port}`, address.host, address.port);
+  if ('path' in address) return unixAddress(String(address.path), address.path);
+  if ('host' in address) return tcpAddress(`${address.host}:${address.port}`, address.host, address.port);
+  throw new TypeError('invalid address: it has neither a host nor a path');
 }
 
 /** An address in the form that `parseAddress` reads: `tcp://127.0.0.1:80`, `tcp://[::1]:80`, `unix:/path`. */
@@ -66,7 +68,7 @@ function parseUnix(text: string): NetAddress {
 }
 
 function unixAddress(text: string, path: string): NetAddress {
-  if (path === '') throw invalid(text, 'the path of the Unix socket is missing; write unix:/path');
+  if (typeof path !== 'string' || path === '') throw invalid(text, 'the path of the Unix socket is missing; write unix:/path');
   if (path.includes('\0')) throw invalid(text, 'a path cannot contain a NUL character');
   const length = Buffer.byteLength(path);
   // The kernel would cut or refuse a longer path; Node reports that as a bare EINVAL.
@@ -101,7 +103,7 @@ function parsePort(text: string, digits: string): number {
 }
 
 function tcpAddress(text: string, host: string, port: number): NetAddress {
-  if (host === '') throw invalid(text, 'the host is missing; write 0.0.0.0 or [::] for all addresses');
+  if (typeof host !== 'string' || host === '') throw invalid(text, 'the host is missing; write 0.0.0.0 or [::] for all addresses');
   if (!isIPv4(host) && !isIPv6(host)) checkName(text, host);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw invalid(text, 'a port is a whole number from 0 to 65535');
   return { kind: 'tcp', host, port };
@@ -115,6 +117,10 @@ function checkName(text: string, host: string): void {
 }
 
 function invalid(text: string, why: string): TypeError {
-  const shown = text.length > 120 ? `${text.slice(0, 120)}…` : text;
-  return new TypeError(`invalid address ${JSON.stringify(shown)}: ${why}`);
+  return new TypeError(`invalid address ${JSON.stringify(cut(text))}: ${cut(why)}`);
+}
+
+/** A text of the configuration may be anything, also a file pasted by mistake. */
+function cut(text: string): string {
+  return text.length > 160 ? `${text.slice(0, 160)}…` : text;
 }

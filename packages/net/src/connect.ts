@@ -141,7 +141,7 @@ class Connecting implements PendingConnect {
 
   #handleTimeout(): void {
     const place = formatNetAddress(this.#target);
-    const message = `no connection to ${place} within ${this.#config.connectTimeoutMs} ms`;
+    const message = `not connected within ${this.#config.connectTimeoutMs} ms`;
     this.#giveUp(timeoutError('CONNECT_TIMEOUT', message, { retry: 'always', context: place }));
   }
 
@@ -199,11 +199,16 @@ function nodeOptions(target: NetAddress, config: ConnectConfig): NetConnectOpts 
   };
 }
 
-/** The same error with the address in its message, which Node's own leaves out for names. */
+/**
+ * The same error with the address, which Node's own leaves out for names. Whatever went wrong before there was a connection is a failure to
+ * connect, after which trying again is safe: nothing was sent. (A peer may accept and reset before Node has told of the connection.)
+ */
 function describe(error: WireError, target: NetAddress): WireError {
-  const place = formatNetAddress(target);
+  const context = formatNetAddress(target);
   const cause = error.cause ?? error;
-  return fromNodeError(cause, { message: `cannot connect to ${place}: ${causeText(cause)}`, context: place });
+  const message = causeText(cause);
+  const described = fromNodeError(cause, { message, context });
+  return described.type === 'io' ? connectError(described.reason === 'IO_FAILED' ? 'CONNECT_FAILED' : described.reason, message, { cause, context }) : described;
 }
 
 function causeText(cause: unknown): string {
@@ -213,11 +218,11 @@ function causeText(cause: unknown): string {
 
 function abortError(target: NetAddress, cause: unknown): WireError {
   const place = formatNetAddress(target);
-  return connectError('CONNECT_ABORTED', `connecting to ${place} was given up`, { retry: 'never', fault: 'local', cause, context: place });
+  return connectError('CONNECT_ABORTED', 'connecting was given up', { retry: 'never', fault: 'local', cause, context: place });
 }
 
 function capError(target: NetAddress, max: number): WireError {
   const place = formatNetAddress(target);
-  const message = `no connection to ${place}: ${max} are open, which is the cap`;
+  const message = `${max} connections are open, which is the cap`;
   return limitError('CONNECTION_CAP_REACHED', message, { retry: 'never', fault: 'local', wire: { status: 503 }, context: place });
 }

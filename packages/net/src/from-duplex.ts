@@ -19,7 +19,14 @@ const socketOrigin: StreamOrigin = { ...duplexOrigin, kind: 'tcp' };
 export function fromDuplex(duplex: Duplex, info?: StreamInfo, clock: Clock = systemClock): L4Stream {
   if (duplex.readableObjectMode || duplex.writableObjectMode) throw new TypeError('a duplex in object mode carries no bytes');
   if (duplex.readableEncoding !== null) throw new TypeError('a duplex with an encoding yields strings, not bytes');
-  const origin = duplex instanceof Socket && duplex.remoteFamily !== undefined ? socketOrigin : duplexOrigin;
   duplex.allowHalfOpen = true;
-  return new SocketStream(duplex, origin, clock.now(), info ?? null);
+  duplex.pause();
+  const stream = new SocketStream(duplex, isTcpSocket(duplex) ? socketOrigin : duplexOrigin, clock.now(), info ?? null);
+  stream.catchUp();
+  return stream;
+}
+
+/** A TLS socket has the addresses of the TCP socket below it, but cannot be reset. */
+function isTcpSocket(duplex: Duplex): boolean {
+  return duplex instanceof Socket && duplex.remoteFamily !== undefined && !('encrypted' in duplex);
 }

@@ -1,4 +1,6 @@
 /** Failures of listening, as `WireError`s that name the address. */
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type WireError, ioError } from '@ferrata/error';
 import { type NetAddress, formatNetAddress } from './address.ts';
 
@@ -14,12 +16,14 @@ const reasons: ReadonlyMap<string, readonly [reason: string, hint: string]> = ne
 /** Turns what Node reports for `listen` into a `WireError` of the type `io`; status 500, fault local, never to be retried. */
 export function listenError(thrown: unknown, target: NetAddress | { readonly kind: 'fd'; readonly fd: number }): WireError {
   const place = target.kind === 'fd' ? `descriptor ${target.fd}` : formatNetAddress(target);
-  const code = (thrown as NodeJS.ErrnoException).code ?? '';
+  let code = (thrown as NodeJS.ErrnoException).code ?? '';
+  // libuv turns ENOENT into EACCES for Unix sockets, which would send the reader after permissions.
+  if (target.kind === 'unix' && code === 'EACCES' && !existsSync(dirname(target.path))) code = 'ENOENT';
   const [reason, hint] = reasons.get(code) ?? ['LISTEN_FAILED', thrown instanceof Error ? thrown.message : String(thrown)];
   return listenFailure(reason, place, hint, thrown);
 }
 
 /** A failure to listen on `place`. */
 export function listenFailure(reason: string, place: string, hint: string, cause?: unknown): WireError {
-  return ioError(reason, `cannot listen on ${place}: ${hint}`, { cause, fault: 'local', retry: 'never', wire: { status: 500 }, context: place });
+  return ioError(reason, `cannot listen: ${hint}`, { cause, fault: 'local', retry: 'never', wire: { status: 500 }, context: place });
 }

@@ -11,7 +11,7 @@ export interface ListenOptions {
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
-  /** A descriptor that listens already, inherited from another process or shared by worker threads. Its owner closes it. */
+  /** A descriptor that listens already, inherited from another process. It belongs to the listener from then on: `close()` closes it. */
   readonly fd?: number;
   /** Connections that the kernel holds until they are accepted, 1 to 65535; Linux cuts it to `net.core.somaxconn`. Default 4096. */
   readonly backlog?: number;

@@ -111,7 +111,6 @@ export class SocketStream implements L4Stream {
     host.on('close', SocketStream.#onClose);
     host.on('end', SocketStream.#onEnd);
     host.on('drain', SocketStream.#onDrain);
-    if (host.destroyed) this.#comeLate();
   }
 
   get info(): StreamInfo {
@@ -137,6 +136,18 @@ export class SocketStream implements L4Stream {
   /** Notes when the connection was ready for bytes; for the connector. */
   markEstablished(at: number): void {
     this.#establishedAt = at;
+  }
+
+  /** Takes note of what happened to a duplex before it became a stream, as no event will tell of it; for `fromDuplex`. */
+  catchUp(): void {
+    const host = this.#host;
+    if (host.writableEnded) this.#state = 'ended';
+    if (host.readableEnded) this.#gate |= Gate.endSeen;
+    if (!host.destroyed) return;
+    this.#die(closedEarly('the duplex was destroyed before it became a stream'));
+    // `close` itself may still be to come; it changes nothing any more.
+    this.#gate |= Gate.closeSeen;
+    host.removeListener('close', SocketStream.#onClose);
   }
 
   /**
@@ -295,13 +306,6 @@ export class SocketStream implements L4Stream {
     this.#state = 'closed';
     this.#error = error;
     this.#gate |= Gate.dead;
-  }
-
-  /** The duplex was destroyed before it became a stream: its `close` may be over, so nothing but this will tell of it. */
-  #comeLate(): void {
-    this.#die(closedEarly('the duplex was destroyed already'));
-    this.#host.removeListener('close', SocketStream.#onClose);
-    this.#gate |= Gate.closeSeen;
   }
 
   #enqueue(chunk: Uint8Array): void {

@@ -2,7 +2,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isWireError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
+import { RecordingSink } from '@ferrata/testkit';
 import { type AddressLike, type ListenOptions, type Listener, connect, listen } from '../src/index.ts';
 
 /** The two ends of one connection, and how to clean up after it. */
@@ -13,19 +15,11 @@ export interface ConnectedPair {
   close(): Promise<void>;
 }
 
-/** Where to connect to in order to reach a listener. */
-export function reachable(listener: Listener): AddressLike {
-  const { address } = listener;
-  if (address.kind === 'ip') return { host: address.host, port: address.port };
-  if (address.kind === 'unix') return { path: address.path };
-  throw new TypeError('this listener cannot be reached');
-}
-
 /** Listens, connects once, and waits for both ends. */
 export async function connectedPair(where: AddressLike | ListenOptions = '127.0.0.1:0'): Promise<ConnectedPair> {
   const accepted = Promise.withResolvers<L4Stream>();
   const listener = await listen(where, accepted.resolve);
-  const [server, client] = await Promise.all([accepted.promise, connect(reachable(listener))]);
+  const [server, client] = await Promise.all([accepted.promise, connect(listener.address)]);
   return { client, server, listener, close: () => listener.close() };
 }
 
@@ -33,4 +27,22 @@ export async function connectedPair(where: AddressLike | ListenOptions = '127.0.
 export function temporaryDirectory(): { path: string; file(name: string): string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), 'net-'));
   return { path, file: (name) => join(path, name), [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Connects to somebody who closes at once, and says with what error: Node reports a reset that comes quickly as a failure to connect. */
+export async function endOfConnection(address: AddressLike): Promise<WireError | null | undefined> {
+  const sink = new RecordingSink();
+  try {
+    (await connect(address)).attach(sink);
+  } catch (error) {
+    if (isWireError(error)) return error;
+    throw error;
+  }
+  await sink.untilClose();
+  return sink.closeError;
+}
+
+/** Lets the event loop turn until a condition holds that no event reports. */
+export async function until(isMet: () => boolean): Promise<void> {
+  while (!isMet()) await new Promise<void>((resolve) => setImmediate(resolve));
 }

@@ -19,6 +19,8 @@ export interface HttpProxyOptions {
   readonly maxReplayBytes?: number;
   /** The share of active requests that may be retries. Default 0.2; 3 are always allowed. */
   readonly retryShare?: number;
+  /** How long a tunnel (after 101) may be without a byte either way. Default 300 000 ms. */
+  readonly tunnelIdleTimeoutMs?: number;
   /** Told of requests that were refused before they reached a phase. */
   readonly onRefused?: (refusal: Refusal) => void;
 }
@@ -27,10 +29,11 @@ export interface HttpProxyOptions {
 export interface ProxyCore<Context> {
   readonly hooks: ProxyHooks<Context>;
   readonly connector: UpstreamConnector;
+  readonly environment: HttpEnvironment;
   readonly retryBudget: RetryBudget;
   readonly maxRetries: number;
   readonly maxReplayBytes: number;
-  now(): number;
+  readonly tunnelIdleTimeoutMs: number;
 }
 
 /** A reverse proxy over the phases of `ProxyHooks`. */
@@ -47,10 +50,11 @@ export class HttpProxy<Context> implements HttpApplication {
     this.#core = {
       hooks,
       connector: this.connector,
+      environment,
       retryBudget: new RetryBudget(options.retryShare ?? 0.2, 3),
       maxRetries: notNegative('maxRetries', options.maxRetries, 1),
       maxReplayBytes: notNegative('maxReplayBytes', options.maxReplayBytes, 65_536),
-      now: () => environment.now(),
+      tunnelIdleTimeoutMs: notNegative('tunnelIdleTimeoutMs', options.tunnelIdleTimeoutMs, 300_000),
     };
   }
 

@@ -26,7 +26,7 @@ import {
   respond,
 } from '@ferrata/http';
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
-import { type StreamInfo, relay } from '@ferrata/stream';
+import { type StreamInfo, idleTimeout, relay } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
 import type { ProxyCore } from './http-proxy.ts';
 import type { Awaitable, BodyFilterResult } from './proxy-hooks.ts';
@@ -149,11 +149,13 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.#abortConnect = abort;
     this.#core.connector.connect(peer, abort.signal).then(
       (session) => {
+        this.#core.environment.now();
         this.#abortConnect = null;
         if (this.#isClosed) session.close();
         else this.#guard(() => this.#send(session));
       },
       (thrown: unknown) => {
+        this.#core.environment.now();
         this.#abortConnect = null;
         if (!this.#isClosed) this.#guard(() => this.#failToConnect(peer, withSource(toWireError(thrown), 'upstream')));
       },
@@ -168,7 +170,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #send(session: Http1ClientSession): void {
-    this.timing.connectedAt = this.#core.now();
+    this.timing.connectedAt = this.#core.environment.recentNow;
     const request = this.#upstreamRequest();
     const edited = this.#core.hooks.upstreamRequestFilter?.(this, request, this.#context);
     if (isPromise(edited)) this.#await(edited, () => this.#sendRequest(session, request), () => session.close());
@@ -269,7 +271,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   onResponse(head: ResponseHead, bodyLength: number): void {
-    this.timing.respondedAt = this.#core.now();
+    this.timing.respondedAt = this.#core.environment.recentNow;
     this.response = head;
     this.#kept = null;
     removeHopByHop(head.headers);
@@ -327,7 +329,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   onTunnel(head: ResponseHead, upstream: Tunnel): void {
     const exchange = this.#exchange;
     const client = exchange.openTunnel(head);
-    relay(client.stream, upstream.stream, {
+    const { environment, tunnelIdleTimeoutMs } = this.#core;
+    relay(idleTimeout(client.stream, tunnelIdleTimeoutMs, environment.deadlines), upstream.stream, {
       headA: client.remaining,
       headB: upstream.remaining,
       onDone: (result) => exchange.closeTunnel(result.error),
@@ -344,7 +347,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   onExchangeClose(error: WireError | null): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.timing.endedAt = this.#core.now();
+    this.timing.endedAt = this.#core.environment.recentNow;
     this.#abortConnect?.abort();
     const client = this.#client;
     this.#client = null;
@@ -390,6 +393,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.#holdRequest();
     promise.then(
       (value) => {
+        this.#core.environment.now();
         if (this.#isClosed) otherwise?.();
         else this.#guard(() => next(value));
       },

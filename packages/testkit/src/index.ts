@@ -1,5 +1,44 @@
 /** @ferrata/testkit: what proves Ferrata, and your protocol on it: compliance suites, laws, arbitraries, oracles, worlds and scripted peers. */
+
+// Streams
 export { streamCompliance, type CompliancePair, type StreamComplianceOptions } from './stream/stream-compliance.ts';
 export { RecordingSink, type SinkEvent } from './stream/recording-sink.ts';
 export { CheckedStream } from './stream/checked-stream.ts';
 export { firstMisplacedByte, positionalByte, positionalBytes } from './stream/positional-bytes.ts';
+
+// Worlds
+export {
+  World,
+  type WorldConnectSink,
+  type WorldConnection,
+  type WorldListener,
+  type WorldOptions,
+  type WorldRunOptions,
+} from './world/world.ts';
+export { type LinkNature } from './world/world-link.ts';
+export { drawFaultPlan, type FaultDrawOptions } from './world/fault-draw.ts';
+export { EventTrace, fingerprint } from './world/event-trace.ts';
+
+// Scripted peers
+export {
+  ScriptFailure,
+  ScriptPeer,
+  call,
+  drip,
+  end,
+  expect,
+  expectClose,
+  expectEnd,
+  repeat,
+  reset,
+  script,
+  send,
+  skip,
+  stall,
+  wait,
+  type ScriptOptions,
+  type ScriptResult,
+  type ScriptStep,
+} from './script/script.ts';
+export { connectStream, listenScript, playScript, type ScriptServer } from './script/script-server.ts';
+export { socketStream } from './script/socket-stream.ts';

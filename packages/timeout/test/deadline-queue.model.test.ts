@@ -59,7 +59,10 @@ const tickMs = 10;
 const deadlineCount = 12;
 
 /** What a callback does when it runs; each is used for one arming. */
-type Reaction = { readonly kind: 'none' } | { readonly kind: 'arm'; readonly target: number; readonly delayMs: number } | { readonly kind: 'cancel'; readonly target: number };
+type Reaction =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'arm'; readonly target: number; readonly delayMs: number }
+  | { readonly kind: 'cancel'; readonly target: number };
 
 interface Armed {
   readonly index: number;

@@ -243,6 +243,27 @@ test('ticks may be any length', () => {
   for (const tickMs of [0, -1, Number.NaN, Infinity]) assert.throws(() => new DeadlineQueue({ clock, tickMs }), RangeError);
 });
 
+test('rounding of ticks that are no binary fractions makes nothing early, and nothing stuck', () => {
+  const clock = new ManualClock();
+  const deadlines = new DeadlineQueue({ clock, tickMs: 0.7 });
+  // 17 ticks are 11.899999999999999: a delay of 11.9 is longer than that, though 11.9 / 0.7 gives 17.
+  const first = deadlines.after(11.9, () => {});
+  assert.equal(first.expiresAt, 18 * 0.7);
+  // 3 ticks are 2.0999999999999996, and that divided by 0.7 is below 3: at this time the deadline is due all the same.
+  const ran: number[] = [];
+  deadlines.after(2, () => ran.push(clock.now()));
+  clock.advanceTo(3 * 0.7);
+  assert.deepEqual(ran, [3 * 0.7]);
+  // 5 ticks are 3.5, and the number below that divided by 0.7 gives 5: at that time such a deadline is not due yet.
+  clock.advanceTo(3.4999999999999996);
+  first.cancel();
+  deadlines.after(0, () => ran.push(clock.now()));
+  clock.advance(0);
+  assert.equal(ran.length, 1);
+  clock.advanceTo(3.5);
+  assert.deepEqual(ran, [3 * 0.7, 3.5]);
+});
+
 test('delays out of range are refused, and the deadline stays as it was', () => {
   const { deadlines } = world();
   const deadline = deadlines.after(10, () => {});

@@ -102,7 +102,7 @@ export class UpstreamConnector implements ClientSessionOwner {
 
   onSessionIdle(session: Http1ClientSession): void {
     const placement = this.#sessions.get(session);
-    if (placement === undefined || this.#isClosed || this.#environment.now() >= placement.retireAt) {
+    if (placement === undefined || this.#isClosed || this.#environment.recentNow >= placement.retireAt) {
       this.#drop(session);
       return;
     }

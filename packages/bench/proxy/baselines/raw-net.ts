@@ -31,6 +31,7 @@ class ClientSide {
   readonly socket: Socket;
   upstream: OriginSide | null = null;
   #pending: Buffer | null = null;
+  #closes = false;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -54,6 +55,7 @@ class ClientSide {
       this.socket.end(NOT_IMPLEMENTED);
       return;
     }
+    this.#closes = head.closes;
     this.upstream = idle.pop() ?? new OriginSide();
     this.upstream.begin(this, `${head.startLine}\r\n${head.lines}X-Forwarded-For: ${this.socket.remoteAddress}\r\n\r\n`);
   }
@@ -61,7 +63,8 @@ class ClientSide {
   /** The response is complete: the next request may come. */
   next(): void {
     this.upstream = null;
-    if (this.#pending !== null) this.#onData(Buffer.alloc(0));
+    if (this.#closes) this.socket.end();
+    else if (this.#pending !== null) this.#onData(Buffer.alloc(0));
   }
 }
 

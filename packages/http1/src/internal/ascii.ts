@@ -22,3 +22,8 @@ export const DEL = 0x7f;
 export function isControl(byte: number): boolean {
   return byte < SP || byte === DEL;
 }
+
+/** True for SP and HTAB, which make up optional white space (RFC 9110 §5.6.3). */
+export function isBlank(byte: number): boolean {
+  return byte === SP || byte === HTAB;
+}

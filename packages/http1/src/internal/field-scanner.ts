@@ -2,7 +2,8 @@
  * Finds the field lines of a section (a head's or a trailer's) in one pass, and goes on where it stopped when more bytes come.
  *
  * Rules of this file:
- * - Every byte is looked at once. A section that comes a byte at a time costs as many steps as one that comes whole.
+ * - A byte is looked at once, the bytes of a line that is cut or unusual twice. A section that comes a byte at a time costs as many steps as
+ *   one that comes whole.
  * - The first wrong byte decides: the reason of an error depends on the bytes up to it, so no cutting into chunks can change it. Limits are
  *   met at the first byte beyond them, before the line is complete.
  * - Nothing is decoded here, only offsets are kept: making strings at the end, from one decoded text, is three times faster than field by field.
@@ -16,7 +17,7 @@
  */
 import { FIELD_VALUE_BYTES, TOKEN_BYTES } from '@ferrata/headers';
 import { type Http1Reason, http1Error, type MessageSide } from '../errors.ts';
-import { COLON, CR, HTAB, isControl, LF, SP } from './ascii.ts';
+import { COLON, CR, HTAB, isBlank, isControl, LF, SP } from './ascii.ts';
 
 /** Limits of one section. */
 export interface FieldLimits {
@@ -77,6 +78,8 @@ export class FieldScanner {
     while (p < end) {
       switch (state) {
         case State.lineStart: {
+          p = this.#scanPlainLines(bytes, base, p, end);
+          if (p === end) break;
           if (bytes[p] === CR) {
             p++;
             state = State.lastFeed;
@@ -98,7 +101,7 @@ export class FieldScanner {
         }
         case State.blanks: {
           const limit = Math.min(end, lineStart + maxFieldBytes);
-          while (p < limit && (bytes[p] === SP || bytes[p] === HTAB)) p++;
+          while (p < limit && isBlank(bytes[p] as number)) p++;
           if (p === end) break;
           valueStart = p;
           state = State.value;
@@ -110,7 +113,7 @@ export class FieldScanner {
           if (p === end) break;
           if (bytes[p] !== CR) throw this.#valueError(bytes[p] as number);
           let valueEnd = p++;
-          while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
+          while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1] as number)) valueEnd--;
           this.#keep(lineStart - base, nameEnd - base, valueStart - base, valueEnd - base);
           state = State.lineFeed;
           break;
@@ -138,6 +141,59 @@ export class FieldScanner {
     this.#valueStart = valueStart - base;
     this.at = p - base;
     return false;
+  }
+
+  /**
+   * Keeps whole lines of the form that nearly all have, `name: value`, in straight code: half the time of going from state to state.
+   *
+   * @param from where a line begins
+   * @returns where the first line begins that is cut, unusual, wrong or empty; nothing of it has been kept
+   */
+  #scanPlainLines(bytes: Uint8Array, base: number, from: number, end: number): number {
+    const { maxFields, maxFieldBytes, maxFieldNameBytes } = this.#limits;
+    // Locals, as a load from a module's scope would be repeated for every byte.
+    const tokenBytes = TOKEN_BYTES;
+    const valueBytes = FIELD_VALUE_BYTES;
+    let offsets = this.offsets;
+    let at = this.count * OFFSETS_PER_FIELD;
+    const atMost = maxFields * OFFSETS_PER_FIELD;
+    let lineStart = from;
+    while (at < atMost) {
+      let p = lineStart;
+      const nameLimit = Math.min(end, lineStart + maxFieldNameBytes);
+      while (p < nameLimit && tokenBytes[bytes[p] as number] !== 0) p++;
+      const nameEnd = p;
+      if (p + 1 >= end || p === lineStart || bytes[p] !== COLON) break;
+      p += bytes[p + 1] === SP ? 2 : 1;
+      const valueStart = p;
+      const valueLimit = Math.min(end, lineStart + maxFieldBytes);
+      // Four at a time: values are long, and a tenth of the whole scan is saved.
+      while (
+        p + 3 < valueLimit &&
+        ((valueBytes[bytes[p] as number] as number) &
+          (valueBytes[bytes[p + 1] as number] as number) &
+          (valueBytes[bytes[p + 2] as number] as number) &
+          (valueBytes[bytes[p + 3] as number] as number)) !==
+          0
+      ) {
+        p += 4;
+      }
+      while (p < valueLimit && valueBytes[bytes[p] as number] !== 0) p++;
+      if (p + 1 >= end || bytes[p] !== CR || bytes[p + 1] !== LF) break;
+      if (p > valueStart && (isBlank(bytes[valueStart] as number) || isBlank(bytes[p - 1] as number))) break;
+      if (at === offsets.length) {
+        this.#growOffsets();
+        offsets = this.offsets;
+      }
+      offsets[at] = lineStart - base;
+      offsets[at + 1] = nameEnd - base;
+      offsets[at + 2] = valueStart - base;
+      offsets[at + 3] = p - base;
+      at += OFFSETS_PER_FIELD;
+      lineStart = p + 2;
+    }
+    this.count = at / OFFSETS_PER_FIELD;
+    return lineStart;
   }
 
   #keep(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {

@@ -1,5 +1,5 @@
 /**
- * Scans a request line byte by byte, once, across chunks.
+ * Scans a request line byte by byte, across chunks; a line that is whole and usual in straight code.
  *
  * ```text
  *   method ── SP ──► target ── SP ──► version: "HTTP/" DIGIT "." DIGIT ── CR ── LF ──► done
@@ -10,7 +10,7 @@
  */
 import { HttpVersion, TARGET_BYTES, TOKEN_BYTES } from '@ferrata/headers';
 import { type Http1Reason, http1Error } from '../errors.ts';
-import { CR, DIGIT_0, DIGIT_1, HASH, isControl, LF, SP } from './ascii.ts';
+import { CR, DIGIT_0, DIGIT_1, DIGIT_9, HASH, isControl, LF, SP } from './ascii.ts';
 import type { StartLine } from './start-line.ts';
 import { VERSION_LENGTH, isVersionByte } from './version.ts';
 
@@ -22,6 +22,10 @@ export interface RequestLineLimits {
   readonly maxMethodBytes: number;
   readonly maxTargetBytes: number;
 }
+
+/** ` HTTP/1.1` and CRLF; the minor version may be another digit. */
+const PLAIN_TAIL: readonly number[] = [SP, 0x48, 0x54, 0x54, 0x50, 0x2f, DIGIT_1, 0x2e, DIGIT_1, CR, LF];
+const PLAIN_TAIL_MINOR = 8;
 
 export class RequestLineScanner implements StartLine {
   at = 0;
@@ -43,6 +47,7 @@ export class RequestLineScanner implements StartLine {
   }
 
   scan(bytes: Uint8Array, base: number, end: number): boolean {
+    if (this.at === 0 && this.#scanPlainLine(bytes, base, end)) return true;
     let p = base + this.at;
     while (p < end) {
       switch (this.#state) {
@@ -98,6 +103,32 @@ export class RequestLineScanner implements StartLine {
     }
     this.at = p - base;
     return false;
+  }
+
+  /** Reads a whole line of version 1.x that breaks no rule; anything else is left to the states, which know the reasons. */
+  #scanPlainLine(bytes: Uint8Array, base: number, end: number): boolean {
+    const { maxMethodBytes, maxTargetBytes } = this.#limits;
+    const tokenBytes = TOKEN_BYTES;
+    const targetBytes = TARGET_BYTES;
+    const methodLimit = Math.min(end, base + maxMethodBytes);
+    let p = base;
+    while (p < methodLimit && tokenBytes[bytes[p] as number] !== 0) p++;
+    if (p === base || p >= end || bytes[p] !== SP) return false;
+    const methodEnd = p++;
+    const targetLimit = Math.min(end, p + maxTargetBytes);
+    while (p < targetLimit && targetBytes[bytes[p] as number] !== 0) p++;
+    if (p === methodEnd + 1 || p + PLAIN_TAIL.length > end) return false;
+    for (let i = 0; i < PLAIN_TAIL.length; i++) {
+      if (bytes[p + i] !== PLAIN_TAIL[i] && i !== PLAIN_TAIL_MINOR) return false;
+    }
+    const minor = bytes[p + PLAIN_TAIL_MINOR] as number;
+    if (minor < DIGIT_0 || minor > DIGIT_9) return false;
+    this.methodEnd = methodEnd - base;
+    this.targetEnd = p - base;
+    this.version = minor === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
+    this.at = p + PLAIN_TAIL.length - base;
+    this.#state = State.done;
+    return true;
   }
 
   #checkVersion(bytes: Uint8Array, base: number): void {

@@ -5,12 +5,15 @@
  */
 import type { Clock, Wakeup } from '@ferrata/clock';
 import type { Deadline } from '../deadline.ts';
-import { largestTick, TimerWheel, unfiled, type WheelEntry } from './timer-wheel.ts';
+import { TimerWheel, unfiled, type WheelEntry } from './timer-wheel.ts';
 
-/** The longest delay in ticks: a quarter of the wheel's range. */
+/**
+ * The longest delay in ticks, and how far the wheel may come before it is rebased. The pending wake-up lies at most one longest delay
+ * ahead of the wheel's time, so a tick is at most three times this, plus what a blocked loop adds: below 2^31, and unboxed, unless the
+ * loop was blocked for as long again; and the wheel is right up to 2^32.
+ */
 export const maxDelayTicks = 0x2000_0000;
-/** A wheel that has come this far is rebased. */
-const rebaseAbove = 0x4000_0000;
+const rebaseAbove = maxDelayTicks;
 
 /** `wakeTick` when no wake-up is pending: anything is earlier. */
 const never = Infinity;
@@ -56,13 +59,8 @@ export class Scheduler {
     if (this.#isClosed) return;
     if (wheel.size === 0) this.#catchUpIdleWheel(now);
 
-    let tick = this.#tickAtOrAfter(now + delayMs);
-    if (tick > largestTick) {
-      this.#rebase(wheel.elapsed);
-      tick = this.#tickAtOrAfter(now + delayMs);
-    }
     // A time given by the caller may lie behind the wheel's.
-    deadline.tick = Math.max(tick, wheel.elapsed);
+    deadline.tick = Math.max(this.#tickAtOrAfter(now + delayMs), wheel.elapsed);
     wheel.file(deadline);
     if (deadline.tick < this.#wakeTick) this.#wakeAt(deadline.tick);
   }
@@ -128,15 +126,17 @@ export class Scheduler {
     this.#wakeTick -= ticks;
   }
 
-  /** Rounding in the division may fall on either side: the comparison makes "never early" hold to the last bit. */
+  /** Rounding in the division may fall on either side of a whole number: `timeOf` has the last word, so that "never early" is exact. */
   #tickAtOrAfter(time: number): number {
     const tick = Math.ceil((time - this.#origin) / this.#tickMs);
     return this.timeOf(tick) < time ? tick + 1 : tick;
   }
 
+  /** The reverse of `timeOf` at every tick: else a wake-up that comes exactly in time would find nothing due, and be asked for again. */
   #tickAtOrBefore(time: number): number {
     const tick = Math.floor((time - this.#origin) / this.#tickMs);
-    return this.timeOf(tick) > time ? tick - 1 : tick;
+    if (this.timeOf(tick) > time) return tick - 1;
+    return this.timeOf(tick + 1) <= time ? tick + 1 : tick;
   }
 }
 

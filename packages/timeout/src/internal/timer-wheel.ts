@@ -6,7 +6,7 @@
  *   level 1   32 slots of 32 ticks        |0|1|2|...|31|      a slot is a ring of entries around a sentinel,
  *   level 2   32 slots of 1 024 ticks     |0|1|2|...|31|      a level is one 32-bit word with a bit for each slot in use
  *   ...
- *   level 6   2 slots of 2^30 ticks
+ *   level 6   4 slots of 2^30 ticks
  * ```
  * Written in base 32, a tick differs from `elapsed` first in some digit, counted from the left: that digit's place is its level, the
  * digit itself its slot. So all slots in use lie ahead of `elapsed` on their level, those of a lower level come before those of a
@@ -16,7 +16,7 @@
  *
  * The order is exact: entries come out by tick, and within a tick in the order of filing.
  *
- * Pure structure: no clock, no callbacks. Ticks are integers from 0 to 2^31 - 1, so that V8 keeps them unboxed.
+ * Pure structure: no clock, no callbacks. Ticks are integers from 0 to 2^32 - 1; below 2^31 V8 keeps them unboxed.
  */
 
 /** What the wheel needs of an entry; the fields are the wheel's own. An entry is in one slot, in the due list, or in none. */
@@ -32,8 +32,6 @@ export interface WheelEntry {
 export const unfiled = -1;
 /** The entry is in the due list. */
 const due = -2;
-
-export const largestTick = 0x7fff_ffff;
 
 const bitsPerLevel = 5;
 const slotsPerLevel = 32;

@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { type Server, type Socket, connect, createServer } from 'node:net';
+import { afterEach, describe, test } from 'node:test';
+import { type SmugglingCase, readCases } from '../http1-smuggling/cases.ts';
+import { observeDecoder } from '../http1-smuggling/decoder-level.ts';
+import { observeProxy } from '../http1-smuggling/proxy-level.ts';
+import { exchange } from '../http1-smuggling/raw-client.ts';
+import { RecordingOrigin } from '../http1-smuggling/recording-origin.ts';
+import { type Observation, judge } from '../http1-smuggling/verdict.ts';
+
+const cases = readCases();
+
+function caseOf(id: string): SmugglingCase {
+  const found = cases.find((one) => one.id === id);
+  assert.ok(found !== undefined, id);
+  return found;
+}
+
+const nothing: Observation = { requests: [], targets: [], statuses: [], isClosed: false, isWaiting: false, malformed: [] };
+const get = { method: 'GET', target: '/', body: '', host: 'localhost', fieldNames: ['host'] };
+
+describe('the cases', () => {
+  test('are all there, each with a verdict that can be judged', () => {
+    assert.equal(cases.length, 153);
+    assert.equal(new Set(cases.map(({ id }) => id)).size, 153);
+    for (const one of cases) {
+      assert.ok(one.raw.length > 0, one.id);
+      if (one.verdict === 'accept') assert.ok((one.sees[0] ?? []).length > 0, one.id);
+    }
+  });
+
+  test('are expanded from parts', () => {
+    assert.equal(caseOf('rl-target-1m').raw.length, 1_048_576 + 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.length);
+    assert.match(caseOf('lim-50000-headers').raw.toString('latin1'), /X-0: y\r\nX-1: y\r\n[^]*X-49999: y\r\n\r\n$/);
+  });
+});
+
+describe('the judge', () => {
+  const accepted: Observation = { ...nothing, requests: [get], targets: ['/'], statuses: [200] };
+
+  test('wants an error status and a close, or a close alone, of what is to be rejected', () => {
+    const one = caseOf('name-only-colon');
+    assert.equal(judge(one, { ...nothing, statuses: [400], isClosed: true }), null);
+    assert.equal(judge(one, { ...nothing, isClosed: true }), null);
+    assert.match(judge(one, { ...nothing, statuses: [400] }) ?? '', /left the connection open/);
+    assert.match(judge(one, { ...nothing, isWaiting: true }) ?? '', /neither refused nor closed/);
+    assert.match(judge(one, accepted) ?? '', /the origin saw/);
+    assert.match(judge(one, { ...nothing, statuses: [200], isClosed: true }) ?? '', /answered 200/);
+    assert.match(judge(one, { ...nothing, statuses: [400, 200], isClosed: true }) ?? '', /answered 400, 200/);
+  });
+
+  test('wants the status that the RFC names', () => {
+    const one = caseOf('host-missing');
+    assert.equal(judge(one, { ...nothing, statuses: [400], isClosed: true }), null);
+    assert.match(judge(one, { ...nothing, statuses: [500], isClosed: true }) ?? '', /400 is demanded/);
+    assert.match(judge(one, { ...nothing, isClosed: true }) ?? '', /no status came/);
+  });
+
+  test('lets a client wait only where waiting is right', () => {
+    assert.equal(judge(caseOf('cl-overflow-2p32'), { ...nothing, isWaiting: true, targets: ['/'] }), null);
+  });
+
+  test('never lets a smuggled target through, not even unfinished', () => {
+    const one = caseOf('te-xchunked');
+    assert.match(judge(one, { ...nothing, statuses: [400], isClosed: true, targets: ['/smuggled'] }) ?? '', /\/smuggled reached the origin/);
+  });
+
+  test('wants what is served before the bad request to be served', () => {
+    const one = caseOf('pipe-good-then-bad');
+    const first = { ...get, target: '/a' };
+    assert.equal(judge(one, { ...nothing, requests: [first], targets: ['/a'], statuses: [200, 400], isClosed: true }), null);
+    assert.match(judge(one, { ...nothing, statuses: [400], isClosed: true }) ?? '', /the origin saw nothing/);
+  });
+
+  test('wants exactly the requests of an accepted case, each answered', () => {
+    const one = caseOf('ok-get');
+    assert.equal(judge(one, accepted), null);
+    assert.match(judge(one, { ...accepted, requests: [get, get], statuses: [200, 200] }) ?? '', /the origin saw/);
+    assert.match(judge(one, { ...accepted, requests: [{ ...get, body: 'x' }] }) ?? '', /the origin saw/);
+    assert.match(judge(one, { ...accepted, statuses: [] }) ?? '', /answered nothing/);
+    assert.match(judge(one, { ...accepted, malformed: ['chunk line'] }) ?? '', /cannot parse: chunk line/);
+  });
+
+  test('takes each list that is as good, compares Host, and looks for a close and for fields that must not be forwarded', () => {
+    const absolute = { ...get, target: 'http://localhost/p?q' };
+    assert.equal(judge(caseOf('abs-plain'), { ...accepted, requests: [absolute] }), null);
+    assert.match(judge(caseOf('abs-plain'), { ...accepted, requests: [{ ...absolute, host: 'evil' }] }) ?? '', /the origin saw/);
+    assert.match(judge(caseOf('conn-hop-by-hop'), { ...accepted, requests: [{ ...get, fieldNames: ['host', 'keep-alive'] }] }) ?? '', /the origin saw keep-alive/);
+    assert.match(judge(caseOf('conn-close-then-more'), accepted) ?? '', /stayed open/);
+  });
+});
+
+describe('the decoder level', () => {
+  test('sees the same whole and in pieces', () => {
+    for (const id of ['pipe-2', 'trailer-plain', 'te-xchunked', 'chunk-no-final-crlf-fin']) {
+      const one = caseOf(id);
+      assert.deepEqual(observeDecoder(one, 1), observeDecoder(one, Number.POSITIVE_INFINITY), id);
+    }
+  });
+});
+
+const closing: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+async function startOrigin(): Promise<RecordingOrigin> {
+  const origin = await RecordingOrigin.listen(0);
+  closing.push(() => origin.close());
+  return origin;
+}
+
+async function listen(onSocket: (socket: Socket) => void): Promise<number> {
+  const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => undefined);
+    onSocket(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => void server.close());
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+async function send(port: number, text: string, responses = 1): Promise<number[]> {
+  const raw = Buffer.from(text, 'latin1');
+  const answer = await exchange({ port, raw, halfClose: false, responses, untilClose: false, quietMs: 2000, closeMs: 2000 });
+  return [...answer.statuses];
+}
+
+describe('the recording origin', () => {
+  test('records requests in any framing, with their trailers read', async () => {
+    const origin = await startOrigin();
+    const chunked = 'POST /2 HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nhi\r\n0\r\nT: u\r\n\r\n';
+    assert.deepEqual(await send(origin.port, `PUT /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok${chunked}`, 2), [200, 200]);
+    const { requests, targets, malformed } = origin.take();
+    assert.deepEqual(requests.map(({ method, target, body, host }) => [method, target, body, host]), [['PUT', '/1', 'ok', 'a'], ['POST', '/2', 'hi', 'b']]);
+    assert.deepEqual([targets, malformed, origin.take().requests], [['/1', '/2'], [], []]);
+  });
+
+  const malformedRequests: Readonly<Record<string, string>> = {
+    'ambiguous framing': 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
+    '0 Host fields': 'GET / HTTP/1.1\r\n\r\n',
+    'field line': 'GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n',
+    'request line': 'GET  / HTTP/1.1\r\nHost: a\r\n\r\n',
+    'Content-Length: +5': 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello',
+    'Transfer-Encoding: x': 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n',
+    'chunk line': 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello',
+    'no CRLF after a chunk': 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhiXX',
+  };
+  for (const [problem, text] of Object.entries(malformedRequests)) {
+    test(`calls malformed what two readers could take differently: ${problem}`, async () => {
+      const origin = await startOrigin();
+      assert.deepEqual(await send(origin.port, text), []);
+      assert.match(origin.take().malformed.join(), new RegExp(problem.replace('+', '\\+')));
+    });
+  }
+});
+
+describe('the proxy level', () => {
+  test('passes no proxy that closes every connection: nothing is served any more', async () => {
+    const origin = await startOrigin();
+    const port = await listen((socket) => socket.destroy());
+    assert.match(judge(caseOf('ok-get'), await observeProxy(caseOf('ok-get'), port, origin)) ?? '', /no longer serves/);
+  });
+
+  test('finds that a relay of bytes forwards what it should refuse, and serves what it should', async () => {
+    const origin = await startOrigin();
+    const port = await listen((client) => {
+      const upstream = connect({ port: origin.port, host: '127.0.0.1' });
+      upstream.on('error', () => undefined);
+      client.pipe(upstream).pipe(client);
+    });
+    assert.equal(judge(caseOf('ok-get'), await observeProxy(caseOf('ok-get'), port, origin)), null);
+    assert.equal(judge(caseOf('pipe-chunked-get'), await observeProxy(caseOf('pipe-chunked-get'), port, origin)), null);
+    for (const [id, problem] of [
+      ['clte-classic', /cannot parse: ambiguous framing/],
+      ['name-space-colon', /cannot parse: field line/],
+      ['host-at', /the origin saw .*user@a/],
+      ['conn-hop-by-hop', /the origin saw keep-alive, proxy-connection/],
+      ['rl-http-1-2', /cannot parse: request line/],
+    ] as const) {
+      assert.match(judge(caseOf(id), await observeProxy(caseOf(id), port, origin)) ?? 'passes', problem, id);
+    }
+  });
+});

@@ -1,0 +1,118 @@
+/**
+ * What we accept, llhttp must frame in the same way. We are the stricter one, so only this direction is checked; where llhttp refuses what we
+ * accept, the reason must be one of the list below.
+ */
+import { BodyLength } from '@ferrata/http1';
+import { invariant } from '../src/target.ts';
+import type { OracleMessage, OracleResult } from './llhttp.ts';
+import { type DecodedMessage, type Transcript, fieldsOf, latin1 } from './transcript.ts';
+
+/** llhttp's methods of HTTP. Others it refuses; we take any token (RFC 9110 §9.1). */
+const LLHTTP_METHODS = new Set(
+  (
+    'DELETE GET HEAD POST PUT CONNECT OPTIONS TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND UNBIND ACL REPORT MKACTIVITY ' +
+    'CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PATCH PURGE MKCALENDAR LINK UNLINK QUERY'
+  ).split(' '),
+);
+
+type Kind = 'request' | 'response';
+
+/** A reason for which llhttp may refuse what we accept. */
+interface Exception {
+  readonly why: string;
+  /** Errors of llhttp that it covers. */
+  readonly errors: readonly string[];
+  /** What must be true of the input for it to apply. */
+  readonly applies: (message: DecodedMessage, input: string, kind: Kind) => boolean;
+}
+
+/** Where llhttp is the stricter one; every other refusal of what we accept is a finding. */
+const EXCEPTIONS: readonly Exception[] = [
+  {
+    why: 'any token is a method (RFC 9110 §9.1)',
+    errors: ['INVALID_METHOD', 'INVALID_CONSTANT'],
+    applies: ({ start }, _, kind) => kind === 'request' && !LLHTTP_METHODS.has(start),
+  },
+  {
+    why: 'a higher minor version is read as 1.1 (RFC 9110 §2.5)',
+    errors: ['INVALID_VERSION'],
+    applies: (_, input) => /HTTP\/1\.[2-9][ \r]/.test(input),
+  },
+  {
+    why: 'blanks around ";" and "=" of a chunk extension are grammar (RFC 9112 §7.1.1)',
+    errors: ['INVALID_CHUNK_SIZE', 'STRICT'],
+    applies: ({ bodyLength }, input) => bodyLength === BodyLength.chunked && /[ \t][;=]|[;=][ \t]/.test(input),
+  },
+  {
+    why: 'a tab after a value is a blank (RFC 9112 §5.1)',
+    errors: ['INVALID_TRANSFER_ENCODING'],
+    applies: ({ bodyLength }, input) => bodyLength === BodyLength.chunked && /\nTransfer-Encoding:[ \t]*chunked[ \t]*\t[ \t]*\r/i.test(input),
+  },
+  {
+    why: 'framing fields in a trailer section frame nothing, and are dropped (RFC 9110 §6.5.1)',
+    errors: ['INVALID_TRANSFER_ENCODING', 'INVALID_CONTENT_LENGTH', 'UNEXPECTED_CONTENT_LENGTH'],
+    applies: ({ bodyLength }, input) => bodyLength === BodyLength.chunked && /\n(content-length|transfer-encoding):.*\n(content-length|transfer-encoding):/is.test(input),
+  },
+];
+
+/** @throws {InvariantBroken} if llhttp frames differently what we accepted */
+export function checkAgreement(kind: Kind, data: Uint8Array, ours: Transcript, theirs: OracleResult): void {
+  const input = latin1(data);
+  for (const [index, mine] of ours.messages.entries()) {
+    const other = theirs.messages[index];
+    const isLastOfTheirs = index >= theirs.messages.length - 1;
+    if (isLastOfTheirs && other?.isComplete !== true && theirs.error !== null && isExcepted(mine, theirs.error, { input, kind })) return;
+    const show = (): string => `${theirs.error ?? 'no error'}; message ${index}: ours ${tellOurs(mine)}, llhttp ${tellTheirs(other)}`;
+    invariant(other !== undefined, 'llhttp accepts what we accept', show);
+    const theirFields = other.fields.map((line) => `${line}\n`).join('');
+    invariant(other.start === mine.start && other.rest === mine.rest, 'llhttp reads the same start line', show);
+    invariant(fieldsOf(mine.headers) === theirFields, 'llhttp reads the same fields', show);
+    if (mine.isTunnel) return;
+    if (kind === 'response' && hasFramedInterim(mine)) return;
+    if (mine.isComplete) {
+      invariant(other.isComplete, 'llhttp finds the same end', show);
+      invariant(other.body === mine.body, 'llhttp reads the same body', show);
+      invariant(hasTrailers(other, mine), 'llhttp reads the same trailers', show);
+    } else if (ours.reason === null) {
+      invariant(!other.isComplete && other.body === mine.body, 'llhttp waits where we wait', show);
+    } else {
+      invariant(other.body.startsWith(mine.body), 'llhttp reads the same beginning of a body', show);
+      return;
+    }
+    // After this we read nothing; llhttp calls what follows an error.
+    if (!mine.keepAlive) return;
+  }
+  if (ours.reason === null) {
+    invariant(theirs.messages.length === ours.messages.length, 'llhttp finds no further message', () => tellTheirs(theirs.messages[ours.messages.length]));
+  }
+}
+
+/**
+ * 1xx has no body whatever its fields say (RFC 9112 §6.3); llhttp reads one by them, and takes the version or Connection of an interim response
+ * for the last word on the connection. Where the two part, there is nothing more to compare.
+ */
+function hasFramedInterim({ start, version, headers }: DecodedMessage): boolean {
+  return start.startsWith('1') && (version === 10 || headers.has('transfer-encoding') || headers.has('content-length') || headers.has('connection'));
+}
+
+function isExcepted(message: DecodedMessage, error: string, { input, kind }: { readonly input: string; readonly kind: Kind }): boolean {
+  return EXCEPTIONS.some(({ errors, applies }) => errors.includes(error) && applies(message, input, kind));
+}
+
+/** Fields that may not be trailers are dropped by us, so ours are some of theirs, in order. */
+function hasTrailers(theirs: OracleMessage, ours: DecodedMessage): boolean {
+  let at = 0;
+  for (const [name, value] of ours.trailers ?? []) {
+    at = theirs.trailers.indexOf(`${name}: ${value}`, at) + 1;
+    if (at === 0) return false;
+  }
+  return true;
+}
+
+function tellOurs({ start, rest, headers, body, isComplete }: DecodedMessage): string {
+  return JSON.stringify([start, rest, fieldsOf(headers), body, isComplete]);
+}
+
+function tellTheirs(message: OracleMessage | undefined): string {
+  return message === undefined ? 'nothing' : JSON.stringify([message.start, message.rest, message.fields, message.body, message.isComplete]);
+}

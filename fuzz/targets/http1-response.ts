@@ -1,0 +1,126 @@
+/**
+ * Invariant: any bytes are read as responses or refused with a reason (total), in the same way however they are cut (split), with every byte
+ * accounted for (conservation); a response that is accepted survives being written and read again, and is framed by llhttp as by us, exceptions
+ * listed in `oracles/agreement.ts`.
+ *
+ * The first byte says to which requests the responses belong: two bits each for the first four (GET, HEAD, CONNECT, POST), then again.
+ */
+import { BodyLength, ResponseDecoder, type ResponseHeadOptions, resolveResponseDecoderOptions, writeResponseHead } from '@ferrata/http1';
+import { checkAgreement } from '../oracles/agreement.ts';
+import { LlhttpOracle } from '../oracles/llhttp.ts';
+import { checkRoundTrip } from '../oracles/reencode.ts';
+import { type DecodedMessage, type Transcript, chunkingOf, compareTranscripts, hashOf, transcribe, wholeChunk } from '../oracles/transcript.ts';
+import { type TargetOptions, invariant } from '../src/target.ts';
+
+export const options: TargetOptions = { dictionaries: ['http1', 'chunked'], maxLength: 1024 };
+
+const METHODS = ['GET', 'HEAD', 'CONNECT', 'POST'] as const;
+const EXPECTED = 8;
+
+const usual = resolveResponseDecoderOptions();
+/** Limits that short inputs reach: the split law holds for them too. */
+const tight = resolveResponseDecoderOptions({
+  maxHeadBytes: 160,
+  maxStatusLineBytes: 32,
+  maxFieldBytes: 48,
+  maxFieldNameBytes: 20,
+  maxFields: 4,
+  maxChunkLineBytes: 32,
+  maxChunkExtensionBytes: 40,
+  maxTinyChunks: 3,
+  maxTrailerBytes: 64,
+  maxTrailerFields: 2,
+});
+/** For what our own encoder wrote: it joins the chunks of a body, so their line may be longer. */
+const generous = resolveResponseDecoderOptions({ maxChunkLineBytes: 4096 });
+
+const llhttp = new LlhttpOracle();
+
+export function fuzz(input: Uint8Array): void {
+  const plan = input[0] ?? 0;
+  const data = input.subarray(1);
+  const hash = hashOf(input);
+  const limits = (hash & 0x30) === 0 ? tight : usual;
+  const isEnded = (hash & 0x40) !== 0;
+  const expected = (hash & 0x180) === 0 ? 1 : EXPECTED;
+  const decode = (chunkSizeAt: (at: number) => number): Transcript => {
+    const decoder = new ResponseDecoder(limits);
+    for (let index = 0; index < expected; index++) decoder.expect(methodOf(plan, index));
+    return transcribe(data, { decoder, readHead, isEnded, maxKeptBytes: limits.maxHeadBytes + limits.maxTrailerBytes }, chunkSizeAt);
+  };
+  const whole = decode(wholeChunk);
+  compareTranscripts(whole, decode(chunkingOf(input)), 'split');
+  if (whole.messages.length === 0) return;
+  checkMessages(whole, plan);
+  const isBodyless = (index: number): boolean => methodOf(plan, index) === 'HEAD';
+  if (data.length <= 65_536) checkAgreement('response', data, whole, llhttp.parse(data, { kind: 'response', isBodyless, isEnded }));
+}
+
+function methodOf(plan: number, index: number): string {
+  return METHODS[(plan >>> (2 * (index & 3))) & 3] as string;
+}
+
+function readHead(decoder: ResponseDecoder): DecodedMessage {
+  const { head, bodyLength, keepAlive, isInterim, isTunnel, headBytes } = decoder;
+  return {
+    start: String(head.status),
+    rest: head.reason,
+    version: head.version,
+    headers: head.headers,
+    traits: `${bodyLength} ${keepAlive} ${isInterim} ${isTunnel} ${headBytes}`,
+    bodyLength,
+    // What an interim response says of its connection is not the last word.
+    keepAlive: keepAlive || isInterim,
+    isTunnel,
+    body: '',
+    extensions: [],
+    trailers: null,
+    isComplete: isInterim || isTunnel,
+  };
+}
+
+function checkMessages({ messages }: Transcript, plan: number): void {
+  let finals = 0;
+  for (const message of messages) {
+    const method = methodOf(plan, finals);
+    const status = Number(message.start);
+    const show = (): string => JSON.stringify([method, message.start, message.rest, ...message.headers, message.bodyLength]);
+    if (method === 'HEAD' || status < 200 || status === 204 || status === 304) {
+      invariant(message.bodyLength === 0, 'no body to HEAD, in 1xx, 204 and 304 (RFC 9112 §6.3)', show);
+    }
+    const isTunnel = status === 101 || (method === 'CONNECT' && status >= 200 && status < 300);
+    invariant(message.isTunnel === isTunnel, 'a tunnel begins after 101 and 2xx to CONNECT', show);
+    invariant(message.bodyLength !== BodyLength.untilClose || !message.keepAlive, 'a body up to the close is the last', show);
+    if (status >= 200) finals++;
+    if (finals <= 2 && message.isComplete) checkWriting(message, method);
+  }
+}
+
+function checkWriting(message: DecodedMessage, method: string): void {
+  const status = Number(message.start);
+  const isBodyless = (method === 'HEAD' && status >= 200 && status !== 204) || status === 304;
+  const options: ResponseHeadOptions = { bodyLength: message.bodyLength, isBodyless, isTunnel: message.isTunnel && status !== 101 };
+  const writeHead = (writer: Parameters<typeof writeResponseHead>[0], { headers }: DecodedMessage): void => {
+    writeResponseHead(writer, { status, reason: message.rest, version: 11, headers }, options);
+  };
+  const read = (bytes: Uint8Array): Transcript => {
+    const decoder = new ResponseDecoder(generous);
+    decoder.expect(method);
+    const transcript = transcribe(
+      bytes,
+      { decoder, readHead, isEnded: message.bodyLength === BodyLength.untilClose, maxKeptBytes: bytes.length },
+      wholeChunk,
+    );
+    if (isBodyless) checkKeptLength(message, transcript);
+    return transcript;
+  };
+  checkRoundTrip(message, writeHead, read);
+}
+
+/** RFC 9110 §8.6: the Content-Length of an answer without a body is that of another message, and stays as it is. */
+function checkKeptLength({ headers }: DecodedMessage, { messages }: Transcript): void {
+  const kept = messages[0]?.headers.get('content-length');
+  const given = headers.get('content-length');
+  // Longer numbers than 16 digits are nothing but leading zeros, and are left out.
+  invariant(kept === given || (given !== undefined && given.length > 16), 'a length of no body survives writing', () => `${given} became ${kept}`);
+}
