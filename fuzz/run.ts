@@ -3,15 +3,15 @@
  *
  * It exits with 0 if nothing was found, with 1 if something was, with 2 if it was called wrongly.
  */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readSeeds, writeInput } from './src/corpus.ts';
-import { type Finding, base64, describeFinding, latin1Escaped, signatureOf } from './src/finding.ts';
+import { base64, describeFinding, type Finding, latin1Escaped, signatureOf } from './src/finding.ts';
 import { type FuzzerReport, type FuzzerState, runFuzzer } from './src/fuzzer.ts';
 import { installInstrumentation } from './src/instrument.ts';
-import { type Target, isTarget, runOnce } from './src/target.ts';
+import { isTarget, runOnce, type Target } from './src/target.ts';
 import { startWatchdog } from './src/watchdog.ts';
 
 const usage = `fuzz TARGET [--minutes N | --seconds N | --executions N] [--seed S] [--findings N] [--grow]
@@ -87,7 +87,12 @@ async function fuzz(name: string, target: Target, values: Values): Promise<numbe
   const folder = `${corporaFolder}${name}`;
   const seeds = readSeeds(folder);
   const maxMs = durationMs(values);
-  const watchdog = startWatchdog({ folder, replay: `pnpm fuzz ${name} --replay`, hangMs: HANG_MS, maxLength: target.options?.maxLength ?? 1024 });
+  const watchdog = startWatchdog({
+    folder,
+    replay: `pnpm fuzz ${name} --replay`,
+    hangMs: HANG_MS,
+    maxLength: target.options?.maxLength ?? 1024,
+  });
   const start = performance.now();
   const report = runFuzzer(target, {
     seeds,
@@ -152,18 +157,21 @@ function targetNames(): string[] {
   return readdirSync(targetsFolder)
     .filter((file) => file.endsWith('.ts'))
     .map((file) => file.slice(0, -'.ts'.length))
-    .sort();
+    .toSorted();
 }
 
 /** The first sentence of a target's first comment. */
 function invariantOf(name: string): string {
   const comment = /\/\*\*([\s\S]*?)\*\//.exec(readFileSync(`${targetsFolder}${name}.ts`, 'utf8'))?.[1] ?? '';
-  const text = comment.replace(/^\s*\* ?/gm, '').replace(/\s+/g, ' ').trim();
+  const text = comment
+    .replace(/^\s*\* ?/gm, '')
+    .replace(/\s+/g, ' ')
+    .trim();
   return /^.*?[.:](?= |$)/.exec(text)?.[0] ?? text;
 }
 
 async function loadTarget(name: string): Promise<Target> {
-  const module: object = await import(pathToFileURL(`${targetsFolder}${name}.ts`).href);
+  const module: unknown = await import(pathToFileURL(`${targetsFolder}${name}.ts`).href);
   if (!isTarget(module)) throw new TypeError(`targets/${name}.ts exports no function fuzz`);
   return module;
 }

@@ -12,6 +12,7 @@ import { checkExamples, markdownFiles } from './check/examples.ts';
 import { checkPacked } from './check/packed.ts';
 import { runSteps, type Step, type StepResult } from './check/steps.ts';
 import { runTests } from './check/tests.ts';
+import { counted } from './check/totals.ts';
 import { run } from './process.ts';
 import { findPackage, type Package, readPackages, root } from './workspace.ts';
 
@@ -22,6 +23,9 @@ const selected = select();
 if (selected === undefined) process.exit(2);
 const isWhole = selected.length === all.length;
 const board = new Board();
+
+// Ends the programs of the running steps too: see process.ts.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
 
 rmSync(logs, { recursive: true, force: true });
 mkdirSync(logs, { recursive: true });
@@ -109,7 +113,7 @@ function types(filters: readonly string[]): Step {
       const cached = /Cached:\s+(\d+) cached/.exec(output)?.[1] ?? '0';
       const passed = Number(tasks?.[1] ?? 0);
       const failed = code === 0 ? 0 : Math.max(1, Number(tasks?.[2] ?? 1) - passed);
-      return { passed, failed, note: `${tasks?.[2] ?? '?'} packages, ${cached} unchanged`, output };
+      return { passed, failed, note: `${counted(Number(tasks?.[2] ?? 0), 'package')}, ${cached} unchanged`, output };
     },
   };
 }

@@ -1,5 +1,10 @@
-/** Running other programs: with their output collected, or handed through to the terminal. */
-import { spawn } from 'node:child_process';
+/**
+ * Running other programs: with their output collected, or handed through to the terminal.
+ *
+ * A program whose output is collected leads a process group of its own, so that whatever it started ends with it: when its
+ * time is up, when it is aborted, and when this process ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { root } from './workspace.ts';
 
@@ -21,7 +26,15 @@ export interface RunOptions {
   readonly onLine?: (line: string) => void;
   /** Kills the program after this time; default 15 minutes. */
   readonly timeoutMs?: number;
+  /** Kills the program when it is aborted. */
+  readonly signal?: AbortSignal;
 }
+
+/** The programs that are running now, to be ended with this process. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) killGroup(child);
+});
 
 /** Runs a program without a shell and without input, and collects what it says. Never rejects. */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
@@ -30,9 +43,12 @@ export async function run(command: string, args: readonly string[], options: Run
       cwd: options.cwd ?? root,
       env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: options.timeoutMs ?? 900_000,
-      killSignal: 'SIGKILL',
+      detached: process.platform !== 'win32',
     });
+    running.add(child);
+    const kill = (): void => killGroup(child);
+    const timer = setTimeout(kill, options.timeoutMs ?? 900_000);
+    options.signal?.addEventListener('abort', kill);
     let output = '';
     let line = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -45,12 +61,14 @@ export async function run(command: string, args: readonly string[], options: Run
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
-    child.on('error', (error) => {
-      resolve({ code: 127, output: `${output}cannot start ${command}: ${error.message}\n` });
-    });
-    child.on('close', (code, signal) => {
-      resolve({ code: exitCode(code, signal), output });
-    });
+    const finish = (ran: Ran): void => {
+      running.delete(child);
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', kill);
+      resolve(ran);
+    };
+    child.on('error', (error) => finish({ code: 127, output: `${output}cannot start ${command}: ${error.message}\n` }));
+    child.on('close', (code, signal) => finish({ code: exitCode(code, signal), output }));
   });
 }
 
@@ -74,4 +92,13 @@ export async function runOnTerminal(command: string, args: readonly string[]): P
 
 function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
   return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(process.platform === 'win32' ? child.pid : -child.pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
 }

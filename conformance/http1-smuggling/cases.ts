@@ -1,4 +1,4 @@
-/** The cases of `cases.json`, expanded and typed; `README.md` says what each field means. */
+/** The cases of `fixtures/cases.json`, expanded and typed; `README.md` says what each field means. */
 import { readFileSync } from 'node:fs';
 
 /** A request as an origin should see it. */
@@ -56,7 +56,7 @@ interface JsonCase {
 
 /** Reads the cases. */
 export function readCases(): SmugglingCase[] {
-  const all = JSON.parse(readFileSync(new URL('cases.json', import.meta.url), 'utf8')) as JsonCase[];
+  const all = JSON.parse(readFileSync(new URL('fixtures/cases.json', import.meta.url), 'utf8')) as JsonCase[];
   return all.map(expandCase);
 }
 

@@ -59,7 +59,13 @@ export function observeDecoder(one: SmugglingCase, chunkSize: number): Observati
 
 function observed(decoder: RequestDecoder, body: string): ObservedRequest {
   const { method, target, headers } = decoder.head;
-  return { method, target, body, host: effectiveHost(target, headers.get('host') ?? ''), fieldNames: [...headers].map(([name]) => name.toLowerCase()) };
+  return {
+    method,
+    target,
+    body,
+    host: effectiveHost(target, headers.get('host') ?? ''),
+    fieldNames: [...headers].map(([name]) => name.toLowerCase()),
+  };
 }
 
 /** A Host is ignored where the target names the authority itself (RFC 9112 §3.2.2); obeying that is the business of who reads the head. */

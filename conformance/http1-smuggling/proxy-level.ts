@@ -47,7 +47,7 @@ export async function startFerrata(originPort: number): Promise<RunningProxy> {
     child.on('error', (error) => fail(`cannot be started, ${error.message}`));
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      ended = `ended with ${signal ?? `code ${code}`}:\n${output.trim()}`;
+      ended = `${endingOf(code, signal)}:\n${output.trim()}`;
       fail(ended);
     });
   });
@@ -64,11 +64,15 @@ async function stop(child: ChildProcess, ended: () => string | null): Promise<st
     }, STOP_MS);
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      resolve(code === 0 ? null : `ended with ${signal ?? `code ${code}`} on SIGTERM`);
+      resolve(code === 0 ? null : `${endingOf(code, signal)} on SIGTERM`);
     });
   });
   child.kill('SIGTERM');
   return await closed;
+}
+
+function endingOf(code: number | null, signal: string | null): string {
+  return `ended with ${signal ?? `code ${String(code)}`}`;
 }
 
 let barriers = 0;

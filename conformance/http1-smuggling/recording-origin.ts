@@ -2,7 +2,7 @@
  * An origin that records what it is sent. It frames requests strictly and by code of its own, written with strings and expressions, so that
  * it shares no mistake with what it judges: whatever a proxy forwards in a way that two readers could take differently is `malformed`.
  */
-import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { ObservedRequest } from './verdict.ts';
 
 /** What arrived since the last `take`. */

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { type KnownFailures, type Outcome, outcomeOf, readKnownFailures, report, summarise } from '../runner.ts';
 import { readCases } from './cases.ts';
 import { observeDecoder } from './decoder-level.ts';
-import { type RunningProxy, observeProxy, startFerrata } from './proxy-level.ts';
+import { observeProxy, type RunningProxy, startFerrata } from './proxy-level.ts';
 import { RecordingOrigin } from './recording-origin.ts';
 import { judge } from './verdict.ts';
 
@@ -22,8 +22,14 @@ const { values } = parseArgs({
 
 const cases = readCases().filter(({ id }) => values.only === undefined || id === values.only);
 const levels = values.level === undefined ? ['decoder', 'proxy'] : [values.level];
-const outcomes = [...(levels.includes('decoder') ? await runDecoderLevel() : []), ...(levels.includes('proxy') ? await runProxyLevel() : [])];
-process.exitCode = report('http1-smuggling', summarise(outcomes, relevant(readKnownFailures(new URL('known-failures.txt', import.meta.url)))));
+const outcomes = [
+  ...(levels.includes('decoder') ? await runDecoderLevel() : []),
+  ...(levels.includes('proxy') ? await runProxyLevel() : []),
+];
+process.exitCode = report(
+  'http1-smuggling',
+  summarise(outcomes, relevant(readKnownFailures(new URL('known-failures.txt', import.meta.url)))),
+);
 
 async function runDecoderLevel(): Promise<Outcome[]> {
   const results: Outcome[] = [];

@@ -66,7 +66,9 @@ const FINISH: Readonly<Record<string, Finish>> = { '0': 'complete', '1': 'comple
 
 /** The strict cases that say something about bytes. */
 export function readStrictCases(): LlhttpCase[] {
-  const { cases } = JSON.parse(readFileSync(new URL('cases.json', import.meta.url), 'utf8')) as { readonly cases: readonly JsonCase[] };
+  const { cases } = JSON.parse(readFileSync(new URL('fixtures/cases.json', import.meta.url), 'utf8')) as {
+    readonly cases: readonly JsonCase[];
+  };
   return cases.filter(isStrict).map(toCase);
 }
 

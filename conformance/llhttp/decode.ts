@@ -72,7 +72,15 @@ class RequestReader extends Reader {
       if (decoder.event === MessageEvent.head) {
         const { method, target, version, headers } = decoder.head;
         const fields = [...headers].map(([name, value]) => `${name}: ${value}`);
-        this.messages.push({ start: method, rest: target, version: versionText(version), fields, body: '', trailers: [], isComplete: false });
+        this.messages.push({
+          start: method,
+          rest: target,
+          version: versionText(version),
+          fields,
+          body: '',
+          trailers: [],
+          isComplete: false,
+        });
         this.#isUpgrade = decoder.isConnect || decoder.upgrade !== null;
       } else {
         this.readBody();
@@ -104,7 +112,15 @@ class ResponseReader extends Reader {
         const { status, reason, version, headers } = decoder.head;
         const fields = [...headers].map(([name, value]) => `${name}: ${value}`);
         const isComplete = decoder.isInterim || decoder.isTunnel;
-        this.messages.push({ start: String(status), rest: reason, version: versionText(version), fields, body: '', trailers: [], isComplete });
+        this.messages.push({
+          start: String(status),
+          rest: reason,
+          version: versionText(version),
+          fields,
+          body: '',
+          trailers: [],
+          isComplete,
+        });
         if (decoder.isTunnel) return false;
       } else {
         this.readBody();

@@ -1,7 +1,7 @@
 /** The suite `llhttp`: see `README.md` beside this file. */
 import { parseArgs } from 'node:util';
 import { type KnownFailures, outcomeOf, readKnownFailures, report, summarise } from '../runner.ts';
-import { type LlhttpCase, type Transcript, readStrictCases } from './cases.ts';
+import { type LlhttpCase, readStrictCases, type Transcript } from './cases.ts';
 import { decodeCase } from './decode.ts';
 
 const { values } = parseArgs({
@@ -50,7 +50,9 @@ function difference({ id, kind, expected }: LlhttpCase, ours: Transcript & { rea
     return `at the end of the connection llhttp says '${expected.finish}', we '${ours.finish ?? 'nothing'}'`;
   }
   // After an error only what was complete counts: how much of the broken message is reported first is everyone's own affair.
-  const [theirs, mine] = [expected.messages, ours.messages].map((list) => list.filter((message) => message.isComplete || expected.ending !== 'error'));
+  const [theirs, mine] = [expected.messages, ours.messages].map((list) =>
+    list.filter((message) => message.isComplete || expected.ending !== 'error'),
+  );
   const [a, b] = [JSON.stringify(theirs), JSON.stringify(mine)];
   return a === b ? null : `llhttp reads ${a}, we ${b}`;
 }

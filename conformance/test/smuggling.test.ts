@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { type Server, type Socket, connect, createServer } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
-import { type SmugglingCase, readCases } from '../http1-smuggling/cases.ts';
+import { readCases, type SmugglingCase } from '../http1-smuggling/cases.ts';
 import { observeDecoder } from '../http1-smuggling/decoder-level.ts';
 import { observeProxy } from '../http1-smuggling/proxy-level.ts';
 import { exchange } from '../http1-smuggling/raw-client.ts';
 import { RecordingOrigin } from '../http1-smuggling/recording-origin.ts';
-import { type Observation, judge } from '../http1-smuggling/verdict.ts';
+import { judge, type Observation } from '../http1-smuggling/verdict.ts';
 
 const cases = readCases();
 
@@ -62,7 +62,10 @@ describe('the judge', () => {
 
   test('never lets a smuggled target through, not even unfinished', () => {
     const one = caseOf('te-xchunked');
-    assert.match(judge(one, { ...nothing, statuses: [400], isClosed: true, targets: ['/smuggled'] }) ?? '', /\/smuggled reached the origin/);
+    assert.match(
+      judge(one, { ...nothing, statuses: [400], isClosed: true, targets: ['/smuggled'] }) ?? '',
+      /\/smuggled reached the origin/,
+    );
   });
 
   test('wants what is served before the bad request to be served', () => {
@@ -85,7 +88,10 @@ describe('the judge', () => {
     const absolute = { ...get, target: 'http://localhost/p?q' };
     assert.equal(judge(caseOf('abs-plain'), { ...accepted, requests: [absolute] }), null);
     assert.match(judge(caseOf('abs-plain'), { ...accepted, requests: [{ ...absolute, host: 'evil' }] }) ?? '', /the origin saw/);
-    assert.match(judge(caseOf('conn-hop-by-hop'), { ...accepted, requests: [{ ...get, fieldNames: ['host', 'keep-alive'] }] }) ?? '', /the origin saw keep-alive/);
+    assert.match(
+      judge(caseOf('conn-hop-by-hop'), { ...accepted, requests: [{ ...get, fieldNames: ['host', 'keep-alive'] }] }) ?? '',
+      /the origin saw keep-alive/,
+    );
     assert.match(judge(caseOf('conn-close-then-more'), accepted) ?? '', /stayed open/);
   });
 });
@@ -134,7 +140,13 @@ describe('the recording origin', () => {
     const chunked = 'POST /2 HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nhi\r\n0\r\nT: u\r\n\r\n';
     assert.deepEqual(await send(origin.port, `PUT /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok${chunked}`, 2), [200, 200]);
     const { requests, targets, malformed } = origin.take();
-    assert.deepEqual(requests.map(({ method, target, body, host }) => [method, target, body, host]), [['PUT', '/1', 'ok', 'a'], ['POST', '/2', 'hi', 'b']]);
+    assert.deepEqual(
+      requests.map(({ method, target, body, host }) => [method, target, body, host]),
+      [
+        ['PUT', '/1', 'ok', 'a'],
+        ['POST', '/2', 'hi', 'b'],
+      ],
+    );
     assert.deepEqual([targets, malformed, origin.take().requests], [['/1', '/2'], [], []]);
   });
 

@@ -5,7 +5,7 @@
 import { BodyLength } from '@ferrata/http1';
 import { invariant } from '../src/target.ts';
 import type { OracleMessage, OracleResult } from './llhttp.ts';
-import { type DecodedMessage, type Transcript, fieldsOf, latin1 } from './transcript.ts';
+import { type DecodedMessage, fieldsOf, latin1, type Transcript } from './transcript.ts';
 
 /** llhttp's methods of HTTP. Others it refuses; we take any token (RFC 9110 §9.1). */
 const LLHTTP_METHODS = new Set(
@@ -46,12 +46,14 @@ const EXCEPTIONS: readonly Exception[] = [
   {
     why: 'a tab after a value is a blank (RFC 9112 §5.1)',
     errors: ['INVALID_TRANSFER_ENCODING'],
-    applies: ({ bodyLength }, input) => bodyLength === BodyLength.chunked && /\nTransfer-Encoding:[ \t]*chunked[ \t]*\t[ \t]*\r/i.test(input),
+    applies: ({ bodyLength }, input) =>
+      bodyLength === BodyLength.chunked && /\nTransfer-Encoding:[ \t]*chunked[ \t]*\t[ \t]*\r/i.test(input),
   },
   {
     why: 'framing fields in a trailer section frame nothing, and are dropped (RFC 9110 §6.5.1)',
     errors: ['INVALID_TRANSFER_ENCODING', 'INVALID_CONTENT_LENGTH', 'UNEXPECTED_CONTENT_LENGTH'],
-    applies: ({ bodyLength }, input) => bodyLength === BodyLength.chunked && /\n(content-length|transfer-encoding):.*\n(content-length|transfer-encoding):/is.test(input),
+    applies: ({ bodyLength }, input) =>
+      bodyLength === BodyLength.chunked && /\n(content-length|transfer-encoding):.*\n(content-length|transfer-encoding):/is.test(input),
   },
 ];
 
@@ -83,7 +85,9 @@ export function checkAgreement(kind: Kind, data: Uint8Array, ours: Transcript, t
     if (!mine.keepAlive) return;
   }
   if (ours.reason === null) {
-    invariant(theirs.messages.length === ours.messages.length, 'llhttp finds no further message', () => tellTheirs(theirs.messages[ours.messages.length]));
+    invariant(theirs.messages.length === ours.messages.length, 'llhttp finds no further message', () =>
+      tellTheirs(theirs.messages[ours.messages.length]),
+    );
   }
 }
 
@@ -92,7 +96,10 @@ export function checkAgreement(kind: Kind, data: Uint8Array, ours: Transcript, t
  * for the last word on the connection. Where the two part, there is nothing more to compare.
  */
 function hasFramedInterim({ start, version, headers }: DecodedMessage): boolean {
-  return start.startsWith('1') && (version === 10 || headers.has('transfer-encoding') || headers.has('content-length') || headers.has('connection'));
+  return (
+    start.startsWith('1') &&
+    (version === 10 || headers.has('transfer-encoding') || headers.has('content-length') || headers.has('connection'))
+  );
 }
 
 function isExcepted(message: DecodedMessage, error: string, { input, kind }: { readonly input: string; readonly kind: Kind }): boolean {
@@ -114,5 +121,7 @@ function tellOurs({ start, rest, headers, body, isComplete }: DecodedMessage): s
 }
 
 function tellTheirs(message: OracleMessage | undefined): string {
-  return message === undefined ? 'nothing' : JSON.stringify([message.start, message.rest, message.fields, message.body, message.isComplete]);
+  return message === undefined
+    ? 'nothing'
+    : JSON.stringify([message.start, message.rest, message.fields, message.body, message.isComplete]);
 }

@@ -34,7 +34,8 @@ export function readNaively(text: string, { maxChunkLineBytes, maxFieldNameBytes
     if (line === null) return INVALID;
     const [, digits = '', extensions = ''] = line;
     const size = BigInt(`0x${digits}`);
-    if (size > BigInt(Number.MAX_SAFE_INTEGER) || (extensions !== '' && digits.length + extensions.length > maxChunkLineBytes)) return INVALID;
+    if (size > BigInt(Number.MAX_SAFE_INTEGER) || (extensions !== '' && digits.length + extensions.length > maxChunkLineBytes))
+      return INVALID;
     at = lineEnd + 2;
     if (size === 0n) break;
     const end = at + Number(size);
@@ -49,8 +50,9 @@ export function readNaively(text: string, { maxChunkLineBytes, maxFieldNameBytes
     if (lineEnd < 0) return { outcome: 'open', body };
     if (lineEnd === at) return { outcome: 'complete', body, trailers, length: at + 2 };
     const field = FIELD_LINE.exec(text.slice(at, lineEnd));
-    if (field === null || (field[1] as string).length > maxFieldNameBytes) return INVALID;
-    trailers.push(`${field[1]}: ${field[2]}`);
+    const [, name = '', value = ''] = field ?? [];
+    if (field === null || name.length > maxFieldNameBytes) return INVALID;
+    trailers.push(`${name}: ${value}`);
     at = lineEnd + 2;
   }
 }

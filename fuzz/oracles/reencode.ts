@@ -3,7 +3,7 @@ import { ByteWriter } from '@ferrata/bytes';
 import { type HeaderMap, KnownHeader } from '@ferrata/headers';
 import { BodyLength, writeChunk, writeLastChunk } from '@ferrata/http1';
 import { invariant } from '../src/target.ts';
-import { type DecodedMessage, type Transcript, fieldsOf } from './transcript.ts';
+import { type DecodedMessage, fieldsOf, type Transcript } from './transcript.ts';
 
 /**
  * Writes a message, reads it and compares; writes what was read and compares the bytes.
@@ -20,7 +20,11 @@ export function checkRoundTrip(
   const again = read(bytes);
   const [copy] = again.messages;
   const show = (): string => `${again.reason ?? ''} ${Buffer.from(bytes).toString('latin1')}`;
-  invariant(copy !== undefined && again.reason === null && again.messages.length === 1 && copy.isComplete, 'what is written is accepted', show);
+  invariant(
+    copy !== undefined && again.reason === null && again.messages.length === 1 && copy.isComplete,
+    'what is written is accepted',
+    show,
+  );
   invariant(copy.start === message.start && copy.rest === message.rest, 'the start line survives writing', show);
   invariant(unframed(copy.headers) === unframed(message.headers), 'the fields survive writing', show);
   invariant(copy.bodyLength === message.bodyLength && copy.body === message.body, 'the body survives writing', show);
@@ -28,7 +32,11 @@ export function checkRoundTrip(
   invariant(!isChunked || trailersOf(copy) === trailersOf(message), 'the trailers survive writing', show);
   invariant(again.consumedBytes === bytes.length, 'all that is written is read', show);
   const twice = write(copy, writeHead);
-  invariant(Buffer.compare(bytes, twice) === 0, 'writing what was read changes nothing', () => `${show()} then ${Buffer.from(twice).toString('latin1')}`);
+  invariant(
+    Buffer.compare(bytes, twice) === 0,
+    'writing what was read changes nothing',
+    () => `${show()} then ${Buffer.from(twice).toString('latin1')}`,
+  );
 }
 
 function write(message: DecodedMessage, writeHead: (writer: ByteWriter, message: DecodedMessage) => void): Uint8Array {

@@ -80,7 +80,11 @@ export function transcribe<Decoder extends RequestDecoder | ResponseDecoder>(
     if (!isWireError(error) || error.type === 'internal') throw error;
     reason = error.reason;
     invariant(thrownBy(() => decoder.next()) === error, 'the first error is final', () => `after ${error.reason}`);
-    invariant(error.fault === 'remote' && error.status >= 400 && error.status < 600, 'an error of the peer has a status', () => error.message);
+    invariant(
+      error.fault === 'remote' && error.status >= 400 && error.status < 600,
+      'an error of the peer has a status',
+      () => error.message,
+    );
   }
   return { messages, reason, consumedBytes: decoder.consumedBytes };
 }
@@ -94,7 +98,7 @@ function takeEvent<Decoder extends RequestDecoder | ResponseDecoder>(
   const last = messages.at(-1);
   if (event === MessageEvent.head) {
     invariant(last === undefined || last.isComplete, 'a head comes after an end', () => last?.start ?? '');
-    invariant(last === undefined || last.keepAlive, 'nothing is read after the last message', () => `after ${last?.start} ${last?.rest}`);
+    invariant(last === undefined || last.keepAlive, 'nothing is read after the last message', () => `after ${last?.rest ?? ''}`);
     messages.push(readHead(decoder));
     return;
   }

@@ -3,7 +3,7 @@
  * for each input that once broke the invariant and is now a regression.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Random } from '@ferrata/clock';
 import { FeatureMap } from './coverage.ts';
@@ -24,7 +24,7 @@ export function readSeeds(folder: string): Seed[] {
   }
   return names
     .filter((name) => !name.startsWith('.'))
-    .sort()
+    .toSorted()
     .map((name) => ({ name, data: Uint8Array.from(readFileSync(join(folder, name))) }));
 }
 

@@ -22,7 +22,9 @@ export function parseDictionary(text: string, fileName = 'dictionary'): Uint8Arr
 
 /** Reads `dictionaries/<name>.txt` for each name. */
 export function readDictionaries(names: readonly string[]): Uint8Array[] {
-  return names.flatMap((name) => parseDictionary(readFileSync(new URL(`../dictionaries/${name}.txt`, import.meta.url), 'utf8'), `${name}.txt`));
+  return names.flatMap((name) =>
+    parseDictionary(readFileSync(new URL(`../dictionaries/${name}.txt`, import.meta.url), 'utf8'), `${name}.txt`),
+  );
 }
 
 function unescape(quoted: string, place: string): string {

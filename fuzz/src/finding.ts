@@ -1,5 +1,5 @@
 /** A finding: an input that broke an invariant, made short and told so that it can be replayed. */
-import { InvariantBroken, type Target, runOnce } from './target.ts';
+import { InvariantBroken, runOnce, type Target } from './target.ts';
 
 /** An input that broke the invariant of its target. */
 export interface Finding {
@@ -46,7 +46,11 @@ export function describeFinding(target: Target, data: Uint8Array, known: { signa
   Error.stackTraceLimit = 20;
   const error = runOnce(target, data.slice());
   Error.stackTraceLimit = stackTraceLimit;
-  return { data, ...known, error: error ?? new Error(`not reproducible: ${known.signature}; the target keeps state between its executions`) };
+  return {
+    data,
+    ...known,
+    error: error ?? new Error(`not reproducible: ${known.signature}; the target keeps state between its executions`),
+  };
 }
 
 /** One character a byte, as a JavaScript string literal that stays on one line. */

@@ -8,9 +8,9 @@ import { type Random, seededRandom } from '@ferrata/clock';
 import { Corpus, type Seed } from './corpus.ts';
 import { FeatureMap, instrumentedBranches, resetCounters } from './coverage.ts';
 import { readDictionaries } from './dictionary.ts';
-import { type Finding, describeFinding, minimise, signatureOf } from './finding.ts';
+import { describeFinding, type Finding, minimise, signatureOf } from './finding.ts';
 import { Mutator } from './mutator.ts';
-import { type Target, runOnce } from './target.ts';
+import { runOnce, type Target } from './target.ts';
 
 /** Options of `runFuzzer`. */
 export interface FuzzerOptions {
@@ -100,7 +100,13 @@ class Fuzzer {
   }
 
   #runMutations(): void {
-    const { maxExecutions = Number.POSITIVE_INFINITY, maxMs = Number.POSITIVE_INFINITY, maxFindings = 1, clock, onProgress } = this.#options;
+    const {
+      maxExecutions = Number.POSITIVE_INFINITY,
+      maxMs = Number.POSITIVE_INFINITY,
+      maxFindings = 1,
+      clock,
+      onProgress,
+    } = this.#options;
     const start = clock?.() ?? 0;
     let nextProgress = start + 1000;
     while (this.#executions < maxExecutions && this.#findings.size < maxFindings) {

@@ -59,6 +59,6 @@ export function runOnce(target: Target, data: Uint8Array): Error | null {
 }
 
 /** True if `module` has the shape of a target. */
-export function isTarget(module: object): module is Target {
-  return 'fuzz' in module && typeof module.fuzz === 'function';
+export function isTarget(module: unknown): module is Target {
+  return typeof module === 'object' && module !== null && 'fuzz' in module && typeof module.fuzz === 'function';
 }

@@ -4,7 +4,7 @@
  * and ends the process.
  */
 import { writeSync } from 'node:fs';
-import { Worker, isMainThread, workerData } from 'node:worker_threads';
+import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { writeInput } from './corpus.ts';
 import { base64, latin1Escaped } from './finding.ts';
 
@@ -41,7 +41,9 @@ export function startWatchdog(options: WatchdogOptions): { onExecution(data: Uin
   const header = new Int32Array(memory, 0, HEADER_SLOTS);
   const body = new Uint8Array(memory, HEADER_BYTES);
   const { folder, replay, hangMs } = options;
-  const worker = new Worker(new URL(import.meta.url), { workerData: { watchdogMemory: memory, folder, replay, hangMs } satisfies WatchdogData });
+  const worker = new Worker(new URL(import.meta.url), {
+    workerData: { watchdogMemory: memory, folder, replay, hangMs } satisfies WatchdogData,
+  });
   worker.unref();
   let executions = 0;
   return {
@@ -77,7 +79,10 @@ function watch({ watchdogMemory, folder, replay, hangMs }: WatchdogData): void {
     }
     const data = new Uint8Array(watchdogMemory, HEADER_BYTES, Atomics.load(header, LENGTH)).slice();
     const path = writeInput(folder, 'found', data);
-    writeSync(2, `an execution did not end within ${hangMs} ms\n  latin1  ${latin1Escaped(data)}\n  base64  ${base64(data)}\n  replay  ${replay} ${path}\n`);
+    writeSync(
+      2,
+      `an execution did not end within ${hangMs} ms\n  latin1  ${latin1Escaped(data)}\n  base64  ${base64(data)}\n  replay  ${replay} ${path}\n`,
+    );
     process.kill(process.pid, 'SIGKILL');
   }
 }

@@ -6,11 +6,11 @@
  * an odd one means that the rest is a field value.
  */
 import {
-  HeaderMap,
-  type KnownHeader,
   formatAuthority,
+  HeaderMap,
   isFieldName,
   isFieldValue,
+  type KnownHeader,
   knownName,
   listHas,
   parseAuthority,
@@ -23,7 +23,7 @@ import {
   unquote,
   wellKnownId,
 } from '@ferrata/headers';
-import { type TargetOptions, invariant } from '../src/target.ts';
+import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['headers'], maxLength: 512 };
 
@@ -33,16 +33,27 @@ export function fuzz(data: Uint8Array): void {
 }
 
 /** Names that operations choose from: well known, unknown, spelled in several ways, and traps. */
-const NAMES = [
-  ...['Host', 'host', 'HOST', 'Content-Length', 'content-length', 'Connection', 'connection', 'Set-Cookie', 'set-cookie', 'TE', 'te', 'Upgrade'],
-  ...['X-A', 'x-a', 'X-a', 'X-B', 'x-forwarded-for', 'X-Forwarded-Custom', 'Keep-Alive', 'Transfer-Encoding', '__proto__', 'constructor', '42', 'toString'],
-];
+const NAMES = (
+  'Host host HOST Content-Length content-length Connection connection Set-Cookie set-cookie TE te Upgrade X-A x-a X-a X-B x-forwarded-for ' +
+  'X-Forwarded-Custom Keep-Alive Transfer-Encoding __proto__ constructor 42 toString'
+).split(' ');
 
 /** One spelling of each. */
 const DIFFERENT_NAMES = [...new Map(NAMES.map((name) => [name.toLowerCase(), name])).values()];
 
 /** Values that mean something to the operations that read them. */
-const VALUES = ['', 'a', 'close', 'keep-alive', 'close, x-a', 'x-b, host', 'trailers', '__proto__', 'a, b', 'x-forwarded-custom, content-length'];
+const VALUES = [
+  '',
+  'a',
+  'close',
+  'keep-alive',
+  'close, x-a',
+  'x-b, host',
+  'trailers',
+  '__proto__',
+  'a, b',
+  'x-forwarded-custom, content-length',
+];
 
 /** A line of the twin; `key` is the name in lower case. */
 interface Line {
@@ -207,24 +218,33 @@ function compareAll(map: HeaderMap, twin: Twin): void {
   for (const name of DIFFERENT_NAMES) compareName(map, twin, name);
 }
 
-const HOP_BY_HOP = /^(connection|keep-alive|proxy-connection|te|transfer-encoding|upgrade|http2-settings|proxy-authenticate|proxy-authorization)$/;
+const HOP_BY_HOP =
+  /^(connection|keep-alive|proxy-connection|te|transfer-encoding|upgrade|http2-settings|proxy-authenticate|proxy-authorization)$/;
 
 /** RFC 9110 §7.6.1, with the nominations that are not obeyed: well-known names and those that proxies add. */
 function removeHopByHopOf(twin: Twin): void {
-  const nominated = twin.valuesOf('connection').flatMap((value) => value.split(',').map((name) => lower(name.replace(/^[ \t]+|[ \t]+$/g, ''))));
-  const isRemovable = (name: string): boolean => nominated.includes(name) && wellKnownId(name) === 0 && !name.startsWith('x-forwarded-') && name !== 'close';
+  const nominated = new Set(
+    twin.valuesOf('connection').flatMap((value) => value.split(',').map((name) => lower(name.replace(/^[ \t]+|[ \t]+$/g, '')))),
+  );
+  const isRemovable = (name: string): boolean =>
+    nominated.has(name) && wellKnownId(name) === 0 && !name.startsWith('x-forwarded-') && name !== 'close';
   twin.keep(({ key }) => !HOP_BY_HOP.test(key) && !isRemovable(key));
 }
 
 function readValue(text: string): void {
   const items = parseList(text);
   for (const item of items) {
-    invariant(item !== '' && item === item.replace(/^[ \t]+|[ \t]+$/g, ''), 'list items are trimmed and not empty', () => JSON.stringify([text, item]));
+    invariant(item !== '' && item === item.replace(/^[ \t]+|[ \t]+$/g, ''), 'list items are trimmed and not empty', () =>
+      JSON.stringify([text, item]),
+    );
     invariant(listHas(text, item), 'listHas finds what parseList finds', () => JSON.stringify([text, item]));
   }
   invariant(!text.includes('"') || items.join('').length <= text.length, 'items are parts of the value', () => text);
   if (!text.includes('"')) {
-    const plain = text.split(',').map((item) => item.replace(/^[ \t]+|[ \t]+$/g, '')).filter((item) => item !== '');
+    const plain = text
+      .split(',')
+      .map((item) => item.replace(/^[ \t]+|[ \t]+$/g, ''))
+      .filter((item) => item !== '');
     invariant(String(items) === String(plain), 'without quotes a list is split at commas', () => JSON.stringify([text, items, plain]));
   }
   const isStable = String(parseList(items.join(', '))) === String(items);
@@ -237,7 +257,11 @@ function readValue(text: string): void {
     invariant(again === value, 'parameters survive writing', () => JSON.stringify([text, name, value, again]));
   }
   const weights = parseQualityList(text);
-  invariant(weights.every(({ quality }) => quality >= 0 && quality <= 1), 'weights are from 0 to 1', () => text);
+  invariant(
+    weights.every(({ quality }) => quality >= 0 && quality <= 1),
+    'weights are from 0 to 1',
+    () => text,
+  );
   for (const { value, quality } of weights.slice(0, 1)) {
     invariant(qualityOf(weights, value) === quality, 'qualityOf finds the first item', () => JSON.stringify([text, value]));
   }
@@ -247,7 +271,9 @@ function readValue(text: string): void {
   const authority = parseAuthority(text);
   if (authority !== null) {
     const again = parseAuthority(formatAuthority(authority));
-    invariant(again?.host === authority.host && again.port === authority.port, 'an authority survives writing', () => JSON.stringify([text, again]));
+    invariant(again?.host === authority.host && again.port === authority.port, 'an authority survives writing', () =>
+      JSON.stringify([text, again]),
+    );
     invariant(!/[@\s/?#\\]/.test(authority.host), 'a host has no delimiter in it', () => text);
   }
 }

@@ -9,8 +9,17 @@ import { RequestDecoder, resolveRequestDecoderOptions } from '@ferrata/http1';
 import { checkAgreement } from '../oracles/agreement.ts';
 import { LlhttpOracle } from '../oracles/llhttp.ts';
 import { readNaively } from '../oracles/naive-chunked.ts';
-import { type DecodedMessage, chunkingOf, compareTranscripts, fieldsOf, hashOf, latin1, transcribe, wholeChunk } from '../oracles/transcript.ts';
-import { type TargetOptions, invariant } from '../src/target.ts';
+import {
+  chunkingOf,
+  compareTranscripts,
+  type DecodedMessage,
+  fieldsOf,
+  hashOf,
+  latin1,
+  transcribe,
+  wholeChunk,
+} from '../oracles/transcript.ts';
+import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['chunked'], maxLength: 512 };
 
@@ -33,7 +42,8 @@ export function fuzz(data: Uint8Array): void {
 
 function compareWithNaive(ours: DecodedMessage, reason: string | null, text: string): void {
   const naive = readNaively(text, limits);
-  const show = (): string => `ours ${reason ?? (ours.isComplete ? 'complete' : 'open')} ${JSON.stringify(ours.body)}, naive ${JSON.stringify(naive)}`;
+  const show = (): string =>
+    `ours ${reason ?? (ours.isComplete ? 'complete' : 'open')} ${JSON.stringify(ours.body)}, naive ${JSON.stringify(naive)}`;
   // Limits that the naive reader does not have.
   if (reason === 'H1_CHUNK_EXTENSIONS_TOO_LARGE' || reason === 'H1_TRAILER_FIELDS_TOO_MANY') return;
   switch (naive.outcome) {

@@ -8,8 +8,16 @@ import { BodyLength, RequestDecoder, resolveRequestDecoderOptions, writeRequestH
 import { checkAgreement } from '../oracles/agreement.ts';
 import { LlhttpOracle } from '../oracles/llhttp.ts';
 import { checkRoundTrip } from '../oracles/reencode.ts';
-import { type DecodedMessage, type Transcript, chunkingOf, compareTranscripts, hashOf, transcribe, wholeChunk } from '../oracles/transcript.ts';
-import { type TargetOptions, invariant } from '../src/target.ts';
+import {
+  chunkingOf,
+  compareTranscripts,
+  type DecodedMessage,
+  hashOf,
+  type Transcript,
+  transcribe,
+  wholeChunk,
+} from '../oracles/transcript.ts';
+import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['http1', 'chunked'], maxLength: 1024 };
 
@@ -80,9 +88,17 @@ function checkRules({ start, rest, version, headers, bodyLength }: DecodedMessag
   invariant(/^(\/[!"$-~]*|https?:\/\/[^/?#@\s]+[!"$-~]*|\*|[^/\s@]+:\d+)$/i.test(rest), 'a target has one of four forms', show);
   invariant(hosts.length === 1 || (hosts.length === 0 && version === 10), 'exactly one Host (RFC 9112 §3.2)', show);
   invariant(lengths.length + codings.length <= 1, 'one framing field at most (RFC 9112 §6.3)', show);
-  invariant(lengths.every((value) => /^\d+$/.test(value) && Number(value) === bodyLength), 'the length is what Content-Length says', show);
+  invariant(
+    lengths.every((value) => /^\d+$/.test(value) && Number(value) === bodyLength),
+    'the length is what Content-Length says',
+    show,
+  );
   invariant(codings.length === 0 || version === 11, 'Transfer-Encoding only in HTTP/1.1 (RFC 9112 §6.1)', show);
-  invariant(codings.every((value) => value.toLowerCase() === 'chunked'), 'chunked is the only coding', show);
+  invariant(
+    codings.every((value) => value.toLowerCase() === 'chunked'),
+    'chunked is the only coding',
+    show,
+  );
   invariant((bodyLength === BodyLength.chunked) === (codings.length === 1), 'chunked is what Transfer-Encoding says', show);
   invariant(lengths.length + codings.length > 0 || bodyLength === 0, 'no framing field, no body (RFC 9112 §6.3)', show);
   for (const [name, value] of headers) {

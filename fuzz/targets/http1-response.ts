@@ -9,8 +9,16 @@ import { BodyLength, ResponseDecoder, type ResponseHeadOptions, resolveResponseD
 import { checkAgreement } from '../oracles/agreement.ts';
 import { LlhttpOracle } from '../oracles/llhttp.ts';
 import { checkRoundTrip } from '../oracles/reencode.ts';
-import { type DecodedMessage, type Transcript, chunkingOf, compareTranscripts, hashOf, transcribe, wholeChunk } from '../oracles/transcript.ts';
-import { type TargetOptions, invariant } from '../src/target.ts';
+import {
+  chunkingOf,
+  compareTranscripts,
+  type DecodedMessage,
+  hashOf,
+  type Transcript,
+  transcribe,
+  wholeChunk,
+} from '../oracles/transcript.ts';
+import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['http1', 'chunked'], maxLength: 1024 };
 
@@ -122,5 +130,9 @@ function checkKeptLength({ headers }: DecodedMessage, { messages }: Transcript):
   const kept = messages[0]?.headers.get('content-length');
   const given = headers.get('content-length');
   // Longer numbers than 16 digits are nothing but leading zeros, and are left out.
-  invariant(kept === given || (given !== undefined && given.length > 16), 'a length of no body survives writing', () => `${given} became ${kept}`);
+  invariant(
+    kept === given || (given !== undefined && given.length > 16),
+    'a length of no body survives writing',
+    () => `${given ?? 'none'} became ${kept ?? 'none'}`,
+  );
 }

@@ -10,12 +10,12 @@ const targets = readdirSync(new URL('../targets/', import.meta.url)).map((file) 
 
 describe('the committed corpora', () => {
   test('belong to targets', () => {
-    assert.deepEqual(readdirSync(new URL('../corpora/', import.meta.url)).sort(), targets.sort());
+    assert.deepEqual(readdirSync(new URL('../corpora/', import.meta.url)).toSorted(), targets.toSorted());
   });
 
   for (const name of targets) {
     test(`of ${name} keep its invariant, what was once found included`, async () => {
-      const target: object = await import(new URL(`../targets/${name}.ts`, import.meta.url).href);
+      const target: unknown = await import(new URL(`../targets/${name}.ts`, import.meta.url).href);
       assert.ok(isTarget(target));
       assert.ok(readDictionaries(target.options?.dictionaries ?? []).length > 0);
       const seeds = readSeeds(fileURLToPath(new URL(`../corpora/${name}/`, import.meta.url)));

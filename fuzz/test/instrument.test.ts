@@ -16,11 +16,16 @@ const SNIPPETS: Readonly<Record<string, string>> = {
   'arrow that returns an object': 'export default (n) => ({ n, twice: n * 2 });',
   'arrow in an arrow': 'const add = (a) => (b) => a + b; export default (n) => add(n)(1);',
   'conditional and logical': 'export default (n) => (n > 1 ? n > 2 && "x" : n || "zero") ?? "none";',
-  'loops': 'export default (n) => { let r = ""; for (let i = 0; i < n; i++) r += i; for (const c of "ab") r += c; for (const k in {x: 1}) r += k; while (n-- > 0) r += "w"; do r += "d"; while (n > 5); return r; };',
-  'switch with fall-through': 'export default (n) => { let r = ""; switch (n) { case 0: case 1: r += "low"; break; case 2: { r += "two"; } default: r += "high"; } return r; };',
-  'catch': 'export default (n) => { try { if (n === 1) throw new Error("x"); return "ok"; } catch (e) { return e.message; } finally { n = 0; } };',
-  'class': 'class A { #x = 1; static s = 2; get x() { return this.#x; } add(n) { return this.#x + n; } constructor() { this.y = 3; } } class B extends A { constructor() { super(); this.z = 4; } } export default (n) => [new B().add(n), new B().y, new B().z, A.s];',
-  'labels and continue': 'export default (n) => { let r = 0; outer: for (let i = 0; i < 3; i++) { for (;;) { if (i === n) continue outer; r += i; break; } } return r; };',
+  loops:
+    'export default (n) => { let r = ""; for (let i = 0; i < n; i++) r += i; for (const c of "ab") r += c; for (const k in {x: 1}) r += k; while (n-- > 0) r += "w"; do r += "d"; while (n > 5); return r; };',
+  'switch with fall-through':
+    'export default (n) => { let r = ""; switch (n) { case 0: case 1: r += "low"; break; case 2: { r += "two"; } default: r += "high"; } return r; };',
+  catch:
+    'export default (n) => { try { if (n === 1) throw new Error("x"); return "ok"; } catch (e) { return e.message; } finally { n = 0; } };',
+  class:
+    'class A { #x = 1; static s = 2; get x() { return this.#x; } add(n) { return this.#x + n; } constructor() { this.y = 3; } } class B extends A { constructor() { super(); this.z = 4; } } export default (n) => [new B().add(n), new B().y, new B().z, A.s];',
+  'labels and continue':
+    'export default (n) => { let r = 0; outer: for (let i = 0; i < 3; i++) { for (;;) { if (i === n) continue outer; r += i; break; } } return r; };',
   'destructuring defaults': 'export default (n) => { const { a = n, b: [c = 2] = [] } = {}; return [a, c]; };',
   'generator and spread': 'function* g(n) { for (let i = 0; i < n; i++) yield i; } export default (n) => [...g(n)];',
   'comma and template': 'export default (n) => `${n > 1 ? "many" : `one ${n}`} ${(n, n + 1)}`;',
@@ -39,12 +44,17 @@ describe('instrumentation', () => {
   test('keeps each statement on its line', async () => {
     const source = 'export default (n) => {\n  if (n > 1)\n    throw new Error("here");\n  return n;\n};\n';
     const run = await load(instrumentSource(source, 'lines.js'));
-    assert.throws(() => run(2), (error: Error) => /:3:\d+\)?$/m.test(error.stack?.split('\n')[1] ?? ''));
+    assert.throws(
+      () => run(2),
+      (error: Error) => /:3:\d+\)?$/m.test(error.stack?.split('\n')[1] ?? ''),
+    );
     assert.equal(instrumentSource(source, 'lines.js').split('\n').length, source.split('\n').length);
   });
 
   test('tells two ways through a function apart, and the number of times by its class', async () => {
-    const run = await load(instrumentSource('export default (n) => { let r = 0; for (let i = 0; i < n; i++) r++; return r > 2 ? "many" : "few"; };', 'ways.js'));
+    const run = await load(
+      instrumentSource('export default (n) => { let r = 0; for (let i = 0; i < n; i++) r++; return r > 2 ? "many" : "few"; };', 'ways.js'),
+    );
     const features = new FeatureMap();
     const fresh = (input: number): number => {
       resetCounters();

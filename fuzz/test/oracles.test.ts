@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ByteWriter } from '@ferrata/bytes';
+import type { ByteWriter } from '@ferrata/bytes';
 import { HeaderMap } from '@ferrata/headers';
 import { RequestDecoder } from '@ferrata/http1';
 import { checkAgreement } from '../oracles/agreement.ts';
 import { LlhttpOracle } from '../oracles/llhttp.ts';
 import { readNaively } from '../oracles/naive-chunked.ts';
 import { checkRoundTrip } from '../oracles/reencode.ts';
-import { type DecodedMessage, type Transcript, chunkingOf, compareTranscripts, transcribe, wholeChunk } from '../oracles/transcript.ts';
+import { chunkingOf, compareTranscripts, type DecodedMessage, type Transcript, transcribe, wholeChunk } from '../oracles/transcript.ts';
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
 const oracle = new LlhttpOracle();
@@ -17,7 +17,10 @@ function message(change: Partial<DecodedMessage> = {}): DecodedMessage {
     start: 'POST',
     rest: '/a',
     version: 11,
-    headers: HeaderMap.from([['Host', 'a'], ['Content-Length', '5']]),
+    headers: HeaderMap.from([
+      ['Host', 'a'],
+      ['Content-Length', '5'],
+    ]),
     traits: '',
     bodyLength: 5,
     keepAlive: true,
@@ -35,12 +38,22 @@ const INPUT = bytes('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel
 describe('llhttp as an oracle', () => {
   test('reads a request with trailers, and one behind it', () => {
     const { messages, error } = oracle.parse(
-      bytes('POST / HTTP/1.1\r\nHost:  a \r\nX:\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\nGET /2 HTTP/1.0\r\n\r\n'),
+      bytes(
+        'POST / HTTP/1.1\r\nHost:  a \r\nX:\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\nGET /2 HTTP/1.0\r\n\r\n',
+      ),
       { kind: 'request' },
     );
     assert.equal(error, null);
     assert.deepEqual(messages, [
-      { start: 'POST', rest: '/', version: '1.1', fields: ['Host: a', 'X: ', 'Transfer-Encoding: chunked'], trailers: ['X-Sum: 1'], body: 'hi', isComplete: true },
+      {
+        start: 'POST',
+        rest: '/',
+        version: '1.1',
+        fields: ['Host: a', 'X: ', 'Transfer-Encoding: chunked'],
+        trailers: ['X-Sum: 1'],
+        body: 'hi',
+        isComplete: true,
+      },
       { start: 'GET', rest: '/2', version: '1.0', fields: [], trailers: [], body: '', isComplete: true },
     ]);
   });
@@ -54,13 +67,22 @@ describe('llhttp as an oracle', () => {
   test('goes on with HTTP where it would pause for another protocol', () => {
     const upgrade = 'GET /ws HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n';
     const { messages } = oracle.parse(bytes(`${upgrade}${upgrade}GET /next HTTP/1.1\r\n\r\n`), { kind: 'request' });
-    assert.deepEqual(messages.map(({ rest }) => rest), ['/ws', '/ws', '/next']);
+    assert.deepEqual(
+      messages.map(({ rest }) => rest),
+      ['/ws', '/ws', '/next'],
+    );
   });
 
   test('knows which responses have no body, counted by final ones', () => {
     const head = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n';
-    const { messages } = oracle.parse(bytes(`HTTP/1.1 100 Continue\r\n\r\n${head}${head}ok`), { kind: 'response', isBodyless: (index) => index === 0 });
-    assert.deepEqual(messages.map(({ start, body }) => start + body), ['100', '200', '200ok']);
+    const { messages } = oracle.parse(bytes(`HTTP/1.1 100 Continue\r\n\r\n${head}${head}ok`), {
+      kind: 'response',
+      isBodyless: (index) => index === 0,
+    });
+    assert.deepEqual(
+      messages.map(({ start, body }) => start + body),
+      ['100', '200', '200ok'],
+    );
   });
 
   test('refuses what is longer than its memory', () => {
@@ -161,14 +183,18 @@ describe('transcripts', () => {
 });
 
 describe('the round trip', () => {
-  const readBack = (copy: Partial<DecodedMessage>) => (data: Uint8Array): Transcript => ({ messages: [message(copy)], reason: null, consumedBytes: data.length });
+  const readBack =
+    (copy: Partial<DecodedMessage>) =>
+    (data: Uint8Array): Transcript => ({ messages: [message(copy)], reason: null, consumedBytes: data.length });
   const writeHead = (writer: ByteWriter): void => writer.writeLatin1('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n');
 
   test('holds where the copy is the same, and names what is not', () => {
     checkRoundTrip(message(), writeHead, readBack({}));
     assert.throws(() => checkRoundTrip(message(), writeHead, readBack({ rest: '/b' })), { law: 'the start line survives writing' });
     assert.throws(() => checkRoundTrip(message(), writeHead, readBack({ body: 'HELLO' })), { law: 'the body survives writing' });
-    assert.throws(() => checkRoundTrip(message(), writeHead, readBack({ headers: HeaderMap.from([['Host', 'b']]) })), { law: 'the fields survive writing' });
+    assert.throws(() => checkRoundTrip(message(), writeHead, readBack({ headers: HeaderMap.from([['Host', 'b']]) })), {
+      law: 'the fields survive writing',
+    });
     assert.throws(() => checkRoundTrip(message(), writeHead, readBack({ isComplete: false })), { law: 'what is written is accepted' });
   });
 });

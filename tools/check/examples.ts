@@ -11,6 +11,7 @@ import { run } from '../process.ts';
 import { type Package, root } from '../workspace.ts';
 import { runNodeTests } from './node-test.ts';
 import type { StepResult } from './steps.ts';
+import { counted } from './totals.ts';
 
 /** An example that takes longer does not end by itself. */
 const EXAMPLE_TIMEOUT_MS = 30_000;
@@ -52,13 +53,13 @@ export async function checkExamples(files: readonly string[], packages: readonly
       written.push(name);
     }
   }
-  if (written.length === 0) return { passed: 0, failed: 0, note: `${files.length} files, no examples` };
+  if (written.length === 0) return { passed: 0, failed: 0, note: `no examples in ${counted(files.length, 'file')}` };
 
   const types = await run('tsc', ['--project', folder]);
   const ran = await runNodeTests({ files: written, cwd: folder, testTimeoutMs: EXAMPLE_TIMEOUT_MS, log: join(logs, 'examples.spec.txt') });
   const output = [types.code === 0 ? '' : types.output, ran.output].filter((text) => text !== '').join('\n');
   const failed = ran.failed + (types.code === 0 ? 0 : 1);
-  return { passed: ran.passed, failed, note: `${written.length} examples in ${files.length} files`, output };
+  return { passed: ran.passed, failed, note: `${counted(written.length, 'example')} in ${counted(files.length, 'file')}`, output };
 }
 
 /** The Markdown files whose examples are run: the root's, docs, and each package's README. */

@@ -30,6 +30,9 @@ export interface NodeTestResult {
   readonly output: string;
 }
 
+/** A file that runs longer hangs in a loop that no timer can end. */
+const FILE_TIMEOUT_MS = 240_000;
+
 /** Runs test files, as many at a time as there are processors. A run that breaks before it counted anything is one failure. */
 export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestResult> {
   mkdirSync(dirname(options.log), { recursive: true });
@@ -38,9 +41,14 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
   let failures = 0;
   let totals: Extract<Report, { kind: 'totals' }> | undefined;
   let coverage: readonly FileCoverage[] = [];
+  const filesSince = new Map<string, number>();
   const onLine = (line: string): void => {
     const report = parseReport(line);
     switch (report?.kind) {
+      case 'file':
+        if (report.isRunning) filesSince.set(report.path, performance.now());
+        else filesSince.delete(report.path);
+        return;
       case 'test':
         done += 1;
         if (!report.passed) failures += 1;
@@ -62,12 +70,25 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
     '--test-reporter=spec',
     `--test-reporter-destination=${options.log}`,
   ];
+  // node:test does not kill the process of a file whose test never gives the event loop back.
+  const hung: string[] = [];
+  const abort = new AbortController();
+  const watchdog = setInterval(() => {
+    for (const [path, since] of filesSince) if (performance.now() - since > FILE_TIMEOUT_MS) hung.push(path);
+    if (hung.length > 0) abort.abort();
+  }, 1000);
   const ran = await run(process.execPath, ['--test', ...limits, ...reporters, ...(options.args ?? []), ...options.files], {
     cwd: options.cwd ?? root,
     onLine,
     // A test run that is itself started by a test would else report to that one.
     env: { NODE_TEST_CONTEXT: undefined },
+    signal: abort.signal,
   });
+  clearInterval(watchdog);
+  if (hung.length > 0) {
+    const output = `hangs, so that the rest was not run: ${[...new Set(hung)].join(', ')}`;
+    return { passed: done - failures, failed: failures + 1, skipped: 0, coverage, output };
+  }
   if (totals === undefined) return { passed: 0, failed: 1, skipped: 0, coverage, output: ran.output };
   const failed = Math.max(totals.failed, ran.code === 0 ? 0 : 1);
   const output = failed === 0 ? '' : failingTests(options.log);

@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { run } from '../process.ts';
 import { type Package, readJson, root } from '../workspace.ts';
 import type { StepResult } from './steps.ts';
+import { counted } from './totals.ts';
 
 /** What a tarball may hold, besides its manifest. */
 const ALLOWED = /^package\/(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/.+\.(?:js|js\.map|d\.ts))$/;
@@ -58,7 +59,7 @@ export async function checkPacked(packages: readonly Package[], onProgress: (tex
   return {
     passed,
     failed: problems.length,
-    note: `${published.length} tarballs: publint, attw, contents, import`,
+    note: `${counted(published.length, 'tarball')}: publint, attw, contents, import`,
     output: problems.join('\n\n'),
   };
 }

@@ -6,6 +6,7 @@ import type { TestEvent } from 'node:test/reporters';
 
 /** One line of the reporter's output. */
 export type Report =
+  | { readonly kind: 'file'; readonly path: string; readonly isRunning: boolean }
   | { readonly kind: 'test'; readonly passed: boolean; readonly name: string; readonly file: string }
   | { readonly kind: 'totals'; readonly passed: number; readonly failed: number; readonly skipped: number; readonly todo: number }
   | { readonly kind: 'coverage'; readonly files: readonly FileCoverage[] };
@@ -32,6 +33,13 @@ export default async function* report(events: AsyncIterable<TestEvent>): AsyncGe
 
 function toReport(event: TestEvent): Report | undefined {
   switch (event.type) {
+    case 'test:dequeue':
+    case 'test:complete': {
+      const { name, nesting, file } = event.data;
+      // A test file is itself a test, named after its path.
+      if (nesting > 0 || file === undefined || !file.endsWith(name)) return undefined;
+      return { kind: 'file', path: name, isRunning: event.type === 'test:dequeue' };
+    }
     case 'test:pass':
     case 'test:fail': {
       const { data } = event;

@@ -5,6 +5,7 @@ import { isPure, type Package, root } from '../workspace.ts';
 import { coverageByPackage, isCovered, MIN_COVERAGE_PERCENT, type PackageCoverage } from './coverage.ts';
 import { runNodeTests } from './node-test.ts';
 import type { StepResult } from './steps.ts';
+import { counted } from './totals.ts';
 
 const TEST_TIMEOUT_MS = 120_000;
 
@@ -46,10 +47,11 @@ export async function runTests(selection: TestSelection, logs: string, onProgres
     onProgress,
   });
 
-  const coverage = coverageByPackage(measured, ran.coverage);
+  // A run that broke off has no figures.
+  const coverage = ran.coverage.length === 0 ? [] : coverageByPackage(measured, ran.coverage);
   const short = selection.isWhole ? coverage.filter((entry) => !isCovered(entry)) : [];
   const notes = [
-    `${files.length} files`,
+    counted(files.length, 'file'),
     ...(ran.skipped > 0 ? [`${ran.skipped} skipped`] : []),
     ...(coverage.length > 0 ? [`coverage of floors 0–2 ≥ ${lowest(coverage).toFixed(1)} %`] : []),
   ];

@@ -1,4 +1,4 @@
-/** The line that ends every check of this repository, `N passed, N failed`: written, found and added up in one place. */
+/** The figures of checks in words: the line that ends every one of them, `N passed, N failed`, written, found and added up in one place. */
 
 export interface Totals {
   readonly passed: number;
@@ -21,4 +21,9 @@ export function addTotals(sum: Totals, own: Totals | undefined, exitCode: number
   const passed = own?.passed ?? (exitCode === 0 ? 1 : 0);
   const failed = own?.failed ?? 0;
   return { passed: sum.passed + passed, failed: sum.failed + (exitCode !== 0 && failed === 0 ? 1 : failed) };
+}
+
+/** `1 file`, `2 files`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

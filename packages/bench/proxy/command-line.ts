@@ -4,8 +4,8 @@
 
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { parseArgs, type ParseArgsOptionsConfig, styleText } from 'node:util';
-import { chooseContenders, type Contender } from './contenders.ts';
+import { type ParseArgsOptionsConfig, parseArgs, styleText } from 'node:util';
+import { type Contender, chooseContenders } from './contenders.ts';
 import { describeMachine, type MachineInfo, raiseOpenFileLimit, setUpMachine } from './set-up.ts';
 
 /** Options that every bench takes. */
@@ -67,7 +67,7 @@ export function parseCommandLine<Options extends ParseArgsOptionsConfig>(
   try {
     return parseArgs({ args, options, allowPositionals: false }).values;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('. ')[0]}; --help lists the options`);
+    throw new UsageError(`${firstSentence((error as Error).message)}; --help lists the options`);
   }
 }
 
@@ -189,6 +189,10 @@ export function fault(text: string): string {
 /** Returns a text in the colour of warnings. */
 export function warn(text: string): string {
   return styleText('yellow', text);
+}
+
+function firstSentence(text: string): string {
+  return text.split('. ')[0] ?? text;
 }
 
 function checkedCores(option: string, list: string): string {

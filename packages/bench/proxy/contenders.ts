@@ -9,9 +9,9 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { temporaryPaths } from './origin.ts';
 import { findFreePort, untilAccepting } from './ports.ts';
 import type { ProcessGroup, RunningProcess } from './processes.ts';
-import { temporaryPaths } from './origin.ts';
 import { hasCommand } from './set-up.ts';
 
 /** How long a Node proxy may take until it prints that it is ready. */
@@ -33,8 +33,8 @@ export interface StartContext {
   readonly processes: ProcessGroup;
   /** URL of the origin. */
   readonly to: string;
-  /** CPUs for the proxy, as `taskset -c` takes them. */
-  readonly cores: string;
+  /** CPUs for the proxy, as `taskset -c` takes them; null: any. */
+  readonly cores: string | null;
   /** Limit of open files in force. */
   readonly openFiles: number;
 }
@@ -133,7 +133,8 @@ async function startNode(name: string, args: readonly string[], context: StartCo
   const url = await Promise.race([ready, tooLate, running.exited.then(() => null)]);
   clearTimeout(timer);
   if (url !== null) return { url, process: running };
-  const reason = running.exitStatus === null ? `printed no "ready" line within ${READY_TIMEOUT_MS / 1000} s` : `ended with ${running.exitStatus}`;
+  const reason =
+    running.exitStatus === null ? `printed no "ready" line within ${READY_TIMEOUT_MS / 1000} s` : `ended with ${running.exitStatus}`;
   const lastWords = running.errorOutput;
   await running.kill();
   throw new Error(`${name} ${reason}${lastWords === '' ? '' : `:\n${lastWords}`}`);
@@ -211,7 +212,12 @@ backend origin
   server origin ${new URL(context.to).host} pool-max-conn 256
 `,
   );
-  const running = await context.processes.start({ name: 'haproxy', command: 'haproxy', args: ['-db', '-f', configFile], cores: context.cores });
+  const running = await context.processes.start({
+    name: 'haproxy',
+    command: 'haproxy',
+    args: ['-db', '-f', configFile],
+    cores: context.cores,
+  });
   await untilAccepting(running, port);
   return { url: `http://127.0.0.1:${port}`, process: running };
 }

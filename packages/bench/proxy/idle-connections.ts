@@ -2,7 +2,7 @@
  * What an idle keep-alive connection costs: many connections, one request each, then silence; the proxy's resident memory divided by them.
  *
  * Before the first look the proxy has answered as many requests on a few connections, so that its heap has its usual size and what grows
- * afterwards is the connections. The kernel's own memory for sockets is not in it (about 2 to 3 KiB for each end that holds no data).
+ * afterwards is the connections. The kernel's own memory for sockets is not in it (a few KiB for each end).
  */
 
 import { connect, type Socket } from 'node:net';
@@ -19,18 +19,18 @@ import {
   printBars,
   readSharedOptions,
   runAsCommand,
-  say,
   SHARED_HELP,
   SHARED_OPTIONS,
   type SharedOptions,
+  say,
   splitByAvailability,
   warn,
   writeJson,
 } from './command-line.ts';
 import { CONTENDERS, type Contender, type StartContext } from './contenders.ts';
 import { startOrigin } from './origin.ts';
-import { type ProcessGroup, withProcesses } from './processes.ts';
 import { residentBytesOf } from './process-usage.ts';
+import { type ProcessGroup, withProcesses } from './processes.ts';
 import type { NamedSize } from './sizes.ts';
 import { runLoad } from './wrk.ts';
 
@@ -81,7 +81,11 @@ async function measureIdleConnections(): Promise<number> {
   const connections = Math.min(asked.connections, Math.floor((openFiles - SPARE_DESCRIPTORS) / 2));
   const options = { ...asked, connections };
   if (connections < asked.connections) {
-    say(warn(`only ${openFiles} open files are allowed here (ulimit -Hn), enough for ${connections} connections instead of ${asked.connections}`));
+    say(
+      warn(
+        `only ${openFiles} open files are allowed here (ulimit -Hn), enough for ${connections} connections instead of ${asked.connections}`,
+      ),
+    );
   }
   const { present, skipped } = splitByAvailability(options.contenders);
   const outcomes: Outcome[] = [];
@@ -204,7 +208,7 @@ class Crowd {
         socket.resume();
         clearTimeout(timer);
         if (answer.startsWith('HTTP/1.1 200 ')) resolve();
-        else socket.destroy(new Error(`the answer was "${answer.split('\r\n')[0]}"`));
+        else socket.destroy(new Error(`the answer was "${answer.slice(0, answer.indexOf('\r\n'))}"`));
       };
       socket.on('data', onData);
       socket.on('error', reject);
@@ -237,8 +241,14 @@ function printOutcomes(outcomes: readonly Outcome[], options: IdleOptions): void
 function judge(outcomes: readonly Outcome[], options: IdleOptions): Bar {
   // Fewer connections than asked for are no proof.
   const outcome = outcomes.find((one) => one.proxy === options.subject && one.held === options.connections);
-  const value = outcome === undefined || outcome.bytesPerConnection === null ? null : outcome.bytesPerConnection / 1024;
-  return { name: `${options.subject}, RSS for each of ${options.connections} idle connections`, limit: MAX_BYTES_PER_CONNECTION / 1024, value, unit: 'KiB' };
+  const bytes = outcome?.bytesPerConnection ?? null;
+  const value = bytes === null ? null : bytes / 1024;
+  return {
+    name: `${options.subject}, RSS for each of ${options.connections} idle connections`,
+    limit: MAX_BYTES_PER_CONNECTION / 1024,
+    value,
+    unit: 'KiB',
+  };
 }
 
 await runAsCommand(measureIdleConnections);

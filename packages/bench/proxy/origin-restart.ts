@@ -20,10 +20,10 @@ import {
   prepareMachine,
   readSharedOptions,
   runAsCommand,
-  say,
   SHARED_HELP,
   SHARED_OPTIONS,
   type SharedOptions,
+  say,
   splitByAvailability,
   warn,
   writeJson,
@@ -31,8 +31,8 @@ import {
 import { CONTENDERS, type Contender } from './contenders.ts';
 import { type Origin, startOrigin } from './origin.ts';
 import { probe } from './probe.ts';
-import { type ProcessGroup, withProcesses } from './processes.ts';
 import { residentBytesOf } from './process-usage.ts';
+import { type ProcessGroup, withProcesses } from './processes.ts';
 import type { NamedSize } from './sizes.ts';
 import { describeErrors, errorCount, type LoadReport, runLoad } from './wrk.ts';
 
@@ -92,14 +92,16 @@ async function soak(): Promise<number> {
   await withProcesses(async (processes) => {
     const origin = await startOrigin(processes, options.loadCores, [SMALL]);
     for (const contender of present) {
-      say(`${contender.name}: ${WARM_UP_SECONDS} s of warm-up, ${options.seconds} s of load with the origin away for ${options.downMs / 1000} s …`);
+      say(
+        `${contender.name}: ${WARM_UP_SECONDS} s of warm-up, ${options.seconds} s of load with the origin away for ${options.downMs / 1000} s …`,
+      );
       outcomes.push(await soakOne(contender, { processes, origin, openFiles, options }));
     }
   });
 
   for (const outcome of outcomes) printOutcome(outcome);
   const subject = outcomes.find((one) => one.proxy === options.subject);
-  const isSound = subject !== undefined && subject.faults.length === 0;
+  const isSound = subject?.faults.length === 0;
   if (subject === undefined) process.stdout.write(`${warn(`${options.subject} was not measured, so nothing is judged`)}\n`);
   const { seconds, downMs, connections } = options;
   writeJson(options.jsonFile, {
@@ -283,6 +285,7 @@ function failedOutcome(proxy: string, reason: string): Outcome {
 
 function printOutcome(outcome: Outcome): void {
   const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const ratioOf = (bytes: number): string => (outcome.residentAfter / bytes).toFixed(2);
   const rows = [
     ['responses', formatFigure(outcome.requests)],
     ['by status', describeCounts(outcome.statuses)],
@@ -291,7 +294,10 @@ function printOutcome(outcome: Outcome): void {
     ['first 200 after the restart', outcome.recoveryMs === null ? 'never' : `${outcome.recoveryMs.toFixed(0)} ms`],
     ['RSS after the warm-up', mebibytes(outcome.residentWarm)],
     ['RSS before the outage', mebibytes(outcome.residentBefore)],
-    ['RSS in the end', mebibytes(outcome.residentAfter)],
+    [
+      'RSS in the end',
+      `${mebibytes(outcome.residentAfter)}, ${ratioOf(outcome.residentBefore)} x before the outage, ${ratioOf(outcome.residentWarm)} x warm`,
+    ],
   ];
   process.stdout.write(`\n${formatTable([outcome.proxy, ''], rows)}\n`);
   if (outcome.faults.length === 0) process.stdout.write('sound\n');

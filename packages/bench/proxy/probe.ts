@@ -38,5 +38,6 @@ export function probe(url: string, options: { agent?: Agent; timeoutMs?: number 
  */
 export async function expectBody(url: string, bytes: number): Promise<void> {
   const { status, bodyBytes } = await probe(url);
-  if (status !== 200 || bodyBytes !== bytes) throw new Error(`${url} answered ${status} with ${bodyBytes} bytes instead of 200 with ${bytes}`);
+  if (status !== 200 || bodyBytes !== bytes)
+    throw new Error(`${url} answered ${status} with ${bodyBytes} bytes instead of 200 with ${bytes}`);
 }

@@ -12,6 +12,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** A process, told apart from a later one with the same number by when it started (in ticks since boot). */
 export interface ProcessIdentity {
@@ -31,6 +32,7 @@ export interface Usage {
 
 /** Fields of /proc/PID/stat that are used here. */
 interface ProcessStat {
+  readonly state: string;
   readonly parentPid: number;
   readonly userTicks: number;
   readonly systemTicks: number;
@@ -66,6 +68,18 @@ export function usageBetween(before: Usage, after: Usage): Usage {
   return { cpuMs, userMs: cpuMs * userShare, systemMs: cpuMs * (1 - userShare) };
 }
 
+/**
+ * Watches the whole machine for a while and returns which share of its CPUs' time was not idle. Asked while nothing of ours runs, it says
+ * how much else goes on: other work takes caches and turns away from the proxy, and every figure comes out too high.
+ */
+export async function busyShare(watchMs: number): Promise<number> {
+  const before = machineTimes();
+  await delay(watchMs);
+  const after = machineTimes();
+  const total = after.total - before.total;
+  return total > 0 ? 1 - (after.idle - before.idle) / total : 0;
+}
+
 /** Returns the resident memory of a process and its descendants, in bytes. Pages that they share are counted for each of them. */
 export function residentBytesOf(pid: number): number {
   let bytes = 0;
@@ -91,9 +105,10 @@ export function processTree(pid: number): readonly ProcessIdentity[] {
   return tree;
 }
 
-/** Returns when a process started, in ticks since boot, or null when there is none with that number. */
-export function startTimeOf(pid: number): number | null {
-  return readStat(pid)?.startTime ?? null;
+/** Returns whether a process still runs. One that has ended and only waits for its parent to notice does not. */
+export function isRunning(identity: ProcessIdentity): boolean {
+  const stat = readStat(identity.pid);
+  return stat !== null && stat.startTime === identity.startTime && stat.state !== 'Z' && stat.state !== 'X';
 }
 
 function listProcesses(): { pid: number; stat: ProcessStat }[] {
@@ -113,7 +128,7 @@ function readStat(pid: number): ProcessStat | null {
   // The second field is the command in parentheses and may itself hold blanks and parentheses; the last ')' ends it. So index 0 is field 3.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const field = (number: number): number => Number(fields[number - 3]);
-  return { parentPid: field(4), userTicks: field(14), systemTicks: field(15), startTime: field(22) };
+  return { state: fields[0] ?? '', parentPid: field(4), userTicks: field(14), systemTicks: field(15), startTime: field(22) };
 }
 
 function scheduledMs(pid: number): number | null {
@@ -139,6 +154,13 @@ function readProc(pid: number, file: string): string | null {
     // The process ended meanwhile, or this kernel does not keep the file.
     return null;
   }
+}
+
+/** Time of all CPUs since boot, in ticks, from the first line of /proc/stat: user nice system idle iowait irq softirq steal … */
+function machineTimes(): { total: number; idle: number } {
+  const firstLine = readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '';
+  const times = firstLine.trim().split(/\s+/).slice(1, 9).map(Number);
+  return { total: times.reduce((sum, time) => sum + time, 0), idle: (times[3] ?? 0) + (times[4] ?? 0) };
 }
 
 /** A constant of the kernel (100 on every usual Linux), asked for once. */

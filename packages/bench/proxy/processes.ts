@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type ProcessIdentity, processTree, startTimeOf } from './process-usage.ts';
+import { isRunning, type ProcessIdentity, processTree } from './process-usage.ts';
 
 /** How long a process may take to end after SIGTERM before it is killed. */
 const STOP_GRACE_MS = 3000;
@@ -86,15 +86,18 @@ export class RunningProcess {
     await Promise.race([this.exited, delay(STOP_GRACE_MS, undefined, { ref: false })]);
     killAll(tree);
     await this.exited;
+    await untilGone(tree);
   }
 
   /** Kills the process and those it started, at once. */
   async kill(): Promise<void> {
-    this.killNow();
+    const tree = processTree(this.pid);
+    killAll(tree);
     await this.exited;
+    await untilGone(tree);
   }
 
-  /** As `kill`, without waiting. */
+  /** As `kill`, without waiting: for signal handlers. */
   killNow(): void {
     if (this.#exitStatus === null) killAll(processTree(this.pid));
   }
@@ -176,14 +179,20 @@ export async function withProcesses<Result>(run: (processes: ProcessGroup) => Pr
 }
 
 function killAll(tree: readonly ProcessIdentity[]): void {
-  for (const { pid, startTime } of tree) {
-    if (startTimeOf(pid) !== startTime) continue;
+  for (const member of tree) {
+    if (!isRunning(member)) continue;
     try {
-      process.kill(pid, 'SIGKILL');
+      process.kill(member.pid, 'SIGKILL');
     } catch {
       // It ended between the look and the signal, which is what was wanted.
     }
   }
+}
+
+/** A signal is delivered some time after it was sent, and only children can be waited for: the rest is looked at. */
+async function untilGone(tree: readonly ProcessIdentity[]): Promise<void> {
+  const deadline = performance.now() + STOP_GRACE_MS;
+  while (tree.some(isRunning) && performance.now() < deadline) await delay(5);
 }
 
 function eachLine(stream: NodeJS.ReadableStream | null, onLine: (line: string) => void): void {

@@ -9,7 +9,7 @@
  * those of a closed loop on a shared CPU and only good for comparing within one table.
  */
 
-import { medianRatio, median, spread } from '../src/statistics.ts';
+import { median, medianRatio, spread } from '../src/statistics.ts';
 import { type Cell, formatFigure, formatTable } from '../src/table.ts';
 import {
   type Bar,
@@ -22,10 +22,10 @@ import {
   printBars,
   readSharedOptions,
   runAsCommand,
-  say,
   SHARED_HELP,
   SHARED_OPTIONS,
   type SharedOptions,
+  say,
   splitByAvailability,
   UsageError,
   warn,
@@ -34,8 +34,8 @@ import {
 import { CONTENDERS, type Contender } from './contenders.ts';
 import { type Origin, startOrigin } from './origin.ts';
 import { expectBody } from './probe.ts';
+import { busyShare, residentBytesOf, usageBetween, usageOf } from './process-usage.ts';
 import { type ProcessGroup, withProcesses } from './processes.ts';
-import { residentBytesOf, usageBetween, usageOf } from './process-usage.ts';
 import { formatBytes, type NamedSize, parseSize } from './sizes.ts';
 import { describeErrors, errorCount, type LoadErrors, type LoadReport, runLoad } from './wrk.ts';
 
@@ -53,6 +53,9 @@ Proxies: ${CONTENDERS.map((one) => one.name).join(', ')}`;
 /** Up to this size a response counts as small in the bars. */
 const SMALL_BODY_BYTES = 1024;
 const LARGE_BODY_BYTES = 2 ** 20;
+/** How long the machine is watched before each round, and from which share of other work on the figures are not to be trusted. */
+const WATCH_MS = 500;
+const MAX_OTHER_WORK = 0.05;
 /** What the subject may cost, in CPU time per request, as a multiple of another's. */
 const BARS = [
   { kind: 'small', than: 'nginx', limit: 1.5 },
@@ -103,11 +106,13 @@ async function compareProxies(): Promise<number> {
   const { machine, openFiles } = prepareMachine(65_536);
   const { present, skipped } = splitByAvailability(options.contenders);
   const samples = new SampleTable();
+  const otherWork: number[] = [];
   const failed: { name: string; reason: string }[] = [];
 
   await withProcesses(async (processes) => {
     const origin = await startOrigin(processes, options.loadCores, options.sizes);
     for (let round = 0; round < options.rounds; round++) {
+      otherWork.push(await busyShare(WATCH_MS));
       for (const contender of rotated(present, round)) {
         if (failed.some((one) => one.name === contender.name)) continue;
         try {
@@ -124,6 +129,7 @@ async function compareProxies(): Promise<number> {
   const results = summarise(samples, options, present);
   printTables(results, options);
   for (const { name, reason } of [...skipped, ...failed]) process.stdout.write(`${warn(`${name} is not in the table`)}: ${reason}\n`);
+  printOtherWork(otherWork);
   const bars = judge(results, options.subject);
   printBars(bars);
   const { sizes, seconds, warmUpSeconds, rounds, connections } = options;
@@ -132,6 +138,7 @@ async function compareProxies(): Promise<number> {
     at: new Date().toISOString(),
     machine,
     options: { sizes: sizes.map((size) => size.name), seconds, warmUpSeconds, rounds, connections },
+    otherWork,
     results,
     bars: bars.map((bar) => ({ ...bar, isMet: isMet(bar) })),
     skipped: [...skipped, ...failed],
@@ -275,7 +282,21 @@ function cpuTimes(samples: readonly Sample[]): readonly number[] {
 
 function printTables(results: readonly Result[], options: ComparisonOptions): void {
   const { seconds, rounds, connections, sizes } = options;
-  const headings = ['proxy', 'CPU us/req', 'user', 'system', 'x nginx', 'x http-proxy', 'spread', 'req/s', 'p50 ms', 'p99 ms', 'RSS MiB', 'core', 'errors'];
+  const headings = [
+    'proxy',
+    'CPU us/req',
+    'user',
+    'system',
+    'x nginx',
+    'x http-proxy',
+    'spread',
+    'req/s',
+    'p50 ms',
+    'p99 ms',
+    'RSS MiB',
+    'core',
+    'errors',
+  ];
   for (const size of sizes) {
     const rows = results.filter((result) => result.size === size.name).map((result) => rowOf(result, options.subject));
     if (rows.length === 0) continue;
@@ -286,6 +307,17 @@ function printTables(results: readonly Result[], options: ComparisonOptions): vo
   const shown = CONTENDERS.filter((one) => results.some((result) => result.proxy === one.name));
   for (const { name, note } of shown) process.stdout.write(`${name}: ${note}\n`);
   process.stdout.write('\n');
+}
+
+function printOtherWork(shares: readonly number[]): void {
+  const most = Math.max(0, ...shares);
+  const percent = shares.map((share) => `${(share * 100).toFixed(0)} %`).join(', ');
+  const line = `other work on this machine before each round: ${percent} of its CPUs`;
+  process.stdout.write(
+    most > MAX_OTHER_WORK
+      ? `${warn(`${line}; the figures are too high and the ratios uncertain: measure again on a quiet machine`)}\n`
+      : `${line}\n`,
+  );
 }
 
 function rowOf(result: Result, subject: string): readonly Cell[] {

@@ -122,9 +122,12 @@ function install(tools: readonly NeededTool[], say: (line: string) => void): voi
   if (isOurs) writeFileSync(SERVICE_POLICY_FILE, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    for (const args of [['update', '-qq'], ['install', '-y', '-qq', '--no-install-recommends', ...packages]]) {
+    for (const args of [
+      ['update', '-qq'],
+      ['install', '-y', '-qq', '--no-install-recommends', ...packages],
+    ]) {
       const result = spawnSync('apt-get', args, { encoding: 'utf8', env: environment });
-      if (result.status !== 0) say(`apt-get ${args[0]} failed: ${result.stderr.trim().split('\n').slice(-3).join(' ')}`);
+      if (result.status !== 0) say(`apt-get ${args.join(' ')} failed: ${result.stderr.trim().split('\n').slice(-3).join(' ')}`);
     }
   } finally {
     if (isOurs) rmSync(SERVICE_POLICY_FILE, { force: true });

@@ -28,7 +28,8 @@ export function parseSize(text: string): NamedSize {
 /** Returns a number of bytes in the unit that suits it: `100 B`, `16 KiB`, `1.5 MiB`. */
 export function formatBytes(bytes: number): string {
   const size = Math.abs(bytes);
-  const [unit, divisor] = size >= 2 ** 30 ? ['GiB', 2 ** 30] : size >= 2 ** 20 ? ['MiB', 2 ** 20] : size >= 2 ** 10 ? ['KiB', 2 ** 10] : ['B', 1];
+  const [unit, divisor] =
+    size >= 2 ** 30 ? ['GiB', 2 ** 30] : size >= 2 ** 20 ? ['MiB', 2 ** 20] : size >= 2 ** 10 ? ['KiB', 2 ** 10] : ['B', 1];
   const value = bytes / divisor;
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${unit}`;
 }

@@ -17,10 +17,10 @@ import {
   printBars,
   readSharedOptions,
   runAsCommand,
-  say,
   SHARED_HELP,
   SHARED_OPTIONS,
   type SharedOptions,
+  say,
   splitByAvailability,
   UsageError,
   writeJson,
@@ -28,8 +28,8 @@ import {
 import { CONTENDERS, type Contender, type StartContext } from './contenders.ts';
 import { startOrigin } from './origin.ts';
 import { expectBody } from './probe.ts';
-import { withProcesses } from './processes.ts';
 import { residentBytesOf } from './process-usage.ts';
+import { withProcesses } from './processes.ts';
 import { formatBytes, type NamedSize, parseSize } from './sizes.ts';
 
 const HELP = `pnpm bench slow-reader [options]: how much a proxy's memory grows while a client reads slowly
@@ -112,7 +112,10 @@ async function measureSlowReaders(): Promise<number> {
 }
 
 function readOptions(): SlowReaderOptions {
-  const values = parseCommandLine({ ...SHARED_OPTIONS, total: { type: 'string', default: '1g' }, rate: { type: 'string', default: '10m' } }, HELP);
+  const values = parseCommandLine(
+    { ...SHARED_OPTIONS, total: { type: 'string', default: '1g' }, rate: { type: 'string', default: '10m' } },
+    HELP,
+  );
   try {
     return {
       ...readSharedOptions(values, ['ferrata', 'nginx']),
@@ -182,7 +185,8 @@ async function readSlowly(url: string, bytesPerSecond: number): Promise<number> 
       const now = performance.now();
       reader.allow(((now - startedAt) / 1000) * bytesPerSecond);
       if (reader.isDone) break;
-      if (now - reader.lastDataAt > STALL_MS) throw new Error(`nothing came for ${STALL_MS / 1000} s after ${reader.bodyBytes()} bytes of body`);
+      if (now - reader.lastDataAt > STALL_MS)
+        throw new Error(`nothing came for ${STALL_MS / 1000} s after ${reader.bodyBytes()} bytes of body`);
     }
     return reader.bodyBytes();
   } finally {
@@ -223,7 +227,7 @@ class PacedReader {
 
   bodyBytes(): number {
     if (this.#error !== null) throw this.#error;
-    if (!this.#head.startsWith('HTTP/1.1 200 ')) throw new Error(`the answer was "${this.#head.split('\r\n')[0]}"`);
+    if (!this.#head.startsWith('HTTP/1.1 200 ')) throw new Error(`the answer was "${this.#head.slice(0, this.#head.indexOf('\r\n'))}"`);
     return this.#receivedBytes - this.#headBytes;
   }
 

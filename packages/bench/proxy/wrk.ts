@@ -54,7 +54,16 @@ export async function runLoad(processes: ProcessGroup, options: LoadOptions): Pr
   const { url, connections, seconds, cores } = options;
   const script = options.countStatuses === true ? SCRIPTS.statuses : SCRIPTS.report;
   // One thread: it shares its core with the origin anyway. wrk takes whole seconds only.
-  const args = ['-t1', `-c${connections}`, `-d${Math.max(1, Math.round(seconds))}s`, '--timeout', `${RESPONSE_TIMEOUT_S}s`, '-s', script, url];
+  const args = [
+    '-t1',
+    `-c${connections}`,
+    `-d${Math.max(1, Math.round(seconds))}s`,
+    '--timeout',
+    `${RESPONSE_TIMEOUT_S}s`,
+    '-s',
+    script,
+    url,
+  ];
   let report: LoadReport | null = null;
   const running = await processes.start({
     name: 'wrk',

@@ -18,10 +18,12 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
   for (const row of rows) {
     if (row.length !== headings.length) throw new RangeError(`a row has ${row.length} cells under ${headings.length} headings`);
   }
-  const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => plainText(row[column] ?? '').length)),
-  );
-  const line = (cells: readonly Cell[]): string => cells.map((cell, column) => padded(cell, widths[column] ?? 0, column)).join('  ').trimEnd();
+  const widths = headings.map((heading, column) => Math.max(heading.length, ...rows.map((row) => plainText(row[column] ?? '').length)));
+  const line = (cells: readonly Cell[]): string =>
+    cells
+      .map((cell, column) => padded(cell, widths[column] ?? 0, column))
+      .join('  ')
+      .trimEnd();
   return [line(headings), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
 }
 

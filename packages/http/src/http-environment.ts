@@ -19,7 +19,7 @@ export class HttpEnvironment {
   readonly deadlines: DeadlineQueue;
   readonly random: Random;
   /** Joins small writes; empty between uses, so all sessions can share it. */
-  readonly writer: ByteWriter = new ByteWriter();
+  readonly writer: ByteWriter = new ByteWriter({ initialCapacity: 32_768 });
   /** The time last read by `now`: as good as fresh within a turn of the event loop that began with reading it, and a call of the system cheaper. */
   recentNow = 0;
   #dateSecond = -1;

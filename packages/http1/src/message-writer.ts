@@ -6,13 +6,14 @@
  *   written, in the place of the first that was left out (CVE-2026-1525: two lengths in one message).
  * - If `connection` is given, it owns the connection fields in the same way: Connection, Keep-Alive, Proxy-Connection, Upgrade.
  * - The version written is always HTTP/1.1, the writer's own (RFC 9110 §6.2: an intermediary sends its own version, not what it received).
- * - Names and values were checked by `HeaderMap`; method, target, status and reason are plain properties, so they are checked here.
+ * - Names and values were checked by `HeaderMap`; method, target, status, reason and the options are plain properties, so they are checked here.
  *
  * @see RFC 9112 §3, §4, §6 · RFC 9110 §8.6, §7.6.1
  */
 import type { ByteWriter } from '@ferrata/bytes';
 import {
   type HeaderMap,
+  isFieldValue,
   isInKnownHeaderSet,
   isReasonPhrase,
   isRequestTarget,
@@ -66,7 +67,7 @@ export function writeResponseHead(writer: ByteWriter, head: ResponseHead, option
 /**
  * A request head as text of which every character is one byte.
  *
- * @throws {TypeError} when method or target are invalid
+ * @throws {TypeError} when method, target, `connection` or `upgrade` are invalid
  * @throws {RangeError} when `bodyLength` is not a length a request can have
  */
 export function formatRequestHead(head: RequestHead, options: RequestHeadOptions): string {
@@ -79,7 +80,10 @@ export function formatRequestHead(head: RequestHead, options: RequestHeadOptions
   let text = `${method} ${target} HTTP/1.1\r\n`;
   if (connection === undefined) return `${text}${formatFields(headers, FRAMING, framing)}\r\n`;
   text += formatFields(headers, FRAMING_AND_CONNECTION, framing);
-  if (upgrade !== null) text += `Upgrade: ${upgrade}\r\n`;
+  if (upgrade !== null) {
+    if (upgrade === '' || !isFieldValue(upgrade)) throw new TypeError('invalid value of Upgrade');
+    text += `Upgrade: ${upgrade}\r\n`;
+  }
   // RFC 9110 §10.1.4: TE concerns the next recipient only, so whoever sends it nominates it.
   return `${text}${connectionLine(connection, headers.hasKnown(KnownHeader.te) ? 'TE' : '')}\r\n`;
 }
@@ -88,7 +92,7 @@ export function formatRequestHead(head: RequestHead, options: RequestHeadOptions
  * A response head as text of which every character is one byte.
  *
  * @throws {RangeError} when the status is not 100 to 999, or `bodyLength` is no length
- * @throws {TypeError} when the reason is invalid
+ * @throws {TypeError} when the reason or `connection` is invalid
  */
 export function formatResponseHead(head: ResponseHead, options: ResponseHeadOptions): string {
   const { status, reason, headers } = head;
@@ -145,6 +149,7 @@ function formatFields(headers: HeaderMap, leftOut: KnownHeaderSet, framing: stri
 }
 
 function connectionLine(connection: string, added: string): string {
+  if (!isFieldValue(connection)) throw new TypeError('invalid value of Connection');
   if (added === '') return connection === '' ? '' : `Connection: ${connection}\r\n`;
   return connection === '' ? `Connection: ${added}\r\n` : `Connection: ${connection}, ${added}\r\n`;
 }

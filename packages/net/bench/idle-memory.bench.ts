@@ -23,7 +23,7 @@ function report(): void {
     return Number(execFileSync(process.execPath, args, { encoding: 'utf8' }));
   });
   const bare = bytes[0] as number;
-  kinds.forEach((kind, i) => console.log(`${kind.padEnd(18)} ${bytes[i]} B a connection, ${(bytes[i] as number) - bare} B more than bare`));
+  bytes.forEach((each, i) => console.log(`${(kinds[i] ?? '').padEnd(18)} ${each} B a connection, ${each - bare} B more than bare`));
 }
 
 function openClients(port: number): void {

@@ -3,7 +3,7 @@
  * each keep one message on the way; and a flow. Spoken to over the channel of `child_process.fork`.
  */
 import { once } from 'node:events';
-import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 interface Order {
   readonly port: number;

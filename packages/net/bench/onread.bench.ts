@@ -6,7 +6,7 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { type Socket, connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 
 const load = fork(new URL('load.ts', import.meta.url), { stdio: 'inherit' });
 const [{ echoPort, flowPort }] = (await once(load, 'message')) as [{ echoPort: number; flowPort: number }];
@@ -87,7 +87,8 @@ for (const [name, unit, run] of [
 ] as const) {
   const costs: Record<Reader, number[]> = { data: [], onread: [] };
   for (let round = 0; round < 8; round++) {
-    for (const reader of round % 2 === 0 ? (['data', 'onread'] as const) : (['onread', 'data'] as const)) costs[reader].push(await run(reader));
+    for (const reader of round % 2 === 0 ? (['data', 'onread'] as const) : (['onread', 'data'] as const))
+      costs[reader].push(await run(reader));
   }
   const best = (values: number[]): number => values.toSorted((a, b) => a - b)[2] as number;
   console.log(`${name.padEnd(6)} data ${best(costs.data).toFixed(2)}, onread ${best(costs.onread).toFixed(2)} ${unit}`);

@@ -4,7 +4,7 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, type Socket, createServer, connect as connectSocket } from 'node:net';
+import { type AddressInfo, connect as connectSocket, createServer, type Socket } from 'node:net';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 import { connectWith, listen } from '../src/index.ts';
 
@@ -79,15 +79,19 @@ function bareRelay(from: Socket): void {
 }
 
 function adaptedRelay(from: L4Stream): void {
-  connectWith({ host: '127.0.0.1', port: echoPort }, {}, {
-    onConnected(to) {
-      from.attach(new RelaySink(from, to));
-      to.attach(new RelaySink(to, from));
+  connectWith(
+    { host: '127.0.0.1', port: echoPort },
+    {},
+    {
+      onConnected(to) {
+        from.attach(new RelaySink(from, to));
+        to.attach(new RelaySink(to, from));
+      },
+      onConnectFailed(error) {
+        from.abort(error);
+      },
     },
-    onConnectFailed(error) {
-      from.abort(error);
-    },
-  });
+  );
 }
 
 async function bareServer(onSocket: (socket: Socket) => void): Promise<number> {

@@ -20,7 +20,12 @@ export type NetAddress =
   | { readonly kind: 'unix'; readonly path: string };
 
 /** Every form in which an address may be given; a `StreamAddress` too, so that one can connect to `listener.address`. */
-export type AddressLike = string | NetAddress | StreamAddress | { readonly host: string; readonly port: number } | { readonly path: string };
+export type AddressLike =
+  | string
+  | NetAddress
+  | StreamAddress
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string };
 
 /** Longest path of a Unix socket in bytes: `sun_path` has 108 on Linux with the final NUL (104 on macOS and the BSDs). */
 const maxUnixPathBytes = process.platform === 'linux' ? 107 : 103;
@@ -48,7 +53,7 @@ export function parseAddress(text: string): NetAddress {
 /** Turns any accepted form of an address into a checked `NetAddress`. @throws {TypeError} if it is none */
 export function toNetAddress(address: AddressLike): NetAddress {
   if (typeof address === 'string') return parseAddress(address);
-  if ('path' in address) return unixAddress(String(address.path), address.path);
+  if ('path' in address) return unixAddress(address.path, address.path);
   if ('host' in address) return tcpAddress(`${address.host}:${address.port}`, address.host, address.port);
   throw new TypeError('invalid address: it has neither a host nor a path');
 }
@@ -72,7 +77,8 @@ function unixAddress(text: string, path: string): NetAddress {
   if (path.includes('\0')) throw invalid(text, 'a path cannot contain a NUL character');
   const length = Buffer.byteLength(path);
   // The kernel would cut or refuse a longer path; Node reports that as a bare EINVAL.
-  if (length > maxUnixPathBytes) throw invalid(text, `its path has ${length} bytes, and a Unix socket can have ${maxUnixPathBytes} at most`);
+  if (length > maxUnixPathBytes)
+    throw invalid(text, `its path has ${length} bytes, and a Unix socket can have ${maxUnixPathBytes} at most`);
   return { kind: 'unix', path };
 }
 

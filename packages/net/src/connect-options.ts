@@ -1,6 +1,7 @@
 /** Options of `connect`, checked once. */
-import { isIP } from 'node:net';
+
 import type { LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
 import { type Clock, systemClock } from '@ferrata/clock';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { ConnectionCap } from './connection-cap.ts';
@@ -62,7 +63,8 @@ export interface ConnectConfig {
 /** Checks options and fills in defaults. @throws {RangeError} for a number out of range @throws {TypeError} if `localAddress` is no IP address */
 export function resolveConnectOptions(options: ConnectOptions): ConnectConfig {
   const { localAddress } = options;
-  if (localAddress !== undefined && isIP(localAddress) === 0) throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(localAddress)}`);
+  if (localAddress !== undefined && isIP(localAddress) === 0)
+    throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(localAddress)}`);
   return Object.freeze({
     connectTimeoutMs: wholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, 1, 2_147_483_647),
     // Node raises anything below 10 to 10.

@@ -9,11 +9,11 @@
  *       └── error, time-out, abort ──► failed
  * ```
  */
-import { type NetConnectOpts, connect as connectSocket, isIP } from 'node:net';
+import { connect as connectSocket, isIP, type NetConnectOpts } from 'node:net';
 import type { Wakeup } from '@ferrata/clock';
-import { type WireError, connectError, fromNodeError, limitError, timeoutError } from '@ferrata/error';
+import { connectError, fromNodeError, limitError, timeoutError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
-import { type AddressLike, type NetAddress, formatNetAddress, toNetAddress } from './address.ts';
+import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from './address.ts';
 import { type ConnectConfig, type ConnectOptions, resolveConnectOptions } from './connect-options.ts';
 import type { ConnectionCap } from './connection-cap.ts';
 import { ConnectorReads } from './connector-reads.ts';
@@ -208,7 +208,9 @@ function describe(error: WireError, target: NetAddress): WireError {
   const cause = error.cause ?? error;
   const message = causeText(cause);
   const described = fromNodeError(cause, { message, context });
-  return described.type === 'io' ? connectError(described.reason === 'IO_FAILED' ? 'CONNECT_FAILED' : described.reason, message, { cause, context }) : described;
+  return described.type === 'io'
+    ? connectError(described.reason === 'IO_FAILED' ? 'CONNECT_FAILED' : described.reason, message, { cause, context })
+    : described;
 }
 
 function causeText(cause: unknown): string {

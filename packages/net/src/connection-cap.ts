@@ -43,6 +43,7 @@ export class ConnectionCap {
 }
 
 function checkMax(max: number): number {
-  if (max !== Infinity && (!Number.isInteger(max) || max < 0)) throw new RangeError(`maxConnections must be a whole number ≥ 0 or Infinity, not ${max}`);
+  if (max !== Infinity && (!Number.isInteger(max) || max < 0))
+    throw new RangeError(`maxConnections must be a whole number ≥ 0 or Infinity, not ${max}`);
   return max;
 }

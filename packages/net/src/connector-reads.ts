@@ -37,14 +37,14 @@ export class ConnectorReads {
 
   constructor(handleRead: ReadHandler) {
     this.#handleRead = handleRead;
-    const reads = this;
+    const receive = (socket: Socket, length: number, buffer: Uint8Array): boolean => this.#receive(socket, length, buffer);
     this.onread = {
-      buffer: () => reads.#takeNext(),
+      buffer: () => this.#takeNext(),
       // Node calls it as a method of the socket.
       callback(this: Socket, length: number, buffer: Uint8Array): boolean {
-        return reads.#receive(this, length, buffer);
+        return receive(this, length, buffer);
       },
-    } as OnReadOpts;
+    };
   }
 
   #receive(socket: Socket, length: number, buffer: Uint8Array): boolean {

@@ -1,11 +1,19 @@
 /** Any of Node's duplex streams of bytes as an L4 stream. */
-import type { Duplex } from 'node:stream';
+
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '@ferrata/clock';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
 import { SocketStream, type StreamOrigin } from './socket-stream.ts';
 
-const duplexOrigin: StreamOrigin = { kind: 'duplex', unixPath: null, isAccepted: false, hardLimitBytes: 1_048_576, readsByCallback: false, onStreamClosed() {} };
+const duplexOrigin: StreamOrigin = {
+  kind: 'duplex',
+  unixPath: null,
+  isAccepted: false,
+  hardLimitBytes: 1_048_576,
+  readsByCallback: false,
+  onStreamClosed() {},
+};
 const socketOrigin: StreamOrigin = { ...duplexOrigin, kind: 'tcp' };
 
 /**

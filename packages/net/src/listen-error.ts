@@ -1,8 +1,8 @@
 /** Failures of listening, as `WireError`s that name the address. */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type WireError, ioError } from '@ferrata/error';
-import { type NetAddress, formatNetAddress } from './address.ts';
+import { ioError, type WireError } from '@ferrata/error';
+import { formatNetAddress, type NetAddress } from './address.ts';
 
 const reasons: ReadonlyMap<string, readonly [reason: string, hint: string]> = new Map([
   ['EADDRINUSE', ['ADDRESS_IN_USE', 'something else listens there already']],

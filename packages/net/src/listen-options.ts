@@ -103,7 +103,8 @@ function targetOf(options: ListenOptions): ListenConfig['target'] {
 
 /** @throws {RangeError} unless `value` is a whole number from `min` to `max` */
 export function wholeNumber(name: string, value: number, min: number, max: number): number {
-  if (!Number.isInteger(value) || value < min || value > max) throw new RangeError(`${name} must be a whole number from ${min} to ${max}, not ${value}`);
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new RangeError(`${name} must be a whole number from ${min} to ${max}, not ${value}`);
   return value;
 }
 

@@ -8,12 +8,12 @@
  * leave a reserve for upstream connections, logs and name look-ups.
  */
 import { chmodSync } from 'node:fs';
-import { type ListenOptions as NodeListenOptions, Server, type Socket, createServer } from 'node:net';
+import { createServer, type ListenOptions as NodeListenOptions, type Server, type Socket } from 'node:net';
 import { fromNodeError, internalError, toWireError } from '@ferrata/error';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import type { AddressLike } from './address.ts';
-import { type ListenConfig, type ListenOptions, resolveListenOptions } from './listen-options.ts';
 import { listenError } from './listen-error.ts';
+import { type ListenConfig, type ListenOptions, resolveListenOptions } from './listen-options.ts';
 import { ipAddress } from './socket-info.ts';
 import { SocketStream, type StreamOrigin } from './socket-stream.ts';
 import { removeStaleSocket } from './unix-socket-file.ts';

@@ -1,6 +1,7 @@
 /** The facts about a stream over one of Node's sockets, looked up when somebody asks: an idle connection should not pay for them. */
+
+import { isIP, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Socket, isIP } from 'node:net';
 import type { StreamAddress, StreamInfo, StreamTiming, TlsDigest } from '@ferrata/stream';
 
 const unset: StreamAddress = { kind: 'unset' };

@@ -25,10 +25,11 @@
  *   closeTold                    onClose                               a later attach, which is told again
  * ```
  */
-import type { Duplex } from 'node:stream';
+
 import { Socket } from 'node:net';
-import { type WireError, fromNodeError, internalError, ioError, limitError } from '@ferrata/error';
-import { type L4Sink, type L4Stream, type StreamInfo, type StreamState, nextStreamId } from '@ferrata/stream';
+import type { Duplex } from 'node:stream';
+import { fromNodeError, internalError, ioError, limitError, type WireError } from '@ferrata/error';
+import { type L4Sink, type L4Stream, nextStreamId, type StreamInfo, type StreamState } from '@ferrata/stream';
 import { SocketInfo } from './socket-info.ts';
 
 /** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */
@@ -89,7 +90,7 @@ export class SocketStream implements L4Stream {
   #error: WireError | null = null;
   #queue: Uint8Array[] | null = null;
   #info: StreamInfo | null;
-  #startedAt: number;
+  readonly #startedAt: number;
   #establishedAt: number;
 
   /**

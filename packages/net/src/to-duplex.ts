@@ -1,6 +1,6 @@
 /** An L4 stream as one of Node's duplex streams, for libraries that want one. Costs about 40 ns a chunk and direction. */
 import { Duplex } from 'node:stream';
-import { type WireError, toWireError } from '@ferrata/error';
+import { toWireError, type WireError } from '@ferrata/error';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 
 /**

@@ -1,5 +1,5 @@
 /** An L4 stream as a pair of web streams. Convenient, and the slowest of the bindings: about 0.2 µs a chunk and direction. */
-import { toWireError, type WireError } from '@ferrata/error';
+import { ioError, toWireError, type WireError } from '@ferrata/error';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 
 /** The two halves of a stream in the form of the web's standard. */
@@ -75,8 +75,11 @@ class WebSink implements L4Sink {
   onClose(error: WireError | null): void {
     this.#isClosed = true;
     this.onDrain();
-    if (error !== null && !this.#hasEnded) this.#reading.error(error);
-    if (error !== null) this.#writing.error(error);
+    // Closed without an error, yet before the end: an abort from elsewhere. A reader must not wait for ever, nor take it for an end.
+    const failure = error ?? (this.#hasEnded ? null : ioError('CONNECTION_CLOSED_EARLY', 'the stream was aborted'));
+    if (failure === null) return;
+    if (!this.#hasEnded) this.#reading.error(failure);
+    this.#writing.error(failure);
   }
 
   #write(chunk: Uint8Array): Promise<void> | undefined {

@@ -4,7 +4,31 @@ import fc from 'fast-check';
 import { formatNetAddress, parseAddress } from '../src/index.ts';
 
 const almostAddress = fc
-  .array(fc.constantFrom('tcp://', 'unix:', '//', '/', '[', ']', '::1', ':', '80', '0', '127.0.0.1', '.', 'a', '-', '@', '%', '*', ' ', '\0', 'é'), { maxLength: 8 })
+  .array(
+    fc.constantFrom(
+      'tcp://',
+      'unix:',
+      '//',
+      '/',
+      '[',
+      ']',
+      '::1',
+      ':',
+      '80',
+      '0',
+      '127.0.0.1',
+      '.',
+      'a',
+      '-',
+      '@',
+      '%',
+      '*',
+      ' ',
+      '\0',
+      'é',
+    ),
+    { maxLength: 8 },
+  )
   .map((parts) => parts.join(''));
 
 test('any text is an address that reads back the same, or a TypeError that shows the text', () => {

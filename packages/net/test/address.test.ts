@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type NetAddress, formatNetAddress, parseAddress, toNetAddress } from '../src/index.ts';
+import { formatNetAddress, type NetAddress, parseAddress, toNetAddress } from '../src/index.ts';
 
 describe('parseAddress', () => {
   const accepted: readonly (readonly [string, NetAddress])[] = [
@@ -59,17 +59,23 @@ describe('parseAddress', () => {
   ];
   for (const [text, why] of refused) {
     test(`refuses ${JSON.stringify(text.slice(0, 40))} and says why`, () => {
-      assert.throws(() => parseAddress(text), (error) => {
-        assert.ok(error instanceof TypeError);
-        assert.match(error.message, why);
-        assert.match(error.message, /^invalid address "/);
-        return true;
-      });
+      assert.throws(
+        () => parseAddress(text),
+        (error) => {
+          assert.ok(error instanceof TypeError);
+          assert.match(error.message, why);
+          assert.match(error.message, /^invalid address "/);
+          return true;
+        },
+      );
     });
   }
 
   test('an endless text is cut in the message', () => {
-    assert.throws(() => parseAddress('x'.repeat(100_000)), (error: Error) => error.message.length < 400);
+    assert.throws(
+      () => parseAddress('x'.repeat(100_000)),
+      (error: Error) => error.message.length < 400,
+    );
   });
 });
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import { WireError } from '@ferrata/error';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
@@ -32,11 +32,13 @@ const isLinux = process.platform === 'linux';
 /** The number of the descriptor of this process that listens on `port`: its inode in /proc/net/tcp, its link in /proc/self/fd. */
 function descriptorOf(port: number): number {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-  const rows = readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/\s+/));
+  const rows = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
   const inode = rows.find((row) => row[1]?.endsWith(suffix) && row[3] === '0A')?.[9];
   const fd = readdirSync('/proc/self/fd').find((name) => {
     try {
-      return readlinkSync(`/proc/self/fd/${name}`) === `socket:[${inode}]`;
+      return readlinkSync(`/proc/self/fd/${name}`) === `socket:[${inode ?? 'none'}]`;
     } catch {
       return false;
     }
@@ -119,7 +121,9 @@ describe('listen on TCP', () => {
     server.abort();
   });
 
-  test('a descriptor that listens already is taken over, and closed by close', { skip: isLinux ? false : 'finds the descriptor in /proc' }, async () => {
+  test('a descriptor that listens already is taken over, and closed by close', {
+    skip: isLinux ? false : 'finds the descriptor in /proc',
+  }, async () => {
     const script = `
       import { listen } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)};
       const listener = await listen({ fd: 3 }, (stream) => {
@@ -210,9 +214,8 @@ describe('caps on connections', () => {
   test('above maxConnections a connection is closed at once and told of, and the count follows every close', async () => {
     const streams: L4Stream[] = [];
     const shed: StreamAddress[] = [];
-    await using listener = await listen(
-      { host: '127.0.0.1', port: 0, maxConnections: 1, onShed: (peer) => shed.push(peer) },
-      (stream) => streams.push(stream),
+    await using listener = await listen({ host: '127.0.0.1', port: 0, maxConnections: 1, onShed: (peer) => shed.push(peer) }, (stream) =>
+      streams.push(stream),
     );
     const first = await connect(listener.address);
     await until(() => streams.length === 1);
@@ -253,7 +256,11 @@ describe('caps on connections', () => {
     await until(() => accepted.length === 1);
     assert.equal(cap.count, 2);
 
-    await assert.rejects(connect(listener.address, { connectionCap: cap }), { type: 'limit', reason: 'CONNECTION_CAP_REACHED', status: 503 });
+    await assert.rejects(connect(listener.address, { connectionCap: cap }), {
+      type: 'limit',
+      reason: 'CONNECTION_CAP_REACHED',
+      status: 503,
+    });
     await endOfConnection(listener.address);
     assert.equal(listener.connectionCount, 1);
 
@@ -287,7 +294,10 @@ describe('callbacks that throw', () => {
     client.attach(second);
     await second.untilEnd();
     client.end();
-    assert.deepEqual(errors.map((error) => [error.type, (error.cause as Error).message]), [['internal', 'a bug']]);
+    assert.deepEqual(
+      errors.map((error) => [error.type, (error.cause as Error).message]),
+      [['internal', 'a bug']],
+    );
   });
 
   test('a throw from onShed or onError is a warning, and listening goes on', async (t) => {
@@ -308,7 +318,10 @@ describe('callbacks that throw', () => {
       ignore,
     );
     await endOfConnection(listener.address);
-    assert.deepEqual(warnings.map((warning) => (warning as Error).message), ['from onError']);
+    assert.deepEqual(
+      warnings.map((warning) => (warning as Error).message),
+      ['from onError'],
+    );
     assert.equal(listener.isClosed, false);
   });
 });

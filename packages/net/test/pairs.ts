@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { isWireError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
-import { type AddressLike, type ListenOptions, type Listener, connect, listen } from '../src/index.ts';
+import { type AddressLike, connect, type Listener, type ListenOptions, listen } from '../src/index.ts';
 
 /** The two ends of one connection, and how to clean up after it. */
 export interface ConnectedPair {

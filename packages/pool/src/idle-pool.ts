@@ -18,7 +18,7 @@
 import type { Deadline } from '@ferrata/timeout';
 import { AgeList } from './internal/age-list.ts';
 import { IdleEntry } from './internal/idle-entry.ts';
-import { KeyList } from './internal/key-list.ts';
+import { KeyIndex } from './internal/key-index.ts';
 import { checkIdleTimeout, type EvictReason, type IdlePoolConfig, type IdlePoolOptions, resolveIdlePoolOptions } from './options.ts';
 
 /** An item's stay in a pool, from `put` until it is taken, removed or evicted. */
@@ -38,7 +38,7 @@ export interface PutOptions {
 /** A keyed pool of idle items of any kind. */
 export class IdlePool<T> {
   readonly #config: IdlePoolConfig<T>;
-  readonly #byKey = new Map<string, KeyList<T>>();
+  readonly #byKey = new KeyIndex<T>();
   readonly #shared = new AgeList<T>();
   readonly #ownTimes = new AgeList<T>();
   readonly #deadline: Deadline;
@@ -64,7 +64,7 @@ export class IdlePool<T> {
 
   /** Idle items under `key`. */
   sizeOf(key: string): number {
-    return this.#byKey.get(key)?.length ?? 0;
+    return this.#byKey.find(key)?.length ?? 0;
   }
 
   /**
@@ -86,7 +86,7 @@ export class IdlePool<T> {
     }
 
     const now = deadlines.now();
-    const siblings = this.#byKey.get(key) ?? this.#addKey(key);
+    const siblings = this.#byKey.forAppend(key);
     const ages = idleTimeoutMs === this.#config.idleTimeoutMs ? this.#shared : this.#ownTimes;
     const entry = new IdleEntry({ key, item, order: this.#nextOrder++, expiresAt: now + idleTimeoutMs, siblings, ages });
     siblings.append(entry);
@@ -101,7 +101,7 @@ export class IdlePool<T> {
 
   /** Takes an item of `key`, the newest or the oldest by the pool's order. @returns undefined if there is none */
   take(key: string): T | undefined {
-    const siblings = this.#byKey.get(key);
+    const siblings = this.#byKey.find(key);
     const entry = this.#config.order === 'lifo' ? siblings?.newest : siblings?.oldest;
     if (entry === undefined || entry === null) return undefined;
     this.#unlink(entry);
@@ -133,12 +133,6 @@ export class IdlePool<T> {
     if (this.#config.maxIdlePerKey === 0) return 'keyLimit';
     if (this.#config.maxIdle === 0) return 'totalLimit';
     return idleTimeoutMs === 0 ? 'idle' : null;
-  }
-
-  #addKey(key: string): KeyList<T> {
-    const siblings = new KeyList<T>();
-    this.#byKey.set(key, siblings);
-    return siblings;
   }
 
   #limitStay(entry: IdleEntry<T>, idleTimeoutMs: number, now: number): void {
@@ -193,8 +187,7 @@ export class IdlePool<T> {
     const { siblings } = entry;
     if (siblings === null) return false;
     siblings.remove(entry);
-    // An empty key is forgotten: keys may come from peers, and must not pile up.
-    if (siblings.length === 0) this.#byKey.delete(entry.key);
+    if (siblings.length === 0) this.#byKey.noteEmptied();
     entry.siblings = null;
     entry.ages.remove(entry);
     entry.deadline?.cancel();

@@ -133,7 +133,7 @@ function command(label: string, run: (model: NaivePool, real: Real) => void): Co
 
 const key = fc.constantFrom(...keys);
 const put = fc.tuple(key, fc.option(fc.constantFrom(0, 5, 50, 100, 250, Infinity))).map(([key, ownMs]) =>
-  command(`put(${key}, ${ownMs})`, (model, real) => {
+  command(`put(${key}, ${String(ownMs)})`, (model, real) => {
     const item = real.entries.length;
     const entry = real.pool.put(key, item, ownMs === null ? undefined : { idleTimeoutMs: ownMs });
     real.entries.push(entry);

@@ -38,7 +38,7 @@ test('the item put last is taken first, unless the order is fifo', () => {
   ] as const) {
     const { pool } = world({ order });
     for (const item of 'abc') pool.put('k', item);
-    assert.equal(`${pool.take('k')}${pool.take('k')}${pool.take('k')}`, expected);
+    assert.equal([pool.take('k'), pool.take('k'), pool.take('k')].join(''), expected);
   }
 });
 
@@ -179,7 +179,7 @@ test('an item with its own idle time takes its deadline along', () => {
 
 test('an item can be removed by its entry, once, wherever it stands', () => {
   const { pool, evicted } = world();
-  const entries = [...'abcde'].map((item) => pool.put('k', item));
+  const entries = Array.from('abcde', (item) => pool.put('k', item));
   const [a, , c, , e] = entries;
   assert.ok(a && c && e);
   for (const entry of [c, a, e]) {

@@ -74,7 +74,7 @@ interface Armed {
 class NaiveQueue {
   armed: Armed[] = [];
   readonly log: string[] = [];
-  readonly reactions: Reaction[] = new Array<Reaction>(deadlineCount).fill({ kind: 'none' });
+  readonly reactions: Reaction[] = Array.from({ length: deadlineCount }, () => ({ kind: 'none' }));
   time: number;
   #order = 0;
 
@@ -111,7 +111,7 @@ class Real {
   readonly queue: DeadlineQueue;
   readonly deadlines: Deadline[];
   readonly log: string[] = [];
-  readonly reactions: Reaction[] = new Array<Reaction>(deadlineCount).fill({ kind: 'none' });
+  readonly reactions: Reaction[] = Array.from({ length: deadlineCount }, () => ({ kind: 'none' }));
 
   constructor(start: number) {
     this.clock = new BlockingClock(start);

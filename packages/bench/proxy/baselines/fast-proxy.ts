@@ -11,7 +11,7 @@ type FastProxyModule = (options: { base: string; undici: { connections: number; 
 
 const fastProxy = createRequire(import.meta.url)('fast-proxy') as FastProxyModule;
 
-const { proxy } = fastProxy({ base: originOfCommandLine().href, undici: { connections: 256, pipelining: 1 } });
-const server = createServer((request, response) => proxy(request, response, request.url ?? '/', {}));
+const gateway = fastProxy({ base: originOfCommandLine().href, undici: { connections: 256, pipelining: 1 } });
+const server = createServer((request, response) => gateway.proxy(request, response, request.url ?? '/', {}));
 keepIdleConnections(server);
 announceWhenListening(server);

@@ -1,6 +1,6 @@
 /** Baseline: http-proxy with a keep-alive agent, the way its users make it fast. */
 
-import { createServer, type Agent, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type Agent, createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { announceWhenListening, keepAliveAgent, keepIdleConnections, originOfCommandLine } from './serve.ts';
 
@@ -12,9 +12,9 @@ interface HttpProxyModule {
   };
 }
 
-const { createProxyServer } = createRequire(import.meta.url)('http-proxy') as HttpProxyModule;
+const httpProxy = createRequire(import.meta.url)('http-proxy') as HttpProxyModule;
 
-const proxy = createProxyServer({ target: originOfCommandLine().href, agent: keepAliveAgent(), xfwd: true });
+const proxy = httpProxy.createProxyServer({ target: originOfCommandLine().href, agent: keepAliveAgent(), xfwd: true });
 proxy.on('error', (_error, _request, response) => {
   if (response.headersSent) response.destroy();
   else response.writeHead(502).end();

@@ -1,6 +1,6 @@
 /** Baseline: what one writes by hand with node:http alone; streams both ways, hop-by-hop fields removed, X-Forwarded-* added. */
 
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, request as sendRequest, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse, request as sendRequest } from 'node:http';
 import { announceWhenListening, keepAliveAgent, keepIdleConnections, originOfCommandLine } from './serve.ts';
 
 const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'] as const;

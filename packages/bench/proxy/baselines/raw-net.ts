@@ -57,7 +57,7 @@ class ClientSide {
     }
     this.#closes = head.closes;
     this.upstream = idle.pop() ?? new OriginSide();
-    this.upstream.begin(this, `${head.startLine}\r\n${head.lines}X-Forwarded-For: ${this.socket.remoteAddress}\r\n\r\n`);
+    this.upstream.begin(this, `${head.startLine}\r\n${head.lines}X-Forwarded-For: ${this.socket.remoteAddress ?? ''}\r\n\r\n`);
   }
 
   /** The response is complete: the next request may come. */

@@ -44,7 +44,7 @@ class ResponseRelay implements Dispatcher.DispatchHandler {
 const server = createServer((request, response) => {
   const headers = forwardedHeaders(request);
   const hasBody = request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
-  const method = (request.method ?? 'GET') as Dispatcher.HttpMethod;
+  const method = request.method ?? 'GET';
   pool.dispatch({ method, path: request.url ?? '/', headers, body: hasBody ? request : null }, new ResponseRelay(response));
 });
 keepIdleConnections(server);

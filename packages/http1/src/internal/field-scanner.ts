@@ -51,7 +51,8 @@ export class FieldScanner {
 
   constructor(side: MessageSide, limits: FieldLimits) {
     this.#side = side;
-    this.#limits = limits;
+    // A name is part of its line, so it can never be longer.
+    this.#limits = { ...limits, maxFieldNameBytes: Math.min(limits.maxFieldNameBytes, limits.maxFieldBytes) };
   }
 
   /** Begins a section whose first line lies at `at`. */

@@ -9,7 +9,7 @@
  */
 import { concatBytes, equalBytes, latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { type Clock, systemClock } from '@ferrata/clock';
-import { type WireError, unreachable } from '@ferrata/error';
+import { type WireError, applicationError, unreachable } from '@ferrata/error';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 
 /** One thing that a peer does. Made by the functions of this file. */
@@ -104,13 +104,18 @@ export interface ScriptResult {
 }
 
 /**
- * Plays `steps` on `stream`.
+ * Plays `steps` on `stream`. A script that fails aborts the stream, so that nobody waits for it.
  *
  * @throws {ScriptFailure} rejects when an expectation is not met: other bytes, an end or a close in the middle
  */
 export async function script(stream: L4Stream, steps: readonly ScriptStep[], options: ScriptOptions = {}): Promise<ScriptResult> {
   const peer = new ScriptPeer(stream, options.clock ?? systemClock);
-  await peer.play(steps);
+  try {
+    await peer.play(steps);
+  } catch (thrown) {
+    stream.abort(applicationError('SCRIPT_FAILED', undefined, { cause: thrown }));
+    throw thrown;
+  }
   if (options.after !== 'leave') stream.end();
   return { received: concatBytes(peer.received), unused: peer.unused() };
 }

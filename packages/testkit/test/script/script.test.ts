@@ -39,7 +39,7 @@ streamCompliance('socketStream', async () => {
 describe('script', () => {
   test('two scripts talk to each other over a memory pair', async () => {
     const { a, b } = memoryPair();
-    const server = script(a, [expect('hello '), expect(/wor(ld)?\n/), send('bye\n'), expectEnd()]);
+    const server = script(a, [expect('hello '), expect(/wor(ld)?\n/), send('bye\n'), end(), expectEnd()]);
     const client = script(b, [send('hello '), send('world\n'), skip(3), expect('\n'), expectEnd()]);
     const [{ received, unused }] = await Promise.all([server, client]);
     assert.equal(new TextDecoder().decode(received), 'hello world\n');

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isMet, positiveInteger, positiveNumber, UsageError } from '../proxy/command-line.ts';
+import { chooseContenders } from '../proxy/contenders.ts';
+import { usageBetween } from '../proxy/process-usage.ts';
+import { formatBytes, parseSize } from '../proxy/sizes.ts';
+import { describeErrors, errorCount, parseLoadReport } from '../proxy/wrk.ts';
+
+test('sizes are read as 100, 16k, 1m and 1g, and nothing else', () => {
+  assert.deepEqual(['100', '16K', ' 1m', '1g'].map(parseSize), [
+    { name: '100', bytes: 100 },
+    { name: '16k', bytes: 16_384 },
+    { name: '1m', bytes: 1_048_576 },
+    { name: '1g', bytes: 1_073_741_824 },
+  ]);
+  for (const text of ['', '0', '-1', '1.5m', '1t', 'k', '../x']) assert.throws(() => parseSize(text), RangeError, text);
+});
+
+test('bytes are written in the unit that suits them', () => {
+  assert.deepEqual([100, 16_384, 1_572_864, 2 ** 30, -2048].map(formatBytes), ['100 B', '16 KiB', '1.5 MiB', '1 GiB', '-2 KiB']);
+});
+
+test('the report of wrk is read, with times in ms', () => {
+  const report = parseLoadReport(
+    '{"requests":10,"durationUs":2000000,"bytes":1000,"p50Us":1500,"p99Us":9000,"statuses":{"200":9,"502":1},"errors":{"connect":0,"read":2,"write":0,"status":1,"timeout":0}}',
+  );
+  assert.equal(report.durationMs, 2000);
+  assert.equal(report.p99Ms, 9);
+  assert.deepEqual(report.statuses, { '200': 9, '502': 1 });
+  assert.equal(errorCount(report.errors), 3);
+  assert.equal(describeErrors(report.errors), 'read 2, status 1');
+});
+
+test('the exact total is divided into user and system as the ticks are', () => {
+  const used = usageBetween({ cpuMs: 100, userMs: 50, systemMs: 50 }, { cpuMs: 208, userMs: 80, systemMs: 120 });
+  assert.deepEqual(used, { cpuMs: 108, userMs: 108 * 0.3, systemMs: 108 * 0.7 });
+});
+
+test('contenders come in the order of the table, and an unknown name is told the known ones', () => {
+  assert.deepEqual(
+    chooseContenders(['raw-net', 'nginx']).map((one) => one.name),
+    ['nginx', 'raw-net'],
+  );
+  assert.ok(!chooseContenders(null).some((one) => one.name === 'undici'));
+  assert.throws(() => chooseContenders(['apache']), /no proxy is called apache; there are ferrata, nginx/);
+});
+
+test('numbers on the command line are above 0, and whole where they count something', () => {
+  assert.equal(positiveNumber('down', '0.5'), 0.5);
+  assert.equal(positiveInteger('rounds', '3'), 3);
+  for (const text of ['0', '-1', 'x', 'Infinity', '']) assert.throws(() => positiveNumber('down', text), UsageError, text);
+  assert.throws(() => positiveInteger('rounds', '1.5'), UsageError);
+});
+
+test('a bar holds at its limit, and does not when there is no figure', () => {
+  const bar = { name: 'x', limit: 1.5, unit: 'x' };
+  assert.ok(isMet({ ...bar, value: 1.5 }));
+  assert.ok(!isMet({ ...bar, value: 1.51 }));
+  assert.ok(!isMet({ ...bar, value: null }));
+});

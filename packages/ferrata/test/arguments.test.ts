@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { UsageError, formatUrl, parseCommand } from '../src/arguments.ts';
+
+function reverse(...rest: string[]) {
+  const command = parseCommand(['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'http://127.0.0.1:3000', ...rest]);
+  assert.equal(command.kind, 'reverse');
+  return command.kind === 'reverse' ? command.arguments : assert.fail();
+}
+
+test('the defaults are those of the table of limits', () => {
+  const { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, graceMs, maxHeaderBytes, threads, hasAccessLog } = reverse();
+  assert.deepEqual(
+    { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, graceMs, maxHeaderBytes, threads, hasAccessLog },
+    { connectTimeoutMs: 3_000, readTimeoutMs: 60_000, idleTimeoutMs: 60_000, graceMs: 30_000, maxHeaderBytes: 32_768, threads: 1, hasAccessLog: false },
+  );
+});
+
+test('addresses are IPv4, IPv6, names and Unix sockets, any number of each', () => {
+  const command = parseCommand([
+    'reverse',
+    ...['--listen', 'http://127.0.0.1:8080', '--listen', 'http://[::1]:0', '--listen', 'http://unix:/run/a.sock'],
+    ...['--to', 'http://localhost', '--to', 'http://[::1]:9000/', '--to', 'HTTP://origin.example:81'],
+  ]);
+  assert.ok(command.kind === 'reverse');
+  assert.deepEqual(command.arguments.listen.map(formatUrl), ['http://127.0.0.1:8080', 'http://[::1]:0', 'http://unix:/run/a.sock']);
+  assert.deepEqual(command.arguments.to.map(formatUrl), ['http://localhost:80', 'http://[::1]:9000', 'http://origin.example:81']);
+});
+
+test('times take a unit, and are seconds without one', () => {
+  assert.equal(reverse('--connect-timeout', '250ms').connectTimeoutMs, 250);
+  assert.equal(reverse('--read-timeout', '1.5s').readTimeoutMs, 1_500);
+  assert.equal(reverse('--idle-timeout', '2m').idleTimeoutMs, 120_000);
+  assert.equal(reverse('--grace', '5').graceMs, 5_000);
+});
+
+const wrong: readonly (readonly [name: string, argv: readonly string[], says: RegExp])[] = [
+  ['no command', [], /say what to do: ferrata reverse --listen/],
+  ['an unknown command', ['forward'], /there is no command 'forward'; write: ferrata reverse/],
+  ['no listener', ['reverse', '--to', 'http://a:1'], /--listen http:\/\/127\.0\.0\.1:8080/],
+  ['no origin', ['reverse', '--listen', 'http://127.0.0.1:1'], /--to http:\/\/127\.0\.0\.1:3000/],
+  ['a stray word', ['reverse', 'http://a:1'], /'http:\/\/a:1' belongs to no option/],
+  ['an unknown option', ['reverse', '--lisen', 'x'], /--lisen.*ferrata --help/],
+  ['an option without its value', ['reverse', '--listen'], /--listen.*ferrata --help/],
+  ['TLS', ['reverse', '--listen', 'https://127.0.0.1:1', '--to', 'http://a:1'], /TLS is not supported yet; write http:\/\//],
+  ['no scheme', ['reverse', '--listen', '127.0.0.1:1', '--to', 'http://a:1'], /write the address as a URL/],
+  ['a path', ['reverse', '--listen', 'http://127.0.0.1:1/x', '--to', 'http://a:1'], /only an address, without '\/x'; write http:\/\/127\.0\.0\.1:1/],
+  ['a port too high', ['reverse', '--listen', 'http://127.0.0.1:70000', '--to', 'http://a:1'], /70000/],
+  ['a bare IPv6 address', ['reverse', '--listen', 'http://::1:80', '--to', 'http://a:1'], /brackets/],
+];
+
+for (const [name, argv, says] of wrong) {
+  test(`${name} gets a sentence that says what to write`, () => {
+    assert.throws(
+      () => parseCommand(argv),
+      (error) => error instanceof UsageError && says.test(error.message),
+    );
+  });
+}
+
+for (const [option, value] of [
+  ['--grace', 'soon'],
+  ['--grace', '0'],
+  ['--grace', '-1s'],
+  ['--connect-timeout', '3 s'],
+  ['--read-timeout', '25h'],
+  ['--max-header-bytes', '1'],
+  ['--max-header-bytes', '1e9'],
+  ['--threads', '0'],
+  ['--threads', '1.5'],
+] as const) {
+  test(`${option}=${value} is refused with an example or a range`, () => {
+    assert.throws(() => reverse(`${option}=${value}`), (error) => error instanceof UsageError && /write a (time|whole number)/.test(error.message));
+  });
+}
+
+test('--help and --version win over everything else that is right', () => {
+  assert.equal(parseCommand(['reverse', '--help']).kind, 'help');
+  assert.equal(parseCommand(['-v']).kind, 'version');
+});
