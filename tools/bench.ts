@@ -1,4 +1,7 @@
-/** `pnpm bench NAME`: `proxy` compares proxies on this machine; any other NAME runs packages/NAME/bench/*.bench.ts, one file after the other. */
+/**
+ * `pnpm bench NAME`: `proxy` compares proxies on this machine, `slow-reader`, `idle-connections` and `origin-restart` look at one of them; any
+ * other NAME runs packages/NAME/bench/*.bench.ts, one file after the other.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runOnTerminal } from './process.ts';
@@ -6,12 +9,17 @@ import { findPackage, readPackages, root } from './workspace.ts';
 
 const [name, ...args] = process.argv.slice(2);
 const packages = readPackages();
-const proxyBench = join(root, 'packages', 'bench', 'proxy', 'run.ts');
+const proxyBenches: Readonly<Record<string, string>> = {
+  proxy: 'run.ts',
+  'slow-reader': 'slow-reader.ts',
+  'idle-connections': 'idle-connections.ts',
+  'origin-restart': 'origin-restart.ts',
+};
 const files = name === undefined ? [] : benchFiles(name);
 
 if (files.length === 0) {
   const names = packages.filter((entry) => benchFiles(entry.id).length > 0).map((entry) => entry.id);
-  const known = [...new Set([...(existsSync(proxyBench) ? ['proxy'] : []), ...names])];
+  const known = [...new Set([...Object.keys(proxyBenches), ...names])];
   console.error(name === undefined ? 'usage: pnpm bench NAME [ARGUMENT…]' : `there is nothing to measure under the name "${name}"`);
   console.error(`NAME is one of: ${known.join(', ')}`);
   process.exitCode = 2;
@@ -24,7 +32,7 @@ for (const file of files) {
 }
 
 function benchFiles(wanted: string): readonly string[] {
-  if (wanted === 'proxy' && existsSync(proxyBench)) return [proxyBench];
+  if (Object.hasOwn(proxyBenches, wanted)) return [join(root, 'packages', 'bench', 'proxy', proxyBenches[wanted] as string)];
   const entry = findPackage(packages, wanted);
   const folder = join(entry?.folder ?? root, 'bench');
   if (entry === undefined || !existsSync(folder)) return [];

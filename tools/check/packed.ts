@@ -3,7 +3,7 @@
  *
  * For each published package: publint (is the manifest right?), attw (do its types resolve for those who import it?), and a
  * list of what may be inside. Then all tarballs are unpacked side by side, as an installation would, and every entry point is
- * imported by name: what only works from the sources fails here.
+ * imported by name and every command started: what only works from the sources fails here.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -20,6 +20,7 @@ const REQUIRED = ['package/package.json', 'package/README.md', 'package/LICENSE'
 interface PackedManifest {
   readonly name: string;
   readonly exports: Readonly<Record<string, unknown>>;
+  readonly bin?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
 }
 
@@ -95,12 +96,14 @@ async function checkPackage(entry: Package, folder: string): Promise<string> {
   return problems.join('\n');
 }
 
-/** Imports every entry point of every unpacked package by name. */
+/** Imports every entry point of every unpacked package by name, and asks every command for its version. */
 async function importAll(published: readonly Package[], folder: string): Promise<string> {
   const specifiers: string[] = [];
+  const commands: string[] = [];
   for (const entry of published) {
     const manifest = readJson<PackedManifest>(join(folder, 'node_modules', entry.name, 'package.json'));
     for (const path of Object.keys(manifest.exports)) if (!path.endsWith('.json')) specifiers.push(`${manifest.name}${path.slice(1)}`);
+    for (const path of Object.values(manifest.bin ?? {})) commands.push(join(folder, 'node_modules', entry.name, path));
     linkOthers(entry, manifest, folder);
   }
   const script = join(folder, 'import.mjs');
@@ -108,8 +111,12 @@ async function importAll(published: readonly Package[], folder: string): Promise
     (specifier) => `if (Object.keys(await import('${specifier}')).length === 0) throw new Error('${specifier} exports nothing');`,
   );
   writeFileSync(script, `${lines.join('\n')}\n`);
-  const ran = await run(process.execPath, [script], { cwd: folder, timeoutMs: 60_000 });
-  return ran.code === 0 ? '' : `importing the packed packages\n${ran.output}`;
+  const problems: string[] = [];
+  for (const args of [[script], ...commands.map((command) => [command, '--version'])]) {
+    const ran = await run(process.execPath, args, { cwd: folder, timeoutMs: 60_000 });
+    if (ran.code !== 0) problems.push(`${args.join(' ')} of the packed packages\n${ran.output}`);
+  }
+  return problems.join('\n');
 }
 
 /** Dependencies from outside this repository come from where pnpm put them. */

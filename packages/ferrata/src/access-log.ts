@@ -1,15 +1,23 @@
-/** One JSON line for each request that was accepted, whatever became of it. */
+/**
+ * One JSON line for each request that was accepted, whatever became of it.
+ *
+ * Lines gather until the end of the tick: one write for many requests. When whoever reads them is too slow, lines are dropped and counted, and
+ * traffic goes on; the count follows in a line of its own, `{"time":…,"droppedLines":N}`, as soon as there is room.
+ */
 import type { WireError } from '@ferrata/error';
 import type { Refusal } from '@ferrata/http';
 import type { ProxySession } from '@ferrata/proxy';
 import { formatAddress } from '@ferrata/stream';
+import { formatNetAddress, type NetAddress } from '@ferrata/net';
 
 /** Where lines go. */
 export interface LineSink {
   write(text: string): unknown;
+  /** False: what is written now would have to wait long. Absent: there is always room. */
+  readonly hasRoom?: boolean;
 }
 
-/** Lines wait for the end of the tick, or for this many characters: one write for many requests. */
+/** Lines wait for the end of the tick, or for this many characters. */
 const FLUSH_AT_LENGTH = 65_536;
 
 /** Writes access-log lines. */
@@ -18,7 +26,9 @@ export class AccessLog {
   readonly #wallNow: () => number;
   #pending = '';
   #isScheduled = false;
+  #droppedLines = 0;
 
+  /** @param wallNow milliseconds of the wall clock, for the field `time` */
   constructor(sink: LineSink, wallNow: () => number) {
     this.#sink = sink;
     this.#wallNow = wallNow;
@@ -35,7 +45,7 @@ export class AccessLog {
       status: session.status,
       bytesIn: session.requestBytes,
       bytesOut: session.responseBytes,
-      upstream: session.upstream === null ? null : formatAddress(session.upstream.remoteAddress),
+      upstream: upstreamOf(session),
       reused: session.isUpstreamReused,
       attempts: session.attempt,
       durationMs: span(timing.startedAt, timing.endedAt),
@@ -77,6 +87,14 @@ export class AccessLog {
   }
 
   #line(fields: Readonly<Record<string, string | number | boolean | null>>): void {
+    if (this.#sink.hasRoom === false) {
+      this.#droppedLines++;
+      return;
+    }
+    if (this.#droppedLines > 0) {
+      this.#pending += `${JSON.stringify({ time: this.#time(), droppedLines: this.#droppedLines })}\n`;
+      this.#droppedLines = 0;
+    }
     this.#pending += `${JSON.stringify(fields)}\n`;
     if (this.#pending.length >= FLUSH_AT_LENGTH) {
       this.flush();
@@ -89,6 +107,17 @@ export class AccessLog {
   #time(): string {
     return new Date(this.#wallNow()).toISOString();
   }
+}
+
+/** Who was connected to; if nobody was, or the connection was gone before its address was asked for, who was to be. */
+function upstreamOf({ upstream, peer }: ProxySession): string | null {
+  if (upstream !== null && upstream.remoteAddress.kind !== 'unset') return formatAddress(upstream.remoteAddress);
+  return peer === null ? null : authorityOf(peer.address);
+}
+
+function authorityOf(address: NetAddress): string {
+  const text = formatNetAddress(address);
+  return text.startsWith('tcp://') ? text.slice('tcp://'.length) : text;
 }
 
 function outcomeOf(error: WireError | null): string {

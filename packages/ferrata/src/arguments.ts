@@ -74,11 +74,12 @@ export function parseCommand(argv: readonly string[]): Command {
   const to = values.to ?? [];
   if (listen.length === 0) throw new UsageError('say where to accept connections: --listen http://127.0.0.1:8080');
   if (to.length === 0) throw new UsageError('say where requests go: --to http://127.0.0.1:3000');
+  const addresses = { listen: listen.map((url) => parseUrl('--listen', url)), to: to.map((url) => parseUrl('--to', url)) };
+  checkTogether(addresses.listen, addresses.to);
   return {
     kind: 'reverse',
     arguments: {
-      listen: listen.map((url) => parseUrl('--listen', url)),
-      to: to.map((url) => parseUrl('--to', url)),
+      ...addresses,
       hasAccessLog: values['access-log'] ?? false,
       connectTimeoutMs: parseTime('--connect-timeout', values['connect-timeout'], 3_000),
       readTimeoutMs: parseTime('--read-timeout', values['read-timeout'], 60_000),
@@ -88,6 +89,25 @@ export function parseCommand(argv: readonly string[]): Command {
       threads: parseCount('--threads', values.threads, { fallback: 1, least: 1, most: 1_024 }),
     },
   };
+}
+
+/** Addresses that are each right and make no sense together. */
+function checkTogether(listen: readonly NetAddress[], to: readonly NetAddress[]): void {
+  const listening = new Set<string>();
+  for (const address of listen) {
+    const url = formatUrl(address);
+    if (listening.has(url)) throw new UsageError(`--listen ${url} is written twice; once is enough`);
+    if (!isAnyPort(address)) listening.add(url);
+  }
+  for (const address of to) {
+    const url = formatUrl(address);
+    if (isAnyPort(address)) throw new UsageError(`--to ${url}: port 0 is only for --listen; write the port of the origin`);
+    if (listening.has(url)) throw new UsageError(`--to ${url}: that is where the proxy itself listens; write the address of the origin`);
+  }
+}
+
+function isAnyPort(address: NetAddress): boolean {
+  return address.kind === 'tcp' && address.port === 0;
 }
 
 function parse(argv: readonly string[]) {

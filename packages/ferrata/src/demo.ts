@@ -1,102 +1,142 @@
 /** The demonstration: a small origin and the proxy in front of it, in one process, with a line for each request. */
+import { parseArgs, styleText } from 'node:util';
 import { isWireError, type WireError } from '@ferrata/error';
-import { type HttpApplication, HttpServer, type Refusal, type ServerExchange, type ServerExchangeHandler, respond } from '@ferrata/http';
+import { HeaderMap, responseHead } from '@ferrata/headers';
+import { type HttpApplication, HttpServer, type Refusal, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
 import { type Listener, listen, parseAddress } from '@ferrata/net';
 import type { ProxySession } from '@ferrata/proxy';
 import { formatAddress } from '@ferrata/stream';
-import { parseArgs, styleText } from 'node:util';
 import { formatUrl } from './arguments.ts';
+import { ExitCode, endSignal } from './end-signal.ts';
+import { Output } from './output.ts';
 import { type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
-import { ExitCode, endSignal } from './run.ts';
 
-/** The demonstration's origin: greets, echoes bodies, and tells what it received. */
+/** The demonstration's origin: greets, tells what it received, and sends bodies back. */
 const origin: HttpApplication = {
   onRequest(exchange) {
-    return new DemoExchange(exchange);
-  },
-};
-
-/** Answers one request of the demonstration once its body is read. */
-class DemoExchange implements ServerExchangeHandler {
-  readonly #exchange: ServerExchange;
-  readonly #chunks: Uint8Array[] = [];
-
-  constructor(exchange: ServerExchange) {
-    this.#exchange = exchange;
-  }
-
-  onRequestData(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-  }
-
-  onRequestEnd(): void {
-    const exchange = this.#exchange;
     const { method, target, headers } = exchange.request;
     switch (target.split('?')[0]) {
       case '/':
         respond(exchange, 200, { body: 'Hello from the origin, through Ferrata.\n' });
-        return;
+        break;
       case '/headers':
         respond(exchange, 200, { body: [...headers].map(([name, value]) => `${name}: ${value}\n`).join('') });
-        return;
+        break;
       case '/echo':
-        respond(exchange, 200, { headers: { 'Content-Type': headers.get('content-type') ?? 'application/octet-stream' }, body: Buffer.concat(this.#chunks) });
-        return;
+        return new Echo(exchange);
       default:
         respond(exchange, 404, { body: `nothing at ${method} ${target}; try /, /headers or /echo\n` });
     }
+    return answered;
+  },
+};
+
+/** Follows an exchange that is answered already; what the client still sends is dropped. */
+const answered: ServerExchangeHandler = {
+  onRequestData() {},
+  onRequestEnd() {},
+  onResponseDrain() {},
+  onExchangeClose() {},
+};
+
+/** Sends each piece of the body back as it comes, at the pace at which the client takes it. */
+class Echo implements ServerExchangeHandler {
+  readonly #exchange: ServerExchange;
+
+  constructor(exchange: ServerExchange) {
+    this.#exchange = exchange;
+    const type = exchange.request.headers.get('content-type') ?? 'application/octet-stream';
+    exchange.sendHead(responseHead(200, { headers: HeaderMap.from({ 'Content-Type': type }) }), exchange.requestBodyLength);
   }
 
-  onResponseDrain(): void {}
+  onRequestData(chunk: Uint8Array): void {
+    if (!this.#exchange.sendData(chunk)) this.#exchange.pauseRequest();
+  }
+
+  onRequestEnd(): void {
+    this.#exchange.sendEnd();
+  }
+
+  onResponseDrain(): void {
+    this.#exchange.resumeRequest();
+  }
+
   onExchangeClose(): void {}
+}
+
+/** Options of the demonstration. */
+interface DemoOptions {
+  readonly isSmoke: boolean;
+  readonly port: number;
 }
 
 /** Runs the demonstration until a signal, or with `--smoke` for one verified round trip. @returns the exit code */
 export async function runDemo(argv: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: argv.filter((argument) => argument !== '--'),
-    options: { smoke: { type: 'boolean' }, port: { type: 'string' } },
-  });
-  const port = values.port === undefined ? (values.smoke === true ? 0 : 8080) : Number(values.port);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    process.stderr.write(`--port ${values.port}: write a port from 0 to 65535\n`);
+  const notices = new Output(process.stderr);
+  const output = new Output(process.stdout);
+  let options: DemoOptions;
+  try {
+    options = parseOptions(argv);
+  } catch (error) {
+    notices.write(`${(error as Error).message}\n`);
     return ExitCode.usage;
   }
+  // A package manager hands a Ctrl-C on that the terminal has sent already.
+  const hasToEnd = endSignal({ sameWithinMs: 300 });
   const server = new HttpServer(origin);
   const originListener = await listen('tcp://127.0.0.1:0', (stream) => server.accept(stream));
+  const code = await runProxy(options, originListener, hasToEnd, output, notices);
+  await originListener.close();
+  server.close();
+  await Promise.all([output.flush(1_000), notices.flush(1_000)]);
+  return code;
+}
+
+async function runProxy(options: DemoOptions, originListener: Listener, hasToEnd: Promise<void>, output: Output, notices: Output): Promise<number> {
+  const { isSmoke, port } = options;
+  const print = (line: string): void => void (output.hasRoom && output.write(`${line}\n`));
   let proxy: ReverseProxy;
   try {
     proxy = await startReverseProxy({
       listen: [parseAddress(`127.0.0.1:${port}`)],
       to: [parseAddress(formatAddress(originListener.address))],
-      onSession: printSession,
-      onRefused: printRefusal,
+      ...(isSmoke ? {} : { onSession: (session, error) => print(sessionLine(session, error)), onRefused: (refusal) => print(refusalLine(refusal)) }),
     });
   } catch (error) {
-    await originListener.close();
     if (!isWireError(error)) throw error;
-    process.stderr.write(
+    notices.write(
       error.reason === 'ADDRESS_IN_USE'
-        ? `Port ${port} on 127.0.0.1 is in use. Stop the program that has it, or choose another: npm start -- --port ${port + 1}\n`
-        : `Cannot listen on 127.0.0.1:${port}: ${error.message}\n`,
+        ? `Port ${port} on 127.0.0.1 is in use. Stop the program that has it, or choose another: npm start -- --port ${port === 65_535 ? 8080 : port + 1}\n`
+        : `The demonstration cannot listen on 127.0.0.1:${port}: ${error.message}\n`,
     );
     return ExitCode.failed;
   }
   const url = formatUrl((proxy.listeners[0] as Listener).address);
-  if (values.smoke === true) {
-    const code = await smoke(url);
-    await originListener.close();
+  if (isSmoke) {
+    const { isRight, text } = await smoke(url);
     await proxy.stop(100);
-    server.close();
-    return code;
+    print(text);
+    return isRight ? ExitCode.ok : ExitCode.failed;
   }
-  process.stdout.write(welcome(url, formatUrl(originListener.address)));
-  await endSignal();
-  process.stdout.write('\nending: running requests are finished first\n');
-  await originListener.close();
+  output.write(welcome(url, formatUrl(originListener.address)));
+  await hasToEnd;
+  print('\nending; what is running is finished first, and a second Ctrl-C ends at once');
   await proxy.stop(5_000);
-  server.close();
+  print('ended');
   return ExitCode.ok;
+}
+
+/** @throws {TypeError} when the arguments make no sense */
+function parseOptions(argv: readonly string[]): DemoOptions {
+  const { values } = parseArgs({
+    args: argv.filter((argument) => argument !== '--'),
+    options: { smoke: { type: 'boolean' }, port: { type: 'string' } },
+  });
+  const isSmoke = values.smoke ?? false;
+  // The round trip is no use to anybody else, and must not fail because something runs on 8080.
+  const text = values.port ?? (isSmoke ? '0' : '8080');
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new TypeError(`--port ${text}: write a port from 0 to 65535`);
+  return { isSmoke, port: Number(text) };
 }
 
 function welcome(url: string, originUrl: string): string {
@@ -117,24 +157,42 @@ Ctrl-C ends it. Each request shows here:
 `;
 }
 
-function printSession(session: ProxySession, error: WireError | null): void {
+/** `200  GET   /headers                            137 B     0.9 ms  reused connection` */
+function sessionLine(session: ProxySession, error: WireError | null): string {
   const { method, target } = session.request;
-  const milliseconds = (session.timing.endedAt - session.timing.startedAt).toFixed(1);
+  const { startedAt, endedAt } = session.timing;
   const reuse = session.isUpstreamReused ? 'reused connection' : 'new connection';
-  const status = styleText(session.status < 400 && error === null ? 'green' : 'red', String(session.status));
-  process.stdout.write(`${status} ${method} ${target}  ${session.responseBytes} bytes  ${milliseconds} ms  ${error === null ? reuse : error.reason}\n`);
+  return line({
+    status: session.status,
+    isGood: error === null && session.status < 400,
+    what: `${method.padEnd(5)} ${shortened(target)}`,
+    figures: `${String(session.responseBytes).padStart(9)} B ${(endedAt - startedAt).toFixed(1).padStart(8)} ms`,
+    note: error === null ? reuse : error.reason,
+  });
 }
 
-function printRefusal(refusal: Refusal): void {
-  process.stdout.write(`${styleText('red', String(refusal.status))} refused: ${refusal.error.reason}\n`);
+function refusalLine({ status, error }: Refusal): string {
+  return line({ status, isGood: false, what: '(refused)', figures: '', note: error.reason });
+}
+
+function line(parts: { readonly status: number; readonly isGood: boolean; readonly what: string; readonly figures: string; readonly note: string }): string {
+  const status = styleText(parts.isGood ? 'green' : 'red', parts.status === 0 ? '---' : String(parts.status));
+  return `${status}  ${parts.what.padEnd(38)} ${parts.figures.padEnd(23)}  ${styleText('dim', parts.note)}`;
+}
+
+function shortened(target: string): string {
+  return target.length <= 32 ? target : `${target.slice(0, 31)}…`;
 }
 
 /** One round trip whose answer is checked. */
-async function smoke(url: string): Promise<number> {
+async function smoke(url: string): Promise<{ readonly isRight: boolean; readonly text: string }> {
   const body = `smoke ${url}`;
-  const answer = await fetch(`${url}/echo`, { method: 'POST', body, headers: { 'Content-Type': 'text/x-smoke', Connection: 'close' } });
-  const text = await answer.text();
-  const isRight = answer.status === 200 && text === body && answer.headers.get('content-type') === 'text/x-smoke';
-  process.stdout.write(isRight ? `ok: POST ${url}/echo came back through the proxy as it was sent\n` : `not ok: ${answer.status} ${text}\n`);
-  return isRight ? ExitCode.ok : ExitCode.failed;
+  try {
+    const answer = await fetch(`${url}/echo`, { method: 'POST', body, headers: { 'Content-Type': 'text/x-smoke', Connection: 'close' } });
+    const text = await answer.text();
+    const isRight = answer.status === 200 && text === body && answer.headers.get('content-type') === 'text/x-smoke';
+    return { isRight, text: isRight ? `ok: POST ${url}/echo came back through the proxy as it was sent` : `not ok: ${answer.status} ${text}` };
+  } catch (error) {
+    return { isRight: false, text: `not ok: ${String(error)}` };
+  }
 }

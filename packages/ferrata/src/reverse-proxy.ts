@@ -1,18 +1,31 @@
-/** The reverse proxy that the command runs: listeners, a proxy with round robin, an access log, and an end in order. */
+/** The reverse proxy that the command runs: listeners, a proxy whose origins take turns, and an end in order. */
 import { readFileSync } from 'node:fs';
 import type { WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
 import { type Listener, type NetAddress, listen } from '@ferrata/net';
 import { HttpProxy, type ProxySession, appendForwarded } from '@ferrata/proxy';
 import { type Peer, peer } from '@ferrata/upstream';
+import { OriginRing, type Turn } from './origin-ring.ts';
+
+/** How long an origin that could not be connected to is passed over while there are others. */
+const PASS_OVER_MS = 1_000;
+
+/** How long a new connection may take to send its first byte; a shorter `idleTimeoutMs` holds for it too. */
+const FIRST_BYTE_TIMEOUT_MS = 15_000;
 
 /** What to run. Times in milliseconds. */
 export interface ReverseProxyOptions {
+  /** Where to accept connections; at least one. */
   readonly listen: readonly NetAddress[];
+  /** Where requests go, in turn; at least one. */
   readonly to: readonly NetAddress[];
+  /** Until a connection to an origin stands. Default 3 000. */
   readonly connectTimeoutMs?: number;
+  /** Until an origin sends the first byte of its response, and between two bytes of it. Default 60 000. */
   readonly readTimeoutMs?: number;
+  /** How long a client's connection may stay without a request. Default 60 000; a new connection has 15 000 for its first byte in any case. */
   readonly idleTimeoutMs?: number;
+  /** Bytes of a request's head. Default 32 768. Raising it lets each connection hold more memory. */
   readonly maxHeaderBytes?: number;
   /** Called once for each request that reached the proxy. */
   readonly onSession?: (session: ProxySession, error: WireError | null) => void;
@@ -34,12 +47,13 @@ export interface ReverseProxy {
 export async function startReverseProxy(options: ReverseProxyOptions): Promise<ReverseProxy> {
   const environment = new HttpEnvironment();
   const peers = options.to.map((address) => peerFor(address, options));
-  let turn = 0;
+  const ring = new OriginRing(peers, PASS_OVER_MS, () => environment.recentNow);
   const { onSession } = options;
-  const proxy = new HttpProxy<null>(
+  const proxy = new HttpProxy<Turn>(
     {
-      newContext: () => null,
-      upstreamPeer: () => peers[turn++ % peers.length] as Peer,
+      newContext: () => ring.begin(),
+      upstreamPeer: (_session, turn) => ring.take(turn),
+      failToConnect: (_session, _peer, _error, turn) => ring.markFailed(turn),
       upstreamRequestFilter: appendForwarded,
       ...(onSession === undefined ? {} : { logging: onSession }),
     },
@@ -49,7 +63,7 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
     environment,
     maxConnections: connectionShare(),
     connection: {
-      ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }),
+      ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs, firstByteTimeoutMs: Math.min(options.idleTimeoutMs, FIRST_BYTE_TIMEOUT_MS) }),
       ...(options.maxHeaderBytes === undefined ? {} : { decoder: { maxHeadBytes: options.maxHeaderBytes } }),
     },
   });

@@ -3,67 +3,72 @@ import { readFileSync } from 'node:fs';
 import { systemClock } from '@ferrata/clock';
 import { isWireError } from '@ferrata/error';
 import { AccessLog } from './access-log.ts';
-import { type ReverseArguments, UsageError, formatUrl, help, parseCommand } from './arguments.ts';
+import { formatUrl, help, parseCommand, type ReverseArguments, UsageError } from './arguments.ts';
+import { ExitCode, endSignal } from './end-signal.ts';
+import { Output } from './output.ts';
 import { type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
 
-/** Exit codes of the command. */
-export const ExitCode = { ok: 0, failed: 1, usage: 2 } as const;
+/** How long the last lines may take to reach whoever reads them. */
+const LAST_LINES_MS = 1_000;
 
 /** Runs `ferrata` with its arguments, the program's name left out. @returns the exit code */
 export async function run(argv: readonly string[]): Promise<number> {
+  const notices = new Output(process.stderr);
+  const output = new Output(process.stdout, {
+    onGone: (error) => notices.write(`ferrata: nothing more is written to standard output: ${error.message}\n`),
+  });
+  const code = await runCommand(argv, output, notices);
+  await Promise.all([output.flush(LAST_LINES_MS), notices.flush(LAST_LINES_MS)]);
+  return code;
+}
+
+async function runCommand(argv: readonly string[], output: Output, notices: Output): Promise<number> {
   try {
     const command = parseCommand(argv);
     switch (command.kind) {
       case 'help':
-        process.stdout.write(help);
+        output.write(help);
         return ExitCode.ok;
       case 'version':
-        process.stdout.write(`ferrata ${version()}\n`);
+        output.write(`ferrata ${version()}\n`);
         return ExitCode.ok;
       case 'reverse':
-        return await runReverse(command.arguments);
+        return await runReverse(command.arguments, output, notices);
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`ferrata: ${error.message}\n`);
+    notices.write(`ferrata: ${error.message}\n`);
     return ExitCode.usage;
   }
 }
 
-async function runReverse(args: ReverseArguments): Promise<number> {
-  if (args.threads > 1) process.stderr.write(`ferrata: --threads ${args.threads}: this version serves with one thread; going on with one\n`);
-  const log = args.hasAccessLog ? new AccessLog(process.stdout, () => systemClock.wallNow()) : null;
+async function runReverse(args: ReverseArguments, output: Output, notices: Output): Promise<number> {
+  if (args.threads > 1) notices.write(`ferrata: --threads ${args.threads}: this version serves with one thread; going on with one\n`);
+  const log = args.hasAccessLog ? new AccessLog(output, () => systemClock.wallNow()) : null;
+  // Before the first `ready`: whoever reads that line may send a signal at once.
+  const hasToEnd = endSignal({ onSecond: () => log?.flush() });
   let proxy: ReverseProxy;
   try {
     proxy = await startReverseProxy({
       ...args,
-      ...(log === null ? {} : { onSession: (session, error) => log.logSession(session, error), onRefused: (refusal) => log.logRefusal(refusal) }),
+      ...(log === null
+        ? {}
+        : { onSession: (session, error) => log.logSession(session, error), onRefused: (refusal) => log.logRefusal(refusal) }),
     });
   } catch (error) {
     if (!isWireError(error)) throw error;
-    process.stderr.write(`ferrata: cannot listen: ${error.message}\n`);
+    notices.write(`ferrata: ${error.message}\n`);
     return ExitCode.failed;
   }
-  for (const listener of proxy.listeners) process.stdout.write(`ready ${formatUrl(listener.address)}\n`);
-  await endSignal();
+  output.write(proxy.listeners.map(({ address }) => `ready ${formatUrl(address)}\n`).join(''));
+  await hasToEnd;
   const cut = await proxy.stop(args.graceMs);
   log?.flush();
-  if (cut > 0) process.stderr.write(`ferrata: ${cut} connections were still busy after the grace and were cut\n`);
+  if (cut > 0) {
+    const what = cut === 1 ? '1 connection was' : `${cut} connections were`;
+    notices.write(`ferrata: ${what} still busy after the grace and had to be cut\n`);
+  }
   return ExitCode.ok;
-}
-
-/** Waits for the first SIGTERM or SIGINT; a second one ends the process at once. */
-export function endSignal(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let isEnding = false;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (isEnding) process.exit(signal === 'SIGINT' ? 130 : 143);
-    isEnding = true;
-    resolve();
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
-  return promise;
 }
 
 function version(): string {

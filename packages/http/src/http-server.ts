@@ -19,11 +19,11 @@ export interface HttpServerOptions extends Http1ServerOptions {
    * is. Set it below the limit of descriptors: Node says nothing when these run out.
    */
   readonly maxConnections?: number;
-  /** While draining: how long an idle connection stays open for a request that is on its way. Default 3 000 ms. */
+  /** While draining: how long an idle connection stays open for a request that is on its way. Default 3 000 ms; 0 closes it at once. */
   readonly drainIdleMs?: number;
 }
 
-/** How many connections are looked at to find an idle one. */
+/** How many connections are looked at to find an idle one: a bound on the work that each new connection can cause when all are busy. */
 const MAX_LOOKED_AT = 1_024;
 
 /** The connections of one application. */
@@ -33,16 +33,19 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   readonly #options: ResolvedHttp1ServerOptions;
   readonly #drainIdleMs: number;
   readonly #maxConnections: number;
+  /** The longest-standing first; see `#shedIdle`. */
   readonly #sessions = new Set<Http1ServerSession>();
-  #onEmpty: (() => void) | null = null;
+  /** Those who wait in `drain` for the last connection to end. */
+  readonly #drains = new Set<() => void>();
   #isDraining = false;
+  #isClosed = false;
 
   constructor(application: HttpApplication, options: HttpServerOptions = {}) {
     this.#application = application;
     this.environment = options.environment ?? new HttpEnvironment();
     this.#options = resolveHttp1ServerOptions(options);
-    this.#drainIdleMs = options.drainIdleMs ?? 3_000;
-    this.#maxConnections = options.maxConnections ?? Number.POSITIVE_INFINITY;
+    this.#drainIdleMs = atLeast('drainIdleMs', options.drainIdleMs ?? 3_000, 0);
+    this.#maxConnections = atLeast('maxConnections', options.maxConnections ?? Number.POSITIVE_INFINITY, 1);
   }
 
   /** Connections that are open, tunnels included. */
@@ -50,8 +53,12 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     return this.#sessions.size;
   }
 
-  /** Serves a stream. */
+  /** Serves a stream. After `close` it is aborted; while draining it is served, as its request may be on its way. */
   accept(stream: L4Stream): void {
+    if (this.#isClosed) {
+      stream.abort(serverClosed());
+      return;
+    }
     if (this.#sessions.size >= this.#maxConnections && !this.#shedIdle()) {
       stream.abort(limitError('TOO_MANY_CONNECTIONS', 'no connection is idle', { wire: { status: 503 } }));
       return;
@@ -64,48 +71,58 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
 
   onSessionClose(session: Http1ServerSession): void {
     this.#sessions.delete(session);
-    if (this.#sessions.size === 0) this.#onEmpty?.();
+    if (this.#sessions.size === 0) for (const resolve of this.#drains) resolve();
   }
 
   /**
    * Ends in order: running exchanges are finished, answers say `Connection: close`, idle connections are closed after `drainIdleMs`. What is
-   * left after `graceMs` is cut.
+   * left after `graceMs` is cut. A second call with a shorter grace shortens the first.
    *
    * @returns how many connections had to be cut
+   * @throws {RangeError} when `graceMs` is below 0
    */
   async drain(graceMs: number): Promise<number> {
+    atLeast('graceMs', graceMs, 0);
     this.#isDraining = true;
     const closeIdleAt = this.environment.now() + Math.min(this.#drainIdleMs, graceMs);
     for (const session of this.#sessions) session.drain(closeIdleAt);
-    if (this.#sessions.size === 0) return 0;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#onEmpty = resolve;
-    const deadline = this.environment.deadlines.after(graceMs, resolve);
-    await promise;
-    deadline.cancel();
-    this.#onEmpty = null;
+    if (this.#sessions.size > 0) await this.#untilEmpty(graceMs);
     const left = this.#sessions.size;
     this.close();
     return left;
   }
 
   /** Cuts every connection at once. */
-  close(reason: WireError = internalError('SERVER_CLOSED', 'the server is closing', { wire: { status: 503 } })): void {
-    this.#isDraining = true;
+  close(reason: WireError = serverClosed()): void {
+    this.#isClosed = true;
     for (const session of this.#sessions) session.abort(reason);
   }
 
-  /** Closes the longest-standing idle connection. @returns false if none of the oldest is idle */
+  async #untilEmpty(graceMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { deadlines } = this.environment;
+    const deadline = deadlines.after(Math.min(graceMs, deadlines.maxDelayMs), resolve);
+    this.#drains.add(resolve);
+    await promise;
+    this.#drains.delete(resolve);
+    deadline.cancel();
+  }
+
+  /**
+   * Closes the longest-standing idle connection. A busy one that was looked at goes to the back of the queue, so that a crowd of long-lived ones
+   * (tunnels, say) does not hide the idle ones behind it from the next search.
+   * @returns false if none of those looked at is idle
+   */
   #shedIdle(): boolean {
-    let looked = 0;
+    let left = Math.min(MAX_LOOKED_AT, this.#sessions.size);
     for (const session of this.#sessions) {
+      if (left-- === 0) break;
+      this.#sessions.delete(session);
       if (session.isIdle) {
-        this.#sessions.delete(session);
         session.abort();
         return true;
       }
-      // A bound on the work that each new connection can cause when all are busy.
-      if (++looked >= MAX_LOOKED_AT) break;
+      this.#sessions.add(session);
     }
     return false;
   }
@@ -113,4 +130,13 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
+}
+
+function serverClosed(): WireError {
+  return internalError('SERVER_CLOSED', 'the server is closing', { wire: { status: 503 } });
+}
+
+function atLeast(name: string, value: number, least: number): number {
+  if (!(value >= least)) throw new RangeError(`${name} must be at least ${least}, not ${value}`);
+  return value;
 }

@@ -8,7 +8,7 @@
  * - Whether a lost request may be sent again is said by the error: `always` when nothing of it reached the network, `ifReused` when the
  *   connection ended without a byte of answer, `never` from then on.
  */
-import { ioError, protocolError, timeoutError, type WireError, toWireError, withSource } from '@ferrata/error';
+import { internalError, ioError, protocolError, timeoutError, type WireError, toWireError, withSource } from '@ferrata/error';
 import type { HeaderMap, RequestHead } from '@ferrata/headers';
 import { ClientConnection, MessageEvent } from '@ferrata/http1';
 import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
@@ -19,6 +19,9 @@ import type { ResolvedHttp1ClientOptions } from './options.ts';
 
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
 const FLUSH_AT_BYTES = 16_384;
+
+/** A write of no more than this is taken by the kernel whole or not at all: its least send buffer is larger. */
+const ATOMIC_WRITE_BYTES = 4_096;
 
 /** Who keeps the session while it is idle. */
 export interface ClientSessionOwner {
@@ -80,9 +83,11 @@ export class Http1ClientSession implements L4Sink {
    *
    * @param request.bodyLength ≥ 0, or `BodyLength.chunked`
    * @param request.upgrade the protocols to ask a switch to, or null
-   * @throws {TypeError} when the connection cannot take a request
+   * @throws {TypeError} when the connection cannot take a request, or `head` is invalid
+   * @throws {RangeError} when `bodyLength` is no length of a request
    */
   request(head: RequestHead, request: { readonly bodyLength: number; readonly upgrade: string | null }, handler: ClientExchangeHandler): ClientExchange {
+    if (this.#isReleased || this.#exchange !== null) throw new TypeError('the connection cannot take a request');
     const now = this.#environment.now();
     const isReused = this.#machine.requestCount > 0;
     this.#machine.sendHead(head, request.bodyLength, request.upgrade, now);
@@ -94,11 +99,14 @@ export class Http1ClientSession implements L4Sink {
     return exchange;
   }
 
-  /** Closes an idle connection in order. */
+  /** Closes an idle connection, without a word to the owner, who asked for it. A running exchange is given up (`SESSION_CLOSED`). */
   close(): void {
     if (this.#isReleased) return;
     this.#release();
     this.stream.abort();
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    if (exchange !== null) this.#tellClose(exchange, internalError('SESSION_CLOSED', 'the session was closed', { source: 'internal' }));
   }
 
   // ---- the stream's calls --------------------------------------------------------------------------------------------------------
@@ -106,7 +114,12 @@ export class Http1ClientSession implements L4Sink {
   onData(chunk: Uint8Array): void {
     if (this.#isReleased) return;
     // Whatever comes while nothing was asked, it could be read as the answer to somebody else's request.
-    if (this.#exchange === null) this.#isDirty = true;
+    const exchange = this.#exchange;
+    if (exchange === null || exchange.writeCount === 0) {
+      this.#isDirty = true;
+      this.#fail(protocolError('H1_UNEXPECTED_BYTES', 'bytes before a request', { retry: 'always', wire: { status: 502 } }));
+      return;
+    }
     this.#machine.receive(chunk, this.#environment.now());
     this.#pump();
   }
@@ -115,10 +128,11 @@ export class Http1ClientSession implements L4Sink {
     this.#isFull = false;
     const exchange = this.#exchange;
     if (exchange === null) return;
+    this.#environment.now();
     try {
       exchange.handler.onRequestDrain();
     } catch (thrown) {
-      exchange.cancel(toWireError(thrown));
+      exchange.cancel(handlerError(thrown));
     }
   }
 
@@ -147,7 +161,12 @@ export class Http1ClientSession implements L4Sink {
     if (this.#isPumping) return;
     this.#isPumping = true;
     try {
-      while (!this.#isPaused && !this.#isReleased && this.#machine.nextEvent()) this.#dispatch();
+      // An exchange that ended here may have been followed by another one, in a callback: the loop goes on with that.
+      for (;;) {
+        const exchange = this.#exchange;
+        if (exchange === null || this.#isPaused || !this.#machine.nextEvent()) break;
+        this.#dispatch(exchange);
+      }
     } catch (thrown) {
       const error = toWireError(thrown);
       this.#fail(error.reason === 'H1_CLOSED_BEFORE_RESPONSE' ? this.#retryable(error) : error);
@@ -157,43 +176,49 @@ export class Http1ClientSession implements L4Sink {
     if (!this.#isReleased) this.#watch(this.#environment.recentNow);
   }
 
-  #dispatch(): void {
+  #dispatch(exchange: Http1ClientExchange): void {
     const machine = this.#machine;
-    const exchange = this.#exchange;
-    if (exchange === null) {
-      this.#isDirty = true;
-      throw protocolError('H1_UNEXPECTED_BYTES', 'a response to no request');
-    }
     const { handler } = exchange;
-    switch (machine.event) {
-      case MessageEvent.head:
-        if (machine.isTunnel) this.#openTunnel(exchange);
-        else if (machine.isInterim) handler.onInterim(machine.response);
-        else handler.onResponse(machine.response, machine.responseBodyLength);
-        return;
-      case MessageEvent.data:
-        handler.onResponseData(machine.data);
-        return;
-      default:
-        this.#endExchange(exchange);
+    const { event } = machine;
+    if (event === MessageEvent.end) {
+      this.#endExchange(exchange);
+      return;
+    }
+    if (machine.isTunnel) {
+      this.#openTunnel(exchange);
+      return;
+    }
+    try {
+      if (event === MessageEvent.data) handler.onResponseData(machine.data);
+      else if (machine.isInterim) handler.onInterim(machine.response);
+      else handler.onResponse(machine.response, machine.responseBodyLength);
+    } catch (thrown) {
+      exchange.cancel(handlerError(thrown));
     }
   }
 
   #endExchange(exchange: Http1ClientExchange): void {
     const machine = this.#machine;
+    const { trailers } = machine;
     this.#exchange = null;
-    if (machine.isReusable && machine.bufferedBytes > 0) {
+    exchange.isClosed = true;
+    if (machine.bufferedBytes > 0) {
       // Bytes beyond the response: whatever they are, the connection is not to be trusted with another request.
       this.#isDirty = true;
-      this.#retire(protocolError('H1_UNEXPECTED_BYTES', 'bytes beyond the response', { wire: { status: 502 } }));
-    } else if (machine.isReusable && this.stream.state === 'open') {
+      this.#retire(protocolError('H1_UNEXPECTED_BYTES', 'bytes beyond the response', { source: 'upstream', wire: { status: 502 } }));
+    } else if (machine.isReusable && !this.#isFull && this.stream.state === 'open') {
+      // First the pool, then the handler: the handler's next request finds the connection there.
       this.#owner.onSessionIdle(this);
     } else {
       this.#retire(null);
     }
-    exchange.isClosed = true;
-    exchange.handler.onResponseEnd(machine.trailers);
-    exchange.handler.onClientClose(null);
+    let error: WireError | null = null;
+    try {
+      exchange.handler.onResponseEnd(trailers);
+    } catch (thrown) {
+      error = handlerError(thrown);
+    }
+    this.#tellClose(exchange, error);
   }
 
   #openTunnel(exchange: Http1ClientExchange): void {
@@ -201,10 +226,29 @@ export class Http1ClientSession implements L4Sink {
     this.#exchange = null;
     exchange.isClosed = true;
     this.#release();
+    // What comes before the handler attaches a sink of its own waits in the stream.
+    this.stream.pause();
     const remaining = this.#machine.takeRemaining();
     this.#owner.onSessionClose(this, null, false);
-    exchange.handler.onTunnel(this.#machine.response, { stream: this.stream, remaining });
-    exchange.handler.onClientClose(null);
+    let error: WireError | null = null;
+    try {
+      exchange.handler.onTunnel(this.#machine.response, { stream: this.stream, remaining });
+    } catch (thrown) {
+      error = handlerError(thrown);
+      this.stream.abort(error);
+    }
+    this.#tellClose(exchange, error);
+  }
+
+  /** Tells the handler that all is over, once. */
+  #tellClose(exchange: Http1ClientExchange, error: WireError | null): void {
+    exchange.isClosed = true;
+    try {
+      exchange.handler.onClientClose(error);
+    } catch (thrown) {
+      // Its exchange is over. A connection that nobody has taken meanwhile ends, so that the bug is seen; somebody else's is left alone.
+      if (this.#exchange === null) this.#retire(handlerError(thrown));
+    }
   }
 
   // ---- called by the exchange ----------------------------------------------------------------------------------------------------
@@ -226,7 +270,7 @@ export class Http1ClientSession implements L4Sink {
   pauseResponse(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
-    this.#machine.setReadingPaused(true, this.#environment.now());
+    this.#machine.setReadingPaused(true, this.#environment.recentNow);
     this.stream.pause();
   }
 
@@ -239,8 +283,7 @@ export class Http1ClientSession implements L4Sink {
   }
 
   cancel(exchange: Http1ClientExchange, error: WireError): void {
-    if (this.#exchange !== exchange) return;
-    this.#fail(error);
+    if (this.#exchange === exchange) this.#fail(error);
   }
 
   // ---- writing and closing -------------------------------------------------------------------------------------------------------
@@ -257,11 +300,15 @@ export class Http1ClientSession implements L4Sink {
   };
 
   #flush(): void {
-    if (this.#machine.outputBytes === 0) return;
+    const byteLength = this.#machine.outputBytes;
+    if (byteLength === 0) return;
     const chunks = this.#machine.takeOutput();
     const first = chunks[0];
     if (first === undefined) return;
-    if (this.#exchange !== null && this.stream.state === 'open') this.#exchange.writeCount++;
+    if (this.#exchange !== null && this.stream.state === 'open') {
+      this.#exchange.writeCount++;
+      this.#exchange.writtenBytes += byteLength;
+    }
     const hasRoom = chunks.length === 1 ? this.stream.write(first) : this.stream.writev(chunks);
     if (hasRoom || this.#isFull) return;
     this.#isFull = true;
@@ -276,11 +323,13 @@ export class Http1ClientSession implements L4Sink {
     return this.#retryable(error);
   }
 
-  /** Says whether the request may be sent again. A broken pipe on the first write proves that the kernel took nothing of it. */
+  /** Says whether the request may be sent again. A broken pipe on a small first write proves that the kernel took nothing of it. */
   #retryable(error: WireError): WireError {
     const writeCount = this.#exchange?.writeCount ?? 0;
+    const writtenBytes = this.#exchange?.writtenBytes ?? 0;
     if (this.#machine.hasResponded) error.retry = 'never';
-    else if (writeCount === 0 || (writeCount === 1 && error.reason === 'CONNECTION_BROKEN_PIPE')) error.retry = 'always';
+    else if (writeCount === 0) error.retry = 'always';
+    else if (writeCount === 1 && writtenBytes <= ATOMIC_WRITE_BYTES && error.reason === 'CONNECTION_BROKEN_PIPE') error.retry = 'always';
     else error.retry = 'ifReused';
     return error;
   }
@@ -288,10 +337,9 @@ export class Http1ClientSession implements L4Sink {
   #fail(error: WireError): void {
     const exchange = this.#exchange;
     this.#exchange = null;
-    this.#retire(error);
-    if (exchange === null || exchange.isClosed) return;
-    exchange.isClosed = true;
-    exchange.handler.onClientClose(withSource(error, 'upstream'));
+    if (exchange !== null) exchange.isClosed = true;
+    this.#retire(withSource(error, error.type === 'internal' ? 'internal' : 'upstream'));
+    if (exchange !== null) this.#tellClose(exchange, error);
   }
 
   /** Drops the connection and tells the owner. */
@@ -313,7 +361,7 @@ export class Http1ClientSession implements L4Sink {
     let next = this.#machine.nextTimeout();
     if (this.#isFull) next = Math.min(next, this.#fullSince + this.#options.writeTimeoutMs);
     if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
-    this.#deadline.arm(Math.max(0, next - now));
+    this.#deadline.arm(Math.min(Math.max(0, next - now), this.#environment.deadlines.maxDelayMs));
   }
 
   #onDeadline(): void {
@@ -334,13 +382,19 @@ export class Http1ClientSession implements L4Sink {
   }
 }
 
+/** A throw from the handler: a bug on our side, never the server's fault. */
+function handlerError(thrown: unknown): WireError {
+  return withSource(toWireError(thrown, 'HANDLER_THREW'), 'internal');
+}
+
 /** One exchange of an `Http1ClientSession`. */
 class Http1ClientExchange implements ClientExchange {
   readonly #session: Http1ClientSession;
   readonly handler: ClientExchangeHandler;
   readonly isReused: boolean;
-  /** Writes given to the network for this exchange. */
+  /** Writes given to the network for this exchange, and their bytes. */
   writeCount = 0;
+  writtenBytes = 0;
   isClosed = false;
 
   constructor(session: Http1ClientSession, handler: ClientExchangeHandler, isReused: boolean) {

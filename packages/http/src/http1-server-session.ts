@@ -5,9 +5,12 @@
  * there to the stream. One write per tick: output gathers until a response ends, grows beyond `FLUSH_AT_BYTES`, or the tick ends.
  *
  * ```text
- *   serving ──► lingering (our side ended, the peer's bytes are dropped) ──► closed
- *      └──────► tunnel (the stream belongs to the application) ────────────► closed
+ *   serving ──► lingering (our side ended, the peer's bytes are dropped) ──► cut ──► closed
+ *      ├──────► cut (aborted by us, the stream's close is on its way) ─────────────► closed
+ *      └──────► tunnel (the stream belongs to the application) ────────────────────► closed
  * ```
+ *
+ * A callback of the application that throws ends its own exchange, never the process: with a 500, or with a message visibly cut short.
  */
 import { internalError, ioError, type WireError, timeoutError, toWireError, withSource } from '@ferrata/error';
 import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
@@ -21,7 +24,7 @@ import type { ResolvedHttp1ServerOptions } from './options.ts';
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
 const FLUSH_AT_BYTES = 16_384;
 
-const Mode = { serving: 0, lingering: 1, tunnel: 2, closed: 3 } as const;
+const Mode = { serving: 0, lingering: 1, tunnel: 2, cut: 3, closed: 4 } as const;
 type Mode = (typeof Mode)[keyof typeof Mode];
 
 /** Who wants to know when a session ends. */
@@ -79,6 +82,7 @@ export class Http1ServerSession implements L4Sink {
 
   /** The running exchange is the last; an idle connection is closed at `closeIdleAt`, so that a request on its way is still answered. */
   drain(closeIdleAt: number): void {
+    if (this.#mode !== Mode.serving) return;
     this.#machine.drain();
     this.#closeAt = closeIdleAt;
     this.#watch();
@@ -86,27 +90,40 @@ export class Http1ServerSession implements L4Sink {
 
   /** Drops the connection at once. */
   abort(error?: WireError): void {
-    if (this.#mode !== Mode.closed) this.stream.abort(error);
+    // The end of a tunnel is told by whoever holds its stream.
+    if (this.#mode === Mode.tunnel) this.stream.abort(error);
+    else this.#cut(error);
   }
 
   // ---- the stream's calls --------------------------------------------------------------------------------------------------------
 
   onData(chunk: Uint8Array): void {
-    if (this.#mode === Mode.lingering) {
+    if (this.#mode === Mode.serving) {
+      const now = this.#environment.now();
+      this.#machine.receive(chunk, now);
+      this.#pump(now);
+      if (this.#mode === Mode.serving && this.#machine.bufferedBytes > this.#options.maxLookAheadBytes) this.#pauseStream();
+    } else if (this.#mode === Mode.lingering) {
       this.#lingeringBytes += chunk.length;
-      if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.stream.abort();
-      return;
+      if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.#cut();
     }
-    const now = this.#environment.now();
-    this.#machine.receive(chunk, now);
-    this.#pump(now);
-    if (this.#machine.bufferedBytes > this.#options.maxLookAheadBytes) this.#pauseStream();
   }
 
   onDrain(): void {
     this.#isFull = false;
+    if (this.#mode !== Mode.serving) return;
+    const now = this.#environment.now();
+    this.#machine.setHeld(false, now);
     const exchange = this.#exchange;
-    if (exchange !== null && this.#mode === Mode.serving) this.#guard(exchange, () => exchange.handler?.onResponseDrain());
+    if (exchange === null) {
+      this.#pump(now);
+      return;
+    }
+    try {
+      exchange.handler?.onResponseDrain();
+    } catch (thrown) {
+      exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
+    }
   }
 
   onEnd(): void {
@@ -123,7 +140,10 @@ export class Http1ServerSession implements L4Sink {
     this.#deadline.cancel();
     const exchange = this.#exchange;
     this.#exchange = null;
-    exchange?.close(withSource(error ?? ioError('CLIENT_CLOSED', 'the client closed the connection', { wire: { status: 0 } }), 'downstream'));
+    if (exchange !== null) {
+      const reason = error ?? ioError('CLIENT_CLOSED', 'the client closed the connection', { wire: { status: 0 } });
+      exchange.close(withSource(reason, reason.type === 'internal' ? 'internal' : 'downstream'));
+    }
     this.#owner.onSessionClose(this, error);
   }
 
@@ -149,22 +169,32 @@ export class Http1ServerSession implements L4Sink {
 
   #beginExchange(now: number): void {
     if (now >= this.#retireAt) this.#machine.drain();
+    // Requests that a half-closed client had sent before its end each have the whole grace.
+    if (this.#halfClosedAt < now) this.#halfClosedAt = now;
     const exchange = new Http1ServerExchange(this, this.#machine, now);
     this.#exchange = exchange;
     try {
       exchange.follow(this.#application.onRequest(exchange));
     } catch (thrown) {
-      const error = toWireError(thrown);
+      const error = toWireError(thrown, 'HANDLER_THREW');
       exchange.abort(error);
-      this.#application.onRefused?.({ error, status: exchange.status, info: this.stream.info });
+      this.#tellRefused(error, exchange.status);
+    }
+  }
+
+  #tellRefused(error: WireError, status: number): void {
+    try {
+      this.#application.onRefused?.({ error, status, info: this.stream.info });
+    } catch (thrown) {
+      this.abort(internalError('HANDLER_THREW', 'onRefused threw', { cause: thrown }));
     }
   }
 
   #deliver(): void {
     const machine = this.#machine;
     const exchange = this.#exchange;
-    const handler = exchange?.handler;
-    if (exchange === null || handler === null || handler === undefined) return;
+    const handler = exchange === null ? null : exchange.handler;
+    if (exchange === null || handler === null) return;
     try {
       if (machine.event === MessageEvent.data) {
         exchange.requestBytes += machine.data.length;
@@ -173,13 +203,14 @@ export class Http1ServerSession implements L4Sink {
         handler.onRequestEnd(machine.trailers);
       }
     } catch (thrown) {
-      exchange.abort(toWireError(thrown));
+      exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
     }
   }
 
   #afterPump(now: number): void {
     if (this.#mode !== Mode.serving) return;
-    if (this.#machine.outputBytes > 0) this.scheduleFlush();
+    if (this.#exchange === null) this.#flush();
+    else if (this.#machine.outputBytes > 0) this.scheduleFlush();
     if (this.#machine.shouldClose && this.#exchange === null) this.#finish();
     else if (this.#isStreamPaused && !this.#isRequestPaused && this.#machine.bufferedBytes <= this.#options.maxLookAheadBytes) this.#resumeStream();
     this.#watch(now);
@@ -190,16 +221,21 @@ export class Http1ServerSession implements L4Sink {
     withSource(error, 'downstream');
     const exchange = this.#exchange;
     this.#exchange = null;
-    const mayAnswer = exchange === null || !exchange.hasResponded;
-    const status = mayAnswer ? this.#machine.refuse(error, this.#environment.date()) : 0;
-    if (exchange === null) {
-      if (error.reason !== 'H1_TRUNCATED_HEAD' || status > 0) this.#application.onRefused?.({ error, status, info: this.stream.info });
-    } else {
-      exchange.status ||= status;
+    if (exchange !== null && exchange.hasResponded) {
       exchange.close(error);
+      this.#cut(error);
+      return;
     }
-    if (mayAnswer) this.#finish();
-    else this.stream.abort(error);
+    // What is wrong with the rest of a body that nobody wanted belongs to an exchange that is over and told.
+    const isNew = exchange === null && !this.#machine.hasResponded;
+    const status = this.#machine.refuse(error, this.#environment.date());
+    if (exchange !== null) {
+      exchange.status = status;
+      exchange.close(error);
+    } else if (isNew) {
+      this.#tellRefused(error, status);
+    }
+    this.#finish();
   }
 
   // ---- called by the exchange ----------------------------------------------------------------------------------------------------
@@ -214,9 +250,10 @@ export class Http1ServerSession implements L4Sink {
   /** The response is complete; the next request may be waiting in the buffer. */
   endExchange(exchange: Http1ServerExchange): void {
     if (this.#exchange === exchange) this.#exchange = null;
-    this.#flush();
+    // Answers to pipelined requests share a write; `#pump` makes it.
+    if (!this.#isPumping || this.#machine.outputBytes >= FLUSH_AT_BYTES) this.#flush();
     exchange.close(null);
-    const now = this.#environment.now();
+    const now = this.#isPumping ? this.#environment.recentNow : this.#environment.now();
     if (this.#isRequestPaused) {
       this.#isRequestPaused = false;
       this.#machine.setReadingPaused(false, now);
@@ -229,7 +266,7 @@ export class Http1ServerSession implements L4Sink {
     if (this.#exchange === exchange) this.#exchange = null;
     if (error.status === 0 || (exchange.hasResponded && this.#machine.isCloseDelimited)) {
       this.#flush();
-      this.stream.abort(error);
+      this.#cut(error);
       return;
     }
     if (exchange.hasResponded) {
@@ -243,9 +280,10 @@ export class Http1ServerSession implements L4Sink {
   }
 
   pauseRequest(): void {
-    if (this.#isRequestPaused) return;
+    // A request that is whole has nothing to hold back, and only a stream that flows tells that the client is gone.
+    if (this.#isRequestPaused || this.#machine.isRequestDone) return;
     this.#isRequestPaused = true;
-    this.#machine.setReadingPaused(true, this.#environment.now());
+    this.#machine.setReadingPaused(true, this.#environment.recentNow);
     this.#pauseStream();
   }
 
@@ -262,6 +300,8 @@ export class Http1ServerSession implements L4Sink {
     this.#flush();
     this.#mode = Mode.tunnel;
     this.#deadline.cancel();
+    // What comes before the application attaches its own sink waits in the stream.
+    this.stream.pause();
     return { stream: this.stream, remaining: this.#machine.takeRemaining() };
   }
 
@@ -272,6 +312,7 @@ export class Http1ServerSession implements L4Sink {
     this.#exchange = null;
     if (this.stream.state !== 'closed') this.stream.abort(error ?? undefined);
     exchange?.close(error);
+    this.#deadline.cancel();
     this.#owner.onSessionClose(this, error);
   }
 
@@ -293,13 +334,14 @@ export class Http1ServerSession implements L4Sink {
   };
 
   #flush(): void {
-    if (this.#machine.outputBytes === 0 || this.#mode === Mode.closed) return;
+    if (this.#machine.outputBytes === 0 || this.#mode >= Mode.cut) return;
     const chunks = this.#machine.takeOutput();
     const first = chunks[0];
     if (first === undefined) return;
     const hasRoom = chunks.length === 1 ? this.stream.write(first) : this.stream.writev(chunks);
     if (hasRoom || this.#isFull) return;
     this.#isFull = true;
+    this.#machine.setHeld(true, this.#environment.recentNow);
     this.#bufferedWhenFull = this.stream.bufferedBytes;
     this.#fullSince = this.#environment.now();
     this.#watch(this.#fullSince);
@@ -312,8 +354,23 @@ export class Http1ServerSession implements L4Sink {
     this.#mode = Mode.lingering;
     if (this.#isStreamPaused) this.#resumeStream();
     this.stream.end();
-    this.#closeAt = this.#environment.now() + this.#options.lingerTimeoutMs;
-    this.#deadline.arm(this.#options.lingerTimeoutMs);
+    const now = this.#environment.now();
+    this.#bufferedWhenFull = this.stream.bufferedBytes;
+    this.#fullSince = now;
+    this.#linger(now);
+  }
+
+  #linger(now: number): void {
+    this.#closeAt = now + this.#options.lingerTimeoutMs;
+    this.#arm(this.#options.lingerTimeoutMs);
+  }
+
+  /** Aborts the stream; its `onClose` tells everybody. */
+  #cut(error?: WireError): void {
+    if (this.#mode >= Mode.cut) return;
+    this.#mode = Mode.cut;
+    this.#deadline.cancel();
+    this.stream.abort(error);
   }
 
   #pauseStream(): void {
@@ -327,21 +384,16 @@ export class Http1ServerSession implements L4Sink {
     this.stream.resume();
   }
 
-  #guard(exchange: Http1ServerExchange, call: () => void): void {
-    try {
-      call();
-    } catch (thrown) {
-      exchange.abort(toWireError(thrown));
-    }
-  }
-
   // ---- time ----------------------------------------------------------------------------------------------------------------------
 
   #nextTimeout(): number {
     let next = this.#machine.nextTimeout();
     if (this.#isFull) next = Math.min(next, this.#fullSince + this.#options.writeTimeoutMs);
-    if (this.#exchange !== null && !this.#machine.hasResponded) next = Math.min(next, this.#halfClosedAt + this.#options.halfCloseGraceMs);
-    if (this.#exchange === null) next = Math.min(next, this.#closeAt);
+    if (this.#exchange !== null) {
+      if (!this.#machine.hasResponded) next = Math.min(next, this.#halfClosedAt + this.#options.halfCloseGraceMs);
+    } else if (this.#machine.isIdle) {
+      next = Math.min(next, this.#closeAt);
+    }
     return next;
   }
 
@@ -349,19 +401,22 @@ export class Http1ServerSession implements L4Sink {
   #watch(now: number = this.#environment.now()): void {
     const next = this.#nextTimeout();
     if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
-    this.#deadline.arm(Math.max(0, next - now));
+    this.#arm(Math.max(0, next - now));
+  }
+
+  #arm(delayMs: number): void {
+    this.#deadline.arm(Math.min(delayMs, this.#environment.deadlines.maxDelayMs));
   }
 
   #onDeadline(): void {
     const now = this.#environment.now();
     if (this.#mode === Mode.lingering) {
-      if (now >= this.#closeAt) this.stream.abort();
-      else this.#deadline.arm(this.#closeAt - now);
+      this.#onLingerDeadline(now);
       return;
     }
     if (this.#mode !== Mode.serving) return;
     if (this.#isFull && now >= this.#fullSince + this.#options.writeTimeoutMs && !this.#hasMoved(now)) {
-      this.#abortExchange(timeoutError('H1_WRITE_STALLED', 'the client reads nothing', { wire: { status: 0 } }));
+      this.#abortExchange(writeStalled());
       return;
     }
     if (this.#exchange !== null && !this.#machine.hasResponded && now >= this.#halfClosedAt + this.#options.halfCloseGraceMs) {
@@ -378,6 +433,18 @@ export class Http1ServerSession implements L4Sink {
     else this.#watch(now);
   }
 
+  /** The time for the peer's bytes begins when ours are out: a client that reads the last answer slowly is not cut short. */
+  #onLingerDeadline(now: number): void {
+    if (this.stream.bufferedBytes > 0) {
+      if (this.#hasMoved(now) || now < this.#fullSince + this.#options.writeTimeoutMs) this.#linger(now);
+      else this.#cut(writeStalled());
+    } else if (now >= this.#closeAt) {
+      this.#cut();
+    } else {
+      this.#arm(this.#closeAt - now);
+    }
+  }
+
   /** Whether a full stream has taken bytes since last looked at. */
   #hasMoved(now: number): boolean {
     const buffered = this.stream.bufferedBytes;
@@ -392,8 +459,12 @@ export class Http1ServerSession implements L4Sink {
     const exchange = this.#exchange;
     this.#exchange = null;
     exchange?.close(error);
-    this.stream.abort(error);
+    this.#cut(error);
   }
+}
+
+function writeStalled(): WireError {
+  return timeoutError('H1_WRITE_STALLED', 'the client reads nothing', { wire: { status: 0 }, source: 'downstream' });
 }
 
 /** One exchange of an `Http1ServerSession`. */
@@ -438,7 +509,7 @@ export class Http1ServerExchange implements ServerExchange {
 
   sendInterim(head: ResponseHead): void {
     if (this.isClosed) return;
-    this.#machine.sendInterim(head);
+    this.#machine.sendInterim(head, this.#session.environment.now());
     this.#session.scheduleFlush();
   }
 
@@ -451,8 +522,7 @@ export class Http1ServerExchange implements ServerExchange {
 
   sendData(chunk: Uint8Array): boolean {
     if (this.isClosed) return false;
-    this.#machine.sendData(chunk);
-    this.responseBytes += chunk.length;
+    if (this.#machine.sendData(chunk)) this.responseBytes += chunk.length;
     return this.#session.afterSend();
   }
 
@@ -464,7 +534,7 @@ export class Http1ServerExchange implements ServerExchange {
 
   openTunnel(head: ResponseHead): Tunnel {
     if (this.isClosed) throw new TypeError('the exchange is closed');
-    this.#machine.sendHead(head, 0, this.#session.environment.date());
+    this.#machine.sendTunnelHead(head, this.#session.environment.date());
     this.status = head.status;
     return this.#session.openTunnel();
   }
@@ -481,6 +551,8 @@ export class Http1ServerExchange implements ServerExchange {
 
   /** Names the handler. An application may have answered before it returned one: it then hears of the end now. */
   follow(handler: ServerExchangeHandler): void {
+    // Also for callers without types: without a handler nobody would ever end the exchange.
+    if (typeof handler !== 'object' || handler === null) throw new TypeError('onRequest must return a ServerExchangeHandler');
     this.handler = handler;
     if (this.isClosed) this.#tellClose(handler, this.#closeError);
   }

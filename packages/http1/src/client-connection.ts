@@ -7,18 +7,19 @@
  *   when no answer is due make it dirty for ever: they could be read as the answer to somebody else's request.
  *
  * ```text
- *   idle ── beginRequest ──► busy ── response done, request done, persistent ──► idle
- *                             │  └── 101, or 2xx to CONNECT ──► tunnel
- *                             └───── anything else ──► finished (`isReusable` false)
+ *   idle ── sendHead ──► busy ── response done, request done, persistent ──► idle
+ *                         │  └── 101 that was asked for, or 2xx to CONNECT ──► tunnel
+ *                         └───── anything else ──► finished (`isReusable` false)
  * ```
  *
  * @see RFC 9112 §9 · RFC 9110 §15.2
  */
 import { ByteWriter } from '@ferrata/bytes';
 import { protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
-import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, listHas, parseList, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import { type ClientConnectionOptions, type ResolvedClientConnectionOptions, resolveClientConnectionOptions } from './connection-options.ts';
 import { BodyWriter } from './internal/body-writer.ts';
+import { hasConnectionOption } from './internal/connection-option.ts';
 import { OutputQueue } from './internal/output-queue.ts';
 import { MessageEvent } from './message-event.ts';
 import { formatRequestHead } from './message-writer.ts';
@@ -37,9 +38,11 @@ export class ClientConnection {
   #isRequestDone = true;
   #isResponseDone = true;
   #hasResponded = false;
+  #hasFinalHead = false;
   #isPersistent = true;
   #isReadingPaused = false;
-  #asksUpgrade = false;
+  /** The protocols that the request at hand asks a switch to. */
+  #upgrade: string | null = null;
   #requests = 0;
   #interimReceived = 0;
   #keepAliveTimeoutMs = Number.POSITIVE_INFINITY;
@@ -133,8 +136,8 @@ export class ClientConnection {
   }
 
   nextTimeout(): number {
-    if (this.#phase !== Phase.busy || this.#isReadingPaused) return Number.POSITIVE_INFINITY;
-    if (this.#hasResponded) return this.#lastProgressAt + this.#options.readTimeoutMs;
+    if (this.#phase !== Phase.busy || this.#isResponseDone || this.#isReadingPaused) return Number.POSITIVE_INFINITY;
+    if (this.#hasFinalHead) return this.#lastProgressAt + this.#options.readTimeoutMs;
     // Until the request is out, its own slowness is the client's: the write side has its own time-out.
     return this.#isRequestDone ? this.#lastProgressAt + this.#options.firstByteTimeoutMs : Number.POSITIVE_INFINITY;
   }
@@ -142,7 +145,7 @@ export class ClientConnection {
   /** @returns the error that is due at `now`, or null */
   handleTimeout(now: number): WireError | null {
     if (now < this.nextTimeout()) return null;
-    const error = this.#hasResponded
+    const error = this.#hasFinalHead
       ? timeoutError('H1_READ_TIMEOUT', 'the response stalled')
       : timeoutError('H1_FIRST_BYTE_TIMEOUT', 'no response in time');
     return this.#fail(error);
@@ -160,34 +163,48 @@ export class ClientConnection {
     let found: boolean;
     try {
       found = this.#decoder.next();
+      if (found && this.#decoder.event === MessageEvent.head) this.#acceptHead();
     } catch (error) {
       throw this.#fail(toWireError(error));
     }
-    if (!found) return false;
-    if (this.#decoder.event === MessageEvent.head) this.#acceptHead();
-    else if (this.#decoder.event === MessageEvent.end) this.#endResponse();
-    return true;
+    if (found && this.#decoder.event === MessageEvent.end) this.#endResponse();
+    return found;
   }
 
+  /** @throws {WireError} when this head may not come here */
   #acceptHead(): void {
     const decoder = this.#decoder;
     if (decoder.isInterim) {
       if (++this.#interimReceived > this.#options.maxInterimResponses) {
-        throw this.#fail(protocolError('H1_TOO_MANY_INTERIM', 'more interim responses than allowed', { wire: { status: 502 } }));
+        throw protocolError('H1_TOO_MANY_INTERIM', 'more interim responses than allowed', { wire: { status: 502 } });
       }
       return;
     }
     if (decoder.isTunnel) {
-      if (decoder.head.status === 101 && !this.#asksUpgrade) {
-        throw this.#fail(protocolError('H1_UNASKED_UPGRADE', '101 to a request that asked for no upgrade', { wire: { status: 502 } }));
+      if (decoder.head.status === 101 && !this.#isUpgradeAsked(decoder.head.headers)) {
+        throw protocolError('H1_UNASKED_UPGRADE', '101 to a protocol that the request did not ask for', { wire: { status: 502 } });
       }
+      // RFC 9110 §7.8: the new protocol begins after the whole request. With half of one sent, nobody knows where that is.
+      if (!this.#isRequestDone) {
+        throw protocolError('H1_EARLY_TUNNEL', 'a switch of protocols before the end of the request', { wire: { status: 502 } });
+      }
+      this.#hasFinalHead = true;
       this.#phase = Phase.tunnel;
       this.#isPersistent = false;
       return;
     }
+    this.#hasFinalHead = true;
     if (!decoder.keepAlive) this.#isPersistent = false;
     const keepAlive = decoder.head.headers.getKnown(KnownHeader.keepAlive);
     if (keepAlive !== undefined) this.#keepAliveTimeoutMs = parseKeepAliveTimeout(keepAlive);
+  }
+
+  /** RFC 9110 §7.8: a server may only switch to what the client offers. A 101 that names nothing is taken at its word. */
+  #isUpgradeAsked(headers: HeaderMap): boolean {
+    const asked = this.#upgrade;
+    if (asked === null) return false;
+    const chosen = headers.combined('upgrade');
+    return chosen === undefined || parseList(chosen).every((protocol) => listHas(asked, protocol.toLowerCase()));
   }
 
   #endResponse(): void {
@@ -214,28 +231,34 @@ export class ClientConnection {
 
   /**
    * Begins an exchange. Framing and connection fields of `head` are not sent as given: the machine writes those that are true.
+   * `Connection: close` in `head` is a wish, and is granted: the connection ends after this exchange.
    *
    * @param bodyLength ≥ 0, or `BodyLength.chunked` if unknown
    * @param upgrade the value of `Upgrade` to ask for (RFC 9110 §7.8), or null
-   * @throws {TypeError} when an exchange is running, or the connection cannot take another
+   * @throws {TypeError} when an exchange is running, the connection cannot take another, or `head` is invalid
+   * @throws {RangeError} when `bodyLength` is no length of a request
    */
   sendHead(head: RequestHead, bodyLength: number, upgrade: string | null, now: number): void {
     if (!this.isReusable) throw new TypeError('the connection cannot take a request');
+    const isLast = this.#requests + 1 >= this.#options.maxRequests || wantsClose(head.headers);
+    let connection = '';
+    if (upgrade !== null) connection = 'upgrade';
+    else if (isLast) connection = 'close';
+    // First what may throw for a wrong head, then what changes the state: the connection stays clean for another request.
+    this.#output.pushText(formatRequestHead(head, { bodyLength, connection, upgrade }));
+    this.#body.begin(bodyLength, { isBodyless: false });
+    this.#decoder.expect(head.method);
     this.#phase = Phase.busy;
+    this.#requests++;
+    if (isLast) this.#isPersistent = false;
     this.#isRequestDone = false;
     this.#isResponseDone = false;
     this.#hasResponded = false;
+    this.#hasFinalHead = false;
     this.#interimReceived = 0;
     this.#isReadingPaused = false;
-    this.#asksUpgrade = upgrade !== null;
+    this.#upgrade = upgrade;
     this.#lastProgressAt = now;
-    if (++this.#requests >= this.#options.maxRequests) this.#isPersistent = false;
-    this.#decoder.expect(head.method);
-    let connection = '';
-    if (upgrade !== null) connection = 'upgrade';
-    else if (!this.#isPersistent) connection = 'close';
-    this.#output.pushText(formatRequestHead(head, { bodyLength, connection, upgrade }));
-    this.#body.begin(bodyLength, { isBodyless: false });
     if (bodyLength === 0) this.#isRequestDone = true;
   }
 
@@ -271,6 +294,10 @@ export class ClientConnection {
   takeRemaining(): Uint8Array {
     return this.#decoder.takeRemaining();
   }
+}
+
+function wantsClose(headers: HeaderMap): boolean {
+  return headers.hasKnown(KnownHeader.connection) && hasConnectionOption(headers, 'close');
 }
 
 function parseKeepAliveTimeout(value: string): number {

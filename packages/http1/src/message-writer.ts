@@ -172,7 +172,8 @@ function responseFramingLine(status: number, headers: HeaderMap, options: Respon
   if (status < 200 || status === 204 || isTunnel) return '';
   if (!isBodyless) return framingLine(bodyLength, true);
   const kept = headers.getKnown(KnownHeader.contentLength);
-  if (kept !== undefined && /^[0-9]{1,16}$/.test(kept) && headers.countKnown(KnownHeader.contentLength) === 1) return `Content-Length: ${kept}\r\n`;
+  if (kept !== undefined && /^[0-9]{1,16}$/.test(kept) && headers.countKnown(KnownHeader.contentLength) === 1)
+    return `Content-Length: ${kept}\r\n`;
   return bodyLength > 0 ? framingLine(bodyLength, false) : '';
 }
 

@@ -66,7 +66,9 @@ export interface ResolvedResponseDecoderOptions extends Required<ResponseDecoder
  *
  * @throws {RangeError} when a value makes no sense; the message names the option
  */
-export function resolveRequestDecoderOptions(options: RequestDecoderOptions | ResolvedRequestDecoderOptions = {}): ResolvedRequestDecoderOptions {
+export function resolveRequestDecoderOptions(
+  options: RequestDecoderOptions | ResolvedRequestDecoderOptions = {},
+): ResolvedRequestDecoderOptions {
   if ('isResolved' in options) return options;
   return Object.freeze({
     ...sharedOptions(options, 100),
@@ -81,7 +83,9 @@ export function resolveRequestDecoderOptions(options: RequestDecoderOptions | Re
  *
  * @throws {RangeError} when a value makes no sense; the message names the option
  */
-export function resolveResponseDecoderOptions(options: ResponseDecoderOptions | ResolvedResponseDecoderOptions = {}): ResolvedResponseDecoderOptions {
+export function resolveResponseDecoderOptions(
+  options: ResponseDecoderOptions | ResolvedResponseDecoderOptions = {},
+): ResolvedResponseDecoderOptions {
   if ('isResolved' in options) return options;
   return Object.freeze({
     ...sharedOptions(options, 200),
@@ -102,7 +106,10 @@ function sharedOptions(options: DecoderOptions, maxFields: number): Required<Dec
     maxFields: atLeast(0, 'maxFields', options.maxFields, maxFields),
     maxChunkLineBytes: atLeast(32, 'maxChunkLineBytes', options.maxChunkLineBytes, 256),
     maxChunkExtensionBytes: atLeast(0, 'maxChunkExtensionBytes', options.maxChunkExtensionBytes, 16_384),
-    maxTinyChunks: options.maxTinyChunks === Number.POSITIVE_INFINITY ? options.maxTinyChunks : atLeast(0, 'maxTinyChunks', options.maxTinyChunks, 65_536),
+    maxTinyChunks:
+      options.maxTinyChunks === Number.POSITIVE_INFINITY
+        ? options.maxTinyChunks
+        : atLeast(0, 'maxTinyChunks', options.maxTinyChunks, 65_536),
     maxTrailerBytes: atLeast(2, 'maxTrailerBytes', options.maxTrailerBytes, 8_192),
     maxTrailerFields: atLeast(0, 'maxTrailerFields', options.maxTrailerFields, 32),
     forbiddenTrailers,

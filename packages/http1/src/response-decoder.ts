@@ -40,7 +40,7 @@ export class ResponseDecoder {
   readonly #reader: SectionReader;
   readonly #body: BodyDecoder;
   /** Methods of the requests whose final response has not come; the first `#answered` of them have been answered. */
-  #methods: string[] = [];
+  readonly #methods: string[] = [];
   #answered = 0;
   #phase: Phase = Phase.between;
   #error: WireError | null = null;

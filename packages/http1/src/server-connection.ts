@@ -7,20 +7,23 @@
  * - Bytes of one request are never read as another: what remains of an unread body is drained within `maxDrainBytes`, else the connection ends.
  * - After the decision to close nothing that the peer sends is looked at (RFC 9112 §9.6).
  *
+ * - The end of the peer's side is no wish to hear nothing: all requests that came before it are answered (half-close).
+ *
  * ```text
- *  request side    head ──► body ──► done ─┐      both done, persistent: back to head
- *                                          ├────► both done, not persistent: `shouldClose`
- *  response side   waiting ──► body ──► done┘
- *                     └─ 1xx ─┘  101 or CONNECT 2xx: `tunnel`, the machine is finished
+ *  request side    waiting ──► body ──► done ─┐   both done, persistent: back to waiting
+ *                                             ├─► both done, not persistent: `shouldClose`
+ *  response side   waiting ──► body ──► done ─┘
+ *                    └─ 1xx ─┘  101, or 2xx to CONNECT: `tunnel`, the machine is finished
  * ```
  *
  * @see RFC 9112 §6, §9 · RFC 9110 §6.6, §10.1.1, §15.2
  */
 import { ByteWriter } from '@ferrata/bytes';
 import { timeoutError, toWireError, type WireError } from '@ferrata/error';
-import { type HeaderMap, HttpVersion, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
 import { OutputQueue } from './internal/output-queue.ts';
 import { BodyWriter } from './internal/body-writer.ts';
+import { hasConnectionOption } from './internal/connection-option.ts';
 import { BodyLength, MessageEvent } from './message-event.ts';
 import { formatResponseHead } from './message-writer.ts';
 import { RequestDecoder } from './request-decoder.ts';
@@ -42,6 +45,7 @@ export class ServerConnection {
   #isClosing = false;
   #isDraining = false;
   #isReadingPaused = false;
+  #isHeld = false;
   #hasEnded = false;
   #answered = 0;
   #isHeadRequest = false;
@@ -49,6 +53,8 @@ export class ServerConnection {
   /** What is left of `maxDrainBytes` for a body nobody wants. */
   #drainLeft = 0;
   #interimSent = 0;
+  /** The client waits for 100 (Continue), as far as is known: it was not sent, and no byte of the body has come. */
+  #isContinueDue = false;
   // Times, in milliseconds of the caller's clock.
   #waitingSince: number;
   #headSince = -1;
@@ -101,9 +107,9 @@ export class ServerConnection {
   get expectsContinue(): boolean {
     return this.#decoder.expectsContinue;
   }
-  /** Between two exchanges, with nothing of the next request read yet. */
+  /** Between two exchanges, with nothing of the next request read yet, and not held. */
   get isIdle(): boolean {
-    return this.#request === Side.waiting && this.#headSince < 0 && !this.#isClosing;
+    return this.#request === Side.waiting && this.#headSince < 0 && !this.#isClosing && !this.#isHeld;
   }
   /** A request has been read whole. */
   get isRequestDone(): boolean {
@@ -151,10 +157,9 @@ export class ServerConnection {
     this.#decoder.feed(chunk);
   }
 
-  /** The peer has ended its side. What it has sent whole is still answered (half-close). */
+  /** The peer has ended its side. What it has sent whole is still answered (half-close), pipelined requests too. */
   receiveEnd(): void {
     this.#hasEnded = true;
-    this.#isPersistent = false;
     if (!this.#isClosing) this.#decoder.end();
   }
 
@@ -171,6 +176,18 @@ export class ServerConnection {
     }
   }
 
+  /**
+   * Holds back (`true`), or again allows (`false`), the beginning of the next exchange, while the one at hand goes on. For a caller whose peer
+   * sends requests but reads no answers: each further answer would only be stored. No time-out runs between two requests meanwhile.
+   */
+  setHeld(held: boolean, now: number): void {
+    if (this.#isHeld === held) return;
+    this.#isHeld = held;
+    if (held || this.#request !== Side.waiting) return;
+    this.#waitingSince = now;
+    if (this.#headSince >= 0) this.#headSince = now;
+  }
+
   /** No further request after this one; an idle connection stays open until the caller closes it. */
   drain(): void {
     this.#isDraining = true;
@@ -180,13 +197,16 @@ export class ServerConnection {
   nextTimeout(): number {
     const options = this.#options;
     if (this.#isClosing) return Number.POSITIVE_INFINITY;
-    if (this.#request === Side.waiting && this.#response === Side.waiting) {
+    if (this.#request === Side.waiting) {
+      if (this.#isHeld) return Number.POSITIVE_INFINITY;
       if (this.#headSince >= 0) return this.#headSince + options.headTimeoutMs;
       return this.#waitingSince + (this.#answered === 0 ? options.firstByteTimeoutMs : options.idleTimeoutMs);
     }
     if (this.#request !== Side.body || this.#isReadingPaused) return Number.POSITIVE_INFINITY;
-    const byRate = this.#bodySince + Math.max(options.bodyGraceMs, (this.#bodyBytes / options.minBodyBytesPerSecond) * 1000);
-    return Math.min(this.#lastBodyAt + options.bodyTimeoutMs, byRate);
+    const byStall = this.#lastBodyAt + options.bodyTimeoutMs;
+    // Who was told to wait for 100 (Continue) is not slow; yet it does not wait for ever, lest two sides that wait for each other do.
+    if (this.#isContinueDue || options.minBodyBytesPerSecond === 0) return byStall;
+    return Math.min(byStall, this.#bodySince + Math.max(options.bodyGraceMs, (this.#bodyBytes / options.minBodyBytesPerSecond) * 1000));
   }
 
   /**
@@ -202,7 +222,7 @@ export class ServerConnection {
       }
       return this.#fail(timeoutError('H1_HEAD_TIMEOUT', 'the request head took too long', { wire: { status: 408 } }));
     }
-    const isStalled = now >= this.#lastBodyAt + this.#options.bodyTimeoutMs;
+    const isStalled = this.#isContinueDue || now >= this.#lastBodyAt + this.#options.bodyTimeoutMs;
     return this.#fail(
       isStalled
         ? timeoutError('H1_BODY_TIMEOUT', 'the request body stalled', { wire: { status: 408 } })
@@ -222,6 +242,7 @@ export class ServerConnection {
     for (;;) {
       if (this.#isClosing || this.#request === Side.tunnel) return false;
       if (this.#request === Side.done && !this.#beginNext(now)) return false;
+      if (this.#isHeld && this.#request === Side.waiting) return false;
       let found: boolean;
       try {
         found = this.#decoder.next();
@@ -243,15 +264,19 @@ export class ServerConnection {
       case MessageEvent.head:
         this.#request = Side.body;
         this.#isHeadRequest = decoder.head.method === 'HEAD';
-        this.#isPersistent = decoder.keepAlive && !this.#hasEnded;
+        this.#isPersistent = decoder.keepAlive;
+        this.#isContinueDue = decoder.expectsContinue;
         this.#bodySince = now;
         this.#lastBodyAt = now;
         this.#bodyBytes = 0;
         return true;
       case MessageEvent.data:
+        if (this.#isContinueDue) this.#beginBody(now);
         this.#bodyBytes += decoder.data.length;
         this.#lastBodyAt = now;
-        return this.#response !== Side.done || !this.#discard(decoder.data.length);
+        if (this.#response !== Side.done) return true;
+        this.#discard(decoder.data.length);
+        return false;
       case MessageEvent.end:
         this.#request = Side.done;
         return this.#response !== Side.done;
@@ -260,11 +285,17 @@ export class ServerConnection {
     }
   }
 
-  /** Throws away a piece of a body that nobody wants any more; past the limit the connection ends. @returns true: thrown away */
-  #discard(byteLength: number): boolean {
+  /** Throws away a piece of a body that nobody wants any more; past the limit the connection ends. */
+  #discard(byteLength: number): void {
     this.#drainLeft -= byteLength;
     if (this.#drainLeft < 0) this.#isClosing = true;
-    return true;
+  }
+
+  /** The client has no more reason to hold its body back: the clock of its rate begins. */
+  #beginBody(now: number): void {
+    this.#isContinueDue = false;
+    this.#bodySince = now;
+    this.#lastBodyAt = now;
   }
 
   /** Between exchanges. @returns true if the next head may be looked at */
@@ -289,11 +320,13 @@ export class ServerConnection {
    * Sends an interim response, 100 to 199 but 101 (RFC 9110 §15.2). Dropped for HTTP/1.0 clients, which know none, and past
    * `maxInterimResponses`.
    *
-   * @throws {TypeError} when a response has begun
+   * @throws {TypeError} when no request is at hand, or its response has begun
+   * @throws {RangeError} when the status is not an interim one
    */
-  sendInterim(head: ResponseHead): void {
-    if (head.status < 100 || head.status > 199 || head.status === 101) throw new RangeError(`not an interim status: ${head.status}`);
-    if (this.#response !== Side.waiting) throw new TypeError('an interim response after the response');
+  sendInterim(head: ResponseHead, now: number): void {
+    if (!(head.status >= 100 && head.status <= 199) || head.status === 101) throw new RangeError(`not an interim status: ${head.status}`);
+    this.#requireAnswerDue();
+    if (head.status === 100 && this.#isContinueDue) this.#beginBody(now);
     if (this.request.version === HttpVersion.http10 || ++this.#interimSent > this.#options.maxInterimResponses) return;
     this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isBodyless: true, connection: '' }));
   }
@@ -302,41 +335,59 @@ export class ServerConnection {
    * Begins the response.
    *
    * Framing and connection fields of `head` are not sent as given: the machine writes those that are true. A response that may have no body
-   * (to HEAD, 204, 304) keeps its Content-Length where RFC 9110 §8.6 allows one, and `sendData` is then ignored.
+   * (to HEAD, 204, 304) keeps its Content-Length where RFC 9110 §8.6 allows one, and `sendData` is then ignored. `Connection: close` in `head`
+   * is a wish, and is granted: the connection ends after this response.
    *
    * @param bodyLength ≥ 0, or `BodyLength.chunked` if unknown (to HTTP/1.0: until close)
    * @param date value of Date for a head without one
-   * @throws {TypeError} when a response has begun already, or none is due
+   * @throws {TypeError} when a response has begun already, or none is due; for 101 and 2xx to CONNECT, which are for `sendTunnelHead`
+   * @throws {RangeError} when the status is not a final one, or `bodyLength` is no length
    */
   sendHead(head: ResponseHead, bodyLength: number, date = ''): void {
-    if (this.#request === Side.waiting) throw new TypeError('no request to answer');
-    if (this.#response !== Side.waiting) throw new TypeError('a second response to one request');
+    this.#requireAnswerDue();
     const { status } = head;
-    const { method, version } = this.request;
-    if (status === 101 || (method === 'CONNECT' && status >= 200 && status < 300)) {
-      this.#switchToTunnel(head, status);
-      return;
-    }
+    if (this.#isTunnelStatus(status)) throw new TypeError(`${status} would make a tunnel: use sendTunnelHead`);
     if (status < 200) throw new RangeError(`not a final status: ${status}`);
     const isBodyless = this.#isHeadRequest || status === 204 || status === 304;
+    const isHttp10 = this.request.version === HttpVersion.http10;
     let framing = bodyLength;
-    if (framing < 0 && !isBodyless) framing = version === HttpVersion.http10 ? BodyLength.untilClose : BodyLength.chunked;
-    this.#decidePersistence(framing === BodyLength.untilClose && !isBodyless);
-    this.#response = Side.body;
+    if (framing < 0 && !isBodyless) framing = isHttp10 ? BodyLength.untilClose : BodyLength.chunked;
+    const isPersistent = this.#isPersistent && this.#staysPersistent(head, framing === BodyLength.untilClose && !isBodyless);
     let connection = '';
-    if (!this.#isPersistent) connection = 'close';
-    else if (version === HttpVersion.http10) connection = 'keep-alive';
+    if (!isPersistent) connection = 'close';
+    else if (isHttp10) connection = 'keep-alive';
+    // First what may throw for a wrong head, then what changes the state: the caller may still answer with another one.
     this.#output.pushText(formatResponseHead(head, { bodyLength: framing, isBodyless, connection, date }));
+    this.#isPersistent = isPersistent;
+    this.#response = Side.body;
     this.#body.begin(framing, { isBodyless });
   }
 
   /**
+   * Answers 101, or 2xx to CONNECT: no HTTP follows, the machine is finished, and `takeRemaining` has what the client sent beyond its request.
+   *
+   * @param date value of Date for a head without one
+   * @throws {TypeError} when a response has begun already, none is due, the status makes no tunnel, or 101 was not asked for
+   */
+  sendTunnelHead(head: ResponseHead, date = ''): void {
+    this.#requireAnswerDue();
+    const { status } = head;
+    if (!this.#isTunnelStatus(status)) throw new TypeError(`${status} to ${this.request.method} makes no tunnel`);
+    if (status === 101 && this.upgrade === null) throw new TypeError('101 to a request that asked for no upgrade');
+    this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isTunnel: true, connection: status === 101 ? 'upgrade' : '', date }));
+    this.#response = Side.tunnel;
+    this.#request = Side.tunnel;
+    this.#isPersistent = false;
+  }
+
+  /**
    * Sends a piece of the body; the chunk belongs to the machine from now on.
+   * @returns false: dropped, as this response has no body (RFC 9110 §6.4.1)
    * @throws {RangeError} when it is more than the length announced: the connection can only be aborted then
    */
-  sendData(chunk: Uint8Array): void {
+  sendData(chunk: Uint8Array): boolean {
     if (this.#response !== Side.body) throw new TypeError('no response is open');
-    this.#body.write(chunk);
+    return this.#body.write(chunk);
   }
 
   /**
@@ -380,12 +431,13 @@ export class ServerConnection {
     this.#isClosing = true;
   }
 
-  #switchToTunnel(head: ResponseHead, status: number): void {
-    if (status === 101 && this.#decoder.upgrade === null) throw new TypeError('101 to a request that asked for no upgrade');
-    this.#response = Side.tunnel;
-    this.#request = Side.tunnel;
-    this.#isPersistent = false;
-    this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isTunnel: true, connection: status === 101 ? 'upgrade' : '' }));
+  #requireAnswerDue(): void {
+    if (this.#request === Side.waiting) throw new TypeError('no request to answer');
+    if (this.#response !== Side.waiting) throw new TypeError('the response to this request has begun');
+  }
+
+  #isTunnelStatus(status: number): boolean {
+    return status === 101 || (status >= 200 && status < 300 && this.#decoder.isConnect);
   }
 
   #fail(error: WireError): WireError {
@@ -394,10 +446,13 @@ export class ServerConnection {
     return error;
   }
 
-  #decidePersistence(isCloseDelimited: boolean): void {
-    if (!this.#isPersistent) return;
-    const options = this.#options;
-    this.#isPersistent = !(isCloseDelimited || this.#isDraining || this.#answered + 1 >= options.maxRequests || !this.#canDrainRest());
+  /** Whether the connection can go on after a response with this head. */
+  #staysPersistent(head: ResponseHead, isCloseDelimited: boolean): boolean {
+    if (isCloseDelimited || this.#isDraining || this.#answered + 1 >= this.#options.maxRequests) return false;
+    if (head.headers.hasKnown(KnownHeader.connection) && hasConnectionOption(head.headers, 'close')) return false;
+    // After the peer's end only what is buffered can follow.
+    if (this.#hasEnded && this.#decoder.bufferedBytes === 0) return false;
+    return this.#canDrainRest();
   }
 
   /** Whether what is left of the request's body is small enough to be read and thrown away after an early response. */
@@ -406,7 +461,7 @@ export class ServerConnection {
     this.#drainLeft = this.#options.maxDrainBytes;
     const length = this.requestBodyLength;
     // A client that waits for 100 (Continue) may send its body or the next request after a final status: only closing is unambiguous.
-    if (this.expectsContinue && this.#bodyBytes === 0) return length === 0;
+    if (this.#isContinueDue) return false;
     return length < 0 || length - this.#bodyBytes <= this.#drainLeft;
   }
 

@@ -21,13 +21,23 @@ describe('chunked bodies (RFC 9112 §7.1)', () => {
   });
 
   it('end with the trailers that may be trailers (RFC 9110 §6.5.1)', () => {
-    assert.equal(formatLastChunk(HeaderMap.from([['X-Sum', '1'], ['Host', 'evil'], ['x-sum', '']])), '0\r\nX-Sum: 1\r\nx-sum: \r\n\r\n');
+    assert.equal(
+      formatLastChunk(
+        HeaderMap.from([
+          ['X-Sum', '1'],
+          ['Host', 'evil'],
+          ['x-sum', ''],
+        ]),
+      ),
+      '0\r\nX-Sum: 1\r\nx-sum: \r\n\r\n',
+    );
     assert.equal(formatLastChunk(new HeaderMap()), '0\r\n\r\n');
     assert.equal(formatLastChunk(), '0\r\n\r\n');
   });
 
   it('refuse sizes and extensions that would make another body', () => {
     for (const size of [0, -1, 1.5, Number.NaN, 2 ** 53]) assert.throws(() => formatChunkLine(size), RangeError);
-    for (const extension of [';', 'a b', 'a=', 'a="', 'a="\r\n"', 'a;', '\u010a', 'a="\u010a"']) assert.throws(() => formatChunkLine(1, extension), TypeError);
+    for (const extension of [';', 'a b', 'a=', 'a="', 'a="\r\n"', 'a;', '\u010a', 'a="\u010a"'])
+      assert.throws(() => formatChunkLine(1, extension), TypeError);
   });
 });

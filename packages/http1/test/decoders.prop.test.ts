@@ -34,7 +34,19 @@ describe('split: any cutting of the same bytes gives the same events and the sam
   });
 
   it('requests under tight limits', () => {
-    const options = { maxHeadBytes: 90, maxFieldBytes: 24, maxFieldNameBytes: 12, maxFields: 4, maxTargetBytes: 12, maxMethodBytes: 5, maxTrailerBytes: 30, maxTrailerFields: 1, maxChunkLineBytes: 32, maxChunkExtensionBytes: 40, maxTinyChunks: 2 };
+    const options = {
+      maxHeadBytes: 90,
+      maxFieldBytes: 24,
+      maxFieldNameBytes: 12,
+      maxFields: 4,
+      maxTargetBytes: 12,
+      maxMethodBytes: 5,
+      maxTrailerBytes: 30,
+      maxTrailerFields: 1,
+      maxChunkLineBytes: 32,
+      maxChunkExtensionBytes: 40,
+      maxTinyChunks: 2,
+    };
     fc.assert(
       fc.property(pipeline, cuts, (text, offsets) => {
         const bytes = bytesOf(text);
@@ -139,7 +151,9 @@ describe('oracle: a naive reading of RFC 9112 agrees', () => {
         const naive = parseNaively(text);
         const ours = decodeRequests(text, { ends: true });
         assert.deepEqual(
-          ours.messages.filter((message) => message.isComplete).map(({ method, target, headers, body, trailers }) => ({ method, target, headers, body, trailers })),
+          ours.messages
+            .filter((message) => message.isComplete)
+            .map(({ method, target, headers, body, trailers }) => ({ method, target, headers, body, trailers })),
           naive.requests,
         );
         assert.equal(ours.reason === null, naive.isValid);

@@ -65,7 +65,7 @@ export function bytesOf(text: string): Uint8Array {
 
 /** Cuts bytes at the given offsets, in any order and with repetitions. */
 export function cutAt(bytes: Uint8Array, offsets: readonly number[]): Uint8Array[] {
-  const sorted = [...offsets].map((offset) => offset % (bytes.length + 1)).sort((a, b) => a - b);
+  const sorted = offsets.map((offset) => offset % (bytes.length + 1)).toSorted((a, b) => a - b);
   const chunks: Uint8Array[] = [];
   let from = 0;
   for (const to of [...sorted, bytes.length]) {
@@ -172,10 +172,20 @@ export function fieldsOf(headers: HeaderMap): Fields {
   return [...headers];
 }
 
-function requestFields({ method, target, version, headers }: RequestHead): Pick<DecodedRequest, 'method' | 'target' | 'version' | 'headers'> {
+function requestFields({
+  method,
+  target,
+  version,
+  headers,
+}: RequestHead): Pick<DecodedRequest, 'method' | 'target' | 'version' | 'headers'> {
   return { method, target, version, headers: fieldsOf(headers) };
 }
 
-function responseFields({ status, reason, version, headers }: ResponseHead): Pick<DecodedResponse, 'status' | 'reason' | 'version' | 'headers'> {
+function responseFields({
+  status,
+  reason,
+  version,
+  headers,
+}: ResponseHead): Pick<DecodedResponse, 'status' | 'reason' | 'version' | 'headers'> {
   return { status, reason, version, headers: fieldsOf(headers) };
 }

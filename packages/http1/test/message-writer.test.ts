@@ -10,7 +10,12 @@ function request(method: string, headers: HeaderInit, bodyLength: number): strin
 
 describe('request heads', () => {
   it('are written in order, case and number of their fields', () => {
-    const headers = [['hOST', 'a'], ['X', '1'], ['x', '\xff'], ['Y', '']] as const;
+    const headers = [
+      ['hOST', 'a'],
+      ['X', '1'],
+      ['x', '\xff'],
+      ['Y', ''],
+    ] as const;
     assert.equal(request('GET', headers, 0), 'GET / HTTP/1.1\r\nhOST: a\r\nX: 1\r\nx: \xff\r\nY: \r\n\r\n');
   });
 
@@ -21,7 +26,13 @@ describe('request heads', () => {
   });
 
   it('have the one framing field that is true, where the first one stood (RFC 9112 §6)', () => {
-    const both = [['A', '1'], ['content-length', '7'], ['B', '2'], ['Transfer-Encoding', 'gzip'], ['Content-Length', '8']] as const;
+    const both = [
+      ['A', '1'],
+      ['content-length', '7'],
+      ['B', '2'],
+      ['Transfer-Encoding', 'gzip'],
+      ['Content-Length', '8'],
+    ] as const;
     assert.equal(request('GET', both, 3), 'GET / HTTP/1.1\r\nA: 1\r\nContent-Length: 3\r\nB: 2\r\n\r\n');
     assert.equal(request('GET', both, BodyLength.chunked), 'GET / HTTP/1.1\r\nA: 1\r\nTransfer-Encoding: chunked\r\nB: 2\r\n\r\n');
     assert.equal(request('GET', [['A', '1']], 3), 'GET / HTTP/1.1\r\nA: 1\r\nContent-Length: 3\r\n\r\n');
@@ -40,29 +51,42 @@ describe('request heads', () => {
     assert.equal(formatRequestHead(head, { bodyLength: 0 }).split('\r\n').length, 9);
     assert.equal(formatRequestHead(head, { bodyLength: 0, connection: '' }), 'GET / HTTP/1.1\r\nA: 1\r\n\r\n');
     assert.equal(formatRequestHead(head, { bodyLength: 0, connection: 'close' }), 'GET / HTTP/1.1\r\nA: 1\r\nConnection: close\r\n\r\n');
-    assert.equal(formatRequestHead(head, { bodyLength: 0, connection: 'upgrade', upgrade: 'foo' }), 'GET / HTTP/1.1\r\nA: 1\r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n');
+    assert.equal(
+      formatRequestHead(head, { bodyLength: 0, connection: 'upgrade', upgrade: 'foo' }),
+      'GET / HTTP/1.1\r\nA: 1\r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n',
+    );
   });
 
   it('nominate TE, which is for the next recipient only (RFC 9110 §10.1.4)', () => {
     const head = requestHead('GET', '/', { headers: { TE: 'trailers' } });
     assert.equal(formatRequestHead(head, { bodyLength: 0, connection: '' }), 'GET / HTTP/1.1\r\nTE: trailers\r\nConnection: TE\r\n\r\n');
-    assert.equal(formatRequestHead(head, { bodyLength: 0, connection: 'close' }), 'GET / HTTP/1.1\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n');
+    assert.equal(
+      formatRequestHead(head, { bodyLength: 0, connection: 'close' }),
+      'GET / HTTP/1.1\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n',
+    );
   });
 
   it('refuse a method, a target or a length that would make another message', () => {
     const head = requestHead('GET', '/');
     for (const method of ['', 'G T', 'GET\r\n']) assert.throws(() => formatRequestHead({ ...head, method }, { bodyLength: 0 }), TypeError);
-    for (const target of ['', '/ HTTP/1.1\r\nX: y', '/#', '/\xe9', '/\u010a']) assert.throws(() => formatRequestHead({ ...head, target }, { bodyLength: 0 }), TypeError);
-    for (const bodyLength of [BodyLength.untilClose, -3, 1.5, Number.NaN, 2 ** 53]) assert.throws(() => formatRequestHead(head, { bodyLength }), RangeError);
-    for (const upgrade of ['', 'a\r\nX: y', 'a\u010a']) assert.throws(() => formatRequestHead(head, { bodyLength: 0, connection: 'upgrade', upgrade }), TypeError);
-    for (const connection of ['close\r\nX: y', ' close']) assert.throws(() => formatRequestHead(head, { bodyLength: 0, connection }), TypeError);
+    for (const target of ['', '/ HTTP/1.1\r\nX: y', '/#', '/\xe9', '/\u010a'])
+      assert.throws(() => formatRequestHead({ ...head, target }, { bodyLength: 0 }), TypeError);
+    for (const bodyLength of [BodyLength.untilClose, -3, 1.5, Number.NaN, 2 ** 53])
+      assert.throws(() => formatRequestHead(head, { bodyLength }), RangeError);
+    for (const upgrade of ['', 'a\r\nX: y', 'a\u010a'])
+      assert.throws(() => formatRequestHead(head, { bodyLength: 0, connection: 'upgrade', upgrade }), TypeError);
+    for (const connection of ['close\r\nX: y', ' close'])
+      assert.throws(() => formatRequestHead(head, { bodyLength: 0, connection }), TypeError);
   });
 
   it('can be appended to a writer', () => {
     const writer = new ByteWriter();
     writeRequestHead(writer, requestHead('POST', '/', { headers: { Host: 'a' } }), 2);
     writeResponseHead(writer, responseHead(200), { bodyLength: 0 });
-    assert.equal(latin1Decode(writer.take()), 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+    assert.equal(
+      latin1Decode(writer.take()),
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+    );
   });
 });
 
@@ -73,26 +97,47 @@ describe('response heads', () => {
     const head = responseHead(200, { headers: both });
     assert.equal(formatResponseHead(head, { bodyLength: 3 }), 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\nA: 1\r\n\r\n');
     assert.equal(formatResponseHead(head, { bodyLength: 0 }), 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: 1\r\n\r\n');
-    assert.equal(formatResponseHead(head, { bodyLength: BodyLength.chunked }), 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n');
+    assert.equal(
+      formatResponseHead(head, { bodyLength: BodyLength.chunked }),
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n',
+    );
     assert.equal(formatResponseHead(head, { bodyLength: BodyLength.untilClose }), 'HTTP/1.1 200 OK\r\nA: 1\r\n\r\n');
   });
 
   it('have none in 1xx, 204 and a tunnel, whatever the head says (RFC 9110 §8.6)', () => {
-    for (const status of [100, 101, 103, 204]) assert.doesNotMatch(formatResponseHead(responseHead(status, { headers: both }), { bodyLength: 5, isBodyless: true }), /Length|Transfer/);
+    for (const status of [100, 101, 103, 204])
+      assert.doesNotMatch(
+        formatResponseHead(responseHead(status, { headers: both }), { bodyLength: 5, isBodyless: true }),
+        /Length|Transfer/,
+      );
     assert.doesNotMatch(formatResponseHead(responseHead(200, { headers: both }), { bodyLength: 0, isTunnel: true }), /Length|Transfer/);
   });
 
   it('keep the length of a body that is not sent: to HEAD, and in 304 (RFC 9110 §8.6)', () => {
-    const text = (headers: HeaderInit, bodyLength: number): string => formatResponseHead(responseHead(304, { headers }), { bodyLength, isBodyless: true });
+    const text = (headers: HeaderInit, bodyLength: number): string =>
+      formatResponseHead(responseHead(304, { headers }), { bodyLength, isBodyless: true });
     assert.equal(text(both, 0), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nA: 1\r\n\r\n');
     assert.equal(text({}, 9), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n');
     assert.equal(text({}, BodyLength.chunked), 'HTTP/1.1 304 Not Modified\r\n\r\n');
     assert.equal(text({ 'Content-Length': 'x' }, 0), 'HTTP/1.1 304 Not Modified\r\n\r\n');
-    assert.equal(text([['Content-Length', '1'], ['Content-Length', '1']], 0), 'HTTP/1.1 304 Not Modified\r\n\r\n');
+    assert.equal(
+      text(
+        [
+          ['Content-Length', '1'],
+          ['Content-Length', '1'],
+        ],
+        0,
+      ),
+      'HTTP/1.1 304 Not Modified\r\n\r\n',
+    );
   });
 
   it('keep Upgrade only where it has a meaning, and nominate it (RFC 9110 §7.8)', () => {
-    const text = (status: number, connection: string): string => formatResponseHead(responseHead(status, { reason: '', headers: { Upgrade: 'foo' } }), { bodyLength: BodyLength.untilClose, connection });
+    const text = (status: number, connection: string): string =>
+      formatResponseHead(responseHead(status, { reason: '', headers: { Upgrade: 'foo' } }), {
+        bodyLength: BodyLength.untilClose,
+        connection,
+      });
     assert.equal(text(101, 'upgrade'), 'HTTP/1.1 101 \r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n');
     assert.equal(text(426, ''), 'HTTP/1.1 426 \r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n');
     assert.equal(text(426, 'close'), 'HTTP/1.1 426 \r\nUpgrade: foo\r\nConnection: close, upgrade\r\n\r\n');
@@ -102,8 +147,10 @@ describe('response heads', () => {
 
   it('refuse a status, a reason or a length that would make another message', () => {
     const head = responseHead(200);
-    for (const status of [99, 1000, 200.5, Number.NaN]) assert.throws(() => formatResponseHead({ ...head, status }, { bodyLength: 0 }), RangeError);
-    for (const reason of ['a\r\nX: y', '\0', '\u010a']) assert.throws(() => formatResponseHead({ ...head, reason }, { bodyLength: 0 }), TypeError);
+    for (const status of [99, 1000, 200.5, Number.NaN])
+      assert.throws(() => formatResponseHead({ ...head, status }, { bodyLength: 0 }), RangeError);
+    for (const reason of ['a\r\nX: y', '\0', '\u010a'])
+      assert.throws(() => formatResponseHead({ ...head, reason }, { bodyLength: 0 }), TypeError);
     for (const bodyLength of [-3, 0.5, Number.POSITIVE_INFINITY]) assert.throws(() => formatResponseHead(head, { bodyLength }), RangeError);
     assert.throws(() => formatResponseHead(head, { bodyLength: 0, connection: '\n' }), TypeError);
   });

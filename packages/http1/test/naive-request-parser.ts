@@ -22,7 +22,10 @@ export function parseNaively(input: string): { readonly requests: NaiveRequest[]
     const start = /^(?:\r\n){0,4}/.exec(rest)?.[0].length ?? 0;
     rest = rest.slice(start);
     if (rest === '' || (rest === '\r' && start < 8)) return { requests, isValid: true };
-    const head = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x22\x24-\x7e]{1,8192}) HTTP\/1\.([0-9])\r\n((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}:[\t\x20-\x7e\x80-\xff]*\r\n){0,100})\r\n/.exec(rest);
+    const head =
+      /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x22\x24-\x7e]{1,8192}) HTTP\/1\.([0-9])\r\n((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}:[\t\x20-\x7e\x80-\xff]*\r\n){0,100})\r\n/.exec(
+        rest,
+      );
     if (head === null) return { requests, isValid: false };
     const [whole, method = '', target = '', minor = '', lines = ''] = head;
     rest = rest.slice(whole.length);
@@ -83,7 +86,10 @@ function isHostValid(headers: Fields, isOld: boolean): boolean {
 function lengthOf(method: string, headers: Fields, isOld: boolean): number | 'chunked' | null {
   const lengths = valuesOf(headers, 'content-length');
   const codings = valuesOf(headers, 'transfer-encoding');
-  if (codings.length > 0) return lengths.length === 0 && !isOld && codings.length === 1 && codings[0]?.toLowerCase() === 'chunked' && method !== 'CONNECT' ? 'chunked' : null;
+  if (codings.length > 0)
+    return lengths.length === 0 && !isOld && codings.length === 1 && codings[0]?.toLowerCase() === 'chunked' && method !== 'CONNECT'
+      ? 'chunked'
+      : null;
   if (lengths.length === 0) return 0;
   if (lengths.length > 1 || !/^[0-9]+$/.test(lengths[0] as string)) return null;
   const length = Number(lengths[0]);
@@ -121,6 +127,13 @@ function chunkedBody(rest: string): NaiveBody | null {
 function staysOpen(headers: Fields, isOld: boolean, method: string, length: number | 'chunked'): boolean {
   const options = listOf(headers, 'connection');
   // A switch of protocols was asked: what follows is for the caller to decide.
-  if (!isOld && length === 0 && method !== 'CONNECT' && options.includes('upgrade') && valuesOf(headers, 'upgrade').some((value) => value !== '')) return true;
+  if (
+    !isOld &&
+    length === 0 &&
+    method !== 'CONNECT' &&
+    options.includes('upgrade') &&
+    valuesOf(headers, 'upgrade').some((value) => value !== '')
+  )
+    return true;
   return isOld ? options.includes('keep-alive') && !options.includes('close') : !options.includes('close');
 }

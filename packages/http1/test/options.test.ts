@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RequestDecoder, type RequestDecoderOptions, ResponseDecoder, resolveRequestDecoderOptions, resolveResponseDecoderOptions } from '../src/index.ts';
+import {
+  RequestDecoder,
+  type RequestDecoderOptions,
+  ResponseDecoder,
+  resolveRequestDecoderOptions,
+  resolveResponseDecoderOptions,
+} from '../src/index.ts';
 
 describe('options of decoders', () => {
   it('have the defaults that the README names', () => {

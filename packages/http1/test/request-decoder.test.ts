@@ -195,13 +195,17 @@ describe('bodies of requests', () => {
 
   it('count tiny chunks and extension bytes a body, not a connection', () => {
     const body = '1;aa\r\nx\r\n0\r\n\r\n';
-    assert.equal(decodeRequests((CHUNKED + body).repeat(4), { options: { maxTinyChunks: 1, maxChunkExtensionBytes: 4 } }).messages.length, 4);
+    assert.equal(
+      decodeRequests((CHUNKED + body).repeat(4), { options: { maxTinyChunks: 1, maxChunkExtensionBytes: 4 } }).messages.length,
+      4,
+    );
   });
 });
 
 describe('Expect (RFC 9110 §10.1.1)', () => {
   it('is heeded in HTTP/1.1 with a body only', () => {
-    const expects = (version: string, fields: string): boolean => decodeRequests(`POST / HTTP/${version}\r\n${HOST}${fields}\r\n`).messages[0]?.expectsContinue === true;
+    const expects = (version: string, fields: string): boolean =>
+      decodeRequests(`POST / HTTP/${version}\r\n${HOST}${fields}\r\n`).messages[0]?.expectsContinue === true;
     assert.equal(expects('1.1', 'Expect: 100-continue\r\nContent-Length: 1\r\n'), true);
     assert.equal(expects('1.1', 'Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n'), true);
     assert.equal(expects('1.1', 'Expect: 100-continue\r\n'), false);
@@ -211,7 +215,8 @@ describe('Expect (RFC 9110 §10.1.1)', () => {
 });
 
 describe('Upgrade (RFC 9110 §7.8)', () => {
-  const asked = (line: string, fields: string): string | null | undefined => decodeRequests(`${line}\r\n${HOST}${fields}\r\n`).messages[0]?.upgrade;
+  const asked = (line: string, fields: string): string | null | undefined =>
+    decodeRequests(`${line}\r\n${HOST}${fields}\r\n`).messages[0]?.upgrade;
 
   it('is asked for with a nominated field in HTTP/1.1', () => {
     assert.equal(asked('GET / HTTP/1.1', 'Connection: keep-alive, upgrade\r\nUpgrade: websocket\r\n'), 'websocket');

@@ -31,10 +31,13 @@ describe('normalizeTarget (RFC 9112 §3.2.2)', () => {
     const head = requestHead('GET', 'http://right:8080/p?q', { headers: { Accept: '*/*', host: 'wrong' } });
     assert.equal(normalizeTarget(head), true);
     assert.equal(head.target, '/p?q');
-    assert.deepEqual([...head.headers], [
-      ['Accept', '*/*'],
-      ['host', 'right:8080'],
-    ]);
+    assert.deepEqual(
+      [...head.headers],
+      [
+        ['Accept', '*/*'],
+        ['host', 'right:8080'],
+      ],
+    );
   });
 
   it('adds Host where an HTTP/1.0 request had none', () => {

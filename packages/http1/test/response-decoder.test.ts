@@ -44,7 +44,9 @@ describe('bodies of responses (RFC 9112 §6.3)', () => {
   ];
   for (const [method, status, fields] of bodyless) {
     it(`${status} to ${method} with ${JSON.stringify(fields)} has none and keeps the connection`, () => {
-      const { messages, reason } = decodeResponses(`HTTP/1.1 ${status} x\r\n${fields}\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!`, { methods: [method, 'GET'] });
+      const { messages, reason } = decodeResponses(`HTTP/1.1 ${status} x\r\n${fields}\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!`, {
+        methods: [method, 'GET'],
+      });
       assert.equal(reason, null);
       assert.deepEqual(
         messages.map(({ body, bodyLength, isComplete }) => [body, bodyLength, isComplete]),
@@ -77,7 +79,8 @@ describe('bodies of responses (RFC 9112 §6.3)', () => {
 });
 
 describe('persistence (RFC 9112 §9.3)', () => {
-  const keepAlive = (version: string, fields: string): boolean => first(`HTTP/${version} 200 OK\r\nContent-Length: 0\r\n${fields}\r\n`).keepAlive;
+  const keepAlive = (version: string, fields: string): boolean =>
+    first(`HTTP/${version} 200 OK\r\nContent-Length: 0\r\n${fields}\r\n`).keepAlive;
 
   it('is the rule in HTTP/1.1 and the exception in HTTP/1.0', () => {
     assert.equal(keepAlive('1.1', ''), true);
@@ -100,9 +103,12 @@ describe('persistence (RFC 9112 §9.3)', () => {
 
 describe('interim responses (RFC 9110 §15.2)', () => {
   it('are heads without an end, before the response to the same request', () => {
-    const { messages, reason } = decodeResponses('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: <a>\r\nContent-Length: 9\r\n\r\nHTTP/1.1 204 x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', {
-      methods: ['HEAD', 'GET'],
-    });
+    const { messages, reason } = decodeResponses(
+      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: <a>\r\nContent-Length: 9\r\n\r\nHTTP/1.1 204 x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+      {
+        methods: ['HEAD', 'GET'],
+      },
+    );
     assert.equal(reason, null);
     assert.deepEqual(
       messages.map(({ status, isInterim, isComplete }) => [status, isInterim, isComplete]),

@@ -47,17 +47,24 @@ describe('round trip', () => {
 
   it('responses, delimited by the end of the connection too', () => {
     fc.assert(
-      fc.property(fields, pieces, fc.constantFrom('length', 'chunked', 'close'), fc.integer({ min: 205, max: 299 }), cuts, (headers, data, kind, status, offsets) => {
-        const body = data.join('');
-        const writer = new ByteWriter();
-        const bodyLength = kind === 'length' ? body.length : kind === 'chunked' ? BodyLength.chunked : BodyLength.untilClose;
-        writeResponseHead(writer, responseHead(status, { headers }), { bodyLength });
-        writeBody(writer, kind === 'close' ? 'length' : kind, data, []);
-        const { messages, reason } = decodeResponses(cutAt(writer.take(), offsets), { ends: true });
-        assert.equal(reason, null);
-        assert.deepEqual([messages[0]?.status, messages[0]?.body, messages[0]?.isComplete], [status, body, true]);
-        assert.deepEqual(kind === 'close' ? messages[0]?.headers : messages[0]?.headers.slice(0, -1), headers);
-      }),
+      fc.property(
+        fields,
+        pieces,
+        fc.constantFrom('length', 'chunked', 'close'),
+        fc.integer({ min: 205, max: 299 }),
+        cuts,
+        (headers, data, kind, status, offsets) => {
+          const body = data.join('');
+          const writer = new ByteWriter();
+          const bodyLength = kind === 'length' ? body.length : kind === 'chunked' ? BodyLength.chunked : BodyLength.untilClose;
+          writeResponseHead(writer, responseHead(status, { headers }), { bodyLength });
+          writeBody(writer, kind === 'close' ? 'length' : kind, data, []);
+          const { messages, reason } = decodeResponses(cutAt(writer.take(), offsets), { ends: true });
+          assert.equal(reason, null);
+          assert.deepEqual([messages[0]?.status, messages[0]?.body, messages[0]?.isComplete], [status, body, true]);
+          assert.deepEqual(kind === 'close' ? messages[0]?.headers : messages[0]?.headers.slice(0, -1), headers);
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -29,7 +29,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { fromNodeError, internalError, ioError, limitError, type WireError } from '@ferrata/error';
-import { type L4Sink, type L4Stream, nextStreamId, type StreamInfo, type StreamState } from '@ferrata/stream';
+import { freeChunk, isGivenAway, type L4Sink, type L4Stream, nextStreamId, type StreamInfo, type StreamState } from '@ferrata/stream';
 import { SocketInfo } from './socket-info.ts';
 
 /** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */
@@ -187,7 +187,7 @@ export class SocketStream implements L4Stream {
     let hasRoom = false;
     this.#gate |= Gate.inside;
     try {
-      hasRoom = this.#host.write(chunk);
+      hasRoom = isGivenAway(chunk) && this.#host instanceof Socket ? this.#host.write(chunk, () => freeChunk(chunk)) : this.#host.write(chunk);
     } finally {
       this.#gate &= ~Gate.inside;
     }

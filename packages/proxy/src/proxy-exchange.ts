@@ -26,7 +26,7 @@ import {
   respond,
 } from '@ferrata/http';
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
-import { type StreamInfo, idleTimeout, relay } from '@ferrata/stream';
+import { type StreamInfo, giveAway, idleTimeout, relay } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
 import type { ProxyCore } from './http-proxy.ts';
 import type { Awaitable, BodyFilterResult } from './proxy-hooks.ts';
@@ -297,6 +297,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   onResponseData(chunk: Uint8Array): void {
     const filter = this.#core.hooks.responseBodyFilter;
     if (filter === undefined) {
+      // Nobody else has seen it.
+      giveAway(chunk);
       this.#passResponse(chunk);
       return;
     }

@@ -14,3 +14,4 @@ export { traced, formatTraceEvent, type TraceEvent, type TraceEventKind } from '
 export { rechunked, type Chunking, type RechunkOptions } from './rechunked.ts';
 export { faulty, formatFaultPlan, type Fault, type FaultEffect, type FaultPlace, type FaultPlan, type FaultyOptions } from './faulty.ts';
 export { limited, type FlowLimits, type LimitedOptions } from './limited.ts';
+export { freeChunk, giveAway, isGivenAway } from './given-chunk.ts';

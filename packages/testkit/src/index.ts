@@ -42,3 +42,28 @@ export {
 } from './script/script.ts';
 export { connectStream, listenScript, playScript, type ScriptServer } from './script/script-server.ts';
 export { socketStream } from './script/socket-stream.ts';
+
+// Laws, arbitraries, oracles
+export { codecLaws, transcribe, type CodecLawsOptions, type CodecUnderTest, type DecoderDriver, type Transcript } from './codec/codec-laws.ts';
+export { chunkings, cut, cutBytes, type CutBytes } from './arbitrary/chunkings.ts';
+export { fieldNames, fieldValues, headerLists, tokens, type FieldLine } from './arbitrary/http-fields.ts';
+export {
+  http1Pipelines,
+  http1Requests,
+  http1Responses,
+  type DrawnRequest,
+  type DrawnResponse,
+  type Framing,
+  type MessageMeaning,
+} from './arbitrary/http1-messages.ts';
+export { nearMisses } from './arbitrary/near-misses.ts';
+export {
+  naiveHttp1,
+  naiveHttp1Responses,
+  type NaiveFields,
+  type NaiveMessage,
+  type NaiveReading,
+  type NaiveRequest,
+  type NaiveResponse,
+} from './http1/naive-http1.ts';
+export { http1RequestBytes, http1RequestCodec, http1ResponseCodec, type Http1Event } from './http1/http1-codec.ts';

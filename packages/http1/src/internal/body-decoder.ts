@@ -280,7 +280,12 @@ export class BodyDecoder {
     this.#trailerReader ??= new SectionReader(
       this.#side,
       null,
-      new FieldScanner(this.#side, { maxFields: maxTrailerFields, maxFieldBytes, maxFieldNameBytes, tooManyReason: 'H1_TRAILER_FIELDS_TOO_MANY' }),
+      new FieldScanner(this.#side, {
+        maxFields: maxTrailerFields,
+        maxFieldBytes,
+        maxFieldNameBytes,
+        tooManyReason: 'H1_TRAILER_FIELDS_TOO_MANY',
+      }),
       { maxBytes: maxTrailerBytes, tooLargeReason: 'H1_TRAILERS_TOO_LARGE' },
     );
     this.#trailerReader.start();

@@ -25,25 +25,26 @@ export class BodyWriter {
     return !this.#isBodyless && this.#left === BodyLength.untilClose;
   }
 
-  /** Body bytes still owed; 0 if none or unknown. */
-  get owedBytes(): number {
-    return this.#isBodyless || this.#left < 0 ? 0 : this.#left;
-  }
-
-  /** @throws {RangeError} when the chunk goes beyond the length announced */
-  write(chunk: Uint8Array): void {
-    if (this.#isBodyless || chunk.length === 0) return;
+  /**
+   * @returns false: dropped, as the message has no body
+   * @throws {RangeError} when the chunk goes beyond the length announced
+   */
+  write(chunk: Uint8Array): boolean {
+    if (this.#isBodyless) return false;
+    // A chunk of no bytes would be the last one.
+    if (chunk.length === 0) return true;
     if (this.#left === BodyLength.chunked) {
       this.#output.pushText(formatChunkLine(chunk.length));
       this.#output.pushBytes(chunk);
       this.#output.pushText(CHUNK_END);
-      return;
+      return true;
     }
     if (this.#left >= 0) {
       if (chunk.length > this.#left) throw new RangeError(`body is longer than announced: ${chunk.length - this.#left} bytes too many`);
       this.#left -= chunk.length;
     }
     this.#output.pushBytes(chunk);
+    return true;
   }
 
   /** @throws {RangeError} when bytes are still owed */

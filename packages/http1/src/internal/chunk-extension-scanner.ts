@@ -15,7 +15,18 @@
 import { FIELD_VALUE_BYTES, TOKEN_BYTES } from '@ferrata/headers';
 import { BACKSLASH, EQUALS, HTAB, QUOTE, SEMICOLON, SP } from './ascii.ts';
 
-const State = { start: 0, nameStart: 1, name: 2, afterName: 3, valueStart: 4, token: 5, quoted: 6, escaped: 7, afterValue: 8, blankAfterValue: 9 } as const;
+const State = {
+  start: 0,
+  nameStart: 1,
+  name: 2,
+  afterName: 3,
+  valueStart: 4,
+  token: 5,
+  quoted: 6,
+  escaped: 7,
+  afterValue: 8,
+  blankAfterValue: 9,
+} as const;
 type State = (typeof State)[keyof typeof State];
 
 export class ChunkExtensionScanner {

@@ -15,7 +15,7 @@ export function buildFields(reader: SectionReader, text: string, headers: Header
   for (let i = 0; i < end; i += OFFSETS_PER_FIELD) {
     const nameStart = offsets[i] as number;
     const nameEnd = offsets[i + 1] as number;
-    const value = text.substring(offsets[i + 2] as number, offsets[i + 3] as number);
+    const value = text.substring(offsets[i + 2] as number, offsets[i + 3]);
     const code = nameCodeOfBytes(bytes, base + nameStart, base + nameEnd);
     // A usual name in a usual spelling is one shared string: no cutting, and later comparisons are by pointer.
     const shared = nameOfNameCode(code);

@@ -155,9 +155,10 @@ export class FieldScanner {
     // Locals, as a load from a module's scope would be repeated for every byte.
     const tokenBytes = TOKEN_BYTES;
     const valueBytes = FIELD_VALUE_BYTES;
-    let offsets = this.offsets;
+    if (this.offsets.length < (this.count + 1) * OFFSETS_PER_FIELD) this.#growOffsets();
+    const offsets = this.offsets;
     let at = this.count * OFFSETS_PER_FIELD;
-    const atMost = maxFields * OFFSETS_PER_FIELD;
+    const atMost = Math.min(maxFields * OFFSETS_PER_FIELD, offsets.length);
     let lineStart = from;
     while (at < atMost) {
       let p = lineStart;
@@ -182,10 +183,6 @@ export class FieldScanner {
       while (p < valueLimit && valueBytes[bytes[p] as number] !== 0) p++;
       if (p + 1 >= end || bytes[p] !== CR || bytes[p + 1] !== LF) break;
       if (p > valueStart && (isBlank(bytes[valueStart] as number) || isBlank(bytes[p - 1] as number))) break;
-      if (at === offsets.length) {
-        this.#growOffsets();
-        offsets = this.offsets;
-      }
       offsets[at] = lineStart - base;
       offsets[at + 1] = nameEnd - base;
       offsets[at + 2] = valueStart - base;

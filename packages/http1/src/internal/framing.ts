@@ -5,7 +5,7 @@
  * codings beside `chunked`. Two recipients that resolve such a message differently read different requests out of one connection.
  */
 import { parseDecimal } from '@ferrata/bytes';
-import { type HeaderMap, HttpVersion, KnownHeader, isToken } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, isToken, KnownHeader } from '@ferrata/headers';
 import { http1Error, type MessageSide } from '../errors.ts';
 import { BodyLength } from '../message-event.ts';
 

@@ -60,9 +60,4 @@ export class OutputQueue {
     this.#byteLength = 0;
     return chunks;
   }
-
-  clear(): void {
-    this.#pieces = [];
-    this.#byteLength = 0;
-  }
 }

@@ -12,7 +12,7 @@ import { HttpVersion, TARGET_BYTES, TOKEN_BYTES } from '@ferrata/headers';
 import { type Http1Reason, http1Error } from '../errors.ts';
 import { CR, DIGIT_0, DIGIT_1, DIGIT_9, HASH, isControl, LF, SP } from './ascii.ts';
 import type { StartLine } from './start-line.ts';
-import { VERSION_LENGTH, isVersionByte } from './version.ts';
+import { isVersionByte, VERSION_LENGTH } from './version.ts';
 
 const State = { method: 0, target: 1, version: 2, carriageReturn: 3, lineFeed: 4, done: 5 } as const;
 type State = (typeof State)[keyof typeof State];

@@ -14,7 +14,7 @@ import { FIELD_VALUE_BYTES, HttpVersion } from '@ferrata/headers';
 import { type Http1Reason, http1Error } from '../errors.ts';
 import { CR, DIGIT_0, DIGIT_1, DIGIT_9, isControl, LF, SP } from './ascii.ts';
 import type { StartLine } from './start-line.ts';
-import { VERSION_LENGTH, isVersionByte } from './version.ts';
+import { isVersionByte, VERSION_LENGTH } from './version.ts';
 
 const State = { version: 0, versionEnd: 1, status: 2, statusEnd: 3, reason: 4, lineFeed: 5, done: 6 } as const;
 type State = (typeof State)[keyof typeof State];

@@ -1,0 +1,210 @@
+/** What happens in one world, as plain data: drawn by fast-check, shrunk by it, printed when a property fails. */
+import fc from 'fast-check';
+
+/** One request, as its client sends it, and what the origin makes of it. */
+export interface RequestPlan {
+  readonly method: string;
+  readonly version: '1.1' | '1.0';
+  readonly form: 'origin' | 'absolute';
+  readonly framing: 'none' | 'length' | 'chunked';
+  readonly bodyLength: number;
+  /** Sizes of the chunks, in turn. */
+  readonly chunkSizes: readonly number[];
+  readonly hasTrailers: boolean;
+  /** Indices into `REQUEST_FIELDS`. */
+  readonly fields: readonly number[];
+  readonly asksClose: boolean;
+  readonly expectsContinue: boolean;
+  readonly asksUpgrade: boolean;
+  /** Virtual milliseconds before it is sent. */
+  readonly gapMs: number;
+  /** What the origin does on the first, the second, … attempt; the last one counts for all that follow. */
+  readonly answers: readonly AnswerPlan[];
+}
+
+/** One answer of an origin. */
+export interface AnswerPlan {
+  readonly status: number;
+  readonly version: '1.1' | '1.0';
+  readonly framing: 'length' | 'chunked' | 'close';
+  readonly bodyLength: number;
+  readonly chunkSizes: readonly number[];
+  readonly hasTrailers: boolean;
+  /** Indices into `RESPONSE_FIELDS`. */
+  readonly fields: readonly number[];
+  readonly interims: readonly number[];
+  /** When it begins: after the request's head, or when all of it has come. */
+  readonly begins: 'early' | 'late';
+  readonly delayMs: number;
+  /** Bytes of one write; 0: all at once. */
+  readonly pieceBytes: number;
+  readonly pauseMs: number;
+  /** What becomes of the connection after a whole answer. */
+  readonly after: 'keep' | 'sayClose' | 'closeSilently' | 'resetSilently' | 'strayBytes' | 'strayResponse';
+  readonly afterMs: number;
+  readonly fault: FaultPlan | null;
+}
+
+/** What goes wrong in an answer, at a byte of it (modulo its length). */
+export interface FaultPlan {
+  readonly kind: 'reset' | 'end' | 'stall' | 'garbage' | 'contradiction' | 'shortLength' | 'storm';
+  readonly at: number;
+}
+
+/** One client with one connection. */
+export interface ClientPlan {
+  readonly startMs: number;
+  readonly isPipelining: boolean;
+  readonly requests: readonly RequestPlan[];
+  /** Bytes of one write; 0: all at once. */
+  readonly pieceBytes: number;
+  readonly pauseMs: number;
+  /** Pauses its reading for so long each time so many bytes have come. */
+  readonly reading: { readonly everyBytes: number; readonly pauseMs: number } | null;
+  /** `leave`: waits for the last answer, then ends · `stay`: until the server closes · `halfClose`: ends its side with the last request · `reset`, `vanish`: at byte `endAt` of what it sends. */
+  readonly ending: 'leave' | 'stay' | 'halfClose' | 'reset' | 'vanish' | 'garbage';
+  readonly endAt: number;
+}
+
+/** One world. */
+export interface WorldPlan {
+  /** The seed of the network: its delays, cuts and faults. */
+  readonly seed: number;
+  /** The chance that an end of a connection has planned faults. */
+  readonly faultProbability: number;
+  readonly highWaterBytes: number;
+  readonly hooks: 'none' | 'slow' | 'bodies' | 'slowBodies';
+  /** Whether the second origin, which every third request is for, is there at all. */
+  readonly hasSecondOrigin: boolean;
+  readonly clients: readonly ClientPlan[];
+}
+
+/** Fields that a request may carry: what must cross, what must not. */
+export const REQUEST_FIELDS: readonly (readonly [string, string])[] = [
+  ['Connection', 'X-Private'],
+  ['X-Private', 'between us'],
+  ['Keep-Alive', 'timeout=5'],
+  ['Proxy-Connection', 'keep-alive'],
+  ['TE', 'trailers, deflate;q=0.5'],
+  ['Proxy-Authorization', 'Basic c2VjcmV0'],
+  ['X-Repeated', 'one'],
+  ['x-repeated', 'two'],
+  ['X-Empty', ''],
+  ['X-Latin', 'caf\xe9 \x80'],
+  ['Cookie', 'a=1; b=2'],
+  ['__proto__', 'polluted'],
+  ['Accept', 'text/html, */*;q=0.8'],
+];
+
+/** Fields that a response may carry. */
+export const RESPONSE_FIELDS: readonly (readonly [string, string])[] = [
+  ['Connection', 'X-Hidden'],
+  ['X-Hidden', 'between us'],
+  ['Keep-Alive', 'timeout=3'],
+  ['Proxy-Connection', 'keep-alive'],
+  ['Set-Cookie', 'a=1'],
+  ['set-cookie', 'b=2; Path=/'],
+  ['X-Empty', ''],
+  ['X-Latin', 'gr\xfc\xdfe'],
+  ['Proxy-Authenticate', 'Basic'],
+  ['Date', 'Thu, 01 Jan 1970 00:00:00 GMT'],
+];
+
+const lengths = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 0, max: 40 }) },
+  { weight: 3, arbitrary: fc.integer({ min: 0, max: 3_000 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 4_000, max: 30_000 }) },
+);
+const chunkSizes = fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 3 });
+const pieces = fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constant(1) }, { weight: 2, arbitrary: fc.integer({ min: 2, max: 300 }) });
+const rarely = (oneIn: number): fc.Arbitrary<boolean> => fc.integer({ min: 0, max: oneIn - 1 }).map((n) => n === oneIn - 1);
+const gaps = fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 0, max: 40 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 70_000 }) });
+
+const answerFaults: fc.Arbitrary<FaultPlan> = fc.record({
+  kind: fc.constantFrom<FaultPlan['kind']>('reset', 'end', 'stall', 'garbage', 'contradiction', 'shortLength', 'storm'),
+  at: fc.integer({ min: 0, max: 4_000 }),
+});
+
+function answers(isRude: boolean): fc.Arbitrary<AnswerPlan> {
+  return fc.record({
+    status: fc.constantFrom(200, 200, 200, 201, 404, 204, 304, 500),
+    version: fc.constantFrom<'1.1' | '1.0'>('1.1', '1.1', '1.1', '1.0'),
+    framing: fc.constantFrom<AnswerPlan['framing']>('length', 'chunked', 'length', 'chunked', 'close'),
+    bodyLength: lengths,
+    chunkSizes,
+    hasTrailers: fc.boolean(),
+    fields: fc.subarray(RESPONSE_FIELDS.map((_, i) => i)),
+    interims: fc.array(fc.constantFrom(100, 102, 103), { maxLength: 2 }),
+    begins: isRude ? fc.constantFrom<'early' | 'late'>('late', 'late', 'early') : fc.constant('late' as const),
+    delayMs: fc.integer({ min: 0, max: 300 }),
+    pieceBytes: pieces,
+    pauseMs: fc.integer({ min: 0, max: 20 }),
+    after: isRude
+      ? fc.constantFrom<AnswerPlan['after']>('keep', 'keep', 'keep', 'sayClose', 'closeSilently', 'resetSilently', 'strayBytes', 'strayResponse')
+      : fc.constantFrom<AnswerPlan['after']>('keep', 'keep', 'sayClose'),
+    afterMs: fc.integer({ min: 0, max: 60 }),
+    fault: isRude ? fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: answerFaults }) : fc.constant(null),
+  });
+}
+
+function requests(isRude: boolean): fc.Arbitrary<RequestPlan> {
+  return fc.record({
+    method: fc.constantFrom('GET', 'GET', 'GET', 'POST', 'POST', 'PUT', 'HEAD', 'DELETE', 'OPTIONS', 'PATCH'),
+    version: fc.constantFrom<'1.1' | '1.0'>('1.1', '1.1', '1.1', '1.1', '1.0'),
+    form: fc.constantFrom<'origin' | 'absolute'>('origin', 'origin', 'origin', 'absolute'),
+    framing: fc.constantFrom<RequestPlan['framing']>('none', 'none', 'length', 'chunked'),
+    bodyLength: lengths,
+    chunkSizes,
+    hasTrailers: fc.boolean(),
+    fields: fc.subarray(REQUEST_FIELDS.map((_, i) => i)),
+    asksClose: rarely(8),
+    expectsContinue: rarely(8),
+    asksUpgrade: rarely(12),
+    gapMs: gaps,
+    answers: fc.array(answers(isRude), { minLength: 1, maxLength: 2 }),
+  });
+}
+
+function clients(isRude: boolean): fc.Arbitrary<ClientPlan> {
+  return fc.record({
+    startMs: gaps,
+    isPipelining: rarely(3),
+    requests: fc.array(requests(isRude), { minLength: 1, maxLength: 3 }),
+    pieceBytes: pieces,
+    pauseMs: fc.integer({ min: 0, max: 20 }),
+    reading: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(null) },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          everyBytes: fc.integer({ min: 1, max: 5_000 }),
+          pauseMs: isRude ? fc.constantFrom(10, 500, 100_000) : fc.constantFrom(10, 500),
+        }),
+      },
+    ),
+    ending: isRude
+      ? fc.constantFrom<ClientPlan['ending']>('leave', 'leave', 'stay', 'halfClose', 'reset', 'vanish', 'garbage')
+      : fc.constantFrom<ClientPlan['ending']>('leave', 'stay'),
+    endAt: fc.integer({ min: 0, max: 4_000 }),
+  });
+}
+
+/** Worlds in which anything may go wrong. */
+export const rudeWorlds: fc.Arbitrary<WorldPlan> = fc.record({
+  seed: fc.nat(),
+  faultProbability: fc.constantFrom(0, 0, 0.1, 0.3),
+  highWaterBytes: fc.constantFrom(65_536, 1_024),
+  hooks: fc.constantFrom<WorldPlan['hooks']>('none', 'none', 'slow', 'bodies', 'slowBodies'),
+  hasSecondOrigin: fc.boolean(),
+  clients: fc.array(clients(true), { minLength: 1, maxLength: 3 }),
+});
+
+/** Worlds in which everybody keeps to the rules: all that is asked must be answered whole. */
+export const kindWorlds: fc.Arbitrary<WorldPlan> = fc.record({
+  seed: fc.nat(),
+  faultProbability: fc.constant(0),
+  highWaterBytes: fc.constantFrom(65_536, 1_024),
+  hooks: fc.constantFrom<WorldPlan['hooks']>('none', 'none', 'slow', 'bodies', 'slowBodies'),
+  hasSecondOrigin: fc.constant(true),
+  clients: fc.array(clients(false), { minLength: 1, maxLength: 3 }),
+});
