@@ -160,14 +160,14 @@ function targetNames(): string[] {
     .toSorted();
 }
 
-/** The first sentence of a target's first comment. */
+/** What a target's first comment says first. */
 function invariantOf(name: string): string {
   const comment = /\/\*\*([\s\S]*?)\*\//.exec(readFileSync(`${targetsFolder}${name}.ts`, 'utf8'))?.[1] ?? '';
   const text = comment
     .replace(/^\s*\* ?/gm, '')
     .replace(/\s+/g, ' ')
     .trim();
-  return /^.*?[.:](?= |$)/.exec(text)?.[0] ?? text;
+  return /^(?:Invariant: )?(.*?)[.;](?= |$)/.exec(text)?.[1] ?? text;
 }
 
 async function loadTarget(name: string): Promise<Target> {

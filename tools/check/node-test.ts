@@ -14,6 +14,8 @@ export interface NodeTestOptions {
   readonly args?: readonly string[];
   /** A test that takes longer hangs, and fails. */
   readonly testTimeoutMs: number;
+  /** A file that runs longer hangs, and the whole run is ended; default 4 minutes. */
+  readonly fileTimeoutMs?: number;
   /** Where the readable log goes, absolute. */
   readonly log: string;
   /** Told how far the run is. */
@@ -30,8 +32,8 @@ export interface NodeTestResult {
   readonly output: string;
 }
 
-/** A file that runs longer hangs in a loop that no timer can end. */
-const FILE_TIMEOUT_MS = 240_000;
+/** What is kept of the standard error of each file. */
+const MAX_STDERR_LENGTH = 20_000;
 
 /** Runs test files, as many at a time as there are processors. A run that breaks before it counted anything is one failure. */
 export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestResult> {
@@ -42,6 +44,8 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
   let totals: Extract<Report, { kind: 'totals' }> | undefined;
   let coverage: readonly FileCoverage[] = [];
   const filesSince = new Map<string, number>();
+  const said = new Map<string, string>();
+  const brokenFiles: string[] = [];
   const onLine = (line: string): void => {
     const report = parseReport(line);
     switch (report?.kind) {
@@ -51,8 +55,15 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
         return;
       case 'test':
         done += 1;
-        if (!report.passed) failures += 1;
+        if (!report.passed) {
+          failures += 1;
+          // A file that fails as such could not be loaded or ended badly: only its standard error says why.
+          if (options.files.includes(report.name)) brokenFiles.push(report.name);
+        }
         options.onProgress?.(failures === 0 ? `${done}` : `${done}, ${failures} failed`);
+        return;
+      case 'stderr':
+        said.set(report.path, `${said.get(report.path) ?? ''}${report.text}`.slice(-MAX_STDERR_LENGTH));
         return;
       case 'totals':
         totals = report;
@@ -73,10 +84,11 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
   // node:test does not kill the process of a file whose test never gives the event loop back.
   const hung: string[] = [];
   const abort = new AbortController();
+  const fileTimeoutMs = options.fileTimeoutMs ?? 240_000;
   const watchdog = setInterval(() => {
-    for (const [path, since] of filesSince) if (performance.now() - since > FILE_TIMEOUT_MS) hung.push(path);
+    for (const [path, since] of filesSince) if (performance.now() - since > fileTimeoutMs) hung.push(path);
     if (hung.length > 0) abort.abort();
-  }, 1000);
+  }, 500);
   const ran = await run(process.execPath, ['--test', ...limits, ...reporters, ...(options.args ?? []), ...options.files], {
     cwd: options.cwd ?? root,
     onLine,
@@ -91,7 +103,8 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
   }
   if (totals === undefined) return { passed: 0, failed: 1, skipped: 0, coverage, output: ran.output };
   const failed = Math.max(totals.failed, ran.code === 0 ? 0 : 1);
-  const output = failed === 0 ? '' : failingTests(options.log);
+  const reasons = brokenFiles.map((path) => `\n${path} said:\n${said.get(path) ?? '(nothing)'}`);
+  const output = failed === 0 ? '' : [failingTests(options.log), ...reasons].join('\n');
   return { passed: totals.passed, failed, skipped: totals.skipped + totals.todo, coverage, output };
 }
 

@@ -7,6 +7,7 @@ import type { TestEvent } from 'node:test/reporters';
 /** One line of the reporter's output. */
 export type Report =
   | { readonly kind: 'file'; readonly path: string; readonly isRunning: boolean }
+  | { readonly kind: 'stderr'; readonly path: string; readonly text: string }
   | { readonly kind: 'test'; readonly passed: boolean; readonly name: string; readonly file: string }
   | { readonly kind: 'totals'; readonly passed: number; readonly failed: number; readonly skipped: number; readonly todo: number }
   | { readonly kind: 'coverage'; readonly files: readonly FileCoverage[] };
@@ -46,6 +47,8 @@ function toReport(event: TestEvent): Report | undefined {
       if (data.details.type === 'suite') return undefined;
       return { kind: 'test', passed: event.type === 'test:pass', name: data.name, file: data.file ?? '' };
     }
+    case 'test:stderr':
+      return { kind: 'stderr', path: event.data.file, text: event.data.message };
     case 'test:summary': {
       // A summary with a file is that file's own; the last one is of all.
       if (event.data.file !== undefined) return undefined;

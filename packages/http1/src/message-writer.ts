@@ -92,15 +92,18 @@ export function formatRequestHead(head: RequestHead, options: RequestHeadOptions
  * A response head as text of which every character is one byte.
  *
  * @throws {RangeError} when the status is not 100 to 999, or `bodyLength` is no length
- * @throws {TypeError} when the reason or `connection` is invalid
+ * @throws {TypeError} when the reason, `connection` or `date` is invalid
  */
 export function formatResponseHead(head: ResponseHead, options: ResponseHeadOptions): string {
   const { status, reason, headers } = head;
-  const { connection } = options;
+  const { connection, date = '' } = options;
   if (!isStatus(status)) throw new RangeError(`invalid status: ${status}`);
   if (!isReasonPhrase(reason)) throw new TypeError(`invalid reason phrase: ${JSON.stringify(reason)}`);
   let text = `HTTP/1.1 ${status} ${reason}\r\n`;
-  if (options.date !== undefined && options.date !== '' && !headers.hasKnown(KnownHeader.date)) text += `Date: ${options.date}\r\n`;
+  if (date !== '' && !headers.hasKnown(KnownHeader.date)) {
+    if (!isFieldValue(date)) throw new TypeError('invalid value of Date');
+    text += `Date: ${date}\r\n`;
+  }
   const framing = responseFramingLine(status, headers, options);
   if (connection === undefined) return `${text}${formatFields(headers, FRAMING, framing)}\r\n`;
   // RFC 9110 §7.8: Upgrade belongs to 101, and to 426 (§15.5.22) which must name what would be accepted.

@@ -317,7 +317,7 @@ export class RequestDecoder {
     input.at = this.#body.at;
     if (!found) return false;
     this.#event = this.#body.event;
-    if (this.#event === MessageEvent.end) this.#phase = this.#keepAlive || this.#upgrade !== null ? Phase.between : Phase.finished;
+    if (this.#event === MessageEvent.end) this.#phase = this.#keepAlive ? Phase.between : Phase.finished;
     return true;
   }
 

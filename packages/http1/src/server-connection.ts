@@ -301,11 +301,6 @@ export class ServerConnection {
   /** Between exchanges. @returns true if the next head may be looked at */
   #beginNext(now: number): boolean {
     if (this.#response !== Side.done) return false;
-    this.#answered++;
-    if (!this.#isPersistent) {
-      this.#isClosing = true;
-      return false;
-    }
     this.#request = Side.waiting;
     this.#response = Side.waiting;
     this.#interimSent = 0;
@@ -399,9 +394,8 @@ export class ServerConnection {
     if (this.#response !== Side.body) throw new TypeError('no response is open');
     this.#body.end(trailers);
     this.#response = Side.done;
-    if (this.#isPersistent) return;
     this.#answered++;
-    this.#isClosing = true;
+    if (!this.#isPersistent) this.#isClosing = true;
   }
 
   /**

@@ -145,6 +145,14 @@ describe('response heads', () => {
     assert.equal(text(200, 'keep-alive'), 'HTTP/1.1 200 \r\nConnection: keep-alive\r\n\r\n');
   });
 
+  it('have the Date given if the head has none (RFC 9110 §6.6.1)', () => {
+    const text = (headers: HeaderInit, date: string): string => formatResponseHead(responseHead(204, { headers }), { bodyLength: 0, date });
+    assert.equal(text({}, 'now'), 'HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n');
+    assert.equal(text({ Date: 'then' }, 'now'), 'HTTP/1.1 204 No Content\r\nDate: then\r\n\r\n');
+    assert.equal(text({}, ''), 'HTTP/1.1 204 No Content\r\n\r\n');
+    assert.throws(() => text({}, 'a\r\nX: y'), TypeError);
+  });
+
   it('refuse a status, a reason or a length that would make another message', () => {
     const head = responseHead(200);
     for (const status of [99, 1000, 200.5, Number.NaN])

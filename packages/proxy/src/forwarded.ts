@@ -3,17 +3,18 @@ import { type HeaderMap, KnownHeader, type RequestHead, knownName } from '@ferra
 import type { ProxySession } from './proxy-session.ts';
 
 /**
- * Appends the client's address, scheme and host to the `X-Forwarded-*` fields of an upstream request.
+ * Appends the client's address, scheme and host to the `X-Forwarded-*` fields of an upstream request. Fits as `upstreamRequestFilter`.
  *
  * What the client itself sent in these fields stays in front, as the convention has it, and is as true as the client is honest: a server that
- * trusts them must count from the right. Delete them first where the proxy is the first trusted hop.
+ * trusts them must count from the right. Delete them first where the proxy is the first trusted hop. The host is the one that the client
+ * asked for, whatever `request` is sent with.
  */
 export function appendForwarded(session: ProxySession, request: RequestHead): void {
   const { headers } = request;
   const { remoteAddress } = session.client;
   appendTo(headers, KnownHeader.xForwardedFor, remoteAddress.kind === 'ip' ? remoteAddress.host : 'unknown');
   appendTo(headers, KnownHeader.xForwardedProto, session.client.tls === null ? 'http' : 'https');
-  const host = headers.getKnown(KnownHeader.host);
+  const host = session.request.headers.getKnown(KnownHeader.host);
   if (host !== undefined && host !== '') appendTo(headers, KnownHeader.xForwardedHost, host);
 }
 

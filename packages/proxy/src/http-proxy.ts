@@ -1,11 +1,12 @@
 /** The proxy: an `HttpApplication` whose answers come from upstream. Give it to an `HttpServer`. */
+import type { WireError } from '@ferrata/error';
 import type { HttpApplication, HttpEnvironment, Refusal, ServerExchange, ServerExchangeHandler } from '@ferrata/http';
 import { UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import { ProxyExchange } from './proxy-exchange.ts';
 import type { ProxyHooks } from './proxy-hooks.ts';
 import { RetryBudget } from './retry-policy.ts';
 
-/** Options of an `HttpProxy`. */
+/** Options of an `HttpProxy`. Times in milliseconds. */
 export interface HttpProxyOptions {
   /** Clock, timers and output buffer, shared with the server that runs the proxy. */
   readonly environment: HttpEnvironment;
@@ -13,16 +14,20 @@ export interface HttpProxyOptions {
   readonly connector?: UpstreamConnector;
   /** Options of that connector of its own. */
   readonly upstream?: Omit<UpstreamConnectorOptions, 'environment'>;
-  /** How often a request may be sent again. Default 1. */
+  /** How often a request may be sent again. Default 1. Raising it multiplies the load on a failing upstream. */
   readonly maxRetries?: number;
   /** How much of a request's body is kept for sending it again. Default 65 536 bytes. Raising it lets each upload hold more memory. */
   readonly maxReplayBytes?: number;
-  /** The share of active requests that may be retries. Default 0.2; 3 are always allowed. */
+  /** The share of active requests that may be retries, 0 to 1. Default 0.2; 3 are always allowed. */
   readonly retryShare?: number;
-  /** How long a tunnel (after 101) may be without a byte either way. Default 300 000 ms. */
+  /** How long the promise of one hook is waited for. Default 60 000. Raising it lets a hook that hangs hold its client for longer. */
+  readonly hookTimeoutMs?: number;
+  /** How long a tunnel (after 101) may be without a byte either way. Default 300 000; `Infinity`: for ever. */
   readonly tunnelIdleTimeoutMs?: number;
   /** Told of requests that were refused before they reached a phase. */
   readonly onRefused?: (refusal: Refusal) => void;
+  /** Told when `failToProxy` or `logging` itself failed, which no request is left to end by. Default: nobody is. Must not throw. */
+  readonly onHookFailed?: (error: WireError) => void;
 }
 
 /** What the exchanges of one proxy share. */
@@ -33,11 +38,13 @@ export interface ProxyCore<Context> {
   readonly retryBudget: RetryBudget;
   readonly maxRetries: number;
   readonly maxReplayBytes: number;
+  readonly hookTimeoutMs: number;
   readonly tunnelIdleTimeoutMs: number;
+  readonly onHookFailed: ((error: WireError) => void) | undefined;
 }
 
 /** A reverse proxy over the phases of `ProxyHooks`. */
-export class HttpProxy<Context> implements HttpApplication {
+export class HttpProxy<Context> implements HttpApplication, Disposable {
   readonly connector: UpstreamConnector;
   readonly #core: ProxyCore<Context>;
   readonly #onRefused: ((refusal: Refusal) => void) | undefined;
@@ -54,7 +61,9 @@ export class HttpProxy<Context> implements HttpApplication {
       retryBudget: new RetryBudget(options.retryShare ?? 0.2, 3),
       maxRetries: notNegative('maxRetries', options.maxRetries, 1),
       maxReplayBytes: notNegative('maxReplayBytes', options.maxReplayBytes, 65_536),
-      tunnelIdleTimeoutMs: notNegative('tunnelIdleTimeoutMs', options.tunnelIdleTimeoutMs, 300_000),
+      hookTimeoutMs: Math.min(above0('hookTimeoutMs', options.hookTimeoutMs, 60_000), environment.deadlines.maxDelayMs),
+      tunnelIdleTimeoutMs: above0('tunnelIdleTimeoutMs', options.tunnelIdleTimeoutMs, 300_000),
+      onHookFailed: options.onHookFailed,
     };
   }
 
@@ -72,10 +81,20 @@ export class HttpProxy<Context> implements HttpApplication {
   close(): void {
     this.connector.close();
   }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 function notNegative(name: string, value: number | undefined, fallback: number): number {
   const given = value ?? fallback;
   if (!(given >= 0)) throw new RangeError(`${name} must not be below 0, nor ${given}`);
+  return given;
+}
+
+function above0(name: string, value: number | undefined, fallback: number): number {
+  const given = value ?? fallback;
+  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
   return given;
 }

@@ -2,19 +2,24 @@
  * One request on its way through the proxy: both halves of the exchange and the phases between them, in one object.
  *
  * Rules of this file:
- * - Bytes flow at the pace of the slower side: a `false` from one side's `sendData` pauses the other side, its drain resumes it.
- * - Pieces of the request's body are kept, up to `maxReplayBytes`, until an answer begins: what is kept can be sent again.
+ * - Bytes flow at the pace of the slower side. Each direction is held while its receiver is full, while a filter works on a piece, and (the
+ *   request) while there is no upstream; when the last of these reasons is gone, it goes on.
+ * - What was sent of the request's body is kept, up to `maxReplayBytes`, until an answer begins: what is kept can be sent again.
  * - After a final response has begun there is no retry and no error page: the client sees a message that is visibly cut short.
- * - `logging` is called exactly once, when both halves are over.
+ * - The first failure ends the exchange; from then on, and after the end, no hook is called but `failToProxy` and `logging`.
+ * - `logging` is called exactly once, when all is over. A connection that was handed to us goes to the network or back to the connector.
  *
  * ```text
  *   filtering ──► connecting ──► proxying ──► closed
- *       │             ▲ retry │      │ 101
- *       └── answered  └───────┘      └──► tunnel ──► closed
+ *       │             ▲ retry │      │ 101       ▲
+ *       │             └───────┘      └──► tunnel ┤
+ *       └── answered, failed ────────────────────┘
  * ```
+ *
+ * @see RFC 9110 §7.6, §9.2.2, §15.6 · RFC 9112 §9.3
  */
-import { applicationError, internalError, protocolError, type WireError, toWireError, withSource } from '@ferrata/error';
-import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, type ResponseHead, removeHopByHop } from '@ferrata/headers';
+import { applicationError, internalError, ioError, protocolError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead, removeHopByHop } from '@ferrata/headers';
 import {
   type ClientExchange,
   type ClientExchangeHandler,
@@ -26,43 +31,78 @@ import {
   respond,
 } from '@ferrata/http';
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
-import { type StreamInfo, giveAway, idleTimeout, relay } from '@ferrata/stream';
+import { type Relay, type RelayResult, type StreamInfo, idleTimeout, relay } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
+import { checkAnswered, checkPeer, checkPiece, isPromise } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
-import type { Awaitable, BodyFilterResult } from './proxy-hooks.ts';
-import type { ProxySession, SessionTiming } from './proxy-session.ts';
+import type { BodyFilterResult } from './proxy-hooks.ts';
+import type { ProxySession } from './proxy-session.ts';
+import { ReplayBuffer } from './replay-buffer.ts';
 import { maySendAgain } from './retry-policy.ts';
+import { forwardedUpgrade, upstreamRequest } from './upstream-request.ts';
+
+/** `SessionTiming` in the making. */
+interface Timing {
+  readonly startedAt: number;
+  connectedAt: number;
+  respondedAt: number;
+  endedAt: number;
+}
 
 /** One request, in the eyes of both connections and of the hooks. */
 export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExchangeHandler, ProxySession {
   readonly #core: ProxyCore<Context>;
   readonly #exchange: ServerExchange;
   readonly #context: Context;
-  readonly timing: SessionTiming;
+  readonly timing: Timing;
   peer: Peer | null = null;
   upstream: StreamInfo | null = null;
   response: ResponseHead | null = null;
   attempt = 0;
   isUpstreamReused = false;
-  #client: ClientExchange | null = null;
-  #abortConnect: AbortController | null = null;
-  #isBodyDone = false;
-  #requestTrailers: HeaderMap | null = null;
-  /** Pieces of the body that could be sent again; null once there are too many, or an answer has begun. */
-  #kept: Uint8Array[] | null = [];
-  #keptBytes = 0;
-  #isClosed = false;
-  /** Work of asynchronous body filters, in order. */
-  #requestWork: Promise<void> | null = null;
-  #responseWork: Promise<void> | null = null;
-  #error: WireError | null = null;
 
+  // What is under way upstream: at most one of the first four is there.
+  #connecting: AbortController | null = null;
+  /** A connection that was handed to us, and carries nothing while a filter is waited for. */
+  #unused: Http1ClientSession | null = null;
+  #client: ClientExchange | null = null;
+  #tunnel: Relay | null = null;
+  /** Why the last attempt failed; with the key of its peer if there was no connection to it. */
+  #lastError: WireError | null = null;
+  #unreachable = '';
+  #isRetrying = false;
+
+  // The request's body.
+  #replay: ReplayBuffer | null = null;
+  #canReplay = true;
+  #isRequestEnded = false;
+  #requestTrailers: HeaderMap | null = null;
+  #isUpstreamFull = false;
+  #isRequestWorking = false;
+
+  // The response's body.
+  #isResponseFiltered = false;
+  #isClientFull = false;
+  #isResponseWorking = false;
+
+  /** What ended the exchange, when that was not the client. */
+  #failure: WireError | null = null;
+  #isClosed = false;
+
+  /** @throws whatever `newContext` throws */
   constructor(core: ProxyCore<Context>, exchange: ServerExchange) {
     this.#core = core;
     this.#exchange = exchange;
     this.timing = { startedAt: exchange.startedAt, connectedAt: Number.NaN, respondedAt: Number.NaN, endedAt: Number.NaN };
+    // Before any hook looks: what filters check and what is sent on must be the same (RFC 9112 §3.2.2).
+    normalizeTarget(exchange.request);
+    const context = core.hooks.newContext(this);
+    if (isPromise(context)) {
+      context.then(undefined, () => {});
+      throw applicationError('HOOK_RETURNED_GARBAGE', 'newContext must not return a promise', { source: 'internal' });
+    }
+    this.#context = context;
     core.retryBudget.begin();
-    this.#context = core.hooks.newContext(this);
   }
 
   // ---- what hooks see ------------------------------------------------------------------------------------------------------------
@@ -80,10 +120,10 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     return this.#exchange.status;
   }
   get requestBytes(): number {
-    return this.#exchange.requestBytes;
+    return this.#exchange.requestBytes + (this.#tunnel === null ? 0 : this.#tunnel.bytesAToB);
   }
   get responseBytes(): number {
-    return this.#exchange.responseBytes;
+    return this.#exchange.responseBytes + (this.#tunnel === null ? 0 : this.#tunnel.bytesBToA);
   }
 
   respond(status: number, init: ResponseInit = {}): void {
@@ -99,7 +139,11 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   /** Runs the phases up to the first one that waits. */
   begin(): void {
-    this.#guard(() => this.#filterEarly());
+    try {
+      this.#filterEarly();
+    } catch (thrown) {
+      this.#failByHook(thrown);
+    }
   }
 
   #filterEarly(): void {
@@ -113,159 +157,189 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #filterRequest(): void {
+    if (this.#isOver) return;
     const answered = this.#core.hooks.requestFilter?.(this, this.#context);
-    if (isPromise(answered)) this.#await(answered, (value) => this.#choosePeer(value));
-    else this.#choosePeer(answered ?? false);
+    if (isPromise(answered)) this.#await(answered, (value) => this.#afterFilter(value));
+    else this.#afterFilter(answered);
   }
 
-  #choosePeer(isAnswered: boolean): void {
-    if (isAnswered) {
-      if (!this.hasResponded) this.#fail(applicationError('NOT_ANSWERED', 'requestFilter returned true without an answer'));
-      return;
-    }
-    if (this.#isClosed || this.hasResponded) return;
+  #afterFilter(answered: boolean | undefined): void {
+    if (this.#isOver) return;
+    if (checkAnswered(answered)) this.#fail(applicationError('NOT_ANSWERED', 'requestFilter returned true without an answer', { source: 'internal' }));
+    else this.#choosePeer();
+  }
+
+  #choosePeer(): void {
+    if (this.#isOver) return;
     this.attempt++;
     const chosen = this.#core.hooks.upstreamPeer(this, this.#context);
     if (isPromise(chosen)) this.#await(chosen, (peer) => this.#connect(peer));
     else this.#connect(chosen);
   }
 
-  #connect(peer: Peer): void {
-    const failed = this.#error;
-    if (failed !== null && failed.type === 'connect' && this.peer?.key === peer.key) {
+  #connect(chosen: Peer): void {
+    if (this.#isOver) return;
+    const peer = checkPeer(chosen);
+    if (this.#lastError !== null && this.#unreachable === peer.key) {
       // The same peer once more: nothing is gained by asking it again at once.
-      this.#fail(failed);
+      this.#fail(this.#lastError);
       return;
     }
     this.peer = peer;
     // A retry goes to a fresh connection: where one idle connection was stale, its neighbours are likely to be so too.
     const idle = this.attempt === 1 ? this.#core.connector.take(peer) : null;
-    if (idle !== null) {
-      this.#send(idle);
-      return;
-    }
+    if (idle === null) this.#openConnection(peer);
+    else this.#useConnection(idle);
+  }
+
+  #openConnection(peer: Peer): void {
+    const { connector, environment } = this.#core;
     this.#holdRequest();
-    const abort = new AbortController();
-    this.#abortConnect = abort;
-    this.#core.connector.connect(peer, abort.signal).then(
+    const connecting = new AbortController();
+    this.#connecting = connecting;
+    connector.connect(peer, connecting.signal).then(
       (session) => {
-        this.#core.environment.now();
-        this.#abortConnect = null;
-        if (this.#isClosed) session.close();
-        else this.#guard(() => this.#send(session));
+        environment.now();
+        this.#connecting = null;
+        if (this.#isOver) connector.release(session);
+        else this.#guard(() => this.#useConnection(session));
       },
       (thrown: unknown) => {
-        this.#core.environment.now();
-        this.#abortConnect = null;
-        if (!this.#isClosed) this.#guard(() => this.#failToConnect(peer, withSource(toWireError(thrown), 'upstream')));
+        environment.now();
+        this.#connecting = null;
+        if (!this.#isOver) this.#guard(() => this.#handleUnreachable(peer, withSource(toWireError(thrown), 'upstream')));
       },
     );
   }
 
-  #failToConnect(peer: Peer, error: WireError): void {
-    this.#core.hooks.failToConnect?.(this, peer, error, this.#context);
-    this.#error = error;
-    if (error.retry === 'always' && this.#mayTryAgain()) this.#choosePeer(false);
+  #handleUnreachable(peer: Peer, error: WireError): void {
+    this.#lastError = error;
+    this.#unreachable = peer.key;
+    const told = this.#core.hooks.failToConnect?.(this, peer, error, this.#context);
+    if (isPromise(told)) this.#await(told, () => this.#afterUnreachable(error));
+    else this.#afterUnreachable(error);
+  }
+
+  #afterUnreachable(error: WireError): void {
+    if (this.#isOver) return;
+    if (error.retry === 'always' && this.#mayTryAgain()) this.#choosePeer();
     else this.#fail(error);
   }
 
-  #send(session: Http1ClientSession): void {
+  #useConnection(session: Http1ClientSession): void {
+    this.#unused = session;
     this.timing.connectedAt = this.#core.environment.recentNow;
-    const request = this.#upstreamRequest();
+    this.upstream = session.stream.info;
+    this.isUpstreamReused = session.requestCount > 0;
+    const request = upstreamRequest(this.request, this.peer?.authority ?? '');
     const edited = this.#core.hooks.upstreamRequestFilter?.(this, request, this.#context);
-    if (isPromise(edited)) this.#await(edited, () => this.#sendRequest(session, request), () => session.close());
+    if (isPromise(edited)) this.#await(edited, () => this.#sendRequest(session, request));
     else this.#sendRequest(session, request);
   }
 
   #sendRequest(session: Http1ClientSession, request: RequestHead): void {
+    if (this.#isOver) return;
     if (!session.isReusable) {
       // It ended while a filter was waiting: nothing was sent, so try again.
-      this.#retryOrFail(protocolError('UPSTREAM_CLOSED', 'the connection closed before the request was sent', { retry: 'always', source: 'upstream' }));
+      this.#releaseUnused();
+      const message = 'the connection closed before the request was sent';
+      this.#retryOrFail(ioError('UPSTREAM_CLOSED', message, { retry: 'always', source: 'upstream' }));
       return;
     }
     const { requestBodyLength, upgrade } = this.#exchange;
     const isFiltered = this.#core.hooks.requestBodyFilter !== undefined && requestBodyLength !== 0;
-    const client = session.request(request, { bodyLength: isFiltered ? BodyLength.chunked : requestBodyLength, upgrade }, this);
+    const bodyLength = isFiltered ? BodyLength.chunked : requestBodyLength;
+    const client = session.request(request, { bodyLength, upgrade: forwardedUpgrade(upgrade) }, this);
+    this.#unused = null;
     this.#client = client;
-    this.upstream = client.info;
-    this.isUpstreamReused = client.isReused;
-    if (requestBodyLength === 0) return;
-    const kept = this.#kept;
-    let hasRoom = true;
-    if (kept !== null) for (const chunk of kept) hasRoom = client.sendData(chunk);
-    if (this.#isBodyDone) client.sendEnd(this.#requestTrailers);
-    else if (hasRoom) this.#exchange.resumeRequest();
+    if (requestBodyLength !== 0) this.#sendKept(client);
   }
 
-  /** The request as it goes upstream: HTTP/1.1, origin-form, without hop-by-hop fields, with the Host that the target names. */
-  #upstreamRequest(): RequestHead {
-    const { method, target, headers } = this.request;
-    const request: RequestHead = { method, target, version: HttpVersion.http11, headers: headers.clone() };
-    normalizeTarget(request);
-    removeHopByHop(request.headers, { keepTrailersTe: true });
-    // HTTP/1.0 clients may send no Host, HTTP/1.1 needs one (RFC 9112 §3.2).
-    if (!request.headers.hasKnown(KnownHeader.host)) request.headers.setKnown(KnownHeader.host, this.peer?.authority ?? '');
-    return request;
+  /** What came of the body so far, be it in an earlier attempt or while filters waited. */
+  #sendKept(client: ClientExchange): void {
+    this.#isUpstreamFull = false;
+    if (this.#replay !== null) for (const piece of this.#replay.pieces) if (!client.sendData(piece)) this.#isUpstreamFull = true;
+    if (this.#isRequestEnded) client.sendEnd(this.#requestTrailers);
+    else this.#resumeRequest();
   }
 
   // ---- request body: client to upstream ------------------------------------------------------------------------------------------
 
   onRequestData(chunk: Uint8Array): void {
-    const filter = this.#core.hooks.requestBodyFilter;
-    if (filter === undefined) {
-      this.#passRequest(chunk);
-      return;
-    }
-    this.#requestWork = this.#filterBody(this.#requestWork, () => filter.call(this.#core.hooks, this, chunk, this.#context), (out) => {
-      if (out !== null) this.#passRequest(out);
-    });
-    if (this.#requestWork !== null) this.#exchange.pauseRequest();
+    if (this.#failure !== null) return;
+    if (this.#core.hooks.requestBodyFilter === undefined) this.#passRequest(chunk);
+    else this.#guard(() => this.#filterRequestBody(chunk));
   }
 
   onRequestEnd(trailers: HeaderMap | null): void {
-    if (this.#exchange.requestBodyLength === 0) return;
-    const filter = this.#core.hooks.requestBodyFilter;
-    if (filter === undefined) {
-      this.#endRequest(trailers);
+    if (this.#exchange.requestBodyLength === 0 || this.#failure !== null) return;
+    this.#requestTrailers = trailers;
+    if (this.#core.hooks.requestBodyFilter === undefined) this.#endRequest();
+    else this.#guard(() => this.#filterRequestBody(null));
+  }
+
+  /** @param chunk null at the end of the body */
+  #filterRequestBody(chunk: Uint8Array | null): void {
+    const filtered = this.#core.hooks.requestBodyFilter?.(this, chunk, this.#context);
+    if (!isPromise(filtered)) {
+      this.#passFilteredRequest(filtered, chunk === null);
       return;
     }
-    this.#requestWork = this.#filterBody(this.#requestWork, () => filter.call(this.#core.hooks, this, null, this.#context), (out) => {
-      if (out !== null) this.#passRequest(out);
-      this.#endRequest(trailers);
+    this.#isRequestWorking = true;
+    this.#exchange.pauseRequest();
+    this.#await(filtered, (piece) => {
+      this.#isRequestWorking = false;
+      this.#passFilteredRequest(piece, chunk === null);
+      this.#resumeRequest();
     });
   }
 
-  #passRequest(chunk: Uint8Array): void {
-    this.#keep(chunk);
+  #passFilteredRequest(filtered: BodyFilterResult | undefined, isLast: boolean): void {
+    if (this.#isOver) return;
+    const piece = checkPiece(filtered);
+    if (piece !== null && piece.length > 0) this.#passRequest(piece);
+    if (isLast) this.#endRequest();
+  }
+
+  #passRequest(piece: Uint8Array): void {
+    if (this.#canReplay) {
+      this.#replay ??= new ReplayBuffer(this.#core.maxReplayBytes);
+      if (!this.#replay.add(piece)) this.#forgetReplay();
+    }
     const client = this.#client;
-    if (client !== null && !client.sendData(chunk)) this.#exchange.pauseRequest();
+    if (client === null || client.sendData(piece)) return;
+    this.#isUpstreamFull = true;
+    this.#exchange.pauseRequest();
   }
 
-  #endRequest(trailers: HeaderMap | null): void {
-    this.#isBodyDone = true;
-    this.#requestTrailers = trailers;
-    this.#client?.sendEnd(trailers);
-  }
-
-  #keep(chunk: Uint8Array): void {
-    if (this.#kept === null) return;
-    this.#keptBytes += chunk.length;
-    if (this.#keptBytes <= this.#core.maxReplayBytes) this.#kept.push(chunk);
-    else this.#kept = null;
+  #endRequest(): void {
+    this.#isRequestEnded = true;
+    this.#client?.sendEnd(this.#requestTrailers);
   }
 
   onRequestDrain(): void {
-    if (this.#requestWork === null) this.#exchange.resumeRequest();
+    this.#isUpstreamFull = false;
+    this.#resumeRequest();
   }
 
   /** While there is no upstream to give it to, the body waits at the client. */
   #holdRequest(): void {
-    if (this.#exchange.requestBodyLength !== 0 && !this.#isBodyDone) this.#exchange.pauseRequest();
+    if (this.#exchange.requestBodyLength !== 0 && !this.#isRequestEnded) this.#exchange.pauseRequest();
+  }
+
+  #resumeRequest(): void {
+    if (this.#client !== null && !this.#isUpstreamFull && !this.#isRequestWorking) this.#exchange.resumeRequest();
+  }
+
+  #forgetReplay(): void {
+    this.#canReplay = false;
+    this.#replay = null;
   }
 
   // ---- response: upstream to client ----------------------------------------------------------------------------------------------
 
   onInterim(head: ResponseHead): void {
+    if (this.#isOver) return;
     removeHopByHop(head.headers);
     this.#exchange.sendInterim(head);
   }
@@ -273,135 +347,261 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   onResponse(head: ResponseHead, bodyLength: number): void {
     this.timing.respondedAt = this.#core.environment.recentNow;
     this.response = head;
-    this.#kept = null;
+    this.#forgetReplay();
     removeHopByHop(head.headers);
-    const filtered = this.#core.hooks.responseFilter?.(this, head, this.#context);
-    if (!isPromise(filtered)) {
-      this.#sendHead(head, bodyLength);
-      return;
+    try {
+      const edited = this.#core.hooks.responseFilter?.(this, head, this.#context);
+      if (!isPromise(edited)) {
+        this.#sendHead(head, bodyLength);
+        return;
+      }
+      // Whatever follows the head waits for the filter.
+      this.#isResponseWorking = true;
+      this.#client?.pauseResponse();
+      this.#await(edited, () => {
+        this.#isResponseWorking = false;
+        this.#sendHead(head, bodyLength);
+        this.#resumeResponse();
+      });
+    } catch (thrown) {
+      this.#failByHook(thrown);
     }
-    // Whatever follows the head waits for the filter.
-    this.#client?.pauseResponse();
-    this.#await(filtered, () => {
-      this.#sendHead(head, bodyLength);
-      this.#client?.resumeResponse();
-    });
   }
 
   #sendHead(head: ResponseHead, bodyLength: number): void {
-    if (this.hasResponded) return;
-    const isFiltered = this.#core.hooks.responseBodyFilter !== undefined && bodyLength !== 0;
-    this.#exchange.sendHead(head, isFiltered || bodyLength < 0 ? BodyLength.chunked : bodyLength);
+    if (this.#isOver) return;
+    if (this.#core.hooks.responseBodyFilter === undefined) {
+      this.#exchange.sendHead(head, bodyLength < 0 ? BodyLength.chunked : bodyLength);
+      return;
+    }
+    this.#isResponseFiltered = bodyLength !== 0;
+    head.headers.deleteKnown(KnownHeader.contentLength);
+    this.#exchange.sendHead(head, this.#isResponseFiltered ? BodyLength.chunked : 0);
   }
 
   onResponseData(chunk: Uint8Array): void {
-    const filter = this.#core.hooks.responseBodyFilter;
-    if (filter === undefined) {
-      // Nobody else has seen it.
-      giveAway(chunk);
-      this.#passResponse(chunk);
-      return;
-    }
-    this.#responseWork = this.#filterBody(this.#responseWork, () => filter.call(this.#core.hooks, this, chunk, this.#context), (out) => {
-      if (out !== null) this.#passResponse(out);
-    });
-    if (this.#responseWork !== null) this.#client?.pauseResponse();
+    if (this.#isResponseFiltered) this.#guard(() => this.#filterResponseBody(chunk, null));
+    else this.#passResponse(chunk);
   }
 
   onResponseEnd(trailers: HeaderMap | null): void {
-    const filter = this.#core.hooks.responseBodyFilter;
-    if (filter === undefined) {
-      this.#exchange.sendEnd(trailers);
+    if (this.#isResponseFiltered) this.#guard(() => this.#filterResponseBody(null, trailers));
+    else this.#exchange.sendEnd(trailers);
+  }
+
+  /** @param chunk null at the end of the body */
+  #filterResponseBody(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
+    if (this.#isOver) return;
+    const filtered = this.#core.hooks.responseBodyFilter?.(this, chunk, this.#context);
+    if (!isPromise(filtered)) {
+      this.#passFilteredResponse(filtered, chunk === null, trailers);
       return;
     }
-    this.#responseWork = this.#filterBody(this.#responseWork, () => filter.call(this.#core.hooks, this, null, this.#context), (out) => {
-      if (out !== null) this.#passResponse(out);
-      this.#exchange.sendEnd(trailers);
+    this.#isResponseWorking = true;
+    this.#client?.pauseResponse();
+    this.#await(filtered, (piece) => {
+      this.#isResponseWorking = false;
+      this.#passFilteredResponse(piece, chunk === null, trailers);
+      this.#resumeResponse();
     });
   }
 
-  #passResponse(chunk: Uint8Array): void {
-    if (!this.#exchange.sendData(chunk)) this.#client?.pauseResponse();
+  #passFilteredResponse(filtered: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
+    if (this.#isOver) return;
+    const piece = checkPiece(filtered);
+    if (piece !== null && piece.length > 0) this.#passResponse(piece);
+    if (isLast) this.#exchange.sendEnd(trailers);
+  }
+
+  #passResponse(piece: Uint8Array): void {
+    if (this.#exchange.sendData(piece)) return;
+    this.#isClientFull = true;
+    this.#client?.pauseResponse();
   }
 
   onResponseDrain(): void {
-    if (this.#responseWork === null) this.#client?.resumeResponse();
+    this.#isClientFull = false;
+    this.#resumeResponse();
   }
 
+  #resumeResponse(): void {
+    if (!this.#isClientFull && !this.#isResponseWorking) this.#client?.resumeResponse();
+  }
+
+  // ---- tunnel --------------------------------------------------------------------------------------------------------------------
+
   onTunnel(head: ResponseHead, upstream: Tunnel): void {
-    const exchange = this.#exchange;
-    const client = exchange.openTunnel(head);
+    this.timing.respondedAt = this.#core.environment.recentNow;
+    this.response = head;
+    this.#client = null;
+    if (this.#isOver) {
+      upstream.stream.abort();
+      return;
+    }
+    try {
+      this.#joinTunnel(head, upstream);
+    } catch (thrown) {
+      upstream.stream.abort();
+      this.#failByHook(thrown);
+    }
+  }
+
+  #joinTunnel(head: ResponseHead, upstream: Tunnel): void {
     const { environment, tunnelIdleTimeoutMs } = this.#core;
-    relay(idleTimeout(client.stream, tunnelIdleTimeoutMs, environment.deadlines), upstream.stream, {
+    const upgrade = head.headers.combined('upgrade');
+    removeHopByHop(head.headers);
+    if (upgrade !== undefined) head.headers.setKnown(KnownHeader.upgrade, upgrade);
+    const client = this.#exchange.openTunnel(head);
+    const isTimed = tunnelIdleTimeoutMs <= environment.deadlines.maxDelayMs;
+    const clientStream = isTimed ? idleTimeout(client.stream, tunnelIdleTimeoutMs, environment.deadlines) : client.stream;
+    this.#tunnel = relay(clientStream, upstream.stream, {
       headA: client.remaining,
       headB: upstream.remaining,
-      onDone: (result) => exchange.closeTunnel(result.error),
+      onDone: (result) => this.#endTunnel(result),
     });
+  }
+
+  #endTunnel({ error, brokenBy }: RelayResult): void {
+    this.#core.environment.now();
+    if (error !== null) withSource(error, brokenBy === 'b' ? 'upstream' : 'downstream');
+    this.#exchange.closeTunnel(error);
   }
 
   // ---- ends ----------------------------------------------------------------------------------------------------------------------
 
   onClientClose(error: WireError | null): void {
     this.#client = null;
-    if (error !== null && !this.#isClosed) this.#guard(() => this.#retryOrFail(error));
+    if (error !== null && !this.#isOver) this.#guard(() => this.#retryOrFail(error));
   }
 
   onExchangeClose(error: WireError | null): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.timing.endedAt = this.#core.environment.recentNow;
-    this.#abortConnect?.abort();
-    const client = this.#client;
-    this.#client = null;
-    if (client !== null && !client.isClosed) client.cancel(error ?? internalError('RESPONSE_COMPLETE', 'the response was complete before the request'));
-    this.#kept = null;
-    this.#core.retryBudget.end(this.attempt);
-    this.#core.hooks.logging?.(this, error, this.#context);
+    this.#dropUpstream(error);
+    this.#forgetReplay();
+    this.#core.retryBudget.end(this.#isRetrying);
+    const { hooks } = this.#core;
+    if (hooks.logging === undefined) return;
+    try {
+      const logged = hooks.logging(this, this.#failure ?? error, this.#context);
+      if (isPromise(logged)) logged.then(undefined, (thrown: unknown) => this.#tellHookFailed(thrown));
+    } catch (thrown) {
+      this.#tellHookFailed(thrown);
+    }
+  }
+
+  /** The exchange has its answer or its failure: nothing that is still under way may change it. */
+  get #isOver(): boolean {
+    return this.#failure !== null || this.#exchange.isClosed;
   }
 
   #retryOrFail(error: WireError): void {
-    this.#error = error;
-    if (!this.hasResponded && maySendAgain(error, this.request.method) && this.#mayTryAgain()) {
-      this.#holdRequest();
-      this.#choosePeer(false);
+    this.#lastError = error;
+    this.#unreachable = '';
+    if (this.hasResponded || !maySendAgain(error, this.request.method) || !this.#mayTryAgain()) {
+      this.#fail(error);
       return;
     }
-    this.#fail(error);
+    this.#holdRequest();
+    this.#choosePeer();
   }
 
   /** Attempts and budget allow another try, and the whole request can still be sent. */
   #mayTryAgain(): boolean {
-    if (this.attempt > this.#core.maxRetries || this.#kept === null) return false;
-    return this.attempt > 1 || this.#core.retryBudget.tryRetry();
+    if (this.attempt > this.#core.maxRetries || !this.#canReplay) return false;
+    this.#isRetrying ||= this.#core.retryBudget.tryRetry();
+    return this.#isRetrying;
   }
 
+  /** Ends the exchange: the upstream side at once, the client's side when `failToProxy` has had its say. */
   #fail(error: WireError): void {
-    if (this.#isClosed) return;
-    const failed = this.#core.hooks.failToProxy?.(this, error, this.#context);
-    if (!isPromise(failed)) {
+    if (this.#isClosed || this.#isOver) return;
+    this.#failure = error;
+    this.#dropUpstream(error);
+    if (this.#tunnel !== null) {
+      this.#tunnel.abort(error);
+      return;
+    }
+    const { hooks } = this.#core;
+    if (hooks.failToProxy === undefined) {
       this.#exchange.abort(error);
       return;
     }
-    failed.then(
-      () => this.#exchange.abort(error),
-      (thrown: unknown) => this.#exchange.abort(toWireError(thrown)),
-    );
+    try {
+      const told = hooks.failToProxy(this, error, this.#context);
+      if (isPromise(told)) this.#awaitLast(told, error);
+      else this.#exchange.abort(error);
+    } catch (thrown) {
+      this.#tellHookFailed(thrown);
+      this.#exchange.abort(error);
+    }
+  }
+
+  #failByHook(thrown: unknown): void {
+    this.#fail(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
+  }
+
+  #tellHookFailed(thrown: unknown): void {
+    this.#core.onHookFailed?.(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
+  }
+
+  /** Whatever is under way upstream is given up; a connection that carries nothing goes back. */
+  #dropUpstream(error: WireError | null): void {
+    this.#connecting?.abort();
+    this.#connecting = null;
+    this.#releaseUnused();
+    const client = this.#client;
+    if (client === null) return;
+    this.#client = null;
+    if (!client.isClosed) client.cancel(error ?? internalError('ANSWERED', 'the request was answered without the upstream'));
+  }
+
+  #releaseUnused(): void {
+    const session = this.#unused;
+    if (session === null) return;
+    this.#unused = null;
+    this.#core.connector.release(session);
   }
 
   // ---- waiting -------------------------------------------------------------------------------------------------------------------
 
-  /** Goes on with `next` when `promise` is fulfilled, unless the request is over by then. */
-  #await<T>(promise: Promise<T>, next: (value: T) => void, otherwise?: () => void): void {
-    this.#holdRequest();
-    promise.then(
+  /** Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then. */
+  #await<T>(promise: PromiseLike<T>, next: (value: T) => void): void {
+    const { environment, hookTimeoutMs } = this.#core;
+    if (this.#client === null) this.#holdRequest();
+    const deadline = environment.deadlines.after(hookTimeoutMs, () => this.#fail(hookTimeout(hookTimeoutMs)));
+    // `resolve` makes a true promise of any thenable, so that it settles once, and later.
+    Promise.resolve(promise).then(
       (value) => {
-        this.#core.environment.now();
-        if (this.#isClosed) otherwise?.();
-        else this.#guard(() => next(value));
+        deadline.cancel();
+        environment.now();
+        if (!this.#isOver) this.#guard(() => next(value));
       },
       (thrown: unknown) => {
-        otherwise?.();
-        this.#fail(toWireError(thrown, 'HOOK_REJECTED'));
+        deadline.cancel();
+        this.#fail(withSource(toWireError(thrown, 'HOOK_REJECTED'), 'internal'));
+      },
+    );
+  }
+
+  /** Waits for `failToProxy`, and then ends the exchange, if it has not answered. */
+  #awaitLast(promise: PromiseLike<void>, error: WireError): void {
+    const { environment, hookTimeoutMs } = this.#core;
+    this.#holdRequest();
+    const deadline = environment.deadlines.after(hookTimeoutMs, () => {
+      this.#tellHookFailed(hookTimeout(hookTimeoutMs));
+      this.#exchange.abort(error);
+    });
+    Promise.resolve(promise).then(
+      () => {
+        deadline.cancel();
+        this.#exchange.abort(error);
+      },
+      (thrown: unknown) => {
+        deadline.cancel();
+        this.#tellHookFailed(thrown);
+        this.#exchange.abort(error);
       },
     );
   }
@@ -410,41 +610,12 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     try {
       call();
     } catch (thrown) {
-      this.#fail(toWireError(thrown, 'HOOK_THREW'));
+      this.#failByHook(thrown);
     }
-  }
-
-  /** Runs a body filter after those before it. @returns the work to wait for, or null if all was done at once */
-  #filterBody(before: Promise<void> | null, filter: () => Awaitable<BodyFilterResult>, pass: (out: BodyFilterResult) => void): Promise<void> | null {
-    if (before === null) {
-      const out = filter();
-      if (!isPromise(out)) {
-        pass(out);
-        return null;
-      }
-      return this.#whenFiltered(out.then(pass));
-    }
-    return this.#whenFiltered(before.then(filter).then(pass));
-  }
-
-  #whenFiltered(work: Promise<void>): Promise<void> {
-    const settled = work.then(
-      () => {
-        if (this.#requestWork === settled) {
-          this.#requestWork = null;
-          this.#exchange.resumeRequest();
-        }
-        if (this.#responseWork === settled) {
-          this.#responseWork = null;
-          this.#client?.resumeResponse();
-        }
-      },
-      (thrown: unknown) => this.#fail(toWireError(thrown, 'HOOK_REJECTED')),
-    );
-    return settled;
   }
 }
 
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+function hookTimeout(hookTimeoutMs: number): WireError {
+  const message = `a hook's promise was not settled within ${hookTimeoutMs} ms`;
+  return timeoutError('HOOK_TIMEOUT', message, { wire: { status: 500 }, fault: 'local', source: 'internal' });
 }

@@ -5,12 +5,12 @@ import type { ResponseInit } from '@ferrata/http';
 import type { StreamInfo } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
 
-/** How a request ended. */
-export type Outcome = 'completed' | 'clientAborted' | 'upstreamFailed' | 'timedOut' | 'rejected';
-
 /** One request on its way through the proxy. */
 export interface ProxySession {
-  /** The request as the client sent it. */
+  /**
+   * The request as the client sent it, but for an absolute target: that has become a path, with its host in `Host` (RFC 9112 §3.2.2), so that
+   * what a hook sees is what is sent on. `upstreamRequestFilter` is the place for changes.
+   */
   readonly request: RequestHead;
   /** Facts about the client's connection. */
   readonly client: StreamInfo;
@@ -18,7 +18,7 @@ export interface ProxySession {
   readonly upstream: StreamInfo | null;
   /** The peer in use, or last used. */
   readonly peer: Peer | null;
-  /** The response's head as it came from upstream. */
+  /** The head of the upstream's final response (or 101), with what `responseFilter` has changed in it. */
   readonly response: ResponseHead | null;
   /** How often a peer has been asked for: 1 on the first try. */
   readonly attempt: number;
@@ -28,22 +28,29 @@ export interface ProxySession {
   readonly hasResponded: boolean;
   /** The final status sent to the client, 0 if none was. */
   readonly status: number;
-  /** Bytes of the request's body received. */
+  /** Bytes of the request's body received; of a tunnel, all that the client sent. */
   readonly requestBytes: number;
-  /** Bytes of the response's body sent. */
+  /** Bytes of the response's body sent; of a tunnel, all that was sent to the client. */
   readonly responseBytes: number;
-  /** Monotonic milliseconds: head read · connected or taken from the pool · response head · end. NaN for what has not happened. */
+  /** When things happened. */
   readonly timing: SessionTiming;
-  /** Answers the request instead of an upstream. @throws {TypeError} if a response has begun */
+  /**
+   * Answers the request instead of an upstream; an exchange with one is given up.
+   * @throws {TypeError} if a response has begun
+   */
   respond(status: number, init?: ResponseInit): void;
-  /** Ends the request with an error. */
+  /** Ends the request with an error, by way of `failToProxy`. Does nothing if it is over. */
   fail(error: WireError): void;
 }
 
-/** When things happened. */
+/** Monotonic milliseconds; NaN for what has not happened. */
 export interface SessionTiming {
+  /** The request's head was read. */
   readonly startedAt: number;
-  connectedAt: number;
-  respondedAt: number;
-  endedAt: number;
+  /** A connection was made or taken from the pool, the last time. */
+  readonly connectedAt: number;
+  /** The final response's head came. */
+  readonly respondedAt: number;
+  /** All was over. */
+  readonly endedAt: number;
 }

@@ -19,19 +19,36 @@ export class RetryBudget {
   #active = 0;
   #retrying = 0;
 
-  /** @param share of the active requests that may be retries · @param least retries that are allowed however few requests are active */
+  /**
+   * @param share of the active requests that may be retries, 0 to 1
+   * @param least retries that are allowed however few requests are active
+   * @throws {RangeError} when one of them makes no sense
+   */
   constructor(share: number, least: number) {
+    if (!(share >= 0 && share <= 1)) throw new RangeError(`retryShare must be 0 to 1, not ${share}`);
+    if (!(least >= 0)) throw new RangeError(`the least number of retries must not be below 0, nor ${least}`);
     this.#share = share;
     this.#least = least;
   }
 
+  /** Requests that are counted now. */
+  get activeCount(): number {
+    return this.#active;
+  }
+  /** Requests among them that hold a retry. */
+  get retryingCount(): number {
+    return this.#retrying;
+  }
+
+  /** A request begins. */
   begin(): void {
     this.#active++;
   }
 
-  end(attempts: number): void {
+  /** A request is over. @param isRetrying whether `tryRetry` was granted for it */
+  end(isRetrying: boolean): void {
     this.#active--;
-    if (attempts > 1) this.#retrying--;
+    if (isRetrying) this.#retrying--;
   }
 
   /** Asks for the first retry of a request. @returns true if it may be made; it then counts until `end` */

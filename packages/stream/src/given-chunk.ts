@@ -26,7 +26,8 @@ export function giveAway(chunk: Uint8Array): void {
 
 /** Whether `giveAway` was called for this chunk, and took effect. */
 export function isGivenAway(chunk: Uint8Array): boolean {
-  return chunk.length >= LEAST_BYTES && (chunk.buffer as MarkedBuffer)[given] === true;
+  // A view of a part (a wrapper may have cut the chunk) must not free what the other parts still need.
+  return chunk.length >= LEAST_BYTES && chunk.length === chunk.buffer.byteLength && (chunk.buffer as MarkedBuffer)[given] === true;
 }
 
 /** Frees the memory of a chunk that was given away; the chunk is empty from then on. */

@@ -204,6 +204,8 @@ export class StreamInbox {
     if (isOrderly && (this.#heads.length > 0 || this.#chunks.byteLength > 0 || this.#end === 'pending')) return false;
     this.#close = 'told';
     this.#isClosed = true;
+    // An end that a paused sink has not been told yet is dropped with the data before it: after onClose there is nothing.
+    if (this.#end === 'pending') this.#end = 'none';
     this.#dropData();
     sink.onClose(this.#closeError);
     return true;

@@ -44,7 +44,7 @@ export { connectStream, listenScript, playScript, type ScriptServer } from './sc
 export { socketStream } from './script/socket-stream.ts';
 
 // Laws, arbitraries, oracles
-export { codecLaws, transcribe, type CodecLawsOptions, type CodecUnderTest, type DecoderDriver, type Transcript } from './codec/codec-laws.ts';
+export { codecLawChecks, codecLaws, transcribe, type CodecLawsOptions, type CodecUnderTest, type DecoderDriver, type Transcript } from './codec/codec-laws.ts';
 export { chunkings, cut, cutBytes, type CutBytes } from './arbitrary/chunkings.ts';
 export { fieldNames, fieldValues, headerLists, tokens, type FieldLine } from './arbitrary/http-fields.ts';
 export {

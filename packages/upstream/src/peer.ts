@@ -5,14 +5,19 @@ import { type AddressLike, type NetAddress, formatNetAddress, toNetAddress } fro
 
 /** How to reach a peer and how long to wait for it. Times in milliseconds. */
 export interface PeerOptions {
-  /** Until the connection stands. Default 3 000. */
+  /** Until the connection stands. Default 3 000. Raising it makes a black hole hold its requests for longer. */
   readonly connectTimeoutMs?: number;
-  /** How long a clean idle connection is kept. Default 50 000, or what the server's `Keep-Alive` promises less a second. */
+  /**
+   * How long a clean idle connection is kept. Default 50 000, or what the server's `Keep-Alive` promises less a second, if that is shorter.
+   * Raising it makes it likelier that a request meets the server's own close.
+   */
   readonly idleTimeoutMs?: number;
-  /** Age at which a connection is not used again. Default 3 600 000. */
+  /** Age at which a connection is not used again. Default 3 600 000. Raising it keeps traffic on addresses that DNS has long given up. */
   readonly maxConnectionAgeMs?: number;
   /** The local address to connect from. Default: the kernel's choice. */
   readonly localAddress?: string;
+  /** Keeps connections apart from those of other groups to the same address. Default: none. */
+  readonly group?: string;
   /** Limits and time-outs of responses. */
   readonly connection?: ClientConnectionOptions;
   /** How long a peer that reads nothing may hold a request. Default 30 000. */
@@ -36,6 +41,9 @@ export interface Peer {
 /**
  * Describes a peer.
  *
+ * Its key is made of all that makes connections different: address, local address, group, and the limits and time-outs of responses, as a
+ * connection keeps those it was made with.
+ *
  * @param address `host:port`, `tcp://host:port`, `unix:/path`, `{ host, port }` or `{ path }`
  * @throws {TypeError} when the address cannot be read
  * @throws {RangeError} when an option makes no sense
@@ -49,8 +57,7 @@ export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
   };
   return Object.freeze({
     address: where,
-    // Another source address is another identity for the peer: never share a connection across it.
-    key: `${formatNetAddress(where)}|${localAddress ?? ''}`,
+    key: keyOf(where, options, http),
     authority: authorityOf(where),
     connectTimeoutMs: above0('connectTimeoutMs', options.connectTimeoutMs, 3_000),
     idleTimeoutMs: above0('idleTimeoutMs', options.idleTimeoutMs, 50_000),
@@ -58,6 +65,13 @@ export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
     localAddress,
     client: resolveHttp1ClientOptions(http),
   });
+}
+
+/** As JSON, no part can be taken for another, whatever it holds. */
+function keyOf(address: NetAddress, options: PeerOptions, http: Http1ClientOptions): string {
+  const where = formatNetAddress(address);
+  const others = [options.localAddress ?? null, options.group ?? null, Object.keys(http).length === 0 ? null : http];
+  return others.every((other) => other === null) ? where : JSON.stringify([where, ...others]);
 }
 
 function authorityOf(address: NetAddress): string {

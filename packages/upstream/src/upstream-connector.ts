@@ -4,55 +4,68 @@
  * Rules of this file:
  * - Only a session that says of itself that it is clean enters the pool; one that ends, or gets a byte, while it is idle leaves it at once.
  * - Connections are shared by `Peer.key` and nothing else.
+ * - Every session that was handed out comes back: by itself when its exchange is over, or by `release` if it never carried one.
+ *
+ * ```text
+ *   connect ──► handed out ── exchange over, clean ──► idle ── take ──► handed out …
+ *                   │     └── release ───────────────►  │
+ *                   └── anything else ──► closed ◄──────┴── idle too long, too old, ended, dirty, one too many
+ * ```
  */
 import type { WireError } from '@ferrata/error';
 import { type ClientSessionOwner, Http1ClientSession, type HttpEnvironment } from '@ferrata/http';
 import { connect } from '@ferrata/net';
 import { IdlePool, type PoolEntry } from '@ferrata/pool';
 import type { L4Stream } from '@ferrata/stream';
+import { type OpenStream, openInTime, toConnectError } from './open-stream.ts';
 import type { Peer } from './peer.ts';
 
 /** Options of an `UpstreamConnector`. */
 export interface UpstreamConnectorOptions {
   /** Clock, timers and output buffer, shared with the server side. */
   readonly environment: HttpEnvironment;
-  /** Idle connections kept for one peer. Default 128. */
+  /** Idle connections kept for one peer. Default 128; 0 keeps none. Raising it holds more descriptors, at both ends. */
   readonly maxIdlePerPeer?: number;
-  /** Idle connections kept in all. Default 1 024. */
+  /** Idle connections kept in all. Default 1 024; 0 keeps none. Stay below the limit of descriptors. */
   readonly maxIdle?: number;
-  /** Makes the stream to a peer. Default: `connect` of @ferrata/net. Give one for virtual streams and tests. */
-  readonly connect?: (peer: Peer, signal: AbortSignal | undefined) => Promise<L4Stream>;
+  /** Makes the stream to a peer. Default: `connect` of @ferrata/net. Give one for virtual streams and tests; the time-out is kept for it. */
+  readonly connect?: OpenStream;
 }
 
 /** What has happened since the start. */
 export interface UpstreamCounts {
   /** Connections made. */
   connected: number;
-  /** Attempts that failed. */
+  /** Attempts that failed; those that were given up because the client had gone are not counted. */
   failed: number;
-  /** Exchanges on a connection that had carried one before. */
+  /** Times an idle connection was handed out. */
   reused: number;
   /** Connections dropped because bytes came that belonged to no exchange. */
   dirty: number;
 }
 
+/** How long the pool keeps what has no shorter time of its own: the default of `PeerOptions.idleTimeoutMs`, so that most share one deadline. */
+const POOL_IDLE_TIMEOUT_MS = 50_000;
+
 /** Makes and keeps connections to peers. */
-export class UpstreamConnector implements ClientSessionOwner {
+export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly counts: UpstreamCounts = { connected: 0, failed: 0, reused: 0, dirty: 0 };
   readonly #environment: HttpEnvironment;
   readonly #pool: IdlePool<Http1ClientSession>;
-  readonly #connect: (peer: Peer, signal: AbortSignal | undefined) => Promise<L4Stream>;
+  readonly #open: OpenStream | null;
   /** Every open session, with its place in the pool while it is idle. */
   readonly #sessions = new Map<Http1ClientSession, Placement>();
   #isClosed = false;
 
+  /** @throws {RangeError} when a limit is no whole number from 0 on */
   constructor(options: UpstreamConnectorOptions) {
     this.#environment = options.environment;
-    this.#connect = options.connect ?? connectToPeer;
+    this.#open = options.connect ?? null;
     this.#pool = new IdlePool({
       deadlines: options.environment.deadlines,
       maxIdlePerKey: options.maxIdlePerPeer ?? 128,
       maxIdle: options.maxIdle ?? 1_024,
+      idleTimeoutMs: POOL_IDLE_TIMEOUT_MS,
       onEvict: (session) => this.#drop(session),
     });
   }
@@ -61,19 +74,19 @@ export class UpstreamConnector implements ClientSessionOwner {
   get idleCount(): number {
     return this.#pool.size;
   }
-  /** All connections, busy and idle. */
+  /** All connections, busy and idle; those that became tunnels are not counted any more. */
   get connectionCount(): number {
     return this.#sessions.size;
   }
 
-  /** A clean idle connection to `peer`, or null. */
+  /** A clean idle connection to `peer`, or null. Send a request on it, or `release` it. */
   take(peer: Peer): Http1ClientSession | null {
     for (;;) {
       const session = this.#pool.take(peer.key);
       if (session === undefined) return null;
       const placement = this.#sessions.get(session);
-      if (placement !== undefined) placement.entry = null;
-      if (session.isReusable) {
+      if (placement !== undefined && session.isReusable && this.#environment.recentNow < placement.retireAt) {
+        placement.entry = null;
         this.counts.reused++;
         return session;
       }
@@ -82,22 +95,30 @@ export class UpstreamConnector implements ClientSessionOwner {
   }
 
   /**
-   * A new connection to `peer`.
+   * A new connection to `peer`. Send a request on it, or `release` it.
+   *
+   * @param signal gives up connecting
    * @throws {WireError} connect and timeout errors, with source `upstream`
    */
   async connect(peer: Peer, signal?: AbortSignal): Promise<Http1ClientSession> {
     let stream: L4Stream;
     try {
-      stream = await this.#connect(peer, signal);
-    } catch (error) {
-      this.counts.failed++;
-      throw error;
+      stream = await this.#openStream(peer, signal);
+    } catch (thrown) {
+      if (signal?.aborted !== true) this.counts.failed++;
+      throw toConnectError(thrown);
     }
     this.counts.connected++;
     const session = new Http1ClientSession(stream, this.#environment, peer.client, this);
     this.#sessions.set(session, { peer, entry: null, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
     session.start();
     return session;
+  }
+
+  /** Takes back a connection on which nothing was sent since it was handed out: it waits for another request, or is dropped if it has ended. */
+  release(session: Http1ClientSession): void {
+    if (session.isReusable) this.onSessionIdle(session);
+    else this.#drop(session);
   }
 
   onSessionIdle(session: Http1ClientSession): void {
@@ -110,7 +131,7 @@ export class UpstreamConnector implements ClientSessionOwner {
     // A second less than the server promises, so that we close first and no request meets its close.
     const idleTimeoutMs = Math.min(peer.idleTimeoutMs, session.keepAliveTimeoutMs - 1_000);
     if (idleTimeoutMs <= 0) this.#drop(session);
-    else placement.entry = this.#pool.put(peer.key, session, idleTimeoutMs === Number.POSITIVE_INFINITY ? undefined : { idleTimeoutMs });
+    else placement.entry = this.#pool.put(peer.key, session, this.#putOptions(idleTimeoutMs));
   }
 
   onSessionClose(session: Http1ClientSession, _error: WireError | null, isDirty: boolean): void {
@@ -126,6 +147,29 @@ export class UpstreamConnector implements ClientSessionOwner {
     this.#pool.drain();
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #openStream(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
+    const { deadlines } = this.#environment;
+    if (this.#open !== null) return openInTime(this.#open, peer, deadlines, signal);
+    return connect(peer.address, {
+      connectTimeoutMs: peer.connectTimeoutMs,
+      deadlines,
+      clock: this.#environment.clock,
+      ...(signal === undefined ? {} : { signal }),
+      ...(peer.localAddress === undefined ? {} : { localAddress: peer.localAddress }),
+    });
+  }
+
+  /** Most connections have the pool's own time, and cost no object and no deadline of their own. */
+  #putOptions(idleTimeoutMs: number): { readonly idleTimeoutMs: number } | undefined {
+    if (idleTimeoutMs === POOL_IDLE_TIMEOUT_MS) return undefined;
+    const isArmable = idleTimeoutMs <= this.#environment.deadlines.maxDelayMs;
+    return { idleTimeoutMs: isArmable ? idleTimeoutMs : Number.POSITIVE_INFINITY };
+  }
+
   #drop(session: Http1ClientSession): void {
     this.#sessions.delete(session);
     session.close();
@@ -136,12 +180,4 @@ interface Placement {
   readonly peer: Peer;
   entry: PoolEntry<Http1ClientSession> | null;
   readonly retireAt: number;
-}
-
-function connectToPeer(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
-  return connect(peer.address, {
-    connectTimeoutMs: peer.connectTimeoutMs,
-    ...(signal === undefined ? {} : { signal }),
-    ...(peer.localAddress === undefined ? {} : { localAddress: peer.localAddress }),
-  });
 }

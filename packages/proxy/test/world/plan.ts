@@ -160,7 +160,7 @@ function requests(isRude: boolean): fc.Arbitrary<RequestPlan> {
     asksClose: rarely(8),
     expectsContinue: rarely(8),
     asksUpgrade: rarely(12),
-    gapMs: gaps,
+    gapMs: isRude ? gaps : fc.integer({ min: 0, max: 40 }),
     answers: fc.array(answers(isRude), { minLength: 1, maxLength: 2 }),
   });
 }
@@ -195,7 +195,7 @@ export const rudeWorlds: fc.Arbitrary<WorldPlan> = fc.record({
   faultProbability: fc.constantFrom(0, 0, 0.1, 0.3),
   highWaterBytes: fc.constantFrom(65_536, 1_024),
   hooks: fc.constantFrom<WorldPlan['hooks']>('none', 'none', 'slow', 'bodies', 'slowBodies'),
-  hasSecondOrigin: fc.boolean(),
+  hasSecondOrigin: rarely(6).map((isMissing) => !isMissing),
   clients: fc.array(clients(true), { minLength: 1, maxLength: 3 }),
 });
 

@@ -75,7 +75,7 @@ export class WireReader {
   }
 
   feed(chunk: Uint8Array): void {
-    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).latin1Slice();
+    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1');
     if (this.isTunnel) this.tunnel += text;
     else this.#rest += text;
     while (this.problem === null && !this.isTunnel && this.#advance());

@@ -89,28 +89,28 @@ export function codecLaws<Event, Meaning>(name: string, codec: CodecUnderTest<Ev
 
     test('split: every cut of a valid input gives the same events', () => {
       fc.assert(
-        fc.property(cutBytes(validBytes), ({ bytes, chunks }) => assertSameReading(codec, bytes, chunks)),
+        fc.property(cutBytes(validBytes), ({ bytes, chunks }) => codecLawChecks.split(codec, bytes, chunks)),
         parameters,
       );
     });
 
     test('split: every cut of any input gives the same events and the same error', () => {
       fc.assert(
-        fc.property(cutBytes(anyBytes), ({ bytes, chunks }) => assertSameReading(codec, bytes, chunks)),
+        fc.property(cutBytes(anyBytes), ({ bytes, chunks }) => codecLawChecks.split(codec, bytes, chunks)),
         parameters,
       );
     });
 
     test('total: any bytes give events or one final WireError, in bounded steps and memory', () => {
       fc.assert(
-        fc.property(cutBytes(anyBytes), ({ chunks }) => assertTotal(codec, chunks)),
+        fc.property(cutBytes(anyBytes), ({ bytes, chunks }) => codecLawChecks.total(codec, bytes, chunks)),
         parameters,
       );
     });
 
     test('conservation: consumed and left make what was fed, after every step', () => {
       fc.assert(
-        fc.property(cutBytes(anyBytes), ({ chunks }) => assertConservation(codec, chunks)),
+        fc.property(cutBytes(anyBytes), ({ bytes, chunks }) => codecLawChecks.conservation(codec, bytes, chunks)),
         parameters,
       );
     });
@@ -127,12 +127,15 @@ export function codecLaws<Event, Meaning>(name: string, codec: CodecUnderTest<Ev
 
     for (const [title, bytes] of Object.entries(options.examples ?? {})) {
       test(`split: ${title}, at every single byte and in single bytes`, () => {
-        for (let at = 1; at < bytes.byteLength; at++) assertSameReading(codec, bytes, cut(bytes, [at]));
-        assertSameReading(codec, bytes, cut(bytes, new Array<number>(bytes.byteLength).fill(1)));
+        for (let at = 1; at < bytes.byteLength; at++) codecLawChecks.split(codec, bytes, cut(bytes, [at]));
+        codecLawChecks.split(codec, bytes, cut(bytes, new Array<number>(bytes.byteLength).fill(1)));
       });
     }
   });
 }
+
+/** The laws that hold for any input, as checks of one input and one cut of it: for fuzzers, which bring their own inputs. */
+export const codecLawChecks = { split: assertSameReading, total: assertTotal, conservation: assertConservation } as const;
 
 /** Feeds the chunks one after the other, reading all events in between, then the end. */
 export function transcribe<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, chunks: readonly Uint8Array[]): Transcript<Event> {
@@ -168,7 +171,7 @@ function assertSameReading<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>
   if (whole.error === null) assert.deepEqual([pieces.consumedBytes, pieces.bufferedBytes], [whole.consumedBytes, whole.bufferedBytes]);
 }
 
-function assertTotal<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, chunks: readonly Uint8Array[]): void {
+function assertTotal<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, _bytes: Uint8Array, chunks: readonly Uint8Array[]): void {
   const decoder = codec.makeDecoder();
   const { maxEventsPerByte = 2, maxExtraEvents = 2, maxBytesAfterError = 0 } = codec;
   let fed = 0;
@@ -198,7 +201,7 @@ function assertTotal<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, chun
   assert.ok(decoder.bufferedBytes <= maxBytesAfterError, `${decoder.bufferedBytes} bytes are held after an error`);
 }
 
-function assertConservation<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, chunks: readonly Uint8Array[]): void {
+function assertConservation<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, _bytes: Uint8Array, chunks: readonly Uint8Array[]): void {
   const decoder = codec.makeDecoder();
   let fed = 0;
   const balance = (): void => assert.equal(decoder.consumedBytes + decoder.bufferedBytes, fed);

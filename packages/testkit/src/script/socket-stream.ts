@@ -94,14 +94,18 @@ class SocketStream implements L4Stream {
   end(): void {
     if (this.#isEnded || this.#isClosed) return;
     this.#isEnded = true;
-    this.#socket.end();
+    // Asked to end only when all bytes are with the kernel: a socket that is about to end can't be reset (see `abort`).
+    this.#socket.write(new Uint8Array(0), () => this.#socket.end());
   }
 
   abort(error?: WireError): void {
     if (this.#inbox.isClosed) return;
     this.#isClosed = true;
     this.#inbox.abort(error ?? null);
-    this.#socket.resetAndDestroy();
+    // libuv refuses to reset a socket whose end is under way, and Node then leaves it open for ever. Everything was written by then, so
+    // that nothing is cut short if the peer sees an end; what it writes meets a closed socket.
+    if (this.#socket.writableEnded && !this.#socket.writableFinished) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 }
 

@@ -1,0 +1,163 @@
+/** Runs the `ferrata` command as a child process, and ends it whatever becomes of the test. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+/** How long a test waits for what has to happen before it gives up: far beyond what a busy machine needs. */
+export const DEADLINE_MS = 30_000;
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const demo = fileURLToPath(new URL('../../../../tools/start.ts', import.meta.url));
+
+/** How a program ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One line of the access log. */
+export interface LogLine {
+  readonly time: string;
+  readonly client: string;
+  readonly method: string | null;
+  readonly target: string | null;
+  readonly status: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly upstream: string | null;
+  readonly reused: boolean;
+  readonly attempts: number;
+  readonly durationMs: number | null;
+  readonly connectMs: number | null;
+  readonly firstByteMs: number | null;
+  readonly outcome: string;
+  readonly error: string | null;
+}
+
+/** A program that runs. */
+export class Program {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly ended: Promise<Ended>;
+  stdout = '';
+  stderr = '';
+  #wake: (() => void)[] = [];
+
+  constructor(file: string, args: readonly string[], env: Readonly<Record<string, string | undefined>> = {}) {
+    this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, NODE_OPTIONS: undefined, ...env },
+    });
+    const { child } = this;
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      this.#tell();
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      this.#tell();
+    });
+    this.ended = new Promise((resolve) => {
+      child.on('close', (code, signal) => {
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
+        this.#tell();
+      });
+    });
+  }
+
+  /** Waits until `find` returns something, asking after each piece of output. */
+  async until<T>(what: string, find: () => T | undefined | false): Promise<T> {
+    const deadline = Date.now() + DEADLINE_MS;
+    for (;;) {
+      const found = find();
+      if (found !== undefined && found !== false) return found;
+      const hasEnded = this.child.exitCode !== null || this.child.signalCode !== null;
+      if (hasEnded || Date.now() >= deadline) throw new Error(`waited for ${what}; output so far:\n${this.stdout}\n${this.stderr}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, deadline - Date.now());
+        this.#wake.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+  }
+
+  /** Ends it if it still runs. */
+  async kill(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGKILL');
+    await this.ended;
+  }
+
+  #tell(): void {
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+}
+
+/** A running `ferrata reverse`. */
+export class Ferrata extends Program {
+  /** The addresses of its `ready` lines. */
+  get urls(): readonly string[] {
+    return this.stdout.split('\n').flatMap((line) => (line.startsWith('ready ') ? [line.slice('ready '.length)] : []));
+  }
+  /** The first of them. */
+  get url(): string {
+    return this.urls[0] as string;
+  }
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** The access log so far. */
+  get log(): readonly LogLine[] {
+    return this.stdout.split('\n').flatMap((line) => (line.startsWith('{') && line.endsWith('}') ? [JSON.parse(line) as LogLine] : []));
+  }
+
+  /** The first line of the log that fits, now or later. */
+  async logged(fits: (line: LogLine) => boolean): Promise<LogLine> {
+    return await this.until('a line of the access log', () => this.log.find(fits));
+  }
+}
+
+/** Starts `ferrata reverse` on a free port of 127.0.0.1 in front of `origins`, and ends it after the tests of this file, or of this suite. */
+export async function startFerrata(origins: readonly (number | string)[], rest: readonly string[] = []): Promise<Ferrata> {
+  const to = origins.flatMap((origin) => ['--to', typeof origin === 'number' ? `http://127.0.0.1:${origin}` : origin]);
+  const listen = rest.includes('--listen') ? [] : ['--listen', 'http://127.0.0.1:0'];
+  const ferrata = new Ferrata(main, ['reverse', ...listen, ...to, ...rest]);
+  after(() => ferrata.kill());
+  const count = [...listen, ...rest].filter((argument) => argument === '--listen').length;
+  await ferrata.until('ready', () => ferrata.urls.length === count);
+  return ferrata;
+}
+
+/** Runs the command to its end. */
+export async function runFerrata(...args: string[]): Promise<Ended> {
+  return await within('the end of the command', startCommand(...args).ended);
+}
+
+/** Starts the command with these very arguments, and waits for nothing. */
+export function startCommand(...args: string[]): Ferrata {
+  const ferrata = new Ferrata(main, args);
+  after(() => ferrata.kill());
+  return ferrata;
+}
+
+/** Starts what `npm start` starts. */
+export function startDemo(args: readonly string[], env: Readonly<Record<string, string | undefined>> = {}): Program {
+  const program = new Program(demo, args, { NO_COLOR: undefined, FORCE_COLOR: undefined, ...env });
+  after(() => program.kill());
+  return program;
+}
+
+/** Fails when `promise` takes longer than any machine needs. */
+export async function within<T>(what: string, promise: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`waited for ${what}`)), DEADLINE_MS);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,22 @@
+/** How a request ended, in one word, for logs and metrics. */
+import type { WireError } from '@ferrata/error';
+
+/**
+ * - `completed`: the client was sent a whole response, or a tunnel ended in order.
+ * - `client_abort`: the client's connection ended before that.
+ * - `rejected`: the client broke a rule or a limit, or asked for what a proxy refuses.
+ * - `timeout`: somebody was too slow; the error's source says on which side.
+ * - `upstream_error`: no connection to the upstream, or it failed, or it broke a rule.
+ * - `failed`: this program's own fault, or that of a hook.
+ */
+export type Outcome = 'completed' | 'client_abort' | 'rejected' | 'timeout' | 'upstream_error' | 'failed';
+
+/** Classifies what `logging` is given. */
+export function outcomeOf(error: WireError | null): Outcome {
+  if (error === null) return 'completed';
+  if (error.fault === 'local' && (error.type === 'internal' || error.type === 'application' || error.source === 'internal')) return 'failed';
+  if (error.type === 'timeout') return 'timeout';
+  if (error.source === 'upstream') return 'upstream_error';
+  if (error.source === 'downstream') return error.type === 'io' ? 'client_abort' : 'rejected';
+  return 'failed';
+}

@@ -1,0 +1,31 @@
+/** The request as it goes upstream: HTTP/1.1, origin-form, without hop-by-hop fields, with the Host that the client asked for. */
+import { asciiLowerCase } from '@ferrata/bytes';
+import { HttpVersion, KnownHeader, parseList, type RequestHead, removeHopByHop } from '@ferrata/headers';
+
+const KEEP_TRAILERS_TE = { keepTrailersTe: true } as const;
+
+/**
+ * A copy of `request` for the next hop, as RFC 9110 §7.6 has it.
+ *
+ * @param request with its target normalized already
+ * @param authority for a request without Host, which only HTTP/1.0 may be (RFC 9112 §3.2)
+ */
+export function upstreamRequest(request: RequestHead, authority: string): RequestHead {
+  const { method, target, version } = request;
+  const headers = request.headers.clone();
+  removeHopByHop(headers, KEEP_TRAILERS_TE);
+  if (!headers.hasKnown(KnownHeader.host)) headers.setKnown(KnownHeader.host, authority);
+  // RFC 9110 §10.1.1: from an HTTP/1.0 client the expectation is to be ignored, and it could make nothing of the interim response.
+  if (version === HttpVersion.http10) headers.deleteKnown(KnownHeader.expect);
+  return { method, target, version: HttpVersion.http11, headers };
+}
+
+/**
+ * The protocols to ask the upstream to switch to: what the client asked for, but for h2c. A tunnel that speaks HTTP/2 would carry requests past
+ * every filter, and RFC 9113 §3.1 has given that upgrade up.
+ */
+export function forwardedUpgrade(upgrade: string | null): string | null {
+  if (upgrade === null || !asciiLowerCase(upgrade).includes('h2c')) return upgrade;
+  const others = parseList(upgrade).filter((protocol) => asciiLowerCase(protocol) !== 'h2c');
+  return others.length === 0 ? null : others.join(', ');
+}

@@ -1,0 +1,40 @@
+/** A run of tests is judged rightly: what passes, what fails, what cannot be loaded, and what never ends. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type NodeTestResult, runNodeTests } from '../check/node-test.ts';
+import { Fixture } from './fixture.ts';
+
+async function runFiles(files: Readonly<Record<string, string>>, fileTimeoutMs = 60_000): Promise<NodeTestResult> {
+  using fixture = new Fixture();
+  for (const [name, text] of Object.entries(files)) fixture.write(`t/${name}`, `import { test } from 'node:test';\n${text}\n`);
+  return await runNodeTests({
+    files: Object.keys(files).map((name) => `t/${name}`),
+    cwd: fixture.folder,
+    testTimeoutMs: 60_000,
+    fileTimeoutMs,
+    log: `${fixture.folder}/log.txt`,
+  });
+}
+
+test('passed, failed and skipped tests are counted, and the failing one is shown', async () => {
+  const ran = await runFiles({
+    'a.test.ts': "test('good', () => {});\ntest('bad', () => { throw new Error('just so'); });",
+    'b.test.ts': "test('left out', { skip: 'for the count' }, () => {});",
+  });
+  assert.deepEqual([ran.passed, ran.failed, ran.skipped], [1, 1, 1]);
+  assert.match(ran.output, /✖ bad/);
+  assert.match(ran.output, /just so/);
+  assert.doesNotMatch(ran.output, /✔ good/);
+});
+
+test('a file that cannot be loaded is a failure that says why', async () => {
+  const ran = await runFiles({ 'a.test.ts': "import './nowhere.ts';", 'b.test.ts': "test('good', () => {});" });
+  assert.deepEqual([ran.passed, ran.failed], [1, 1]);
+  assert.match(ran.output, /Cannot find module .*nowhere\.ts/);
+});
+
+test('a file that never gives the event loop back is ended, and named', async () => {
+  const ran = await runFiles({ 'spin.test.ts': "test('spins', () => { for (;;); });" }, 2000);
+  assert.deepEqual([ran.passed, ran.failed], [0, 1]);
+  assert.match(ran.output, /hangs.*t\/spin\.test\.ts/);
+});
