@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { delimiter, join } from 'node:path';
 import { root } from './workspace.ts';
 
 /** How a program ended, and what it said. */
@@ -36,12 +37,15 @@ process.on('exit', () => {
   for (const child of running) killGroup(child);
 });
 
+/** The repository's own tools come first, also for a script that was not started by tools/run.mjs. */
+const path = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env['PATH'] ?? ''}`;
+
 /** Runs a program without a shell and without input, and collects what it says. Never rejects. */
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return await new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: options.cwd ?? root,
-      env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, ...options.env },
+      env: { ...process.env, PATH: path, NO_COLOR: '1', FORCE_COLOR: undefined, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: process.platform !== 'win32',
     });
@@ -75,7 +79,7 @@ export async function run(command: string, args: readonly string[], options: Run
 /** Runs a program on this terminal. @returns its exit code */
 export async function runOnTerminal(command: string, args: readonly string[]): Promise<number> {
   return await new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, stdio: 'inherit' });
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: path } });
     const forward = (signal: NodeJS.Signals): void => {
       // A terminal sends Ctrl-C to the whole foreground group: handed on, it would reach the child twice.
       if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);

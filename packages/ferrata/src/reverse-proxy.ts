@@ -1,6 +1,6 @@
 /** The reverse proxy that the command runs: listeners, a proxy whose origins take turns, and an end in order. */
 import { readFileSync } from 'node:fs';
-import type { WireError } from '@ferrata/error';
+import { ioError, type WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
 import { type Listener, type NetAddress, listen } from '@ferrata/net';
 import { HttpProxy, type ProxySession, appendForwarded } from '@ferrata/proxy';
@@ -12,6 +12,12 @@ const PASS_OVER_MS = 1_000;
 
 /** How long a new connection may take to send its first byte; a shorter `idleTimeoutMs` holds for it too. */
 const FIRST_BYTE_TIMEOUT_MS = 15_000;
+
+/**
+ * How often one request is sent at most: once, and once more where that cannot do it twice. Origins to which no connection could be made do not
+ * count, each of them may be asked; but a request that makes origins fall over must not meet them all.
+ */
+const MAX_SENT = 2;
 
 /** What to run. Times in milliseconds. */
 export interface ReverseProxyOptions {
@@ -49,15 +55,21 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
   const peers = options.to.map((address) => peerFor(address, options));
   const ring = new OriginRing(peers, PASS_OVER_MS, () => environment.recentNow);
   const { onSession } = options;
-  const proxy = new HttpProxy<Turn>(
+  const proxy = new HttpProxy<Progress>(
     {
-      newContext: () => ring.begin(),
-      upstreamPeer: (_session, turn) => ring.take(turn),
-      failToConnect: (_session, _peer, _error, turn) => ring.markFailed(turn),
-      upstreamRequestFilter: appendForwarded,
+      newContext: () => ({ turn: ring.begin(), sentCount: 0 }),
+      upstreamPeer(_session, progress) {
+        if (progress.sentCount >= MAX_SENT) throw noAnswer();
+        return ring.take(progress.turn);
+      },
+      failToConnect: (_session, _peer, _error, { turn }) => ring.markFailed(turn),
+      upstreamRequestFilter(session, request, progress) {
+        progress.sentCount++;
+        appendForwarded(session, request);
+      },
       ...(onSession === undefined ? {} : { logging: onSession }),
     },
-    { environment, ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }) },
+    { environment, maxRetries: Math.max(1, peers.length - 1), ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }) },
   );
   const server = new HttpServer(proxy, {
     environment,
@@ -77,6 +89,16 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       return cut;
     },
   };
+}
+
+/** What the proxy remembers of a request on its way. */
+interface Progress {
+  readonly turn: Turn;
+  sentCount: number;
+}
+
+function noAnswer(): WireError {
+  return ioError('UPSTREAM_GAVE_NO_ANSWER', `${MAX_SENT} connections ended without a byte of answer`, { source: 'upstream', retry: 'never', wire: { status: 502 } });
 }
 
 async function listenAll(addresses: readonly NetAddress[], server: HttpServer): Promise<Listener[]> {

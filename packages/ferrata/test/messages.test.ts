@@ -11,15 +11,16 @@ const ferrata = await startFerrata([origin.port]);
 
 /** Sends a whole request with `Connection: close`, and parses what the mirror says. */
 async function reflect(head: string, body = ''): Promise<Mirrored> {
-  const answer = await exchange(ferrata.port, `${head}Connection: close\r\n\r\n${body}`);
+  const answers = await exchange(ferrata.port, `${head}Connection: close\r\n\r\n${body}`);
+  const answer = answers.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, '');
   assert.equal(statusOf(answer), 200, answer);
   return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as Mirrored;
 }
 
-/** Starts an origin that answers each connection's first request with these bytes and leaves it open, and the command in front of it. */
+/** Starts an origin that answers each request (one without a body, in one piece) with these bytes, and the command in front of it. */
 async function inFrontOf(answer: string, afterwards: 'leave' | 'end' = 'leave'): Promise<number> {
   const { port } = await rawOrigin((socket) => {
-    socket.once('data', () => {
+    socket.on('data', () => {
       socket.write(answer, 'latin1');
       if (afterwards === 'end') socket.end();
     });

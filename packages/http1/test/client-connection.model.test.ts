@@ -144,8 +144,8 @@ it('takes a request exactly when its twin would', () => {
   );
   fc.assert(
     fc.property(commands, (run) => {
-      fc.modelRun<Twin, ClientConnection, false, { model: Twin; real: ClientConnection }>(
-        () => ({
+      fc.modelRun(
+        (): { model: Twin; real: ClientConnection } => ({
           model: { state: 'idle', isRequestOpen: false, isLast: false, requests: 0 },
           real: new ClientConnection(0, { maxRequests: MAX_REQUESTS }),
         }),

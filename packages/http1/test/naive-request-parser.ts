@@ -37,7 +37,7 @@ export function parseNaively(input: string): { readonly requests: NaiveRequest[]
     if (body === null) return { requests, isValid: false };
     rest = rest.slice(body.byteLength);
     requests.push({ method, target, headers, body: body.data, trailers: body.trailers });
-    if (!staysOpen(headers, isOld, method, length)) return { requests, isValid: true };
+    if (!staysOpen(headers, isOld)) return { requests, isValid: true };
   }
 }
 
@@ -124,16 +124,7 @@ function chunkedBody(rest: string): NaiveBody | null {
   return { data, byteLength: at + section[0].length, trailers: trailers.length === 0 ? null : trailers };
 }
 
-function staysOpen(headers: Fields, isOld: boolean, method: string, length: number | 'chunked'): boolean {
+function staysOpen(headers: Fields, isOld: boolean): boolean {
   const options = listOf(headers, 'connection');
-  // A switch of protocols was asked: what follows is for the caller to decide.
-  if (
-    !isOld &&
-    length === 0 &&
-    method !== 'CONNECT' &&
-    options.includes('upgrade') &&
-    valuesOf(headers, 'upgrade').some((value) => value !== '')
-  )
-    return true;
   return isOld ? options.includes('keep-alive') && !options.includes('close') : !options.includes('close');
 }

@@ -18,7 +18,16 @@
  *
  * @see RFC 9110 §7.6, §9.2.2, §15.6 · RFC 9112 §9.3
  */
-import { applicationError, internalError, ioError, protocolError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
+import {
+  applicationError,
+  internalError,
+  ioError,
+  protocolError,
+  timeoutError,
+  toWireError,
+  type WireError,
+  withSource,
+} from '@ferrata/error';
 import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead, removeHopByHop } from '@ferrata/headers';
 import {
   type ClientExchange,
@@ -165,7 +174,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #afterFilter(answered: boolean | undefined): void {
     if (this.#isOver) return;
-    if (checkAnswered(answered)) this.#fail(applicationError('NOT_ANSWERED', 'requestFilter returned true without an answer', { source: 'internal' }));
+    if (checkAnswered(answered))
+      this.#fail(applicationError('NOT_ANSWERED', 'requestFilter returned true without an answer', { source: 'internal' }));
     else this.#choosePeer();
   }
 

@@ -276,6 +276,8 @@ class FilteredStream implements L4Stream, StreamInboxOwner {
   #close(error: WireError | null): void {
     // After two orderly ends `state` follows from them, and must not run ahead of the end that the sink has yet to be told.
     this.#isClosed = error !== null || !this.#hasPassedEnd;
+    // A filter may have ended our side on its own.
+    this.#isEnded = true;
     this.#closeFilters();
     this.#inbox.close(error);
   }

@@ -92,9 +92,12 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
         signal?.addEventListener('abort', () => reject(connectError('CONNECT_ABORTED', 'nobody waits for it')), { once: true });
         world.connect(to.address.kind === 'tcp' ? to.address.host : '', {
           onConnected: (stream) => {
+            if (signal?.aborted === true) {
+              stream.abort();
+              return;
+            }
             const edged = wrap('origin', stream);
-            if (signal?.aborted === true) edged.abort();
-            else resolve(planted.originSide?.(edged) ?? edged);
+            resolve(planted.originSide?.(edged) ?? edged);
           },
           onConnectFailed: reject,
         });

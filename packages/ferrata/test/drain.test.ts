@@ -1,0 +1,147 @@
+/** Ending in order, and at once: SIGTERM and SIGINT in each state of a connection. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { type Ferrata, startFerrata, within } from './support/command.ts';
+import { httpOrigin, mirror, RawClient, statusOf } from './support/peers.ts';
+
+const whole = await httpOrigin(mirror);
+
+/** Sends a signal, and waits until it has been taken: the port refuses connections. */
+async function signalled(ferrata: Ferrata, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  ferrata.child.kill(signal);
+  const { port } = ferrata;
+  const isRefused = async (): Promise<boolean> => {
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return false;
+    } catch {
+      return true;
+    } finally {
+      socket.destroy();
+    }
+  };
+  await within('the port to be closed', (async () => {
+    while (!(await isRefused()));
+  })());
+}
+
+async function endedWell(ferrata: Ferrata): Promise<void> {
+  const { code, signal, stderr } = await within('the end of the command', ferrata.ended);
+  assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
+}
+
+test('without a connection it ends at once', async () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const ferrata = await startFerrata([whole.port]);
+    ferrata.child.kill(signal);
+    await endedWell(ferrata);
+  }
+});
+
+test('idle connections stay open for a request that is on its way, which is answered with Connection: close; the others are closed after 3 s', async () => {
+  const ferrata = await startFerrata([whole.port]);
+  const clients = [1, 2, 3].map(() => new RawClient(ferrata.port).send('GET /a HTTP/1.1\r\nHost: a\r\n\r\n'));
+  const [first, ...others] = await Promise.all(clients.map(async (client) => {
+    assert.doesNotMatch(await client.until('"url":"/a"'), /^connection: close/im);
+    return client;
+  }));
+  assert.ok(first !== undefined);
+  await signalled(ferrata);
+  const since = performance.now();
+  first.send('GET /b HTTP/1.1\r\nHost: a\r\n\r\n');
+  const answer = await first.untilEnd();
+  assert.match(answer, /"url":"\/b"/);
+  assert.match(answer, /^connection: close\r$/im);
+  for (const client of others) {
+    await client.untilEnd();
+    assert.equal(client.error, null);
+  }
+  assert.ok(performance.now() - since > 1_500, 'they were given time');
+  await endedWell(ferrata);
+});
+
+test('a head that has begun is read to its end and answered', async () => {
+  const ferrata = await startFerrata([whole.port]);
+  const client = new RawClient(ferrata.port).send('GET /mid-head HTTP/1.1\r\nHo');
+  await once(client.socket, 'connect');
+  // A second connection answered: the first has been accepted by then.
+  await new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n').untilEnd();
+  await signalled(ferrata);
+  client.send('st: a\r\n\r\n');
+  const answer = await client.untilEnd();
+  assert.match(answer, /"url":"\/mid-head"/);
+  assert.match(answer, /^connection: close\r$/im);
+  await endedWell(ferrata);
+});
+
+test('an upload that has begun is read to its end and answered', async () => {
+  const arrived = Promise.withResolvers<void>();
+  const origin = await httpOrigin((request, response) => {
+    request.once('data', () => arrived.resolve());
+    mirror(request, response);
+  });
+  const ferrata = await startFerrata([origin.port]);
+  const client = new RawClient(ferrata.port).send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345');
+  await arrived.promise;
+  await signalled(ferrata);
+  client.send('67890');
+  const answer = await client.untilEnd();
+  assert.match(answer, /"body":"1234567890"/);
+  await endedWell(ferrata);
+});
+
+/** An origin that sends half of its answer, and the rest when told. */
+async function slowOrigin(): Promise<{ readonly port: number; readonly response: Promise<ServerResponse> }> {
+  const begun = Promise.withResolvers<ServerResponse>();
+  const { port } = await httpOrigin((_request, response) => {
+    response.writeHead(200, { 'Content-Length': 10 }).write('first');
+    begun.resolve(response);
+  });
+  return { port, response: begun.promise };
+}
+
+test('a download that has begun is sent to its end', async () => {
+  const origin = await slowOrigin();
+  const ferrata = await startFerrata([origin.port], ['--access-log']);
+  const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await client.until('first');
+  await signalled(ferrata);
+  (await origin.response).end('later');
+  assert.match(await client.untilEnd(), /firstlater$/);
+  await endedWell(ferrata);
+  assert.deepEqual(ferrata.log.map((line) => [line.status, line.bytesOut, line.outcome]), [[200, 10, 'completed']]);
+});
+
+test('what still runs after --grace is cut, visibly, and said; the exit code is 0', async () => {
+  const origin = await slowOrigin();
+  const ferrata = await startFerrata([origin.port], ['--grace', '300ms', '--access-log']);
+  const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await client.until('first');
+  ferrata.child.kill('SIGTERM');
+  const { code, stderr } = await within('the end of the command', ferrata.ended);
+  assert.equal(code, 0);
+  assert.match(stderr, /^ferrata: 1 connection was still busy after the grace and had to be cut\n$/);
+  await client.untilEnd();
+  assert.ok(client.received.endsWith('first'));
+  assert.equal(ferrata.log.length, 1, 'the request that was cut is in the log');
+});
+
+for (const [signal, code] of [
+  ['SIGTERM', 143],
+  ['SIGINT', 130],
+] as const) {
+  test(`a second signal, ${signal}, ends it at once with ${code}`, async () => {
+    const origin = await slowOrigin();
+    const ferrata = await startFerrata([origin.port]);
+    const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.equal(statusOf(await client.until('first')), 200);
+    await signalled(ferrata);
+    ferrata.child.kill(signal);
+    assert.equal((await within('the end of the command', ferrata.ended)).code, code);
+    client.socket.destroy();
+  });
+}
