@@ -124,8 +124,8 @@ function outcomeOf(error: WireError | null): string {
   if (error === null) return 'completed';
   if (error.type === 'timeout') return 'timeout';
   if (error.source === 'upstream') return 'upstream_error';
-  if (error.source === 'downstream') return error.type === 'io' ? 'client_abort' : 'rejected';
-  return 'failed';
+  if (error.source === 'downstream' && error.type === 'io') return 'client_abort';
+  return error.source === 'downstream' && error.fault === 'remote' ? 'rejected' : 'failed';
 }
 
 /** Milliseconds between two times to a thousandth, null where one of them has not come. */

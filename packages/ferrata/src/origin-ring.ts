@@ -35,9 +35,11 @@ export class OriginRing<Origin> {
   take(turn: Turn): Origin {
     const origins = this.#origins;
     if (origins.length > 1) {
-      if (!turn.isFirst) turn.at = (turn.at + 1) % origins.length;
+      const { isFirst } = turn;
+      turn.at = this.#soundFrom(isFirst ? turn.at : (turn.at + 1) % origins.length);
       turn.isFirst = false;
-      turn.at = this.#soundFrom(turn.at);
+      // The next request begins behind the origin that this one got, so that all sound ones share what a dead one does not take.
+      if (isFirst) this.#turn = (turn.at + 1) % origins.length;
     }
     return origins[turn.at] as Origin;
   }

@@ -1,5 +1,6 @@
 /** The reverse proxy that the command runs: listeners, a proxy whose origins take turns, and an end in order. */
 import { readFileSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { ioError, type WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
 import { type Listener, type NetAddress, listen } from '@ferrata/net';
@@ -18,6 +19,9 @@ const FIRST_BYTE_TIMEOUT_MS = 15_000;
  * count, each of them may be asked; but a request that makes origins fall over must not meet them all.
  */
 const MAX_SENT = 2;
+
+/** Sockets close within a turn or two; more is not waited for. */
+const MAX_CLOSING_TURNS = 100;
 
 /** What to run. Times in milliseconds. */
 export interface ReverseProxyOptions {
@@ -86,9 +90,15 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       await Promise.all(listeners.map((listener) => listener.close()));
       const cut = await server.drain(graceMs);
       proxy.close();
+      await untilClosed(server);
       return cut;
     },
   };
+}
+
+/** A connection that was cut says so in a later turn of the event loop, and only then its request gets its line in the log. */
+async function untilClosed(server: HttpServer): Promise<void> {
+  for (let turn = 0; turn < MAX_CLOSING_TURNS && server.connectionCount > 0; turn++) await setImmediate();
 }
 
 /** What the proxy remembers of a request on its way. */

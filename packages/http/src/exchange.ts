@@ -49,13 +49,29 @@ export interface ServerExchange {
   resumeRequest(): void;
   /** Sends an interim response (1xx but 101). Dropped where the client knows none. */
   sendInterim(head: ResponseHead): void;
-  /** Begins the response. `bodyLength` ≥ 0, or `BodyLength.chunked`. Framing and connection fields in `head` are replaced by true ones. */
+  /**
+   * Begins the response. `bodyLength` ≥ 0, or `BodyLength.chunked`. Framing and connection fields in `head` are replaced by true ones;
+   * `Connection: close` is granted. 101, and 2xx to CONNECT, are for `openTunnel`.
+   *
+   * @throws {TypeError} when a response has begun, or `head` is invalid: another one may still be sent
+   * @throws {RangeError} when the status is not final, or `bodyLength` is no length
+   */
   sendHead(head: ResponseHead, bodyLength: number): void;
-  /** Sends a piece of the body, which then belongs to the exchange. @returns false: accepted, but wait for `onResponseDrain` */
+  /**
+   * Sends a piece of the body, which then belongs to the exchange; dropped where the response has no body (HEAD, 204, 304).
+   *
+   * @returns false: accepted, but wait for `onResponseDrain`; also when the exchange is over
+   * @throws {RangeError} when it is more than the length announced: abort the exchange
+   */
   sendData(chunk: Uint8Array): boolean;
-  /** Ends the response. */
+  /** Ends the response. @throws {RangeError} when bytes of the length announced are missing: abort the exchange */
   sendEnd(trailers?: HeaderMap | null): void;
-  /** Answers 101 (or 2xx to CONNECT) and hands the connection over. Call `closeTunnel` when the tunnel is at its end. */
+  /**
+   * Answers 101 (or 2xx to CONNECT) and hands the connection over, paused until you attach a sink. Call `closeTunnel` when the tunnel is at its
+   * end: until then it counts as a connection.
+   *
+   * @throws {TypeError} when the status makes no tunnel, 101 was not asked for, or a response has begun
+   */
   openTunnel(head: ResponseHead): Tunnel;
   closeTunnel(error: WireError | null): void;
   /** Ends the exchange: with the status of `error` if no response has begun, else by a close that shows the response to be cut short. */
@@ -75,7 +91,7 @@ export interface ClientExchangeHandler {
   onInterim(head: ResponseHead): void;
   /** The response's head. `bodyLength` ≥ 0, or a `BodyLength`. */
   onResponse(head: ResponseHead, bodyLength: number): void;
-  /** The server has switched protocols: the connection is yours. `onClientClose(null)` follows. */
+  /** The server has switched protocols: the connection is yours, paused until you attach a sink. `onClientClose(null)` follows. */
   onTunnel(head: ResponseHead, tunnel: Tunnel): void;
   /** A piece of the response's body; it is yours. */
   onResponseData(chunk: Uint8Array): void;

@@ -8,7 +8,7 @@
  * - Whether a lost request may be sent again is said by the error: `always` when nothing of it reached the network, `ifReused` when the
  *   connection ended without a byte of answer, `never` from then on.
  */
-import { internalError, ioError, protocolError, timeoutError, type WireError, toWireError, withSource } from '@ferrata/error';
+import { internalError, ioError, protocolError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
 import type { HeaderMap, RequestHead } from '@ferrata/headers';
 import { ClientConnection, MessageEvent } from '@ferrata/http1';
 import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
@@ -86,7 +86,11 @@ export class Http1ClientSession implements L4Sink {
    * @throws {TypeError} when the connection cannot take a request, or `head` is invalid
    * @throws {RangeError} when `bodyLength` is no length of a request
    */
-  request(head: RequestHead, request: { readonly bodyLength: number; readonly upgrade: string | null }, handler: ClientExchangeHandler): ClientExchange {
+  request(
+    head: RequestHead,
+    request: { readonly bodyLength: number; readonly upgrade: string | null },
+    handler: ClientExchangeHandler,
+  ): ClientExchange {
     if (this.#isReleased || this.#exchange !== null) throw new TypeError('the connection cannot take a request');
     const now = this.#environment.now();
     const isReused = this.#machine.requestCount > 0;

@@ -12,13 +12,13 @@
  *
  * A callback of the application that throws ends its own exchange, never the process: with a 500, or with a message visibly cut short.
  */
-import { internalError, ioError, type WireError, timeoutError, toWireError, withSource } from '@ferrata/error';
-import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
+import { internalError, ioError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
 import { MessageEvent, ServerConnection } from '@ferrata/http1';
-import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
+import type { L4Sink, L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
-import type { HttpApplication, ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
+import type { HttpApplication, Tunnel } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
+import { Http1ServerExchange } from './http1-server-exchange.ts';
 import type { ResolvedHttp1ServerOptions } from './options.ts';
 
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
@@ -57,7 +57,13 @@ export class Http1ServerSession implements L4Sink {
   /** From this time on the next answer is the connection's last: it has reached its age. */
   readonly #retireAt: number;
 
-  constructor(stream: L4Stream, application: HttpApplication, environment: HttpEnvironment, options: ResolvedHttp1ServerOptions, owner: ServerSessionOwner) {
+  constructor(
+    stream: L4Stream,
+    application: HttpApplication,
+    environment: HttpEnvironment,
+    options: ResolvedHttp1ServerOptions,
+    owner: ServerSessionOwner,
+  ) {
     this.stream = stream;
     this.#application = application;
     this.#environment = environment;
@@ -212,7 +218,8 @@ export class Http1ServerSession implements L4Sink {
     if (this.#exchange === null) this.#flush();
     else if (this.#machine.outputBytes > 0) this.scheduleFlush();
     if (this.#machine.shouldClose && this.#exchange === null) this.#finish();
-    else if (this.#isStreamPaused && !this.#isRequestPaused && this.#machine.bufferedBytes <= this.#options.maxLookAheadBytes) this.#resumeStream();
+    else if (this.#isStreamPaused && !this.#isRequestPaused && this.#machine.bufferedBytes <= this.#options.maxLookAheadBytes)
+      this.#resumeStream();
     this.#watch(now);
   }
 
@@ -221,7 +228,7 @@ export class Http1ServerSession implements L4Sink {
     withSource(error, 'downstream');
     const exchange = this.#exchange;
     this.#exchange = null;
-    if (exchange !== null && exchange.hasResponded) {
+    if (exchange?.hasResponded === true) {
       exchange.close(error);
       this.#cut(error);
       return;
@@ -465,111 +472,4 @@ export class Http1ServerSession implements L4Sink {
 
 function writeStalled(): WireError {
   return timeoutError('H1_WRITE_STALLED', 'the client reads nothing', { wire: { status: 0 }, source: 'downstream' });
-}
-
-/** One exchange of an `Http1ServerSession`. */
-export class Http1ServerExchange implements ServerExchange {
-  readonly #session: Http1ServerSession;
-  readonly #machine: ServerConnection;
-  readonly request: RequestHead;
-  readonly requestBodyLength: number;
-  readonly upgrade: string | null;
-  readonly expectsContinue: boolean;
-  readonly startedAt: number;
-  handler: ServerExchangeHandler | null = null;
-  #closeError: WireError | null = null;
-  requestBytes = 0;
-  responseBytes = 0;
-  status = 0;
-  isClosed = false;
-
-  constructor(session: Http1ServerSession, machine: ServerConnection, now: number) {
-    this.#session = session;
-    this.#machine = machine;
-    this.request = machine.request;
-    this.requestBodyLength = machine.requestBodyLength;
-    this.upgrade = machine.upgrade;
-    this.expectsContinue = machine.expectsContinue;
-    this.startedAt = now;
-  }
-
-  get info(): StreamInfo {
-    return this.#session.stream.info;
-  }
-  get hasResponded(): boolean {
-    return this.status !== 0;
-  }
-
-  pauseRequest(): void {
-    if (!this.isClosed) this.#session.pauseRequest();
-  }
-  resumeRequest(): void {
-    if (!this.isClosed) this.#session.resumeRequest();
-  }
-
-  sendInterim(head: ResponseHead): void {
-    if (this.isClosed) return;
-    this.#machine.sendInterim(head, this.#session.environment.now());
-    this.#session.scheduleFlush();
-  }
-
-  sendHead(head: ResponseHead, bodyLength: number): void {
-    if (this.isClosed) return;
-    this.#machine.sendHead(head, bodyLength, this.#session.environment.date());
-    this.status = head.status;
-    this.#session.scheduleFlush();
-  }
-
-  sendData(chunk: Uint8Array): boolean {
-    if (this.isClosed) return false;
-    if (this.#machine.sendData(chunk)) this.responseBytes += chunk.length;
-    return this.#session.afterSend();
-  }
-
-  sendEnd(trailers: HeaderMap | null = null): void {
-    if (this.isClosed) return;
-    this.#machine.sendEnd(trailers);
-    this.#session.endExchange(this);
-  }
-
-  openTunnel(head: ResponseHead): Tunnel {
-    if (this.isClosed) throw new TypeError('the exchange is closed');
-    this.#machine.sendTunnelHead(head, this.#session.environment.date());
-    this.status = head.status;
-    return this.#session.openTunnel();
-  }
-
-  closeTunnel(error: WireError | null): void {
-    this.#session.closeTunnel(error);
-  }
-
-  abort(error: WireError): void {
-    if (this.isClosed) return;
-    this.#session.failExchange(this, error);
-    this.close(error);
-  }
-
-  /** Names the handler. An application may have answered before it returned one: it then hears of the end now. */
-  follow(handler: ServerExchangeHandler): void {
-    // Also for callers without types: without a handler nobody would ever end the exchange.
-    if (typeof handler !== 'object' || handler === null) throw new TypeError('onRequest must return a ServerExchangeHandler');
-    this.handler = handler;
-    if (this.isClosed) this.#tellClose(handler, this.#closeError);
-  }
-
-  /** Tells the handler that all is over, once. */
-  close(error: WireError | null): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    this.#closeError = error;
-    if (this.handler !== null) this.#tellClose(this.handler, error);
-  }
-
-  #tellClose(handler: ServerExchangeHandler, error: WireError | null): void {
-    try {
-      handler.onExchangeClose(error);
-    } catch (thrown) {
-      this.#session.abort(internalError('HANDLER_THREW', 'onExchangeClose threw', { cause: thrown }));
-    }
-  }
 }

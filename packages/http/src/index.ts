@@ -1,9 +1,17 @@
 /** @ferrata/http: one session shape for HTTP, server and client, on any L4 stream. */
-export type { ClientExchange, ClientExchangeHandler, HttpApplication, Refusal, ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
+export type {
+  ClientExchange,
+  ClientExchangeHandler,
+  HttpApplication,
+  Refusal,
+  ServerExchange,
+  ServerExchangeHandler,
+  Tunnel,
+} from './exchange.ts';
 export { HttpEnvironment, type HttpEnvironmentOptions } from './http-environment.ts';
 export { HttpServer, type HttpServerOptions } from './http-server.ts';
+export { type ClientSessionOwner, Http1ClientSession } from './http1-client-session.ts';
 export { Http1ServerSession, type ServerSessionOwner } from './http1-server-session.ts';
-export { Http1ClientSession, type ClientSessionOwner } from './http1-client-session.ts';
 export {
   type Http1ClientOptions,
   type Http1ServerOptions,
@@ -12,4 +20,4 @@ export {
   resolveHttp1ClientOptions,
   resolveHttp1ServerOptions,
 } from './options.ts';
-export { respond, type ResponseInit } from './respond.ts';
+export { type ResponseInit, respond } from './respond.ts';

@@ -1,6 +1,12 @@
 /** Options of sessions and servers, with their defaults. */
-import { type ResolvedServerConnectionOptions, type ServerConnectionOptions, resolveServerConnectionOptions } from '@ferrata/http1';
-import { type ClientConnectionOptions, type ResolvedClientConnectionOptions, resolveClientConnectionOptions } from '@ferrata/http1';
+import {
+  type ClientConnectionOptions,
+  type ResolvedClientConnectionOptions,
+  type ResolvedServerConnectionOptions,
+  resolveClientConnectionOptions,
+  resolveServerConnectionOptions,
+  type ServerConnectionOptions,
+} from '@ferrata/http1';
 
 /** Options of HTTP/1 connections in the server's role. Times in milliseconds. */
 export interface Http1ServerOptions {
@@ -16,7 +22,7 @@ export interface Http1ServerOptions {
    * upstream work going for clients that are gone.
    */
   readonly halfCloseGraceMs?: number;
-  /** After the last answer: how long the peer's bytes are read and dropped before the connection is cut. Default 2 000. */
+  /** After the last answer is out: how long the peer's bytes are read and dropped before the connection is cut. Default 2 000. */
   readonly lingerTimeoutMs?: number;
   /** After the last answer: how many bytes are read and dropped. Default 16 777 216: enough that an upload refused early can read its answer. */
   readonly maxLingeringBytes?: number;

@@ -169,7 +169,7 @@ describe('options and answers', () => {
     assert.equal(new HttpServer(application).connectionCount, 0);
   });
 
-  it('of a whole body leave the caller\'s fields as they were', async () => {
+  it("of a whole body leave the caller's fields as they were", async () => {
     const rig = new ServerRig();
     const shared = HeaderMap.from({ 'X-A': '1' });
     const typed = HeaderMap.from({ 'content-type': 'text/html' });

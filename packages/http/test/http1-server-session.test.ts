@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { applicationError, ioError } from '@ferrata/error';
-import { BodyLength } from '@ferrata/http1';
 import { respond, type ServerExchangeHandler } from '@ferrata/http';
+import { BodyLength } from '@ferrata/http1';
 import { RecordingSink } from '@ferrata/testkit';
 import { bytes, echoTarget, get, response, ServerRig, settle, text } from './rig.ts';
 
@@ -19,7 +19,10 @@ describe('a server session', () => {
     rig.onRequest = (exchange) => respond(exchange, 200, { body: 'hi' });
     const client = rig.connect();
     const received = await client.send(get());
-    assert.match(received, /^HTTP\/1\.1 200 OK\r\nDate: .* GMT\r\nContent-Type: text\/plain; charset=utf-8\r\nContent-Length: 2\r\n\r\nhi$/);
+    assert.match(
+      received,
+      /^HTTP\/1\.1 200 OK\r\nDate: .* GMT\r\nContent-Type: text\/plain; charset=utf-8\r\nContent-Length: 2\r\n\r\nhi$/,
+    );
     assert.deepEqual(rig.last.heard, ['close']);
     const { exchange } = rig.last;
     assert.equal(exchange.status, 200);
@@ -40,7 +43,10 @@ describe('a server session', () => {
       Array.from({ length: 100 }, (_, at) => `/${at}`),
     );
     assert.equal(client.sink.chunks().length, 1);
-    assert.equal(rig.followers.every(({ closes }) => closes.length === 1 && closes[0] === null), true);
+    assert.equal(
+      rig.followers.every(({ closes }) => closes.length === 1 && closes[0] === null),
+      true,
+    );
   });
 
   it('reads no further ahead than maxLookAheadBytes, and goes on after the answer', async () => {
@@ -89,7 +95,12 @@ describe('a server session', () => {
     assert.deepEqual(rig.last.heard, ['data a', 'data b', 'end']);
     rig.last.exchange.pauseRequest();
     respond(rig.last.exchange, 200);
-    rig.react = { onRequestData: () => (rig.last.exchange.pauseRequest(), rig.last.exchange.resumeRequest()) };
+    rig.react = {
+      onRequestData: () => {
+        rig.last.exchange.pauseRequest();
+        rig.last.exchange.resumeRequest();
+      },
+    };
     await client.send(post('c'));
     assert.deepEqual(rig.last.heard, ['data c', 'end']);
     assert.equal(rig.last.exchange.requestBytes, 1);
@@ -524,7 +535,10 @@ describe('time on a server session', () => {
     await rig.advance(10_010);
     assert.match(early.received, /^HTTP\/1\.1 408/);
     assert.equal(late.sink.isClosed, true);
-    assert.deepEqual(rig.followers.map(({ closes }) => closes[0]?.reason), ['H1_BODY_TOO_SLOW', 'H1_BODY_TOO_SLOW']);
+    assert.deepEqual(
+      rig.followers.map(({ closes }) => closes[0]?.reason),
+      ['H1_BODY_TOO_SLOW', 'H1_BODY_TOO_SLOW'],
+    );
   });
 
   it('cuts a client that reads nothing for 30 s, not one that reads slowly', async () => {

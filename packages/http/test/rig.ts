@@ -2,12 +2,12 @@
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
-import { HeaderMap, HttpVersion, type RequestHead, responseHead, type ResponseHead } from '@ferrata/headers';
+import { HeaderMap, HttpVersion, type RequestHead, type ResponseHead, responseHead } from '@ferrata/headers';
 import {
   type ClientExchange,
   type ClientExchangeHandler,
-  Http1ClientSession,
   type Http1ClientOptions,
+  Http1ClientSession,
   type HttpApplication,
   HttpEnvironment,
   HttpServer,
@@ -19,7 +19,7 @@ import {
   type ServerExchangeHandler,
   type Tunnel,
 } from '@ferrata/http';
-import { type L4Stream, memoryPair, type MemoryPairOptions } from '@ferrata/stream';
+import { type L4Stream, type MemoryPairOptions, memoryPair } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
 
 export const bytes = (text: string): Uint8Array => latin1Encode(text);
@@ -203,10 +203,7 @@ export class ClientRig {
   get armed(): number {
     return this.environment.deadlines.size;
   }
-  request(
-    follower: ClientFollower,
-    options: { method?: string; bodyLength?: number; upgrade?: string | null } = {},
-  ): ClientExchange {
+  request(follower: ClientFollower, options: { method?: string; bodyLength?: number; upgrade?: string | null } = {}): ClientExchange {
     const { method = 'GET', bodyLength = 0, upgrade = null } = options;
     return this.session.request(request(method), { bodyLength, upgrade }, follower);
   }

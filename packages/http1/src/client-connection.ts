@@ -17,7 +17,11 @@
 import { ByteWriter } from '@ferrata/bytes';
 import { protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type HeaderMap, KnownHeader, listHas, parseList, type RequestHead, type ResponseHead } from '@ferrata/headers';
-import { type ClientConnectionOptions, type ResolvedClientConnectionOptions, resolveClientConnectionOptions } from './connection-options.ts';
+import {
+  type ClientConnectionOptions,
+  type ResolvedClientConnectionOptions,
+  resolveClientConnectionOptions,
+} from './connection-options.ts';
 import { BodyWriter } from './internal/body-writer.ts';
 import { hasConnectionOption } from './internal/connection-option.ts';
 import { OutputQueue } from './internal/output-queue.ts';

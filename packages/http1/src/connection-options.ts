@@ -59,7 +59,9 @@ export interface ResolvedClientConnectionOptions extends Required<Omit<ClientCon
 }
 
 /** @throws {RangeError} when a value makes no sense; the message names the option */
-export function resolveServerConnectionOptions(options: ServerConnectionOptions | ResolvedServerConnectionOptions = {}): ResolvedServerConnectionOptions {
+export function resolveServerConnectionOptions(
+  options: ServerConnectionOptions | ResolvedServerConnectionOptions = {},
+): ResolvedServerConnectionOptions {
   if ('isResolved' in options) return options;
   return Object.freeze({
     isResolved: true,
@@ -77,7 +79,9 @@ export function resolveServerConnectionOptions(options: ServerConnectionOptions 
 }
 
 /** @throws {RangeError} when a value makes no sense; the message names the option */
-export function resolveClientConnectionOptions(options: ClientConnectionOptions | ResolvedClientConnectionOptions = {}): ResolvedClientConnectionOptions {
+export function resolveClientConnectionOptions(
+  options: ClientConnectionOptions | ResolvedClientConnectionOptions = {},
+): ResolvedClientConnectionOptions {
   if ('isResolved' in options) return options;
   return Object.freeze({
     isResolved: true,

@@ -21,13 +21,17 @@
 import { ByteWriter } from '@ferrata/bytes';
 import { timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
-import { OutputQueue } from './internal/output-queue.ts';
+import {
+  type ResolvedServerConnectionOptions,
+  resolveServerConnectionOptions,
+  type ServerConnectionOptions,
+} from './connection-options.ts';
 import { BodyWriter } from './internal/body-writer.ts';
 import { hasConnectionOption } from './internal/connection-option.ts';
+import { OutputQueue } from './internal/output-queue.ts';
 import { BodyLength, MessageEvent } from './message-event.ts';
 import { formatResponseHead } from './message-writer.ts';
 import { RequestDecoder } from './request-decoder.ts';
-import { type ResolvedServerConnectionOptions, type ServerConnectionOptions, resolveServerConnectionOptions } from './connection-options.ts';
 
 const Side = { waiting: 0, body: 1, done: 2, tunnel: 3 } as const;
 type Side = (typeof Side)[keyof typeof Side];

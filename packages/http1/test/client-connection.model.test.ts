@@ -46,7 +46,8 @@ class Send implements Command {
     return true;
   }
   run(twin: Twin, machine: ClientConnection): void {
-    const send = (): void => machine.sendHead(request('POST', '/', this.#close ? { Host: 'a', Connection: 'close' } : { Host: 'a' }), this.#length, null, 0);
+    const send = (): void =>
+      machine.sendHead(request('POST', '/', this.#close ? { Host: 'a', Connection: 'close' } : { Host: 'a' }), this.#length, null, 0);
     if (twin.state !== 'idle') {
       assert.throws(send, TypeError);
       return;

@@ -155,7 +155,10 @@ describe('a client connection is not used again', () => {
 
   it('after bytes that nobody asked for, before or after an exchange', () => {
     const before = new ClientTwin();
-    assert.equal(reasonOf(() => before.feed('H')), 'H1_UNEXPECTED_BYTES');
+    assert.equal(
+      reasonOf(() => before.feed('H')),
+      'H1_UNEXPECTED_BYTES',
+    );
     assert.equal(before.machine.isReusable, false);
     const after = new ClientTwin();
     after.send('HEAD');
@@ -163,8 +166,14 @@ describe('a client connection is not used again', () => {
     assert.equal(after.machine.nextEvent(), true);
     assert.equal(after.machine.nextEvent(), true);
     assert.equal(after.machine.bufferedBytes, 2);
-    assert.equal(reasonOf(() => after.machine.nextEvent()), 'H1_UNEXPECTED_BYTES');
-    assert.equal(reasonOf(() => after.machine.nextEvent()), 'H1_UNEXPECTED_BYTES');
+    assert.equal(
+      reasonOf(() => after.machine.nextEvent()),
+      'H1_UNEXPECTED_BYTES',
+    );
+    assert.equal(
+      reasonOf(() => after.machine.nextEvent()),
+      'H1_UNEXPECTED_BYTES',
+    );
   });
 
   it('after its peer has ended, or it was retired', () => {
@@ -203,7 +212,10 @@ describe('the end of the server', () => {
       twin.send();
       twin.feed(OK.slice(0, cut));
       twin.machine.receiveEnd();
-      assert.equal(reasonOf(() => twin.events()), cut === 10 ? 'H1_TRUNCATED_HEAD' : 'H1_TRUNCATED_BODY');
+      assert.equal(
+        reasonOf(() => twin.events()),
+        cut === 10 ? 'H1_TRUNCATED_HEAD' : 'H1_TRUNCATED_BODY',
+      );
       assert.equal(twin.machine.isReusable, false);
     }
   });
@@ -213,7 +225,13 @@ describe('interim responses of a client connection', () => {
   it('come before the final one, and change nothing else (RFC 9110 §15.2)', () => {
     const twin = new ClientTwin();
     twin.send();
-    assert.deepEqual(twin.feed(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n${OK}`), ['interim 100', 'interim 103', '200', 'data ok', 'end']);
+    assert.deepEqual(twin.feed(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n${OK}`), [
+      'interim 100',
+      'interim 103',
+      '200',
+      'data ok',
+      'end',
+    ]);
     assert.equal(twin.machine.isInterim, false);
     assert.equal(twin.machine.isReusable, true);
   });
@@ -223,8 +241,14 @@ describe('interim responses of a client connection', () => {
     twin.send();
     const interim = 'HTTP/1.1 102 Processing\r\n\r\n';
     assert.deepEqual(twin.feed(interim + interim), ['interim 102', 'interim 102']);
-    assert.equal(reasonOf(() => twin.feed(interim)), 'H1_TOO_MANY_INTERIM');
-    assert.equal(reasonOf(() => twin.events()), 'H1_TOO_MANY_INTERIM');
+    assert.equal(
+      reasonOf(() => twin.feed(interim)),
+      'H1_TOO_MANY_INTERIM',
+    );
+    assert.equal(
+      reasonOf(() => twin.events()),
+      'H1_TOO_MANY_INTERIM',
+    );
   });
 });
 
@@ -233,7 +257,10 @@ describe('a tunnel of a client connection', () => {
 
   it('hands over exactly what came beyond the head (RFC 9110 §7.8)', () => {
     const twin = new ClientTwin();
-    assert.match(twin.send('GET', { Host: 'a', Upgrade: 'x' }, 0, 'websocket, h2c'), /\r\nUpgrade: websocket, h2c\r\nConnection: upgrade\r\n/);
+    assert.match(
+      twin.send('GET', { Host: 'a', Upgrade: 'x' }, 0, 'websocket, h2c'),
+      /\r\nUpgrade: websocket, h2c\r\nConnection: upgrade\r\n/,
+    );
     assert.deepEqual(twin.feed(switched), ['tunnel 101']);
     assert.equal(twin.machine.isTunnel, true);
     assert.equal(twin.machine.isReusable, false);
@@ -251,11 +278,17 @@ describe('a tunnel of a client connection', () => {
   it('is refused if nobody asked for it, or for another protocol', () => {
     const unasked = new ClientTwin();
     unasked.send();
-    assert.equal(reasonOf(() => unasked.feed(switched)), 'H1_UNASKED_UPGRADE');
+    assert.equal(
+      reasonOf(() => unasked.feed(switched)),
+      'H1_UNASKED_UPGRADE',
+    );
     assert.equal(unasked.machine.isReusable, false);
     const other = new ClientTwin();
     other.send('GET', undefined, 0, 'h2c');
-    assert.equal(reasonOf(() => other.feed(switched)), 'H1_UNASKED_UPGRADE');
+    assert.equal(
+      reasonOf(() => other.feed(switched)),
+      'H1_UNASKED_UPGRADE',
+    );
     const unnamed = new ClientTwin();
     unnamed.send('GET', undefined, 0, 'h2c');
     assert.deepEqual(unnamed.feed('HTTP/1.1 101 Switching Protocols\r\n\r\n'), ['tunnel 101']);
@@ -264,7 +297,10 @@ describe('a tunnel of a client connection', () => {
   it('is refused before the end of the request', () => {
     const twin = new ClientTwin();
     twin.send('POST', undefined, 3, 'websocket');
-    assert.equal(reasonOf(() => twin.feed(switched)), 'H1_EARLY_TUNNEL');
+    assert.equal(
+      reasonOf(() => twin.feed(switched)),
+      'H1_EARLY_TUNNEL',
+    );
   });
 
   it('that is refused leaves plain HTTP', () => {
@@ -288,7 +324,10 @@ describe('time on a client connection', () => {
     const error = twin.machine.handleTimeout(7_000);
     assert.equal(error?.reason, 'H1_FIRST_BYTE_TIMEOUT');
     assert.equal(error?.status, 504);
-    assert.equal(reasonOf(() => twin.events()), 'H1_FIRST_BYTE_TIMEOUT');
+    assert.equal(
+      reasonOf(() => twin.events()),
+      'H1_FIRST_BYTE_TIMEOUT',
+    );
   });
 
   it('does not take an interim response for the answer', () => {

@@ -1,7 +1,13 @@
 /** What the tests of both connection machines share: bytes as text, and every event of a machine written down. */
 import { concatBytes, latin1Decode, latin1Encode } from '@ferrata/bytes';
-import { HeaderMap, type HttpVersion, HttpVersion as Version, type RequestHead, responseHead, type ResponseHead } from '@ferrata/headers';
-import { ClientConnection, type ClientConnectionOptions, MessageEvent, ServerConnection, type ServerConnectionOptions } from '@ferrata/http1';
+import { HeaderMap, type HttpVersion, type RequestHead, type ResponseHead, responseHead, HttpVersion as Version } from '@ferrata/headers';
+import {
+  ClientConnection,
+  type ClientConnectionOptions,
+  MessageEvent,
+  ServerConnection,
+  type ServerConnectionOptions,
+} from '@ferrata/http1';
 
 export const bytes = (text: string): Uint8Array => latin1Encode(text);
 export const text = (chunk: Uint8Array): string => latin1Decode(chunk, 0, chunk.length);
@@ -75,7 +81,8 @@ export class ClientTwin {
     const found: string[] = [];
     const { machine } = this;
     while (machine.nextEvent()) {
-      if (machine.event === MessageEvent.head) found.push(`${machine.isInterim ? 'interim ' : machine.isTunnel ? 'tunnel ' : ''}${machine.response.status}`);
+      if (machine.event === MessageEvent.head)
+        found.push(`${machine.isInterim ? 'interim ' : machine.isTunnel ? 'tunnel ' : ''}${machine.response.status}`);
       else if (machine.event === MessageEvent.data) found.push(`data ${text(machine.data)}`);
       else found.push('end');
     }

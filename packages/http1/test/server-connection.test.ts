@@ -1,7 +1,7 @@
 /** The server's machine: order, ends, early answers, tunnels, time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isWireError } from '@ferrata/error';
+import { internalError, isWireError, type WireError } from '@ferrata/error';
 import { HeaderMap } from '@ferrata/headers';
 import { BodyLength, resolveServerConnectionOptions, ServerConnection } from '@ferrata/http1';
 import { bytes, response, ServerTwin, text } from './machines.ts';
@@ -127,7 +127,13 @@ describe('a server connection and its exchanges', () => {
   it('owns the framing and the connection fields of a response', () => {
     const twin = new ServerTwin();
     twin.feed(GET);
-    const output = twin.answer(200, 'ok', { 'Content-Length': '7', 'Transfer-Encoding': 'chunked', 'Keep-Alive': 'timeout=1', Connection: 'x', 'X-A': '1' });
+    const output = twin.answer(200, 'ok', {
+      'Content-Length': '7',
+      'Transfer-Encoding': 'chunked',
+      'Keep-Alive': 'timeout=1',
+      Connection: 'x',
+      'X-A': '1',
+    });
     assert.equal(output, 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\n\r\nok');
   });
 
@@ -262,12 +268,21 @@ describe('the end of a server connection', () => {
     const head = new ServerTwin();
     head.feed('GET / HT');
     head.machine.receiveEnd();
-    assert.equal(reasonOf(() => head.events()), 'H1_TRUNCATED_HEAD');
+    assert.equal(
+      reasonOf(() => head.events()),
+      'H1_TRUNCATED_HEAD',
+    );
     const body = new ServerTwin();
     body.feed(post('abc').slice(0, -1));
     body.machine.receiveEnd();
-    assert.equal(reasonOf(() => body.events()), 'H1_TRUNCATED_BODY');
-    assert.equal(reasonOf(() => body.events()), 'H1_TRUNCATED_BODY');
+    assert.equal(
+      reasonOf(() => body.events()),
+      'H1_TRUNCATED_BODY',
+    );
+    assert.equal(
+      reasonOf(() => body.events()),
+      'H1_TRUNCATED_BODY',
+    );
   });
 });
 
@@ -292,7 +307,7 @@ describe('a refusal', () => {
   it('of a HEAD request has no body', () => {
     const twin = new ServerTwin();
     twin.feed('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n');
-    twin.machine.refuse(Object.assign(errorWith(503)), 'today');
+    twin.machine.refuse(errorWith(503), 'today');
     assert.match(twin.output(), /Connection: close\r\n\r\n$/);
   });
 
@@ -310,9 +325,8 @@ describe('a refusal', () => {
   });
 });
 
-function errorWith(status: number): Parameters<ServerConnection['refuse']>[0] {
-  const error = { status };
-  return error as Parameters<ServerConnection['refuse']>[0];
+function errorWith(status: number): WireError {
+  return internalError('TEST', '', { wire: { status } });
 }
 
 describe('an early response', () => {
@@ -445,7 +459,10 @@ describe('time on a server connection', () => {
     const error = twin.machine.handleTimeout(10_900);
     assert.equal(error?.reason, 'H1_HEAD_TIMEOUT');
     assert.equal(error?.status, 408);
-    assert.equal(reasonOf(() => twin.events()), 'H1_HEAD_TIMEOUT');
+    assert.equal(
+      reasonOf(() => twin.events()),
+      'H1_HEAD_TIMEOUT',
+    );
   });
 
   it('closes an idle connection after 60 s, and counts the next head from its own first byte', () => {
@@ -522,7 +539,7 @@ describe('time on a server connection', () => {
     assert.equal(never.machine.handleTimeout(30_000)?.reason, 'H1_BODY_TIMEOUT');
   });
 
-  it('is nobody\'s while an answer is awaited', () => {
+  it("is nobody's while an answer is awaited", () => {
     const twin = new ServerTwin();
     twin.feed(GET);
     assert.equal(twin.machine.nextTimeout(), Number.POSITIVE_INFINITY);

@@ -72,6 +72,8 @@ export interface RigOptions {
   readonly upstream?: Omit<UpstreamConnectorOptions, 'environment'>;
   readonly server?: HttpServerOptions;
   readonly highWaterBytes?: number;
+  /** A peer that refuses connections. */
+  readonly unreachable?: Peer;
 }
 
 export const origin: Peer = peer('10.0.0.1:80');
@@ -115,6 +117,7 @@ export class Rig {
   readonly origins: Wire[] = [];
   readonly proxy: HttpProxy<string[]>;
   readonly server: HttpServer;
+  readonly contexts: string[][] = [];
   begun = 0;
 
   constructor(options: RigOptions = {}) {
@@ -127,7 +130,9 @@ export class Rig {
         ...hooks,
         newContext: (session) => {
           const context = hooks.newContext?.(session) ?? [];
+          if (!Array.isArray(context)) return context;
           this.begun++;
+          this.contexts.push(context);
           return context;
         },
         logging: (session, error, context) => {
@@ -141,7 +146,8 @@ export class Rig {
         ...options.proxy,
         environment: this.environment,
         upstream: {
-          connect: async () => {
+          connect: async (to) => {
+            if (to === options.unreachable) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
             const { a, b } = memoryPair({ ...pair, clock: this.clock, addressA: ip(5), addressB: ip(1) });
             const wire = new Wire(b);
             this.origins.push(wire);

@@ -19,7 +19,7 @@ import type { Clock, Wakeup } from '@ferrata/clock';
 import { ioError, unreachable } from '@ferrata/error';
 import type { Defer } from './defer.ts';
 import type { L4Stream } from './l4-stream.ts';
-import { type FilterOutlet, type StreamFilter, filtered } from './stream-filter.ts';
+import { type FilterOutlet, filtered, type StreamFilter } from './stream-filter.ts';
 
 /** One fault in one direction. `incoming`: towards the sink; `outgoing`: what is written. */
 export type Fault = FaultPlace & FaultEffect;
@@ -60,7 +60,7 @@ export interface FaultyOptions {
 export function faulty(stream: L4Stream, plan: FaultPlan, options: FaultyOptions = {}): L4Stream {
   for (const fault of plan) checkFault(fault, options.clock);
   const make = (direction: Fault['direction']) => {
-    const faults = plan.filter((fault) => fault.direction === direction).sort((x, y) => x.at - y.at);
+    const faults = plan.filter((fault) => fault.direction === direction).toSorted((x, y) => x.at - y.at);
     return (outlet: FilterOutlet) => new FaultFilter(outlet, faults, options.clock ?? null);
   };
   return filtered(stream, { incoming: make('incoming'), outgoing: make('outgoing'), defer: options.defer });

@@ -9,7 +9,7 @@ import { limitError } from '@ferrata/error';
 import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
 import type { Defer } from './defer.ts';
 import type { L4Stream } from './l4-stream.ts';
-import { type FilterOutlet, type StreamFilter, filtered } from './stream-filter.ts';
+import { type FilterOutlet, filtered, type StreamFilter } from './stream-filter.ts';
 
 /** The limits of one direction. */
 export interface FlowLimits {

@@ -11,9 +11,9 @@
  *   that a paused reader has left are lost, as with TCP.
  */
 import type { Clock } from '@ferrata/clock';
-import { type WireError, ioError, limitError } from '@ferrata/error';
+import { ioError, limitError, type WireError } from '@ferrata/error';
 import { type Defer, deferToMicrotask } from './defer.ts';
-import { type L4Sink, type L4Stream, type StreamState } from './l4-stream.ts';
+import type { L4Sink, L4Stream, StreamState } from './l4-stream.ts';
 import { nextStreamId } from './stream-id.ts';
 import { StreamInbox, type StreamInboxOwner } from './stream-inbox.ts';
 import type { StreamAddress, StreamInfo } from './stream-info.ts';
@@ -122,7 +122,10 @@ class MemoryStream implements L4Stream, StreamInboxOwner {
     this.#config = config;
     this.#inbox = new StreamInbox(this, config.defer);
     this.#peer = this;
-    this.#deliver = (parcel) => this.#peer.#arrive(parcel);
+    this.#deliver = (parcel) => {
+      const peer = this.#peer;
+      peer.#arrive(parcel);
+    };
     this.info = {
       kind: config.kind,
       localAddress: side === 'a' ? config.addressA : config.addressB,
@@ -196,7 +199,8 @@ class MemoryStream implements L4Stream, StreamInboxOwner {
   }
 
   handleFreed(byteLength: number): void {
-    this.#peer.#handleTaken(byteLength);
+    const peer = this.#peer;
+    peer.#handleTaken(byteLength);
   }
 
   handleEndTold(): void {

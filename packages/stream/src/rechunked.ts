@@ -7,7 +7,7 @@ import { ByteQueue } from '@ferrata/bytes';
 import type { Defer } from './defer.ts';
 import { deferToMicrotask } from './defer.ts';
 import type { L4Stream } from './l4-stream.ts';
-import { type FilterOutlet, type StreamFilter, filtered } from './stream-filter.ts';
+import { type FilterOutlet, filtered, type StreamFilter } from './stream-filter.ts';
 
 /** Sizes of the pieces: a list, used in a circle; or a function asked for each next size. Sizes are whole numbers ≥ 1. */
 export type Chunking = readonly number[] | (() => number);

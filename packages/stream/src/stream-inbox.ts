@@ -17,7 +17,7 @@
  * runs inside a callback of the layer below) may call `flush` and save the hop.
  */
 import { ByteQueue } from '@ferrata/bytes';
-import { type WireError, internalError } from '@ferrata/error';
+import { internalError, type WireError } from '@ferrata/error';
 import { type Defer, deferToMicrotask } from './defer.ts';
 import type { L4Sink } from './l4-stream.ts';
 

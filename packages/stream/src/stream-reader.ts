@@ -11,7 +11,7 @@
  * ```
  */
 import { ByteQueue } from '@ferrata/bytes';
-import { type WireError, ioError, limitError, protocolError } from '@ferrata/error';
+import { ioError, limitError, protocolError, type WireError } from '@ferrata/error';
 import type { L4Sink, L4Stream } from './l4-stream.ts';
 
 /** Options of a `StreamReader`. */
@@ -194,7 +194,8 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
       },
       onClose: (error) => {
         // After the peer's end everything that was sent has come: a later failure takes nothing away from the reader.
-        if (!this.#hasEnded) this.#failure = error ?? ioError('STREAM_ABORTED', 'the stream was aborted by its own side', { fault: 'local' });
+        if (!this.#hasEnded)
+          this.#failure = error ?? ioError('STREAM_ABORTED', 'the stream was aborted by its own side', { fault: 'local' });
         this.#advance();
       },
     };

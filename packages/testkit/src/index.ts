@@ -1,28 +1,39 @@
 /** @ferrata/testkit: what proves Ferrata, and your protocol on it: compliance suites, laws, arbitraries, oracles, worlds and scripted peers. */
 
-// Streams
-export { streamCompliance, type CompliancePair, type StreamComplianceOptions } from './stream/stream-compliance.ts';
-export { RecordingSink, type SinkEvent } from './stream/recording-sink.ts';
-export { CheckedStream } from './stream/checked-stream.ts';
-export { firstMisplacedByte, positionalByte, positionalBytes } from './stream/positional-bytes.ts';
-
-// Worlds
+export { type CutBytes, chunkings, cut, cutBytes } from './arbitrary/chunkings.ts';
+export { type FieldLine, fieldNames, fieldValues, headerLists, tokens } from './arbitrary/http-fields.ts';
 export {
-  World,
-  type WorldConnectSink,
-  type WorldConnection,
-  type WorldListener,
-  type WorldOptions,
-  type WorldRunOptions,
-} from './world/world.ts';
-export { type LinkNature } from './world/world-link.ts';
-export { drawFaultPlan, type FaultDrawOptions } from './world/fault-draw.ts';
-export { EventTrace, fingerprint } from './world/event-trace.ts';
-
+  type DrawnRequest,
+  type DrawnResponse,
+  type Framing,
+  http1Pipelines,
+  http1Requests,
+  http1Responses,
+  type MessageMeaning,
+} from './arbitrary/http1-messages.ts';
+export { nearMisses } from './arbitrary/near-misses.ts';
+// Laws, arbitraries, oracles
+export {
+  type CodecLawsOptions,
+  type CodecUnderTest,
+  codecLawChecks,
+  codecLaws,
+  type DecoderDriver,
+  type Transcript,
+  transcribe,
+} from './codec/codec-laws.ts';
+export { type Http1Event, http1RequestBytes, http1RequestCodec, http1ResponseCodec } from './http1/http1-codec.ts';
+export {
+  type NaiveFields,
+  type NaiveMessage,
+  type NaiveReading,
+  type NaiveRequest,
+  type NaiveResponse,
+  naiveHttp1,
+  naiveHttp1Responses,
+} from './http1/naive-http1.ts';
 // Scripted peers
 export {
-  ScriptFailure,
-  ScriptPeer,
   call,
   drip,
   end,
@@ -31,39 +42,33 @@ export {
   expectEnd,
   repeat,
   reset,
+  ScriptFailure,
+  type ScriptOptions,
+  ScriptPeer,
+  type ScriptResult,
+  type ScriptStep,
   script,
   send,
   skip,
   stall,
   wait,
-  type ScriptOptions,
-  type ScriptResult,
-  type ScriptStep,
 } from './script/script.ts';
 export { connectStream, listenScript, playScript, type ScriptServer } from './script/script-server.ts';
 export { socketStream } from './script/socket-stream.ts';
-
-// Laws, arbitraries, oracles
-export { codecLawChecks, codecLaws, transcribe, type CodecLawsOptions, type CodecUnderTest, type DecoderDriver, type Transcript } from './codec/codec-laws.ts';
-export { chunkings, cut, cutBytes, type CutBytes } from './arbitrary/chunkings.ts';
-export { fieldNames, fieldValues, headerLists, tokens, type FieldLine } from './arbitrary/http-fields.ts';
+export { CheckedStream } from './stream/checked-stream.ts';
+export { firstMisplacedByte, positionalByte, positionalBytes } from './stream/positional-bytes.ts';
+export { RecordingSink, type SinkEvent } from './stream/recording-sink.ts';
+// Streams
+export { type CompliancePair, type StreamComplianceOptions, streamCompliance } from './stream/stream-compliance.ts';
+export { EventTrace, fingerprint } from './world/event-trace.ts';
+export { drawFaultPlan, type FaultDrawOptions } from './world/fault-draw.ts';
+// Worlds
 export {
-  http1Pipelines,
-  http1Requests,
-  http1Responses,
-  type DrawnRequest,
-  type DrawnResponse,
-  type Framing,
-  type MessageMeaning,
-} from './arbitrary/http1-messages.ts';
-export { nearMisses } from './arbitrary/near-misses.ts';
-export {
-  naiveHttp1,
-  naiveHttp1Responses,
-  type NaiveFields,
-  type NaiveMessage,
-  type NaiveReading,
-  type NaiveRequest,
-  type NaiveResponse,
-} from './http1/naive-http1.ts';
-export { http1RequestBytes, http1RequestCodec, http1ResponseCodec, type Http1Event } from './http1/http1-codec.ts';
+  World,
+  type WorldConnection,
+  type WorldConnectSink,
+  type WorldListener,
+  type WorldOptions,
+  type WorldRunOptions,
+} from './world/world.ts';
+export { type LinkNature } from './world/world-link.ts';

@@ -1,7 +1,7 @@
 /** Writes one message body in its framing, and refuses to write one that a peer could read as shorter or longer than it is. */
 import type { HeaderMap } from '@ferrata/headers';
-import { BodyLength } from '../message-event.ts';
 import { CHUNK_END, formatChunkLine, formatLastChunk } from '../chunk-writer.ts';
+import { BodyLength } from '../message-event.ts';
 import type { OutputQueue } from './output-queue.ts';
 
 export class BodyWriter {

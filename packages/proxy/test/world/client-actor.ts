@@ -20,7 +20,6 @@ export class ClientActor implements L4Sink {
   #sent = 0;
   #sentBytes = 0;
   #sinceBreath = 0;
-  /** What the tunnel gave back. */
   hasEnded = false;
   isClosed = false;
 
@@ -127,7 +126,7 @@ export class ClientActor implements L4Sink {
   }
 }
 
-/** Every third request is for the second origin. */
+/** Every fifth request is for the second origin. */
 export function hostOf(token: Token): string {
-  return token % 3 === 0 ? 'second.example' : 'first.example';
+  return token % 5 === 0 ? 'second.example' : 'first.example';
 }

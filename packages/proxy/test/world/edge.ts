@@ -28,11 +28,14 @@ export class Edge {
   /** Exchanges that the proxy has begun on it. */
   exchangeCount = 0;
   readonly #tell: TellBreach;
+  readonly #moved: () => void;
 
-  constructor(role: 'client' | 'origin', name: string, tell: TellBreach) {
+  /** @param moved called when bytes have come or gone */
+  constructor(role: 'client' | 'origin', name: string, tell: TellBreach, moved: () => void) {
     this.role = role;
     this.name = name;
     this.#tell = tell;
+    this.#moved = moved;
     this.requests = new WireReader('request');
     this.responses = new WireReader('response', (index) => this.requests.messages[index]?.start[0] ?? 'GET');
   }
@@ -44,6 +47,7 @@ export class Edge {
     return tapped(stream, {
       onData: (chunk) => {
         this.inBytes += chunk.length;
+        this.#moved();
         incoming.feed(chunk);
         if (!isClient && this.responses.isTunnel) this.requests.switchToTunnel();
       },
@@ -57,6 +61,7 @@ export class Edge {
         if (this.hasEnded || this.isAborted || this.isClosed) return;
         if (!isClient) this.#checkClean();
         this.outBytes += chunk.length;
+        this.#moved();
         this.maxBufferedBytes = Math.max(this.maxBufferedBytes, stream.bufferedBytes);
         if (this.#overfull > 0) this.#overfull += chunk.length;
         else if (!hasRoom) this.#overfull = 1;

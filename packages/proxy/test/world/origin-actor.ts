@@ -3,7 +3,7 @@ import type { L4Sink, L4Stream } from '@ferrata/stream';
 import { positionalBytes, type World } from '@ferrata/testkit';
 import { answerSeed, encodeAnswer, framingOf, latin1, type Token, upgrades } from './messages.ts';
 import { Pacer } from './pacer.ts';
-import type { AnswerPlan, FaultPlan, RequestPlan } from './plan.ts';
+import type { AnswerPlan, FaultPlan, ReadingPlan, RequestPlan } from './plan.ts';
 import { fieldOf, type WireMessage, WireReader } from './wire-reader.ts';
 
 /** What all connections of the origins share. */
@@ -11,6 +11,7 @@ export interface OriginLedger {
   readonly plans: ReadonlyMap<Token, RequestPlan>;
   /** How often a request has come. */
   readonly attempts: Map<Token, number>;
+  readonly reading: ReadingPlan | null;
 }
 
 interface FailingAnswer {
@@ -29,6 +30,7 @@ export class OriginActor implements L4Sink {
   #pacer: Pacer;
   #isOver = false;
   #echoes = false;
+  #sinceBreath = 0;
 
   constructor(world: World, stream: L4Stream, ledger: OriginLedger) {
     this.#world = world;
@@ -43,6 +45,7 @@ export class OriginActor implements L4Sink {
   }
 
   onData(chunk: Uint8Array): void {
+    this.#breathe(chunk.length);
     if (this.#echoes) {
       this.#pacer.send(chunk);
       return;
@@ -62,6 +65,15 @@ export class OriginActor implements L4Sink {
   onClose(): void {
     this.#isOver = true;
     this.#pacer.stop();
+  }
+
+  #breathe(byteLength: number): void {
+    const { reading } = this.#ledger;
+    this.#sinceBreath += byteLength;
+    if (reading === null || this.#sinceBreath < reading.everyBytes) return;
+    this.#sinceBreath = 0;
+    this.#stream.pause();
+    this.#world.clock.schedule(reading.pauseMs, () => this.#stream.resume());
   }
 
   #answer(): void {

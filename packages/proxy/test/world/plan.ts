@@ -51,6 +51,12 @@ export interface FaultPlan {
   readonly at: number;
 }
 
+/** A slow reader: pauses for so long each time so many bytes have come. */
+export interface ReadingPlan {
+  readonly everyBytes: number;
+  readonly pauseMs: number;
+}
+
 /** One client with one connection. */
 export interface ClientPlan {
   readonly startMs: number;
@@ -59,8 +65,7 @@ export interface ClientPlan {
   /** Bytes of one write; 0: all at once. */
   readonly pieceBytes: number;
   readonly pauseMs: number;
-  /** Pauses its reading for so long each time so many bytes have come. */
-  readonly reading: { readonly everyBytes: number; readonly pauseMs: number } | null;
+  readonly reading: ReadingPlan | null;
   /** `leave`: waits for the last answer, then ends · `stay`: until the server closes · `halfClose`: ends its side with the last request · `reset`, `vanish`: at byte `endAt` of what it sends. */
   readonly ending: 'leave' | 'stay' | 'halfClose' | 'reset' | 'vanish' | 'garbage';
   readonly endAt: number;
@@ -73,8 +78,10 @@ export interface WorldPlan {
   /** The chance that an end of a connection has planned faults. */
   readonly faultProbability: number;
   readonly highWaterBytes: number;
+  /** How the origins read. */
+  readonly originReading: ReadingPlan | null;
   readonly hooks: 'none' | 'slow' | 'bodies' | 'slowBodies';
-  /** Whether the second origin, which every third request is for, is there at all. */
+  /** Whether the second origin, which every fifth request is for, is there at all. */
   readonly hasSecondOrigin: boolean;
   readonly clients: readonly ClientPlan[];
 }
@@ -125,6 +132,11 @@ const answerFaults: fc.Arbitrary<FaultPlan> = fc.record({
   at: fc.integer({ min: 0, max: 4_000 }),
 });
 
+function readings(pausesMs: readonly number[]): fc.Arbitrary<ReadingPlan | null> {
+  const slow = fc.record({ everyBytes: fc.integer({ min: 1, max: 5_000 }), pauseMs: fc.constantFrom(...pausesMs) });
+  return fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: slow });
+}
+
 function answers(isRude: boolean): fc.Arbitrary<AnswerPlan> {
   return fc.record({
     status: fc.constantFrom(200, 200, 200, 201, 404, 204, 304, 500),
@@ -169,19 +181,10 @@ function clients(isRude: boolean): fc.Arbitrary<ClientPlan> {
   return fc.record({
     startMs: gaps,
     isPipelining: rarely(3),
-    requests: fc.array(requests(isRude), { minLength: 1, maxLength: 3 }),
+    requests: fc.array(requests(isRude), { minLength: 1, maxLength: 4 }),
     pieceBytes: pieces,
     pauseMs: fc.integer({ min: 0, max: 20 }),
-    reading: fc.oneof(
-      { weight: 3, arbitrary: fc.constant(null) },
-      {
-        weight: 1,
-        arbitrary: fc.record({
-          everyBytes: fc.integer({ min: 1, max: 5_000 }),
-          pauseMs: isRude ? fc.constantFrom(10, 500, 100_000) : fc.constantFrom(10, 500),
-        }),
-      },
-    ),
+    reading: readings(isRude ? [10, 500, 100_000] : [10, 500]),
     ending: isRude
       ? fc.constantFrom<ClientPlan['ending']>('leave', 'leave', 'stay', 'halfClose', 'reset', 'vanish', 'garbage')
       : fc.constantFrom<ClientPlan['ending']>('leave', 'stay'),
@@ -194,6 +197,7 @@ export const rudeWorlds: fc.Arbitrary<WorldPlan> = fc.record({
   seed: fc.nat(),
   faultProbability: fc.constantFrom(0, 0, 0.1, 0.3),
   highWaterBytes: fc.constantFrom(65_536, 1_024),
+  originReading: readings([10, 500]),
   hooks: fc.constantFrom<WorldPlan['hooks']>('none', 'none', 'slow', 'bodies', 'slowBodies'),
   hasSecondOrigin: rarely(6).map((isMissing) => !isMissing),
   clients: fc.array(clients(true), { minLength: 1, maxLength: 3 }),
@@ -204,7 +208,82 @@ export const kindWorlds: fc.Arbitrary<WorldPlan> = fc.record({
   seed: fc.nat(),
   faultProbability: fc.constant(0),
   highWaterBytes: fc.constantFrom(65_536, 1_024),
+  originReading: readings([10, 500]),
   hooks: fc.constantFrom<WorldPlan['hooks']>('none', 'none', 'slow', 'bodies', 'slowBodies'),
   hasSecondOrigin: fc.constant(true),
   clients: fc.array(clients(false), { minLength: 1, maxLength: 3 }),
 });
+
+/** One exchange with a large body, and somebody who reads slowly or not at all: what the proxy holds must not grow with it. */
+export const slowWorlds: fc.Arbitrary<WorldPlan> = fc
+  .record({
+    seed: fc.nat(),
+    isUpload: fc.boolean(),
+    framing: fc.constantFrom<'length' | 'chunked'>('length', 'chunked'),
+    bodyLength: fc.integer({ min: 300_000, max: 600_000 }),
+    highWaterBytes: fc.constantFrom(65_536, 16_384, 1_024),
+    hooks: fc.constantFrom<WorldPlan['hooks']>('none', 'slow', 'bodies', 'slowBodies'),
+    reading: fc.record({ everyBytes: fc.integer({ min: 1, max: 50_000 }), pauseMs: fc.constantFrom(50, 2_000, 1_000_000) }),
+  })
+  .map(({ seed, isUpload, framing, bodyLength, highWaterBytes, hooks, reading }) => {
+    const answer: AnswerPlan = { ...PLAIN_ANSWER, framing, bodyLength: isUpload ? 10 : bodyLength };
+    const request: RequestPlan = { ...PLAIN_REQUEST, method: 'PUT', framing: isUpload ? framing : 'none', bodyLength, answers: [answer] };
+    const client: ClientPlan = { ...PLAIN_CLIENT, requests: [request], reading: isUpload ? null : reading };
+    return { seed, faultProbability: 0, highWaterBytes, originReading: isUpload ? reading : null, hooks, hasSecondOrigin: true, clients: [client] };
+  });
+
+/** The plainest of everything, for plans written by hand. */
+export const PLAIN_ANSWER: AnswerPlan = {
+  status: 200,
+  version: '1.1',
+  framing: 'length',
+  bodyLength: 10,
+  chunkSizes: [700],
+  hasTrailers: false,
+  fields: [],
+  interims: [],
+  begins: 'late',
+  delayMs: 0,
+  pieceBytes: 0,
+  pauseMs: 0,
+  after: 'keep',
+  afterMs: 0,
+  fault: null,
+};
+
+export const PLAIN_REQUEST: RequestPlan = {
+  method: 'GET',
+  version: '1.1',
+  form: 'origin',
+  framing: 'none',
+  bodyLength: 0,
+  chunkSizes: [700],
+  hasTrailers: false,
+  fields: [],
+  asksClose: false,
+  expectsContinue: false,
+  asksUpgrade: false,
+  gapMs: 0,
+  answers: [PLAIN_ANSWER],
+};
+
+export const PLAIN_CLIENT: ClientPlan = {
+  startMs: 0,
+  isPipelining: false,
+  requests: [PLAIN_REQUEST],
+  pieceBytes: 1_000,
+  pauseMs: 0,
+  reading: null,
+  ending: 'leave',
+  endAt: 0,
+};
+
+export const PLAIN_WORLD: WorldPlan = {
+  seed: 1,
+  faultProbability: 0,
+  highWaterBytes: 65_536,
+  originReading: null,
+  hooks: 'none',
+  hasSecondOrigin: true,
+  clients: [PLAIN_CLIENT],
+};

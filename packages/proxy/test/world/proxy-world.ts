@@ -46,6 +46,12 @@ export interface Planted {
   readonly hooks?: (hooks: ProxyHooks<ExchangeRecord>, world: World) => ProxyHooks<ExchangeRecord>;
 }
 
+/** The most bytes that had come in on one side and not gone out on the other. Says something where there is one exchange only. */
+export interface Held {
+  download: number;
+  upload: number;
+}
+
 /** What is left of a world. */
 export interface WorldReport {
   readonly plan: WorldPlan;
@@ -60,6 +66,7 @@ export interface WorldReport {
   readonly reused: number;
   readonly dirty: number;
   readonly refused: number;
+  readonly held: Held;
   readonly trace: readonly string[];
 }
 
@@ -77,8 +84,21 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
   const edges: Edge[] = [];
   const edgeOf = new Map<StreamInfo, Edge>();
   const exchanges: ExchangeRecord[] = [];
+  const held: Held = { download: 0, upload: 0 };
+  const weigh = (): void => {
+    // What comes after the end of the exchange is read and dropped.
+    if (exchanges.some(({ logged }) => logged > 0)) return;
+    let [download, upload] = [0, 0];
+    for (const edge of edges) {
+      const through = edge.inBytes;
+      if (edge.role === 'client') [download, upload] = [download - edge.outBytes, upload + through];
+      else [download, upload] = [download + through, upload - edge.outBytes];
+    }
+    held.download = Math.max(held.download, download);
+    held.upload = Math.max(held.upload, upload);
+  };
   const wrap = (role: Edge['role'], stream: L4Stream): L4Stream => {
-    const edge = new Edge(role, `${role} ${edges.length}`, tell);
+    const edge = new Edge(role, `${role} ${edges.length}`, tell, weigh);
     edges.push(edge);
     edgeOf.set(stream.info, edge);
     return edge.wrap(stream);
@@ -115,7 +135,7 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
   const plans = new Map<Token, RequestPlan>();
   const attempts = new Map<Token, number>();
   const origins: OriginActor[] = [];
-  const openOrigin = (stream: L4Stream): void => void origins.push(new OriginActor(world, stream, { plans, attempts }));
+  const openOrigin = (stream: L4Stream): void => void origins.push(new OriginActor(world, stream, { plans, attempts, reading: plan.originReading }));
   world.listen('first', openOrigin);
   if (plan.hasSecondOrigin) world.listen('second', openOrigin);
   const clients = plan.clients.map((client, i) => {
@@ -154,6 +174,7 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
     reused: connector.counts.reused,
     dirty: connector.counts.dirty,
     refused,
+    held,
     trace: world.trace.lines,
   };
 }
@@ -222,8 +243,8 @@ function ledgerHooks(options: LedgerOptions): ProxyHooks<ExchangeRecord> {
         earlyRequestFilter: pause,
         requestFilter: async () => (await pause(), false),
         upstreamPeer: async (session, record) => {
-          await pause();
           alive(record, 'upstreamPeer');
+          await pause();
           return choose(session);
         },
         upstreamRequestFilter: pause,

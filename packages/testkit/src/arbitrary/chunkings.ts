@@ -13,7 +13,9 @@ export interface CutBytes {
  */
 export function chunkings(byteLength: number): fc.Arbitrary<readonly number[]> {
   if (byteLength < 2) return fc.constant(byteLength === 0 ? [] : [1]);
-  const cuts = fc.uniqueArray(fc.integer({ min: 1, max: byteLength - 1 }), { maxLength: 12 }).map((places) => sizesBetween(places, byteLength));
+  const cuts = fc
+    .uniqueArray(fc.integer({ min: 1, max: byteLength - 1 }), { maxLength: 12 })
+    .map((places) => sizesBetween(places, byteLength));
   const even = fc.integer({ min: 1, max: Math.min(byteLength, 9) }).map((size) => evenSizes(size, byteLength));
   return fc.oneof({ weight: 4, arbitrary: cuts }, { weight: 1, arbitrary: even });
 }
@@ -37,7 +39,7 @@ export function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
 }
 
 function sizesBetween(places: readonly number[], byteLength: number): number[] {
-  const sorted = [0, ...[...places].sort((a, b) => a - b), byteLength];
+  const sorted = [0, ...places.toSorted((a, b) => a - b), byteLength];
   return sorted.slice(1).map((place, i) => place - (sorted[i] ?? 0));
 }
 

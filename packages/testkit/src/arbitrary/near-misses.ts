@@ -15,9 +15,52 @@ type Change =
 
 /** Pieces that mean something to a text protocol, and some that mean something only to bad parsers of one. */
 const pieces = [
-  '\r', '\n', '\r\n', '\r\n\r\n', '\0', ' ', '\t', ':', ';', ',', '=', '"', '\\', '0', '1', '+1', '-1', '0x1', '1e1', 'f', 'F', '/', '#', '@', '[', ']',
-  '\x7f', '\x80', '\xa0', '\xff', '\x0b', '0\r\n\r\n', '\r\n ', ' :', 'chunked', 'identity', ', chunked', 'Content-Length: 0\r\n', 'content-length: 5\r\n',
-  'Transfer-Encoding: chunked\r\n', 'Transfer-Encoding : chunked\r\n', 'Host: b\r\n', 'Connection: close\r\n', 'HTTP/1.1', 'HTTP/1.0', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
+  '\r',
+  '\n',
+  '\r\n',
+  '\r\n\r\n',
+  '\0',
+  ' ',
+  '\t',
+  ':',
+  ';',
+  ',',
+  '=',
+  '"',
+  '\\',
+  '0',
+  '1',
+  '+1',
+  '-1',
+  '0x1',
+  '1e1',
+  'f',
+  'F',
+  '/',
+  '#',
+  '@',
+  '[',
+  ']',
+  '\x7f',
+  '\x80',
+  '\xa0',
+  '\xff',
+  '\x0b',
+  '0\r\n\r\n',
+  '\r\n ',
+  ' :',
+  'chunked',
+  'identity',
+  ', chunked',
+  'Content-Length: 0\r\n',
+  'content-length: 5\r\n',
+  'Transfer-Encoding: chunked\r\n',
+  'Transfer-Encoding : chunked\r\n',
+  'Host: b\r\n',
+  'Connection: close\r\n',
+  'HTTP/1.1',
+  'HTTP/1.0',
+  'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
 ].map((text) => latin1Encode(text));
 
 /**
@@ -25,14 +68,21 @@ const pieces = [
  *
  * @param extraPieces further pieces to put in, for protocols with words of their own
  */
-export function nearMisses(valid: fc.Arbitrary<Uint8Array>, maxChanges = 3, extraPieces: readonly Uint8Array[] = []): fc.Arbitrary<Uint8Array> {
+export function nearMisses(
+  valid: fc.Arbitrary<Uint8Array>,
+  maxChanges = 3,
+  extraPieces: readonly Uint8Array[] = [],
+): fc.Arbitrary<Uint8Array> {
   const changes = fc.array(changeOf([...pieces, ...extraPieces]), { minLength: 1, maxLength: maxChanges });
   return fc.tuple(valid, changes).map(([bytes, list]) => list.reduce(apply, bytes));
 }
 
 function changeOf(allPieces: readonly Uint8Array[]): fc.Arbitrary<Change> {
   const place = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
-  const length = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 4 }) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 60 }) });
+  const length = fc.oneof(
+    { weight: 3, arbitrary: fc.integer({ min: 1, max: 4 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 60 }) },
+  );
   return fc.oneof<fc.Arbitrary<Change>[]>(
     fc.record({ kind: fc.constantFrom('set' as const, 'insert' as const, 'insert' as const), place, piece: fc.constantFrom(...allPieces) }),
     fc.record({ kind: fc.constantFrom('remove' as const, 'repeat' as const), place, length }),

@@ -197,11 +197,19 @@ function assertTotal<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, _byt
     error = thrown;
   }
   if (error === null) return;
-  assert.throws(() => decoder.next(), (again) => again === error, 'the first error is thrown again');
+  assert.throws(
+    () => decoder.next(),
+    (again) => again === error,
+    'the first error is thrown again',
+  );
   assert.ok(decoder.bufferedBytes <= maxBytesAfterError, `${decoder.bufferedBytes} bytes are held after an error`);
 }
 
-function assertConservation<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, _bytes: Uint8Array, chunks: readonly Uint8Array[]): void {
+function assertConservation<Event, Meaning>(
+  codec: CodecUnderTest<Event, Meaning>,
+  _bytes: Uint8Array,
+  chunks: readonly Uint8Array[],
+): void {
   const decoder = codec.makeDecoder();
   let fed = 0;
   const balance = (): void => assert.equal(decoder.consumedBytes + decoder.bufferedBytes, fed);

@@ -7,11 +7,24 @@ import fc from 'fast-check';
 import { type DrawnRequest, type DrawnResponse, http1Pipelines, http1Responses } from '../arbitrary/http1-messages.ts';
 import { nearMisses } from '../arbitrary/near-misses.ts';
 import type { CodecUnderTest, DecoderDriver, Transcript } from '../codec/codec-laws.ts';
-import { type NaiveFields, type NaiveReading, naiveHttp1, naiveHttp1Responses } from './naive-http1.ts';
+import {
+  type NaiveFields,
+  type NaiveReading,
+  type NaiveRequest,
+  type NaiveResponse,
+  naiveHttp1,
+  naiveHttp1Responses,
+} from './naive-http1.ts';
 
 /** What an HTTP/1 decoder found, as a value. */
 export type Http1Event =
-  | { readonly kind: 'head'; readonly startLine: string; readonly fields: NaiveFields; readonly bodyLength: number; readonly keepAlive: boolean }
+  | {
+      readonly kind: 'head';
+      readonly startLine: string;
+      readonly fields: NaiveFields;
+      readonly bodyLength: number;
+      readonly keepAlive: boolean;
+    }
   | { readonly kind: 'data'; readonly data: Uint8Array }
   | { readonly kind: 'end'; readonly trailers: NaiveFields };
 
@@ -156,7 +169,7 @@ interface PlainMessage {
   readonly trailers: NaiveFields;
 }
 
-function compareRequests(transcript: Transcript<Http1Event>, reading: NaiveReading<import('./naive-http1.ts').NaiveRequest>): void {
+function compareRequests(transcript: Transcript<Http1Event>, reading: NaiveReading<NaiveRequest>): void {
   const theirs = reading.messages.map(({ method, target, minorVersion, fields, body, trailers }) => ({
     startLine: `${method} ${target} ${Math.min(1, minorVersion)}`,
     fields,
@@ -166,7 +179,7 @@ function compareRequests(transcript: Transcript<Http1Event>, reading: NaiveReadi
   compare(transcript, theirs, reading);
 }
 
-function compareResponses(transcript: Transcript<Http1Event>, reading: NaiveReading<import('./naive-http1.ts').NaiveResponse>): void {
+function compareResponses(transcript: Transcript<Http1Event>, reading: NaiveReading<NaiveResponse>): void {
   const theirs = reading.messages.map(({ status, reason, minorVersion, fields, body, trailers }) => ({
     startLine: `${status} ${reason} ${Math.min(1, minorVersion)}`,
     fields,
@@ -180,7 +193,11 @@ function compareResponses(transcript: Transcript<Http1Event>, reading: NaiveRead
 function compare(transcript: Transcript<Http1Event>, theirs: readonly PlainMessage[], reading: NaiveReading<unknown>): void {
   const ours = wholeMessages(transcript.events);
   assert.deepEqual(ours, theirs, `the oracle: ${reading.verdict} ${reading.why}; the decoder: ${transcript.error}`);
-  assert.equal(transcript.error === null, reading.verdict === 'whole', `the oracle: ${reading.verdict} ${reading.why}; the decoder: ${transcript.error}`);
+  assert.equal(
+    transcript.error === null,
+    reading.verdict === 'whole',
+    `the oracle: ${reading.verdict} ${reading.why}; the decoder: ${transcript.error}`,
+  );
 }
 
 /** The complete messages; interim and tunnel heads have no end event, and are complete as they are. */

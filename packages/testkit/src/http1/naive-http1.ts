@@ -268,7 +268,9 @@ function staysOpen(fields: NaiveFields, minorVersion: number): boolean {
 }
 
 function connectionHas(fields: NaiveFields, option: string): boolean {
-  return values(fields, 'connection').some((value) => value.split(',').some((item) => item.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase() === option));
+  return values(fields, 'connection').some((value) =>
+    value.split(',').some((item) => item.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase() === option),
+  );
 }
 
 function values(fields: NaiveFields, name: string): string[] {

@@ -1,5 +1,5 @@
 /** Scripted peers on real sockets: a server on a free port of the loopback, a client to any port. */
-import { type AddressInfo, type Server, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import type { L4Stream } from '@ferrata/stream';
 import { type ScriptOptions, type ScriptResult, type ScriptStep, script } from './script.ts';
 import { socketStream } from './socket-stream.ts';

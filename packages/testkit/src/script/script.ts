@@ -9,7 +9,7 @@
  */
 import { concatBytes, equalBytes, latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { type Clock, systemClock } from '@ferrata/clock';
-import { type WireError, applicationError, unreachable } from '@ferrata/error';
+import { applicationError, unreachable, type WireError } from '@ferrata/error';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 
 /** One thing that a peer does. Made by the functions of this file. */
@@ -126,7 +126,10 @@ export class ScriptFailure extends Error {
   readonly unused: string;
 
   constructor(message: string, unused: string, cause: unknown) {
-    super(`${message}; unused bytes: ${JSON.stringify(unused.slice(0, 400))}`, cause === null || cause === undefined ? undefined : { cause });
+    super(
+      `${message}; unused bytes: ${JSON.stringify(unused.slice(0, 400))}`,
+      cause === null || cause === undefined ? undefined : { cause },
+    );
     this.unused = unused;
   }
 
@@ -243,7 +246,8 @@ export class ScriptPeer implements L4Sink {
     const wanted = JSON.stringify(latin1Decode(what, 0, Math.min(what.byteLength, 200)));
     const isMet = (): boolean => {
       const common = Math.min(what.byteLength, this.#unused.byteLength);
-      if (!equalBytes(what.subarray(0, common), this.#unused.subarray(0, common))) this.#fail(`${wanted} was expected, and other bytes came`);
+      if (!equalBytes(what.subarray(0, common), this.#unused.subarray(0, common)))
+        this.#fail(`${wanted} was expected, and other bytes came`);
       return this.#unused.byteLength >= what.byteLength;
     };
     await this.#untilMet(isMet, `${wanted} was expected`);

@@ -5,8 +5,16 @@
  * suite itself. Slow where `net` is fast; equal in behaviour.
  */
 import type { Socket } from 'node:net';
-import { type WireError, fromNodeError } from '@ferrata/error';
-import { type L4Sink, type L4Stream, StreamInbox, type StreamAddress, type StreamInfo, type StreamState, nextStreamId } from '@ferrata/stream';
+import { fromNodeError, type WireError } from '@ferrata/error';
+import {
+  type L4Sink,
+  type L4Stream,
+  nextStreamId,
+  type StreamAddress,
+  StreamInbox,
+  type StreamInfo,
+  type StreamState,
+} from '@ferrata/stream';
 
 /** Makes a stream of a connected socket that was made with `allowHalfOpen`. */
 export function socketStream(socket: Socket): L4Stream {

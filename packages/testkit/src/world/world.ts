@@ -13,8 +13,16 @@
  * ```
  */
 import { ManualClock, type Random, seededRandom } from '@ferrata/clock';
-import { type WireError, connectError } from '@ferrata/error';
-import { type FaultPlan, type L4Stream, type MemoryCarrier, type StreamAddress, faulty, formatFaultPlan, memoryPair } from '@ferrata/stream';
+import { connectError, type WireError } from '@ferrata/error';
+import {
+  type FaultPlan,
+  faulty,
+  formatFaultPlan,
+  type L4Stream,
+  type MemoryCarrier,
+  memoryPair,
+  type StreamAddress,
+} from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 import { EventTrace } from './event-trace.ts';
 import { type LinkNature, WorldLink } from './world-link.ts';

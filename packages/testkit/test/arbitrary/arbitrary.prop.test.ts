@@ -70,7 +70,10 @@ describe('messages', () => {
         assert.equal(reading.messages.length, requests.length);
         reading.messages.forEach((message, i) => {
           const { method, target, fields, body, trailers } = requests[i] as (typeof requests)[number];
-          assert.deepEqual({ ...message, minorVersion: 0 }, { method, target, minorVersion: 0, fields, body: String.fromCharCode(...body), trailers });
+          assert.deepEqual(
+            { ...message, minorVersion: 0 },
+            { method, target, minorVersion: 0, fields, body: String.fromCharCode(...body), trailers },
+          );
         });
       }),
     );
@@ -82,7 +85,10 @@ describe('messages', () => {
         const reading = naiveHttp1Responses(bytes, [requestMethod]);
         assert.equal(reading.verdict, 'whole', reading.why);
         const [message] = reading.messages;
-        assert.deepEqual([message?.status, message?.reason, message?.fields, message?.body], [status, reason, fields, String.fromCharCode(...body)]);
+        assert.deepEqual(
+          [message?.status, message?.reason, message?.fields, message?.body],
+          [status, reason, fields, String.fromCharCode(...body)],
+        );
       }),
     );
   });
@@ -90,8 +96,16 @@ describe('messages', () => {
   test('all framings, versions and ends are drawn', () => {
     const requests = fc.sample(http1Requests(), { numRuns: 300, seed: 1 });
     const responses = fc.sample(http1Responses(), { numRuns: 300, seed: 1 });
-    for (const framing of ['none', 'length', 'chunked'] as const) assert.ok(requests.some((request) => request.framing === framing), framing);
-    for (const framing of ['none', 'length', 'chunked', 'untilClose'] as const) assert.ok(responses.some((response) => response.framing === framing), framing);
+    for (const framing of ['none', 'length', 'chunked'] as const)
+      assert.ok(
+        requests.some((request) => request.framing === framing),
+        framing,
+      );
+    for (const framing of ['none', 'length', 'chunked', 'untilClose'] as const)
+      assert.ok(
+        responses.some((response) => response.framing === framing),
+        framing,
+      );
     for (const messages of [requests, responses]) {
       assert.ok(messages.some(({ minorVersion }) => minorVersion === 0));
       assert.ok(messages.some(({ keepAlive }) => !keepAlive));
@@ -108,6 +122,7 @@ describe('nearMisses', () => {
       const { verdict } = naiveHttp1(bytes);
       verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + 1);
     }
-    for (const verdict of ['whole', 'incomplete', 'refused']) assert.ok((verdicts.get(verdict) ?? 0) >= 10, `${verdict}: ${verdicts.get(verdict)}`);
+    for (const verdict of ['whole', 'incomplete', 'refused'])
+      assert.ok((verdicts.get(verdict) ?? 0) >= 10, `${verdict}: ${verdicts.get(verdict)}`);
   });
 });

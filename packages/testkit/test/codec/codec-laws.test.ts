@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { protocolError } from '@ferrata/error';
 import fc from 'fast-check';
-import { type CodecUnderTest, type DecoderDriver, codecLaws, codecLawChecks, cut, transcribe } from '../../src/index.ts';
+import { type CodecUnderTest, codecLawChecks, codecLaws, cut, type DecoderDriver, transcribe } from '../../src/index.ts';
 
 /** Lines that end in LF; bytes over 0x7f are refused. */
 class LineDecoder implements DecoderDriver<string> {
@@ -51,7 +51,9 @@ function lineCodec(makeDecoder: () => DecoderDriver<string>): CodecUnderTest<str
   return {
     makeDecoder,
     join: () => null,
-    valid: fc.array(line, { maxLength: 5 }).map((lines) => ({ bytes: new TextEncoder().encode(lines.map((one) => `${one}\n`).join('')), meaning: lines })),
+    valid: fc
+      .array(line, { maxLength: 5 })
+      .map((lines) => ({ bytes: new TextEncoder().encode(lines.map((one) => `${one}\n`).join('')), meaning: lines })),
     check: (events, lines) => assert.deepEqual(events, lines),
     compareWithOracle: ({ events, error }, bytes) => {
       const good = String.fromCharCode(...bytes).split(/[\x80-\xff]/)[0] ?? '';
@@ -62,7 +64,11 @@ function lineCodec(makeDecoder: () => DecoderDriver<string>): CodecUnderTest<str
   };
 }
 
-codecLaws('a decoder of lines', lineCodec(() => new LineDecoder()), { runs: 50, seed: 1, examples: { 'three lines': new TextEncoder().encode('a\nbb\n\n') } });
+codecLaws(
+  'a decoder of lines',
+  lineCodec(() => new LineDecoder()),
+  { runs: 50, seed: 1, examples: { 'three lines': new TextEncoder().encode('a\nbb\n\n') } },
+);
 
 describe('the laws see', () => {
   const broken: Readonly<Record<string, readonly [law: keyof typeof codecLawChecks, decoder: () => DecoderDriver<string>]>> = {
@@ -137,7 +143,9 @@ describe('the laws see', () => {
   for (const [title, [law, makeDecoder]] of Object.entries(broken)) {
     test(title, () => {
       const codec = lineCodec(makeDecoder);
-      const inputs = ['a\nbb\n', 'aa', 'b\n', 'a\n\xff', 'ab\xffc'].map((text) => Uint8Array.from(text, (character) => character.charCodeAt(0)));
+      const inputs = ['a\nbb\n', 'aa', 'b\n', 'a\n\xff', 'ab\xffc'].map((text) =>
+        Uint8Array.from(text, (character) => character.charCodeAt(0)),
+      );
       const failures = inputs.filter((bytes) => {
         try {
           codecLawChecks[law](codec, bytes, cut(bytes, [1, 1]));

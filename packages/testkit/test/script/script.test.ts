@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { memoryPair } from '@ferrata/stream';
 import {
-  RecordingSink,
-  ScriptFailure,
   call,
   connectStream,
   drip,
@@ -14,8 +13,10 @@ import {
   expectEnd,
   listenScript,
   playScript,
+  RecordingSink,
   repeat,
   reset,
+  ScriptFailure,
   script,
   send,
   skip,
@@ -24,17 +25,20 @@ import {
   streamCompliance,
   wait,
 } from '../../src/index.ts';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
 
-streamCompliance('socketStream', async () => {
-  const accepted = Promise.withResolvers<Socket>();
-  const server = createServer({ allowHalfOpen: true }, accepted.resolve);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const a = await connectStream((server.address() as AddressInfo).port);
-  const b = socketStream(await accepted.promise);
-  server.close();
-  return { a, b };
-}, { runs: 8 });
+streamCompliance(
+  'socketStream',
+  async () => {
+    const accepted = Promise.withResolvers<Socket>();
+    const server = createServer({ allowHalfOpen: true }, accepted.resolve);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const a = await connectStream((server.address() as AddressInfo).port);
+    const b = socketStream(await accepted.promise);
+    server.close();
+    return { a, b };
+  },
+  { runs: 8 },
+);
 
 describe('script', () => {
   test('two scripts talk to each other over a memory pair', async () => {
@@ -59,7 +63,10 @@ describe('script', () => {
     const server = script(a, [expect('right')]);
     b.attach(new RecordingSink());
     b.write(new TextEncoder().encode('wrong'));
-    await assert.rejects(server, (error: unknown) => error instanceof ScriptFailure && error.unused === 'wrong' && /"right"/.test(error.message));
+    await assert.rejects(
+      server,
+      (error: unknown) => error instanceof ScriptFailure && error.unused === 'wrong' && error.message.includes('"right"'),
+    );
   });
 
   for (const [title, steps, pattern] of [

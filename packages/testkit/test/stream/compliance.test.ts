@@ -1,14 +1,14 @@
 /** Every stream and every wrapper of `@ferrata/stream` keeps the stream contract. */
 import { seededRandom, systemClock } from '@ferrata/clock';
 import {
-  type L4Stream,
-  type MemoryCarrier,
-  type MemoryPairOptions,
-  type MemoryParcel,
   faulty,
   filtered,
   idleTimeout,
+  type L4Stream,
   limited,
+  type MemoryCarrier,
+  type MemoryPairOptions,
+  type MemoryParcel,
   memoryPair,
   rechunked,
   relay,
@@ -33,22 +33,49 @@ streamCompliance('memoryPair with room for 100 bytes', () => memoryPair({ highWa
 streamCompliance('memoryPair with its own defer', () => memoryPair({ defer: (task) => void setImmediate(task) }));
 streamCompliance('memoryPair with a slow carrier that cuts', () => memoryPair({ carry: slowCarrier() }), { runs: 10 });
 
-streamCompliance('tapped', wrapped((stream) => tapped(stream, {})));
-streamCompliance('traced', wrapped((stream) => traced(stream, () => {})));
-streamCompliance('idleTimeout', wrapped((stream) => idleTimeout(stream, 60_000, deadlines)));
-streamCompliance('filtered without filters', wrapped((stream) => filtered(stream, {})));
-streamCompliance('rechunked to single bytes', wrapped((stream) => rechunked(stream, { incoming: [1] })), {
-  runs: 5,
-  // Each byte is an event of its own here: enough of them to be full, and no more.
-  fillBytes: 1_048_576,
-});
-streamCompliance('rechunked both ways, cutting', wrapped((stream) => rechunked(stream, { incoming: [7, 1, 1_000], outgoing: [3_000, 11] })));
-streamCompliance('rechunked both ways, merging', wrapped((stream) => rechunked(stream, { incoming: [500], outgoing: [2_000, 1], merge: true })));
+streamCompliance(
+  'tapped',
+  wrapped((stream) => tapped(stream, {})),
+);
+streamCompliance(
+  'traced',
+  wrapped((stream) => traced(stream, () => {})),
+);
+streamCompliance(
+  'idleTimeout',
+  wrapped((stream) => idleTimeout(stream, 60_000, deadlines)),
+);
+streamCompliance(
+  'filtered without filters',
+  wrapped((stream) => filtered(stream, {})),
+);
+streamCompliance(
+  'rechunked to single bytes',
+  wrapped((stream) => rechunked(stream, { incoming: [1] })),
+  {
+    runs: 5,
+    // Each byte is an event of its own here: enough of them to be full, and no more.
+    fillBytes: 1_048_576,
+  },
+);
+streamCompliance(
+  'rechunked both ways, cutting',
+  wrapped((stream) => rechunked(stream, { incoming: [7, 1, 1_000], outgoing: [3_000, 11] })),
+);
+streamCompliance(
+  'rechunked both ways, merging',
+  wrapped((stream) => rechunked(stream, { incoming: [500], outgoing: [2_000, 1], merge: true })),
+);
 streamCompliance('rechunked by a seed', () => {
   const random = seededRandom(1);
-  return wrapped((stream) => rechunked(stream, { incoming: () => 1 + random.below(3_000), outgoing: () => 1 + random.below(300), merge: true }))();
+  return wrapped((stream) =>
+    rechunked(stream, { incoming: () => 1 + random.below(3_000), outgoing: () => 1 + random.below(300), merge: true }),
+  )();
 });
-streamCompliance('faulty without faults', wrapped((stream) => faulty(stream, [])));
+streamCompliance(
+  'faulty without faults',
+  wrapped((stream) => faulty(stream, [])),
+);
 streamCompliance(
   'faulty with delays',
   wrapped((stream) =>
@@ -64,15 +91,23 @@ streamCompliance(
   ),
   { runs: 10 },
 );
-streamCompliance('limited without limits', wrapped((stream) => limited(stream, { incoming: {}, outgoing: { maxBytes: 1e12 } })));
+streamCompliance(
+  'limited without limits',
+  wrapped((stream) => limited(stream, { incoming: {}, outgoing: { maxBytes: 1e12 } })),
+);
 streamCompliance(
   'limited by a high rate',
-  wrapped((stream) => limited(stream, { incoming: { bytesPerSecond: 1e9 }, outgoing: { bytesPerSecond: 1e9, burstBytes: 1e8 }, deadlines })),
+  wrapped((stream) =>
+    limited(stream, { incoming: { bytesPerSecond: 1e9 }, outgoing: { bytesPerSecond: 1e9, burstBytes: 1e8 }, deadlines }),
+  ),
 );
 streamCompliance(
   'all wrappers on top of each other',
   wrapped((stream) =>
-    traced(limited(faulty(rechunked(idleTimeout(stream, 60_000, deadlines), { incoming: [100] }), []), { outgoing: { maxBytes: 1e9 } }), () => {}),
+    traced(
+      limited(faulty(rechunked(idleTimeout(stream, 60_000, deadlines), { incoming: [100] }), []), { outgoing: { maxBytes: 1e9 } }),
+      () => {},
+    ),
   ),
 );
 streamCompliance('two pairs joined by a relay', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { type MemoryParcel, deferToMicrotask, formatAddress, memoryPair, nextStreamId } from '@ferrata/stream';
-import { RecordingSink, positionalBytes } from '../../src/index.ts';
+import { deferToMicrotask, formatAddress, type MemoryParcel, memoryPair, nextStreamId } from '@ferrata/stream';
+import { positionalBytes, RecordingSink } from '../../src/index.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
@@ -79,7 +79,7 @@ describe('memoryPair', () => {
     }
   });
 
-  test('a head given to attach is none of the peer\'s buffered bytes', async () => {
+  test("a head given to attach is none of the peer's buffered bytes", async () => {
     const { a, b } = memoryPair();
     const sink = new RecordingSink();
     b.attach(sink, positionalBytes(50));
@@ -109,12 +109,10 @@ describe('memoryPair', () => {
     assert.deepEqual([b.info.localAddress, b.info.remoteAddress], [addressB, addressA]);
     assert.deepEqual(a.info.timing, { startedAt: 123, establishedAt: 123 });
     assert.deepEqual([a.info.kind, a.info.tls, a.info.below, a.id], ['test', null, null, 7]);
-    assert.deepEqual([addressA, addressB, { kind: 'unset' as const }, { kind: 'ip' as const, host: '10.0.0.1', port: 80 }].map(formatAddress), [
-      '[::1]:9',
-      'unix:/b',
-      '-',
-      '10.0.0.1:80',
-    ]);
+    assert.deepEqual(
+      [addressA, addressB, { kind: 'unset' as const }, { kind: 'ip' as const, host: '10.0.0.1', port: 80 }].map(formatAddress),
+      ['[::1]:9', 'unix:/b', '-', '10.0.0.1:80'],
+    );
   });
 
   test('a carrier decides when things arrive; after a reset later parcels do nothing', async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { applicationError } from '@ferrata/error';
-import { type L4Stream, type RelayResult, memoryPair, relay, relayed } from '@ferrata/stream';
-import { RecordingSink, firstMisplacedByte, positionalBytes } from '../../src/index.ts';
+import { type L4Stream, memoryPair, type RelayResult, relay, relayed } from '@ferrata/stream';
+import { firstMisplacedByte, positionalBytes, RecordingSink } from '../../src/index.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type WireError, applicationError } from '@ferrata/error';
+import { applicationError, type WireError } from '@ferrata/error';
 import { StreamInbox } from '@ferrata/stream';
 import { RecordingSink } from '../../src/index.ts';
 
@@ -115,6 +115,7 @@ describe('StreamInbox', () => {
     const { inbox, run, faults } = makeInbox();
     const sink = new RecordingSink({
       onData: () => {
+        // oxlint-disable-next-line typescript/only-throw-error -- user code may throw anything
         throw 'a string';
       },
     });

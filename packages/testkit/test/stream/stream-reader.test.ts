@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { WireError, applicationError } from '@ferrata/error';
-import { type MemoryPair, StreamReader, memoryPair } from '@ferrata/stream';
+import { applicationError, WireError } from '@ferrata/error';
+import { type MemoryPair, memoryPair, StreamReader } from '@ferrata/stream';
 import fc from 'fast-check';
-import { CheckedStream, RecordingSink, chunkings, cut, positionalBytes } from '../../src/index.ts';
+import { CheckedStream, chunkings, cut, positionalBytes, RecordingSink } from '../../src/index.ts';
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (bytes: Uint8Array | null): string | null => (bytes === null ? null : new TextDecoder().decode(bytes));
@@ -60,7 +60,8 @@ describe('StreamReader', () => {
   });
 
   test('readUntil finds what a naive search finds, for any bytes and any cut (property)', async () => {
-    const letters = (max: number, min = 0): fc.Arbitrary<string> => fc.string({ unit: fc.constantFrom('a', 'b'), minLength: min, maxLength: max });
+    const letters = (max: number, min = 0): fc.Arbitrary<string> =>
+      fc.string({ unit: fc.constantFrom('a', 'b'), minLength: min, maxLength: max });
     await fc.assert(
       fc.asyncProperty(
         letters(40).chain((bytes) => fc.tuple(fc.constant(bytes), chunkings(bytes.length))),

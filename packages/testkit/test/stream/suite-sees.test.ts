@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { L4Sink, L4Stream, StreamState } from '@ferrata/stream';
 import { memoryPair } from '@ferrata/stream';
-import { CheckedStream, RecordingSink, firstMisplacedByte, positionalBytes } from '../../src/index.ts';
+import { CheckedStream, firstMisplacedByte, positionalBytes, RecordingSink } from '../../src/index.ts';
 
 /** A stream that tells its sink whatever the test wants, whenever it wants. */
 class Puppet implements L4Stream {
@@ -42,54 +42,98 @@ class Puppet implements L4Stream {
 const one = Uint8Array.of(1);
 
 describe('CheckedStream', () => {
-  const breaches: readonly (readonly [title: string, pattern: RegExp, act: (puppet: Puppet, checked: CheckedStream, sink: L4Sink) => void])[] = [
-    ['data from inside attach', /inside a method/, (puppet, checked) => {
-      puppet.inside = (sink) => sink.onData(one);
-      checked.attach(new RecordingSink());
-    }],
-    ['a drain from inside write', /onDrain came from inside/, (puppet, checked) => {
-      puppet.inside = (sink) => sink.onDrain();
-      checked.write(one);
-    }],
-    ['a close from inside abort', /onClose came from inside/, (puppet, checked) => {
-      puppet.inside = (sink) => sink.onClose(null);
-      checked.abort();
-    }],
+  const breaches: readonly (readonly [
+    title: string,
+    pattern: RegExp,
+    act: (puppet: Puppet, checked: CheckedStream, sink: L4Sink) => void,
+  ])[] = [
+    [
+      'data from inside attach',
+      /inside a method/,
+      (puppet, checked) => {
+        puppet.inside = (sink) => sink.onData(one);
+        checked.attach(new RecordingSink());
+      },
+    ],
+    [
+      'a drain from inside write',
+      /onDrain came from inside/,
+      (puppet, checked) => {
+        puppet.inside = (sink) => sink.onDrain();
+        checked.write(one);
+      },
+    ],
+    [
+      'a close from inside abort',
+      /onClose came from inside/,
+      (puppet, checked) => {
+        puppet.inside = (sink) => sink.onClose(null);
+        checked.abort();
+      },
+    ],
     ['an empty chunk', /empty chunk/, (_puppet, _checked, sink) => sink.onData(new Uint8Array(0))],
-    ['data while paused', /while paused/, (_puppet, checked, sink) => {
-      checked.pause();
-      sink.onData(one);
-    }],
-    ['an end while paused', /onEnd came while paused/, (puppet, checked, sink) => {
-      checked.pause();
-      puppet.state = 'peerEnded';
-      sink.onEnd();
-    }],
-    ['data after the end', /after onEnd/, (puppet, _checked, sink) => {
-      puppet.state = 'peerEnded';
-      sink.onEnd();
-      sink.onData(one);
-    }],
-    ['a second end', /onEnd came twice/, (puppet, _checked, sink) => {
-      puppet.state = 'peerEnded';
-      sink.onEnd();
-      sink.onEnd();
-    }],
+    [
+      'data while paused',
+      /while paused/,
+      (_puppet, checked, sink) => {
+        checked.pause();
+        sink.onData(one);
+      },
+    ],
+    [
+      'an end while paused',
+      /onEnd came while paused/,
+      (puppet, checked, sink) => {
+        checked.pause();
+        puppet.state = 'peerEnded';
+        sink.onEnd();
+      },
+    ],
+    [
+      'data after the end',
+      /after onEnd/,
+      (puppet, _checked, sink) => {
+        puppet.state = 'peerEnded';
+        sink.onEnd();
+        sink.onData(one);
+      },
+    ],
+    [
+      'a second end',
+      /onEnd came twice/,
+      (puppet, _checked, sink) => {
+        puppet.state = 'peerEnded';
+        sink.onEnd();
+        sink.onEnd();
+      },
+    ],
     ['an end in the wrong state', /onEnd came in state open/, (_puppet, _checked, sink) => sink.onEnd()],
     ['a close in the wrong state', /onClose came in state open/, (_puppet, _checked, sink) => sink.onClose(null)],
-    ['anything after the close', /onDrain came after onClose/, (puppet, _checked, sink) => {
-      puppet.state = 'closed';
-      sink.onClose(null);
-      sink.onDrain();
-    }],
-    ['anything to a replaced sink', /replaced/, (_puppet, checked, sink) => {
-      checked.attach(new RecordingSink());
-      sink.onData(one);
-    }],
-    ['a negative count of buffered bytes', /bufferedBytes is -1/, (puppet, checked) => {
-      puppet.bufferedBytes = -1;
-      void checked.bufferedBytes;
-    }],
+    [
+      'anything after the close',
+      /onDrain came after onClose/,
+      (puppet, _checked, sink) => {
+        puppet.state = 'closed';
+        sink.onClose(null);
+        sink.onDrain();
+      },
+    ],
+    [
+      'anything to a replaced sink',
+      /replaced/,
+      (_puppet, checked, sink) => {
+        checked.attach(new RecordingSink());
+        sink.onData(one);
+      },
+    ],
+    [
+      'a negative count of buffered bytes',
+      /bufferedBytes is -1/,
+      (puppet, checked) => {
+        puppet.bufferedBytes = -1;
+        void checked.bufferedBytes;
+      },
+    ],
   ];
   for (const [title, pattern, act] of breaches) {
     test(`sees ${title}`, () => {
@@ -97,7 +141,10 @@ describe('CheckedStream', () => {
       const checked = new CheckedStream(puppet);
       checked.attach(new RecordingSink());
       act(puppet, checked, puppet.sink as L4Sink);
-      assert.ok(checked.violations.some((violation) => pattern.test(violation)), checked.violations.join('; '));
+      assert.ok(
+        checked.violations.some((violation) => pattern.test(violation)),
+        checked.violations.join('; '),
+      );
     });
   }
 
@@ -123,7 +170,10 @@ describe('positional bytes', () => {
     assert.equal(firstMisplacedByte(bytes, 3), -1);
     assert.equal(firstMisplacedByte(positionalBytes(100, 3, 900), 3, 900), -1);
     assert.deepEqual(bytes.slice(900), positionalBytes(100, 3, 900));
-    for (const spoilt of [[...bytes.slice(0, 500), ...bytes.slice(501)], [...bytes.slice(0, 500), ...bytes.slice(499)]]) {
+    for (const spoilt of [
+      [...bytes.slice(0, 500), ...bytes.slice(501)],
+      [...bytes.slice(0, 500), ...bytes.slice(499)],
+    ]) {
       const at = firstMisplacedByte(Uint8Array.from(spoilt), 3);
       assert.ok(at >= 499 && at < 510, `seen at ${at}`);
     }

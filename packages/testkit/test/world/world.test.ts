@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { relay } from '@ferrata/stream';
+import { type L4Stream, relay } from '@ferrata/stream';
 import {
-  RecordingSink,
-  World,
-  type WorldOptions,
   drawFaultPlan,
   end,
   expect,
@@ -12,9 +9,12 @@ import {
   expectEnd,
   firstMisplacedByte,
   positionalBytes,
+  RecordingSink,
   script,
   send,
   streamCompliance,
+  World,
+  type WorldOptions,
 } from '../../src/index.ts';
 
 streamCompliance(
@@ -28,7 +28,7 @@ streamCompliance(
       if (!isOver) setImmediate(pump);
     };
     pump();
-    const accepted = new Promise<import('@ferrata/stream').L4Stream>((resolve) => world.listen('here', resolve));
+    const accepted = new Promise<L4Stream>((resolve) => world.listen('here', resolve));
     const [a, b] = await Promise.all([world.connected('here'), accepted]);
     return { a, b, close: () => void (isOver = true) };
   },
@@ -38,7 +38,9 @@ streamCompliance(
 /** An echo server, a relay in front of it, and clients that send and read back: all under faults. */
 async function relayedEchoes(seed: number, options: WorldOptions): Promise<{ world: World; clients: RecordingSink[] }> {
   const world = new World(seed, options);
-  world.listen('echo', (stream) => stream.attach(new RecordingSink({ onData: (chunk) => void stream.write(chunk), onEnd: () => stream.end() })));
+  world.listen('echo', (stream) =>
+    stream.attach(new RecordingSink({ onData: (chunk) => void stream.write(chunk), onEnd: () => stream.end() })),
+  );
   world.listen('relay', (near) =>
     world.connect('echo', { onConnected: (far) => void relay(near, far), onConnectFailed: (error) => near.abort(error) }),
   );
@@ -145,7 +147,9 @@ describe('World', () => {
     world.listen('server', (stream) => {
       results.push(script(stream, [expect('ping\r\n'), send('pong\r\n'), end(), expectEnd(), expectClose()], { clock: world.clock }));
     });
-    const client = world.connected('server').then((stream) => script(stream, [send('ping\r\n'), expect('pong\r\n'), expectEnd()], { clock: world.clock }));
+    const client = world
+      .connected('server')
+      .then((stream) => script(stream, [send('ping\r\n'), expect('pong\r\n'), expectEnd()], { clock: world.clock }));
     await world.run();
     await Promise.all([client, ...results]);
     assert.equal(results.length, 1);

@@ -1,0 +1,114 @@
+/** One request and its response on an `Http1ServerSession`: what the application holds. Its session does the work; this keeps the one terminal state. */
+import { internalError, type WireError } from '@ferrata/error';
+import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
+import type { ServerConnection } from '@ferrata/http1';
+import type { StreamInfo } from '@ferrata/stream';
+import type { ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
+import type { Http1ServerSession } from './http1-server-session.ts';
+
+/** One exchange of an `Http1ServerSession`. */
+export class Http1ServerExchange implements ServerExchange {
+  readonly #session: Http1ServerSession;
+  readonly #machine: ServerConnection;
+  readonly request: RequestHead;
+  readonly requestBodyLength: number;
+  readonly upgrade: string | null;
+  readonly expectsContinue: boolean;
+  readonly startedAt: number;
+  handler: ServerExchangeHandler | null = null;
+  #closeError: WireError | null = null;
+  requestBytes = 0;
+  responseBytes = 0;
+  status = 0;
+  isClosed = false;
+
+  constructor(session: Http1ServerSession, machine: ServerConnection, now: number) {
+    this.#session = session;
+    this.#machine = machine;
+    this.request = machine.request;
+    this.requestBodyLength = machine.requestBodyLength;
+    this.upgrade = machine.upgrade;
+    this.expectsContinue = machine.expectsContinue;
+    this.startedAt = now;
+  }
+
+  get info(): StreamInfo {
+    return this.#session.stream.info;
+  }
+  get hasResponded(): boolean {
+    return this.status !== 0;
+  }
+
+  pauseRequest(): void {
+    if (!this.isClosed) this.#session.pauseRequest();
+  }
+  resumeRequest(): void {
+    if (!this.isClosed) this.#session.resumeRequest();
+  }
+
+  sendInterim(head: ResponseHead): void {
+    if (this.isClosed) return;
+    this.#machine.sendInterim(head, this.#session.environment.now());
+    this.#session.scheduleFlush();
+  }
+
+  sendHead(head: ResponseHead, bodyLength: number): void {
+    if (this.isClosed) return;
+    this.#machine.sendHead(head, bodyLength, this.#session.environment.date());
+    this.status = head.status;
+    this.#session.scheduleFlush();
+  }
+
+  sendData(chunk: Uint8Array): boolean {
+    if (this.isClosed) return false;
+    if (this.#machine.sendData(chunk)) this.responseBytes += chunk.length;
+    return this.#session.afterSend();
+  }
+
+  sendEnd(trailers: HeaderMap | null = null): void {
+    if (this.isClosed) return;
+    this.#machine.sendEnd(trailers);
+    this.#session.endExchange(this);
+  }
+
+  openTunnel(head: ResponseHead): Tunnel {
+    if (this.isClosed) throw new TypeError('the exchange is closed');
+    this.#machine.sendTunnelHead(head, this.#session.environment.date());
+    this.status = head.status;
+    return this.#session.openTunnel();
+  }
+
+  closeTunnel(error: WireError | null): void {
+    this.#session.closeTunnel(error);
+  }
+
+  abort(error: WireError): void {
+    if (this.isClosed) return;
+    this.#session.failExchange(this, error);
+    this.close(error);
+  }
+
+  /** Names the handler. An application may have answered before it returned one: it then hears of the end now. */
+  follow(handler: ServerExchangeHandler): void {
+    // Also for callers without types: without a handler nobody would ever end the exchange.
+    if (typeof handler !== 'object' || handler === null) throw new TypeError('onRequest must return a ServerExchangeHandler');
+    this.handler = handler;
+    if (this.isClosed) this.#tellClose(handler, this.#closeError);
+  }
+
+  /** Tells the handler that all is over, once. */
+  close(error: WireError | null): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#closeError = error;
+    if (this.handler !== null) this.#tellClose(this.handler, error);
+  }
+
+  #tellClose(handler: ServerExchangeHandler, error: WireError | null): void {
+    try {
+      handler.onExchangeClose(error);
+    } catch (thrown) {
+      this.#session.abort(internalError('HANDLER_THREW', 'onExchangeClose threw', { cause: thrown }));
+    }
+  }
+}

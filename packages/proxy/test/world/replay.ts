@@ -1,0 +1,40 @@
+/**
+ * How the worlds are run, and how a failing one is run again.
+ *
+ * | variable         | meaning                                                                             |
+ * |------------------|-------------------------------------------------------------------------------------|
+ * | `FERRATA_WORLDS` | how many times as many worlds as in a normal run; default 1                         |
+ * | `FERRATA_SEED`   | the seed that all plans are drawn from, or `random`; default fixed, so that a run says the same as the last |
+ * | `FERRATA_REPLAY` | `seed:path` of a failure: that one world only                                        |
+ */
+import fc from 'fast-check';
+import type { Breach, WorldReport } from './proxy-world.ts';
+
+const FACTOR = Number(process.env['FERRATA_WORLDS'] ?? 1);
+const SEED = process.env['FERRATA_SEED'] === 'random' ? Math.floor(Math.random() * 0x7fff_ffff) : Number(process.env['FERRATA_SEED'] ?? 20_260_901);
+const REPLAY = /^(-?\d+):(.*)$/.exec(process.env['FERRATA_REPLAY'] ?? '');
+
+/**
+ * Checks a property of plans; what it throws says which world it was and how to see it again.
+ *
+ * @param file the test's own file, for the line to copy
+ */
+export async function holds<Plan>(file: string, plans: fc.Arbitrary<Plan>, worlds: number, property: (plan: Plan) => Promise<void>): Promise<void> {
+  const numRuns = Math.ceil(worlds * FACTOR);
+  const parameters = REPLAY === null ? { numRuns, seed: SEED } : { numRuns: 1, seed: Number(REPLAY[1]), path: REPLAY[2] as string };
+  // Shrinking a world is slow work, and after a minute of it the plan is small enough to read.
+  const details = await fc.check(fc.asyncProperty(plans, property), { ...parameters, interruptAfterTimeLimit: 60_000 * Math.max(1, FACTOR), markInterruptAsFailure: false });
+  if (!details.failed) return;
+  const replay = `FERRATA_REPLAY='${details.seed}:${details.counterexamplePath}' node --test packages/proxy/test/world/${file}`;
+  const why = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
+  throw new Error(
+    `world ${details.numRuns} of seed ${details.seed} fails (shrunk ${details.numShrinks} times):\n${why}\nonce more: ${replay}\nplan: ${JSON.stringify(details.counterexample?.[0])}`,
+  );
+}
+
+/** Throws if there are breaches; the message names the invariants and ends with the last of the world's events. */
+export function assertUnbroken(report: WorldReport, breaches: readonly Breach[]): void {
+  if (breaches.length === 0) return;
+  const lines = breaches.slice(0, 5).map(({ invariant, what }) => `${invariant}: ${what.slice(0, 600)}`);
+  throw new Error(`${lines.join('\n')}\n  ${report.trace.slice(-25).join('\n  ')}`);
+}

@@ -1,0 +1,86 @@
+/**
+ * The invariants of the proxy over thousands of short worlds: real server, proxy and connector between generated clients and origins, on a
+ * network that cuts, merges, delays, stalls, half-closes and resets.
+ *
+ * | invariant | what it says                                                                                                       |
+ * |-----------|--------------------------------------------------------------------------------------------------------------------|
+ * | I1        | bytes delivered are bytes produced, or the message is visibly cut                                                  |
+ * | I4        | request k + 1 begins after request k was read whole and answered whole                                             |
+ * | I5        | what goes upstream reads as exactly one, equal request, to llhttp and to a naive reader                            |
+ * | I7        | an answer belongs to its request, in its head and in all of its body                                               |
+ * | I8, I9    | a pooled connection is clean; one that was upgraded or has failed is not pooled                                    |
+ * | I12       | one end and one line in the log for each accepted request                                                          |
+ * | I13       | every deadline, session, stream and pooled connection is given back; every connection ends by itself               |
+ * | I16       | what is held stays bounded, however slow a peer is                                                                 |
+ * | I22       | no control character and no hop-by-hop field crosses                                                               |
+ * | I23       | the same plan gives the same events                                                                                |
+ *
+ * `replay.ts` says how to run more of them, and how to run one again. That each of them can fail is proved in `planted-faults.test.ts`.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { breachesOf, kindBreachesOf } from './invariants.ts';
+import { kindWorlds, rudeWorlds, slowWorlds } from './plan.ts';
+import { runWorld } from './proxy-world.ts';
+import { assertUnbroken, holds } from './replay.ts';
+
+const FILE = 'worlds.prop.test.ts';
+
+/** One chunk from a link, what a session reads ahead, and what it gathers before it writes. */
+const MAX_HELD_BYTES = 65_536 + 16_384 + 16_384;
+
+describe('the proxy in a world', () => {
+  test('keeps its invariants whatever clients, origins and the network do (I1, I4, I5, I7, I8, I9, I12, I13, I16, I22)', async () => {
+    const seen = new Map<string, number>();
+    const count = (what: string, by = 1): void => void seen.set(what, (seen.get(what) ?? 0) + by);
+    await holds(FILE, rudeWorlds, 2_600, async (plan) => {
+      const report = await runWorld(plan);
+      assertUnbroken(report, breachesOf(report));
+      count('exchanges', report.exchanges.length);
+      count('reused connections', report.reused);
+      count('dirty connections', report.dirty);
+      count('refused requests', report.refused);
+      for (const { error, attempts } of report.exchanges) {
+        count(error === null ? 'whole' : `${error.source} ${error.type}`);
+        if (attempts > 1) count('retries');
+      }
+    });
+    if (process.env['FERRATA_REPLAY'] !== undefined) return;
+    // A world in which nothing happens proves nothing: each of these must have come to pass, and more than once.
+    const wanted = ['whole', 'upstream io', 'upstream protocol', 'upstream timeout', 'upstream connect', 'downstream io', 'downstream timeout'];
+    for (const what of [...wanted, 'reused connections', 'dirty connections', 'refused requests', 'retries']) {
+      assert.ok((seen.get(what) ?? 0) >= 5, `too little of "${what}" in ${JSON.stringify(Object.fromEntries(seen))}`);
+    }
+  });
+
+  test('answers everything whole where everybody keeps to the rules (I1)', async () => {
+    await holds(FILE, kindWorlds, 700, async (plan) => {
+      const report = await runWorld(plan);
+      assertUnbroken(report, kindBreachesOf(report));
+    });
+  });
+
+  test('holds a bounded number of bytes under slow and stalled readers, on both sides (I16)', async () => {
+    await holds(FILE, slowWorlds, 40, async (plan) => {
+      const report = await runWorld(plan);
+      assertUnbroken(report, breachesOf(report));
+      const { download, upload } = report.held;
+      assert.ok(download <= MAX_HELD_BYTES && upload <= MAX_HELD_BYTES, `held ${download} bytes downwards, ${upload} upwards`);
+      for (const edge of report.edges) {
+        assert.ok(edge.maxBufferedBytes <= plan.highWaterBytes + MAX_HELD_BYTES, `${edge.name} had ${edge.maxBufferedBytes} bytes to write`);
+      }
+    });
+  });
+
+  test('does the same again for the same plan (I23)', async () => {
+    const hashes = new Set<string>();
+    await holds(FILE, rudeWorlds, 150, async (plan) => {
+      const first = await runWorld(plan);
+      const second = await runWorld(plan);
+      assert.deepEqual(second.trace, first.trace);
+      assert.equal(second.hash, first.hash);
+      hashes.add(first.hash);
+    });
+    if (process.env['FERRATA_REPLAY'] === undefined) assert.ok(hashes.size > 100, `only ${hashes.size} different histories`);
+  });
+});
