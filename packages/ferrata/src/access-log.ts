@@ -6,9 +6,9 @@
  */
 import type { WireError } from '@ferrata/error';
 import type { Refusal } from '@ferrata/http';
+import { formatNetAddress, type NetAddress } from '@ferrata/net';
 import type { ProxySession } from '@ferrata/proxy';
 import { formatAddress } from '@ferrata/stream';
-import { formatNetAddress, type NetAddress } from '@ferrata/net';
 
 /** Where lines go. */
 export interface LineSink {

@@ -67,7 +67,8 @@ export function parseCommand(argv: readonly string[]): Command {
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
   const [command, ...rest] = positionals;
-  if (command === undefined) throw new UsageError('say what to do: ferrata reverse --listen http://127.0.0.1:8080 --to http://127.0.0.1:3000');
+  if (command === undefined)
+    throw new UsageError('say what to do: ferrata reverse --listen http://127.0.0.1:8080 --to http://127.0.0.1:3000');
   if (command !== 'reverse') throw new UsageError(`there is no command '${command}'; write: ferrata reverse --listen URL --to URL`);
   if (rest.length > 0) throw new UsageError(`'${rest.join(' ')}' belongs to no option; each address needs --listen or --to in front of it`);
   const listen = values.listen ?? [];
@@ -129,7 +130,10 @@ function parseUrl(option: string, url: string): NetAddress {
   if (rest.startsWith('unix:')) return address(option, url, rest);
   const authority = rest.endsWith('/') ? rest.slice(0, -1) : rest;
   const path = /[/?#]/.exec(authority);
-  if (path !== null) throw new UsageError(`${option} ${url}: only an address, without '${authority.slice(path.index)}'; write http://${authority.slice(0, path.index)}`);
+  if (path !== null)
+    throw new UsageError(
+      `${option} ${url}: only an address, without '${authority.slice(path.index)}'; write http://${authority.slice(0, path.index)}`,
+    );
   const hasPort = authority.startsWith('[') ? authority.includes(']:') : authority.includes(':');
   return address(option, url, hasPort ? authority : `${authority}:80`);
 }
@@ -147,19 +151,26 @@ function parseTime(option: string, text: string | undefined, fallbackMs: number)
   const found = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
   const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[found?.[2] ?? 's'] ?? 1_000;
   const time = Number(found?.[1]) * unit;
-  if (!(time > 0 && time <= 86_400_000)) throw new UsageError(`${option} ${text}: write a time above 0 and up to a day, such as 500ms, 3s or 2m`);
+  if (!(time > 0 && time <= 86_400_000))
+    throw new UsageError(`${option} ${text}: write a time above 0 and up to a day, such as 500ms, 3s or 2m`);
   return time;
 }
 
 function parseCount(option: string, text: string | undefined, range: { fallback: number; least: number; most: number }): number {
   if (text === undefined) return range.fallback;
   const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(count >= range.least && count <= range.most)) throw new UsageError(`${option} ${text}: write a whole number from ${range.least} to ${range.most}`);
+  if (!(count >= range.least && count <= range.most))
+    throw new UsageError(`${option} ${text}: write a whole number from ${range.least} to ${range.most}`);
   return count;
 }
 
 /** An address as the command line writes it: `http://127.0.0.1:8080`, `http://unix:/path.sock`. */
-export function formatUrl(where: { readonly kind: string; readonly host?: string; readonly port?: number; readonly path?: string }): string {
+export function formatUrl(where: {
+  readonly kind: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+}): string {
   if (where.path !== undefined) return `http://unix:${where.path}`;
   const host = where.host?.includes(':') === true ? `[${where.host}]` : where.host;
   return `http://${host}:${where.port}`;

@@ -92,7 +92,13 @@ export async function runDemo(argv: readonly string[]): Promise<number> {
   return code;
 }
 
-async function runProxy(options: DemoOptions, originListener: Listener, hasToEnd: Promise<void>, output: Output, notices: Output): Promise<number> {
+async function runProxy(
+  options: DemoOptions,
+  originListener: Listener,
+  hasToEnd: Promise<void>,
+  output: Output,
+  notices: Output,
+): Promise<number> {
   const { isSmoke, port } = options;
   const print = (line: string): void => void (output.hasRoom && output.write(`${line}\n`));
   let proxy: ReverseProxy;
@@ -100,7 +106,9 @@ async function runProxy(options: DemoOptions, originListener: Listener, hasToEnd
     proxy = await startReverseProxy({
       listen: [parseAddress(`127.0.0.1:${port}`)],
       to: [parseAddress(formatAddress(originListener.address))],
-      ...(isSmoke ? {} : { onSession: (session, error) => print(sessionLine(session, error)), onRefused: (refusal) => print(refusalLine(refusal)) }),
+      ...(isSmoke
+        ? {}
+        : { onSession: (session, error) => print(sessionLine(session, error)), onRefused: (refusal) => print(refusalLine(refusal)) }),
     });
   } catch (error) {
     if (!isWireError(error)) throw error;
@@ -175,7 +183,13 @@ function refusalLine({ status, error }: Refusal): string {
   return line({ status, isGood: false, what: '(refused)', figures: '', note: error.reason });
 }
 
-function line(parts: { readonly status: number; readonly isGood: boolean; readonly what: string; readonly figures: string; readonly note: string }): string {
+function line(parts: {
+  readonly status: number;
+  readonly isGood: boolean;
+  readonly what: string;
+  readonly figures: string;
+  readonly note: string;
+}): string {
   const status = styleText(parts.isGood ? 'green' : 'red', parts.status === 0 ? '---' : String(parts.status));
   return `${status}  ${parts.what.padEnd(38)} ${parts.figures.padEnd(23)}  ${styleText('dim', parts.note)}`;
 }
@@ -191,7 +205,10 @@ async function smoke(url: string): Promise<{ readonly isRight: boolean; readonly
     const answer = await fetch(`${url}/echo`, { method: 'POST', body, headers: { 'Content-Type': 'text/x-smoke', Connection: 'close' } });
     const text = await answer.text();
     const isRight = answer.status === 200 && text === body && answer.headers.get('content-type') === 'text/x-smoke';
-    return { isRight, text: isRight ? `ok: POST ${url}/echo came back through the proxy as it was sent` : `not ok: ${answer.status} ${text}` };
+    return {
+      isRight,
+      text: isRight ? `ok: POST ${url}/echo came back through the proxy as it was sent` : `not ok: ${answer.status} ${text}`,
+    };
   } catch (error) {
     return { isRight: false, text: `not ok: ${String(error)}` };
   }

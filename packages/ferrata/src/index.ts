@@ -1,6 +1,7 @@
 /** ferrata: the reverse proxy, as a program and as a function. */
-export { run } from './run.ts';
+
+export { AccessLog, type LineSink } from './access-log.ts';
+export { type Command, parseCommand, type ReverseArguments, UsageError } from './arguments.ts';
 export { ExitCode } from './end-signal.ts';
 export { type ReverseProxy, type ReverseProxyOptions, startReverseProxy } from './reverse-proxy.ts';
-export { AccessLog, type LineSink } from './access-log.ts';
-export { type Command, type ReverseArguments, UsageError, parseCommand } from './arguments.ts';
+export { run } from './run.ts';

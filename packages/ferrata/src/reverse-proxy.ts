@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { ioError, type WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
-import { type Listener, type NetAddress, listen } from '@ferrata/net';
-import { HttpProxy, type ProxySession, appendForwarded } from '@ferrata/proxy';
+import { type Listener, listen, type NetAddress } from '@ferrata/net';
+import { appendForwarded, HttpProxy, type ProxySession } from '@ferrata/proxy';
 import { type Peer, peer } from '@ferrata/upstream';
 import { OriginRing, type Turn } from './origin-ring.ts';
 
@@ -73,13 +73,19 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       },
       ...(onSession === undefined ? {} : { logging: onSession }),
     },
-    { environment, maxRetries: Math.max(1, peers.length - 1), ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }) },
+    {
+      environment,
+      maxRetries: Math.max(1, peers.length - 1),
+      ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }),
+    },
   );
   const server = new HttpServer(proxy, {
     environment,
     maxConnections: connectionShare(),
     connection: {
-      ...(options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs, firstByteTimeoutMs: Math.min(options.idleTimeoutMs, FIRST_BYTE_TIMEOUT_MS) }),
+      ...(options.idleTimeoutMs === undefined
+        ? {}
+        : { idleTimeoutMs: options.idleTimeoutMs, firstByteTimeoutMs: Math.min(options.idleTimeoutMs, FIRST_BYTE_TIMEOUT_MS) }),
       ...(options.maxHeaderBytes === undefined ? {} : { decoder: { maxHeadBytes: options.maxHeaderBytes } }),
     },
   });
@@ -108,7 +114,11 @@ interface Progress {
 }
 
 function noAnswer(): WireError {
-  return ioError('UPSTREAM_GAVE_NO_ANSWER', `${MAX_SENT} connections ended without a byte of answer`, { source: 'upstream', retry: 'never', wire: { status: 502 } });
+  return ioError('UPSTREAM_GAVE_NO_ANSWER', `${MAX_SENT} connections ended without a byte of answer`, {
+    source: 'upstream',
+    retry: 'never',
+    wire: { status: 502 },
+  });
 }
 
 async function listenAll(addresses: readonly NetAddress[], server: HttpServer): Promise<Listener[]> {

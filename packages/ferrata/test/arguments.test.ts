@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { UsageError, formatUrl, parseCommand } from '../src/arguments.ts';
+import { formatUrl, parseCommand, UsageError } from '../src/arguments.ts';
 
 function reverse(...rest: string[]) {
   const command = parseCommand(['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'http://127.0.0.1:3000', ...rest]);
@@ -12,7 +12,15 @@ test('the defaults are those of the table of limits', () => {
   const { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, graceMs, maxHeaderBytes, threads, hasAccessLog } = reverse();
   assert.deepEqual(
     { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, graceMs, maxHeaderBytes, threads, hasAccessLog },
-    { connectTimeoutMs: 3_000, readTimeoutMs: 60_000, idleTimeoutMs: 60_000, graceMs: 30_000, maxHeaderBytes: 32_768, threads: 1, hasAccessLog: false },
+    {
+      connectTimeoutMs: 3_000,
+      readTimeoutMs: 60_000,
+      idleTimeoutMs: 60_000,
+      graceMs: 30_000,
+      maxHeaderBytes: 32_768,
+      threads: 1,
+      hasAccessLog: false,
+    },
   );
 });
 
@@ -44,7 +52,11 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
   ['an option without its value', ['reverse', '--listen'], /--listen.*ferrata --help/],
   ['TLS', ['reverse', '--listen', 'https://127.0.0.1:1', '--to', 'http://a:1'], /TLS is not supported yet; write http:\/\//],
   ['no scheme', ['reverse', '--listen', '127.0.0.1:1', '--to', 'http://a:1'], /write the address as a URL/],
-  ['a path', ['reverse', '--listen', 'http://127.0.0.1:1/x', '--to', 'http://a:1'], /only an address, without '\/x'; write http:\/\/127\.0\.0\.1:1/],
+  [
+    'a path',
+    ['reverse', '--listen', 'http://127.0.0.1:1/x', '--to', 'http://a:1'],
+    /only an address, without '\/x'; write http:\/\/127\.0\.0\.1:1/,
+  ],
   ['a port too high', ['reverse', '--listen', 'http://127.0.0.1:70000', '--to', 'http://a:1'], /70000/],
   ['a bare IPv6 address', ['reverse', '--listen', 'http://::1:80', '--to', 'http://a:1'], /brackets/],
 ];
@@ -70,7 +82,10 @@ for (const [option, value] of [
   ['--threads', '1.5'],
 ] as const) {
   test(`${option}=${value} is refused with an example or a range`, () => {
-    assert.throws(() => reverse(`${option}=${value}`), (error) => error instanceof UsageError && /write a (time|whole number)/.test(error.message));
+    assert.throws(
+      () => reverse(`${option}=${value}`),
+      (error) => error instanceof UsageError && /write a (time|whole number)/.test(error.message),
+    );
   });
 }
 

@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
-import { Agent as UndiciAgent, Client, request as undiciRequest } from 'undici';
+import { Client, Agent as UndiciAgent, request as undiciRequest } from 'undici';
 import { startFerrata, within } from './support/command.ts';
-import { httpOrigin, mirror, type Mirrored, rawOrigin } from './support/peers.ts';
+import { httpOrigin, type Mirrored, mirror, rawOrigin } from './support/peers.ts';
 
 const origin = await httpOrigin((incoming, response) => {
   if (incoming.url === '/echo') {
@@ -53,14 +53,25 @@ interface Answer {
 }
 
 /** One request by node:http. */
-async function ask(path: string, options: { readonly method?: string; readonly headers?: Readonly<Record<string, string>>; readonly body?: Readable | string; readonly isContinued?: boolean } = {}): Promise<Answer> {
+async function ask(
+  path: string,
+  options: {
+    readonly method?: string;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: Readable | string;
+    readonly isContinued?: boolean;
+  } = {},
+): Promise<Answer> {
   const { body } = options;
   const answered = new Promise<Answer>((resolve, reject) => {
-    const sent = request({ port: ferrata.port, path, agent, method: options.method ?? 'GET', headers: { ...options.headers } }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => resolve({ response, body: Buffer.concat(chunks) })).on('error', reject);
-    }).on('error', reject);
+    const sent = request(
+      { port: ferrata.port, path, agent, method: options.method ?? 'GET', headers: { ...options.headers } },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => resolve({ response, body: Buffer.concat(chunks) })).on('error', reject);
+      },
+    ).on('error', reject);
     const send = (): void => void (body instanceof Readable ? body.pipe(sent) : sent.end(body));
     if (options.isContinued === true) {
       sent.on('continue', send);
@@ -75,13 +86,21 @@ async function ask(path: string, options: { readonly method?: string; readonly h
 test('node:http with a keep-alive agent: two hundred requests over four connections, bodies and all', async () => {
   const bodies = Array.from({ length: 200 }, (_, index) => 'b'.repeat(index * 37));
   const answers = await Promise.all(bodies.map((body) => ask('/echo', { method: 'POST', body })));
-  assert.deepEqual(answers.map(({ body }) => body.toString()), bodies);
+  assert.deepEqual(
+    answers.map(({ body }) => body.toString()),
+    bodies,
+  );
   const sockets = new Set(answers.map(({ response }) => response.socket));
   assert.ok(sockets.size <= 4);
 });
 
 test('node:http: Expect: 100-continue, answered by the origin', async () => {
-  const { body } = await ask('/', { method: 'PUT', headers: { Expect: '100-continue', 'Content-Length': '5' }, body: 'later', isContinued: true });
+  const { body } = await ask('/', {
+    method: 'PUT',
+    headers: { Expect: '100-continue', 'Content-Length': '5' },
+    body: 'later',
+    isContinued: true,
+  });
   assert.equal((JSON.parse(body.toString()) as Mirrored).body, 'later');
 });
 
@@ -134,10 +153,16 @@ test('a client that reads nothing stops the origin: the proxy holds little, and 
   // Kernel buffers on four sockets and 64 KiB marks, not the whole body.
   assert.ok(written < total / 2, `${written} bytes were taken from the origin`);
   let length = 0;
-  await within('the rest', new Promise<void>((resolve, reject) => {
-    response.on('data', (chunk: Buffer) => (length += chunk.length)).on('end', resolve).on('error', reject);
-    response.resume();
-  }));
+  await within(
+    'the rest',
+    new Promise<void>((resolve, reject) => {
+      response
+        .on('data', (chunk: Buffer) => (length += chunk.length))
+        .on('end', resolve)
+        .on('error', reject);
+      response.resume();
+    }),
+  );
   assert.equal(length, total);
 });
 
@@ -181,7 +206,10 @@ test('undici: requests, streams and trailers on few connections', async () => {
         return `${statusCode} ${await body.text()}`;
       }),
     );
-    assert.deepEqual(answers, Array.from({ length: 50 }, (_, index) => `200 body ${index}`));
+    assert.deepEqual(
+      answers,
+      Array.from({ length: 50 }, (_, index) => `200 body ${index}`),
+    );
     const { body } = await undiciRequest(`${ferrata.url}/hash`, { method: 'POST', body: Readable.from(pieces(1_000_000)), dispatcher });
     assert.equal(await body.text(), hashOf(1_000_000));
   } finally {
@@ -198,7 +226,10 @@ test('undici: pipelined requests are answered in order', async () => {
         return ((await body.json()) as Mirrored).url;
       }),
     );
-    assert.deepEqual(answers, Array.from({ length: 30 }, (_, index) => `/n${index}`));
+    assert.deepEqual(
+      answers,
+      Array.from({ length: 30 }, (_, index) => `/n${index}`),
+    );
   } finally {
     await client.close();
   }
@@ -222,7 +253,9 @@ const folder = mkdtempSync(join(tmpdir(), 'ferrata-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 async function curl(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)('curl', ['--silent', '--show-error', '--max-time', '30', '--noproxy', '*', ...args], { maxBuffer: 64 * 1_048_576 });
+  const { stdout } = await promisify(execFile)('curl', ['--silent', '--show-error', '--max-time', '30', '--noproxy', '*', ...args], {
+    maxBuffer: 64 * 1_048_576,
+  });
   return stdout;
 }
 
@@ -233,7 +266,10 @@ test('curl: a POST, a chunked upload, HEAD, HTTP/1.0 and several requests on one
   assert.equal(await curl('--header', 'Transfer-Encoding: chunked', '--upload-file', file, `${ferrata.url}/echo`), 'chunked upload');
   assert.match(await curl('--head', `${ferrata.url}/`), /^HTTP\/1\.1 200 OK\r\n/);
   assert.equal((JSON.parse(await curl('--http1.0', `${ferrata.url}/old`)) as Mirrored).url, '/old');
-  assert.equal(await curl('--write-out', '%{num_connects} ', '--output', '/dev/null', `${ferrata.url}/1`, '--output', '/dev/null', `${ferrata.url}/2`), '1 0 ');
+  assert.equal(
+    await curl('--write-out', '%{num_connects} ', '--output', '/dev/null', `${ferrata.url}/1`, '--output', '/dev/null', `${ferrata.url}/2`),
+    '1 0 ',
+  );
 });
 
 test('curl: Expect: 100-continue does not wait for its own time-out', curlTest, async () => {

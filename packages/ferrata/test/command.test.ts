@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type Ended, runFerrata, startCommand, startFerrata, within } from './support/command.ts';
-import { closedPort, httpOrigin, mirror, type Mirrored, RawClient } from './support/peers.ts';
+import { closedPort, httpOrigin, type Mirrored, mirror, RawClient } from './support/peers.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ferrata-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,7 +26,17 @@ async function ask(where: { readonly port?: number; readonly host?: string; read
 test('--help and --version say what they are asked for on standard output, and exit with 0', async () => {
   const [help, version] = await Promise.all([runFerrata('--help'), runFerrata('--version')]);
   assert.deepEqual([help.code, version.code, help.stderr, version.stderr], [0, 0, '', '']);
-  for (const option of ['--listen', '--to', '--access-log', '--connect-timeout', '--read-timeout', '--idle-timeout', '--max-header-bytes', '--threads', '--grace']) {
+  for (const option of [
+    '--listen',
+    '--to',
+    '--access-log',
+    '--connect-timeout',
+    '--read-timeout',
+    '--idle-timeout',
+    '--max-header-bytes',
+    '--threads',
+    '--grace',
+  ]) {
     assert.ok(help.stdout.includes(option), option);
   }
   assert.match(version.stdout, /^ferrata \d+\.\d+\.\d+\n$/);
@@ -37,7 +47,10 @@ test('wrong arguments get one sentence on standard error, nothing on standard ou
     [/^ferrata: say what to do: ferrata reverse --listen .*\n$/, runFerrata()],
     [/^ferrata: unknown option '--frob'; ferrata --help lists the options\n$/, runFerrata('reverse', '--frob')],
     [/^ferrata: say where requests go: --to http:.*\n$/, runFerrata('reverse', '--listen', 'http://127.0.0.1:0')],
-    [/^ferrata: --grace soon: write a time .*\n$/, runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'http://127.0.0.1:1', '--grace', 'soon')],
+    [
+      /^ferrata: --grace soon: write a time .*\n$/,
+      runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'http://127.0.0.1:1', '--grace', 'soon'),
+    ],
   ];
   for (const [says, running] of tries) {
     const { code, stdout, stderr } = await running;
@@ -49,7 +62,15 @@ test('wrong arguments get one sentence on standard error, nothing on standard ou
 
 test('a busy port ends the command with exit code 1 and a sentence that names it, and nothing is said to be ready', async () => {
   const { port } = await httpOrigin(mirror);
-  const { code, stdout, stderr } = await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--listen', `http://127.0.0.1:${port}`, '--to', `http://127.0.0.1:${port + 1}`);
+  const { code, stdout, stderr } = await runFerrata(
+    'reverse',
+    '--listen',
+    'http://127.0.0.1:0',
+    '--listen',
+    `http://127.0.0.1:${port}`,
+    '--to',
+    `http://127.0.0.1:${port + 1}`,
+  );
   assert.equal(code, 1);
   assert.equal(stdout, '');
   assert.match(stderr, new RegExp(`^ferrata: .*cannot listen: something else listens there already.*127\\.0\\.0\\.1:${port}.*\\n$`));
@@ -64,7 +85,10 @@ test('a Unix socket in a folder that does not exist ends the command with exit c
 test('each listener gets a ready line in the order given, and each of them serves: IPv4, IPv6, Unix sockets', async () => {
   const { port } = await httpOrigin(mirror);
   const socketPath = join(folder, 'in.sock');
-  const ferrata = await startFerrata([port], ['--listen', 'http://127.0.0.1:0', '--listen', 'http://[::1]:0', '--listen', `http://unix:${socketPath}`]);
+  const ferrata = await startFerrata(
+    [port],
+    ['--listen', 'http://127.0.0.1:0', '--listen', 'http://[::1]:0', '--listen', `http://unix:${socketPath}`],
+  );
   const [first = '', second = '', third] = ferrata.urls;
   assert.match(first, /^http:\/\/127\.0\.0\.1:[1-9]\d*$/);
   assert.match(second, /^http:\/\/\[::1\]:[1-9]\d*$/);
@@ -85,8 +109,15 @@ test('each listener gets a ready line in the order given, and each of them serve
 
 test('origins may be IPv6 addresses, names and Unix sockets', async () => {
   const socketPath = join(folder, 'out.sock');
-  const [over6, byName] = await Promise.all([httpOrigin(mirror, { host: '::1' }), httpOrigin(mirror), httpOrigin(mirror, { path: socketPath })]);
-  const ferrata = await startFerrata([`http://[::1]:${over6.port}`, `http://localhost:${byName.port}`, `http://unix:${socketPath}`], ['--access-log']);
+  const [over6, byName] = await Promise.all([
+    httpOrigin(mirror, { host: '::1' }),
+    httpOrigin(mirror),
+    httpOrigin(mirror, { path: socketPath }),
+  ]);
+  const ferrata = await startFerrata(
+    [`http://[::1]:${over6.port}`, `http://localhost:${byName.port}`, `http://unix:${socketPath}`],
+    ['--access-log'],
+  );
   for (const path of ['/six', '/name', '/unix']) assert.equal((await ask({ port: ferrata.port }, path)).url, path);
   assert.equal((await ferrata.logged((line) => line.target === '/six')).upstream, `[::1]:${over6.port}`);
   assert.match((await ferrata.logged((line) => line.target === '/name')).upstream ?? '', new RegExp(`:${byName.port}$`));
@@ -121,7 +152,9 @@ test('a reader of standard output that has stopped holds up neither the traffic 
   const target = `/${'a'.repeat(4_000)}`;
   // More than any pipe holds.
   const count = 500;
-  client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(count - 1)).send(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+  client
+    .send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(count - 1))
+    .send(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
   assert.equal((await client.untilEnd()).split('HTTP/1.1 200').length - 1, count);
   ferrata.child.kill('SIGTERM');
   const exited = new Promise<number | null>((resolve) => ferrata.child.once('exit', resolve));

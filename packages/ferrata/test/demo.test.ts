@@ -7,7 +7,9 @@ import { closedPort, exchange, httpOrigin, mirror } from './support/peers.ts';
 
 /** The port of the proxy, once it runs. */
 async function portOf(demo: Program): Promise<number> {
-  return Number(await demo.until('the address', () => /proxy +http:\/\/127\.0\.0\.1:(\d+)/.exec(stripVTControlCharacters(demo.stdout))?.[1]));
+  return Number(
+    await demo.until('the address', () => /proxy +http:\/\/127\.0\.0\.1:(\d+)/.exec(stripVTControlCharacters(demo.stdout))?.[1]),
+  );
 }
 
 test('--smoke makes one verified round trip and exits with 0', async () => {
@@ -64,7 +66,12 @@ test('a busy port gets a sentence that says what to do, and exit code 1', async 
   const { code, stdout, stderr } = await within('its end', startDemo(['--port', String(port)]).ended);
   assert.equal(code, 1);
   assert.equal(stdout, '');
-  assert.match(stderr, new RegExp(`^Port ${port} on 127\\.0\\.0\\.1 is in use\\. Stop the program that has it, or choose another: npm start -- --port \\d+\\n$`));
+  assert.match(
+    stderr,
+    new RegExp(
+      `^Port ${port} on 127\\.0\\.0\\.1 is in use\\. Stop the program that has it, or choose another: npm start -- --port \\d+\\n$`,
+    ),
+  );
 });
 
 test('wrong arguments get a sentence and exit code 2', async () => {

@@ -24,9 +24,12 @@ async function signalled(ferrata: Ferrata, signal: NodeJS.Signals = 'SIGTERM'): 
       socket.destroy();
     }
   };
-  await within('the port to be closed', (async () => {
-    while (!(await isRefused()));
-  })());
+  await within(
+    'the port to be closed',
+    (async () => {
+      while (!(await isRefused()));
+    })(),
+  );
 }
 
 async function endedWell(ferrata: Ferrata): Promise<void> {
@@ -45,10 +48,12 @@ test('without a connection it ends at once', async () => {
 test('idle connections stay open for a request that is on its way, which is answered with Connection: close; the others are closed after 3 s', async () => {
   const ferrata = await startFerrata([whole.port]);
   const clients = [1, 2, 3].map(() => new RawClient(ferrata.port).send('GET /a HTTP/1.1\r\nHost: a\r\n\r\n'));
-  const [first, ...others] = await Promise.all(clients.map(async (client) => {
-    assert.doesNotMatch(await client.until('"url":"/a"'), /^connection: close/im);
-    return client;
-  }));
+  const [first, ...others] = await Promise.all(
+    clients.map(async (client) => {
+      assert.doesNotMatch(await client.until('"url":"/a"'), /^connection: close/im);
+      return client;
+    }),
+  );
   assert.ok(first !== undefined);
   await signalled(ferrata);
   const since = performance.now();
@@ -113,7 +118,10 @@ test('a download that has begun is sent to its end', async () => {
   (await origin.response).end('later');
   assert.match(await client.untilEnd(), /firstlater$/);
   await endedWell(ferrata);
-  assert.deepEqual(ferrata.log.map((line) => [line.status, line.bytesOut, line.outcome]), [[200, 10, 'completed']]);
+  assert.deepEqual(
+    ferrata.log.map((line) => [line.status, line.bytesOut, line.outcome]),
+    [[200, 10, 'completed']],
+  );
 });
 
 test('what still runs after --grace is cut, visibly, and said; the exit code is 0', async () => {

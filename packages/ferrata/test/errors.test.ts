@@ -16,12 +16,20 @@ const refused: readonly (readonly [name: string, status: number, request: string
   ['a blank before the colon (RFC 9112 §5.1)', 400, 'GET / HTTP/1.1\r\nHost : a\r\n\r\n'],
   ['a folded line (RFC 9112 §5.2)', 400, 'GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n'],
   ['lines that end in a bare LF', 400, 'GET / HTTP/1.1\nHost: a\n\n'],
-  ['Content-Length with Transfer-Encoding (RFC 9112 §6.3)', 400, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  [
+    'Content-Length with Transfer-Encoding (RFC 9112 §6.3)',
+    400,
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  ],
   ['two lengths that differ (RFC 9112 §6.3)', 400, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd'],
   ['a target that is too long', 414, `GET /${'a'.repeat(9_000)} HTTP/1.1\r\nHost: a\r\n\r\n`],
   ['a head that is too big', 431, `GET / HTTP/1.1\r\nHost: a\r\n${`X-Big: ${'b'.repeat(7_000)}\r\n`.repeat(3)}\r\n`],
   ['too many fields', 431, `GET / HTTP/1.1\r\nHost: a\r\n${'X: 1\r\n'.repeat(101)}\r\n`],
-  ['a transfer coding nobody knows (RFC 9112 §6.1)', 501, 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+  [
+    'a transfer coding nobody knows (RFC 9112 §6.1)',
+    501,
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+  ],
   ['a version nobody knows (RFC 9110 §15.6.6)', 505, 'GET / HTTP/3.0\r\nHost: a\r\n\r\n'],
 ];
 
@@ -54,9 +62,15 @@ test('a chunk size that cannot be is 400 when the origin has said nothing yet', 
 });
 
 test('a trailer section that is too big is 431 (RFC 6585 §5) and a chunk extension without end is 413 or 400', async () => {
-  const trailers = await exchange(ferrata.port, `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${`X: ${'t'.repeat(3_000)}\r\n`.repeat(4)}\r\n`);
+  const trailers = await exchange(
+    ferrata.port,
+    `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${`X: ${'t'.repeat(3_000)}\r\n`.repeat(4)}\r\n`,
+  );
   assert.ok([400, 413, 431].includes(statusOf(trailers)), trailers);
-  const extension = await exchange(ferrata.port, `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;${'e'.repeat(2_000)}\r\n`);
+  const extension = await exchange(
+    ferrata.port,
+    `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;${'e'.repeat(2_000)}\r\n`,
+  );
   assert.ok([400, 413].includes(statusOf(extension)), extension);
 });
 
@@ -112,7 +126,9 @@ test('an origin that says nothing within --read-timeout is 504', async () => {
 });
 
 test('an origin that stops within the body leaves the client with a message that is visibly cut', async () => {
-  const { port } = await rawOrigin((socket) => socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')));
+  const { port } = await rawOrigin((socket) =>
+    socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')),
+  );
   const proxy = await startFerrata([port], ['--access-log', '--read-timeout', '200ms']);
   const answer = await exchange(proxy.port, get);
   assert.equal(statusOf(answer), 200);

@@ -35,10 +35,20 @@ test('three hundred idle connections are each served again, need few connections
   assert.ok(clients.every((client) => client.error === null));
 });
 
-test('where descriptors are few the longest-standing idle connection makes room for a new one', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+test('where descriptors are few the longest-standing idle connection makes room for a new one', {
+  skip: process.platform !== 'linux' && 'reads /proc',
+}, async (t) => {
   const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
   // 300 descriptors: (300 - 256) / 2 = 22 clients.
-  const limited = new Program(fileURLToPath(new URL('./support/limited.ts', import.meta.url)), [main, '300', 'reverse', '--listen', 'http://127.0.0.1:0', '--to', `http://127.0.0.1:${origin.port}`]);
+  const limited = new Program(fileURLToPath(new URL('./support/limited.ts', import.meta.url)), [
+    main,
+    '300',
+    'reverse',
+    '--listen',
+    'http://127.0.0.1:0',
+    '--to',
+    `http://127.0.0.1:${origin.port}`,
+  ]);
   t.after(async () => {
     // SIGTERM, so that it can take its own child along.
     limited.child.kill('SIGTERM');

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
 import { startFerrata } from './support/command.ts';
-import { exchange, httpOrigin, mirror, type Mirrored, RawClient, rawOrigin, statusOf } from './support/peers.ts';
+import { exchange, httpOrigin, type Mirrored, mirror, RawClient, rawOrigin, statusOf } from './support/peers.ts';
 
 const origin = await httpOrigin(mirror);
 const ferrata = await startFerrata([origin.port]);
@@ -169,7 +169,9 @@ test('Expect: 100-continue goes to the origin, and its 100 comes back before the
     });
   });
   const { port: proxyPort } = await startFerrata([port]);
-  const client = new RawClient(proxyPort).send('POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\nConnection: close\r\n\r\n');
+  const client = new RawClient(proxyPort).send(
+    'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\nConnection: close\r\n\r\n',
+  );
   await client.until('HTTP/1.1 100 Continue\r\n\r\n');
   client.send('body');
   assert.match(await client.untilEnd(), /HTTP\/1\.1 200 OK\r\n[^]*done$/);
@@ -181,7 +183,9 @@ test('Expect: 100-continue without a body does not hold anything up', async () =
 });
 
 test('103 Early Hints come through before the response (RFC 8297)', async () => {
-  const port = await inFrontOf('HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  const port = await inFrontOf(
+    'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+  );
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   assert.match(answer, /^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
 });
@@ -219,14 +223,27 @@ test('an upgrade that the origin does not want is an ordinary request', async ()
 test('pipelined requests are answered in their order (RFC 9112 §9.3.2)', async () => {
   const client = new RawClient(ferrata.port);
   const paths = Array.from({ length: 50 }, (_, index) => `/p${index}`);
-  client.send(paths.map((path, index) => `GET ${path} HTTP/1.1\r\nHost: a\r\n${index === paths.length - 1 ? 'Connection: close\r\n' : ''}\r\n`).join(''));
+  client.send(
+    paths
+      .map((path, index) => `GET ${path} HTTP/1.1\r\nHost: a\r\n${index === paths.length - 1 ? 'Connection: close\r\n' : ''}\r\n`)
+      .join(''),
+  );
   const answers = await client.untilEnd();
-  assert.deepEqual([...answers.matchAll(/"url":"([^"]+)"/g)].map((match) => match[1]), paths);
+  assert.deepEqual(
+    [...answers.matchAll(/"url":"([^"]+)"/g)].map((match) => match[1]),
+    paths,
+  );
 });
 
 test('a request behind Connection: close is not looked at (RFC 9112 §9.6)', async () => {
-  const answer = await exchange(ferrata.port, 'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /more HTTP/1.1\r\nHost: a\r\n\r\n');
-  assert.deepEqual([...answer.matchAll(/"url":"([^"]+)"/g)].map((match) => match[1]), ['/last']);
+  const answer = await exchange(
+    ferrata.port,
+    'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /more HTTP/1.1\r\nHost: a\r\n\r\n',
+  );
+  assert.deepEqual(
+    [...answer.matchAll(/"url":"([^"]+)"/g)].map((match) => match[1]),
+    ['/last'],
+  );
 });
 
 test('a client that ends its side after the request still gets the answer (RFC 9112 §9.6)', async () => {

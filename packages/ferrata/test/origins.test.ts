@@ -66,7 +66,10 @@ test('connections to an origin are used again, and the log says so', async () =>
   for (let i = 0; i < 5; i++) await ask(ferrata);
   assert.equal(connections, 1);
   await ferrata.until('all lines', () => ferrata.log.length === 5);
-  assert.deepEqual(ferrata.log.map((line) => line.reused), [false, true, true, true, true]);
+  assert.deepEqual(
+    ferrata.log.map((line) => line.reused),
+    [false, true, true, true, true],
+  );
 });
 
 test('a connection that the origin closes while the request is on its way is replaced: an idempotent request is sent again, once', async () => {
@@ -82,7 +85,10 @@ test('a connection that the origin closes while the request is on its way is rep
   for (let i = 0; i < 3; i++) assert.equal(await ask(ferrata), '200 ok');
   assert.equal(sockets.length, 3);
   await ferrata.until('all lines', () => ferrata.log.length === 3);
-  assert.deepEqual(ferrata.log.map((line) => line.attempts), [1, 2, 2]);
+  assert.deepEqual(
+    ferrata.log.map((line) => line.attempts),
+    [1, 2, 2],
+  );
   const answer = await exchange(ferrata.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
   assert.equal(statusOf(answer), 502, 'POST might be done twice (RFC 9110 §9.2.2)');
 });

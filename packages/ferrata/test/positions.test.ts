@@ -113,7 +113,10 @@ for (const [framing, response] of framings) {
     test(`an origin that ${name} at any position of a response with ${framing}: ${status} before the head is whole, a visibly cut message after`, async () => {
       const proxy = await startFerrata([await faultyOrigin(response, fault)], ['--read-timeout', '300ms', '--access-log']);
       await atEachPosition(response, async (position) => {
-        const answer = await exchange(proxy.port, `POST /${position} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+        const answer = await exchange(
+          proxy.port,
+          `POST /${position} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
+        );
         if (position < headLength) {
           assert.equal(statusOf(answer), status, `at ${position}: ${answer}`);
         } else if (position < response.length) {

@@ -20,6 +20,9 @@ import type { ResolvedHttp1ClientOptions } from './options.ts';
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
 const FLUSH_AT_BYTES = 16_384;
 
+/** Output that may wait for a full stream; beyond it, the stream's own hard limit decides. */
+const MAX_HELD_BYTES = 1_048_576;
+
 /** A write of no more than this is taken by the kernel whole or not at all: its least send buffer is larger. */
 const ATOMIC_WRITE_BYTES = 4_096;
 
@@ -130,9 +133,10 @@ export class Http1ClientSession implements L4Sink {
 
   onDrain(): void {
     this.#isFull = false;
-    const exchange = this.#exchange;
-    if (exchange === null) return;
     this.#environment.now();
+    if (!this.#isReleased) this.#flush();
+    const exchange = this.#exchange;
+    if (exchange === null || this.#isFull) return;
     try {
       exchange.handler.onRequestDrain();
     } catch (thrown) {
@@ -305,7 +309,7 @@ export class Http1ClientSession implements L4Sink {
 
   #flush(): void {
     const byteLength = this.#machine.outputBytes;
-    if (byteLength === 0) return;
+    if (byteLength === 0 || (this.#isFull && byteLength < MAX_HELD_BYTES)) return;
     const chunks = this.#machine.takeOutput();
     const first = chunks[0];
     if (first === undefined) return;

@@ -24,6 +24,9 @@ import type { ResolvedHttp1ServerOptions } from './options.ts';
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
 const FLUSH_AT_BYTES = 16_384;
 
+/** Output that may wait for a full stream. */
+const MAX_HELD_BYTES = 1_048_576;
+
 const Mode = { serving: 0, lingering: 1, tunnel: 2, cut: 3, closed: 4 } as const;
 type Mode = (typeof Mode)[keyof typeof Mode];
 
@@ -119,6 +122,8 @@ export class Http1ServerSession implements L4Sink {
     this.#isFull = false;
     if (this.#mode !== Mode.serving) return;
     const now = this.#environment.now();
+    this.#flush();
+    if (this.#isFull) return;
     this.#machine.setHeld(false, now);
     const exchange = this.#exchange;
     if (exchange === null) {
@@ -341,7 +346,10 @@ export class Http1ServerSession implements L4Sink {
   };
 
   #flush(): void {
-    if (this.#machine.outputBytes === 0 || this.#mode >= Mode.cut) return;
+    const { outputBytes } = this.#machine;
+    if (outputBytes === 0 || this.#mode >= Mode.cut) return;
+    // A full stream gets no more until it has drained; an application that does not care is left to the stream's own hard limit.
+    if (this.#isFull && outputBytes < MAX_HELD_BYTES) return;
     const chunks = this.#machine.takeOutput();
     const first = chunks[0];
     if (first === undefined) return;
@@ -358,6 +366,8 @@ export class Http1ServerSession implements L4Sink {
   #finish(): void {
     if (this.#mode !== Mode.serving) return;
     this.#flush();
+    // What a full stream does not take yet goes first; `onDrain` comes back here.
+    if (this.#machine.outputBytes > 0) return;
     this.#mode = Mode.lingering;
     if (this.#isStreamPaused) this.#resumeStream();
     this.stream.end();

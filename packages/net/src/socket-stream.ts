@@ -29,7 +29,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { fromNodeError, internalError, ioError, limitError, type WireError } from '@ferrata/error';
-import { freeChunk, isGivenAway, type L4Sink, type L4Stream, nextStreamId, type StreamInfo, type StreamState } from '@ferrata/stream';
+import { freeChunk, isGivenAway, type L4Sink, type L4Stream, nextStreamId, type StreamInfo, type StreamState, takeBack } from '@ferrata/stream';
 import { SocketInfo } from './socket-info.ts';
 
 /** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */
@@ -70,6 +70,8 @@ const anyDue = Gate.queued | Gate.drainDue | Gate.endDue | Gate.closeDue;
  * the request object and the array that a gathered write needs.
  */
 const maxCopiedBytes = 4096;
+
+const nothing = new Uint8Array(0);
 
 const streamKey: unique symbol = Symbol('@ferrata/net/stream');
 
@@ -187,12 +189,19 @@ export class SocketStream implements L4Stream {
     let hasRoom = false;
     this.#gate |= Gate.inside;
     try {
-      hasRoom = isGivenAway(chunk) && this.#host instanceof Socket ? this.#host.write(chunk, () => freeChunk(chunk)) : this.#host.write(chunk);
+      hasRoom = isGivenAway(chunk) ? this.#writeGiven(chunk) : this.#host.write(chunk);
     } finally {
       this.#gate &= ~Gate.inside;
     }
     if (!hasRoom) this.#checkHardLimit(chunk.length);
     return hasRoom;
+  }
+
+  /** Frees the chunk once the kernel has its bytes. Any other duplex may pass it on to somebody who keeps it. */
+  #writeGiven(chunk: Uint8Array): boolean {
+    if (this.#host instanceof Socket) return this.#host.write(chunk, () => freeChunk(chunk));
+    takeBack(chunk);
+    return this.#host.write(chunk);
   }
 
   writev(chunks: readonly Uint8Array[]): boolean {
@@ -235,8 +244,12 @@ export class SocketStream implements L4Stream {
     if (this.#state === 'open') this.#state = 'ended';
     else if (this.#state === 'peerEnded') this.#state = 'closed';
     else return;
+    const host = this.#host;
     this.#gate |= Gate.inside;
-    this.#host.end();
+    // A socket is told only when all bytes are with the kernel: while a shutdown waits behind unsent bytes it can't be reset, and an abort
+    // would look like an orderly, early end to the peer.
+    if (host instanceof Socket && host.writableLength > 0) host.write(nothing, () => void (host.destroyed || host.end()));
+    else host.end();
     this.#gate &= ~Gate.inside;
   }
 

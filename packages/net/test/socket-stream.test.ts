@@ -101,8 +101,9 @@ describe('resets and aborts', () => {
       await once(socket, 'end');
     }));
 
-  test('abort while an end waits behind unsent bytes frees the descriptor all the same', () =>
+  test('abort while an end waits behind unsent bytes is a reset, not an early end', () =>
     withBareSocket(async (stream, socket) => {
+      const reset = once(socket, 'error');
       const sink = new RecordingSink();
       stream.attach(sink);
       while (stream.write(positionalBytes(65_536)));
@@ -110,9 +111,10 @@ describe('resets and aborts', () => {
       stream.abort(applicationError('TEST'));
       await sink.untilClose();
       assert.equal(stream.bufferedBytes, 0);
-      socket.on('error', () => {});
       socket.resume();
-      if (!socket.closed) await once(socket, socket.readableEnded ? 'close' : 'end');
+      const [error] = (await reset) as [NodeJS.ErrnoException];
+      assert.equal(error.code, 'ECONNRESET');
+      assert.equal(socket.readableEnded, false);
     }));
 
   test('a throw from onClose is a warning', (t) =>

@@ -44,7 +44,8 @@ describe('C1: a slow client', () => {
     client.send(get);
     await settle();
     const unread = rig.origins[0]?.stream.bufferedBytes ?? 0;
-    assert.ok(unread > 90_000, `the rest waits at the origin: ${unread}`);
+    // Within one tick the proxy takes up to 16 KiB before it looks whether the client's stream is full.
+    assert.ok(unread > 80_000, `the rest waits at the origin: ${unread}`);
     await rig.pass(61_000);
     assert.equal(rig.last.outcome, 'timeout');
     assert.equal(rig.last.error?.reason, 'H1_WRITE_STALLED');

@@ -30,6 +30,11 @@ export function isGivenAway(chunk: Uint8Array): boolean {
   return chunk.length >= LEAST_BYTES && chunk.length === chunk.buffer.byteLength && (chunk.buffer as MarkedBuffer)[given] === true;
 }
 
+/** Takes the word back: for a stream that hands a written chunk on to another sink, which may keep it. */
+export function takeBack(chunk: Uint8Array): void {
+  if (isGivenAway(chunk)) delete (chunk.buffer as MarkedBuffer)[given];
+}
+
 /** Frees the memory of a chunk that was given away; the chunk is empty from then on. */
 export function freeChunk(chunk: Uint8Array): void {
   if (isGivenAway(chunk) && chunk.buffer instanceof ArrayBuffer) chunk.buffer.transfer(0);

@@ -2,7 +2,7 @@
 
 export { type Defer, deferToMicrotask } from './defer.ts';
 export { type Fault, type FaultEffect, type FaultPlace, type FaultPlan, type FaultyOptions, faulty, formatFaultPlan } from './faulty.ts';
-export { freeChunk, giveAway, isGivenAway } from './given-chunk.ts';
+export { freeChunk, giveAway, isGivenAway, takeBack } from './given-chunk.ts';
 export { idleTimeout } from './idle-timeout.ts';
 export type { L4Sink, L4Stream, StreamState } from './l4-stream.ts';
 export { type FlowLimits, type LimitedOptions, limited } from './limited.ts';

@@ -13,6 +13,7 @@
 import type { Clock } from '@ferrata/clock';
 import { ioError, limitError, type WireError } from '@ferrata/error';
 import { type Defer, deferToMicrotask } from './defer.ts';
+import { takeBack } from './given-chunk.ts';
 import type { L4Sink, L4Stream, StreamState } from './l4-stream.ts';
 import { nextStreamId } from './stream-id.ts';
 import { StreamInbox, type StreamInboxOwner } from './stream-inbox.ts';
@@ -158,7 +159,11 @@ class MemoryStream implements L4Stream, StreamInboxOwner {
   write(chunk: Uint8Array): boolean {
     if (this.#isEnded || this.#isClosed) return false;
     if (chunk.byteLength > 0 && !this.#reserve(chunk.byteLength)) return false;
-    if (chunk.byteLength > 0) this.#send({ kind: 'data', chunk });
+    if (chunk.byteLength > 0) {
+      // The other side's sink may keep it.
+      takeBack(chunk);
+      this.#send({ kind: 'data', chunk });
+    }
     return this.#hasRoom();
   }
 

@@ -1,7 +1,7 @@
 /** The streams themselves are tested in the test kit, which imports this package: `packages/testkit/test/stream`. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { freeChunk, giveAway, isGivenAway } from '../src/index.ts';
+import { freeChunk, giveAway, isGivenAway, memoryPair } from '../src/index.ts';
 
 describe('chunks given away', () => {
   test('a large chunk that was given away is empty after it was freed', () => {
@@ -35,4 +35,15 @@ describe('chunks given away', () => {
     freeChunk(chunk.subarray(0, 20_000));
     assert.equal(second[0], 7);
   });
+});
+
+test('a memory pair hands a chunk to a sink that may keep it, so the word is taken back', () => {
+  const { a, b } = memoryPair({ defer: (task) => task() });
+  const received: Uint8Array[] = [];
+  b.attach({ onData: (chunk) => void received.push(chunk), onDrain() {}, onEnd() {}, onClose() {} });
+  const chunk = new Uint8Array(40_000);
+  giveAway(chunk);
+  a.write(chunk);
+  assert.equal(received.length, 1);
+  assert.equal(isGivenAway(received[0] as Uint8Array), false);
 });

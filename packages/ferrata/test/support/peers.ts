@@ -1,5 +1,11 @@
 /** Peers of the command: origins of node:http, raw servers, and a raw client. */
-import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server as HttpServer, type ServerResponse } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after } from 'node:test';
 import { within } from './command.ts';
@@ -12,7 +18,10 @@ export interface Origin {
 }
 
 /** Starts an origin of node:http on a free port; it ends after the tests. */
-export async function httpOrigin(onRequest: RequestListener, where: { readonly host?: string; readonly path?: string } = {}): Promise<Origin> {
+export async function httpOrigin(
+  onRequest: RequestListener,
+  where: { readonly host?: string; readonly path?: string } = {},
+): Promise<Origin> {
   const server = createHttpServer({ keepAliveTimeout: 60_000 }, onRequest);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -29,7 +38,9 @@ export async function httpOrigin(onRequest: RequestListener, where: { readonly h
 }
 
 /** A raw server on a free port: each connection goes to `onSocket`; all end after the tests. */
-export async function rawOrigin(onSocket: (socket: Socket, connection: number) => void): Promise<{ readonly port: number; readonly sockets: readonly Socket[]; close(): Promise<void> }> {
+export async function rawOrigin(
+  onSocket: (socket: Socket, connection: number) => void,
+): Promise<{ readonly port: number; readonly sockets: readonly Socket[]; close(): Promise<void> }> {
   const sockets: Socket[] = [];
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     socket.on('error', () => {});
@@ -89,7 +100,11 @@ export class RawClient {
   #wake: (() => void)[] = [];
 
   constructor(where: number | { readonly path: string } | { readonly host: string; readonly port: number }) {
-    this.socket = connect({ ...(typeof where === 'number' ? { port: where, host: '127.0.0.1' } : where), allowHalfOpen: true, noDelay: true });
+    this.socket = connect({
+      ...(typeof where === 'number' ? { port: where, host: '127.0.0.1' } : where),
+      allowHalfOpen: true,
+      noDelay: true,
+    });
     this.socket.on('data', (chunk: Buffer) => {
       this.received += chunk.toString('latin1');
       this.#tell();
@@ -115,8 +130,12 @@ export class RawClient {
   /** Waits for this text, or a match. @returns all that came */
   async until(what: string | RegExp): Promise<string> {
     const isThere = (): boolean => (typeof what === 'string' ? this.received.includes(what) : what.test(this.received));
-    await this.#wait(`${String(what)}; came: ${JSON.stringify(this.received.slice(0, 300))}`, () => isThere() || this.hasEnded || this.isClosed);
-    if (!isThere()) throw new Error(`the connection ended before ${String(what)} came; came: ${JSON.stringify(this.received.slice(0, 600))}`);
+    await this.#wait(
+      `${String(what)}; came: ${JSON.stringify(this.received.slice(0, 300))}`,
+      () => isThere() || this.hasEnded || this.isClosed,
+    );
+    if (!isThere())
+      throw new Error(`the connection ended before ${String(what)} came; came: ${JSON.stringify(this.received.slice(0, 600))}`);
     return this.received;
   }
 

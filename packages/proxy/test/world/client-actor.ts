@@ -97,7 +97,8 @@ export class ClientActor implements L4Sink {
     this.#send(body);
     if (this.#sent < this.#requests.length) return;
     if (this.#plan.ending === 'halfClose') pacer.call(() => this.#stream?.end());
-    if (this.#plan.ending === 'garbage' && !upgrades(plan)) this.#send(latin1('\x16\x03\x01 not HTTP at all\r\n\r\nGET / HTTP/1.1\r\nHost: smuggled.example\r\n\r\n'));
+    if (this.#plan.ending === 'garbage' && !upgrades(plan))
+      this.#send(latin1('\x16\x03\x01 not HTTP at all\r\n\r\nGET / HTTP/1.1\r\nHost: smuggled.example\r\n\r\n'));
   }
 
   /** Sends bytes, up to where the plan says that it ends. */

@@ -18,6 +18,8 @@ export class Edge {
   /** The proxy has dropped the connection. */
   isAborted = false;
   isClosed = false;
+  /** The last write was answered with false, and no drain has followed: what comes next may be held back. */
+  isFull = false;
   inBytes = 0;
   outBytes = 0;
   /** The most that the stream has held of what the proxy wrote. */
@@ -55,14 +57,18 @@ export class Edge {
         this.hasPeerEnded = true;
         incoming.end();
       },
-      onDrain: () => void (this.#overfull = 0),
+      onDrain: () => {
+        this.#overfull = 0;
+        this.isFull = false;
+      },
       onClose: () => void (this.isClosed = true),
       onWrite: (chunk, hasRoom) => {
         if (this.hasEnded || this.isAborted || this.isClosed) return;
-        if (!isClient) this.#checkClean();
+        if (!isClient) this.#checkClean(chunk);
         this.outBytes += chunk.length;
         this.#moved();
         this.maxBufferedBytes = Math.max(this.maxBufferedBytes, stream.bufferedBytes);
+        if (!hasRoom) this.isFull = true;
         if (this.#overfull > 0) this.#overfull += chunk.length;
         else if (!hasRoom) this.#overfull = 1;
         this.maxOverfullBytes = Math.max(this.maxOverfullBytes, this.#overfull);
@@ -78,10 +84,15 @@ export class Edge {
   }
 
   /** I8, I9: a request begins only on a connection that is clean. */
-  #checkClean(): void {
+  #checkClean(chunk: Uint8Array): void {
     const { requests, responses } = this;
-    if (!requests.isBetween || requests.isTunnel || requests.messages.length === 0) return;
-    if (responses.isTunnel) this.#tell('I9', `${this.name}: a request after 101`);
+    if (responses.isTunnel) {
+      // What goes through a tunnel here is never HTTP.
+      if (/^[A-Z]+ \S+ HTTP\/1\.[01]\r\n/.test(Buffer.from(chunk).toString('latin1')))
+        this.#tell('I9', `${this.name}: a request after 101`);
+      return;
+    }
+    if (!requests.isBetween || requests.messages.length === 0) return;
     const index = requests.messages.length;
     if (responses.problem !== null) this.#tell('I8', `${this.name}: request ${index + 1} after a malformed response`);
     else if (responses.completeCount !== index) this.#tell('I8', `${this.name}: request ${index + 1} before response ${index} is whole`);

@@ -51,7 +51,13 @@ export function llhttpRequests(bytes: Uint8Array): LlhttpRequest[] | null {
     early.push(...fields);
     earlyTarget += target;
   };
-  parser[HTTPParser.kOnHeadersComplete] = (_major: number, _minor: number, fields: string[] | undefined, method: number, target: string | undefined): number => {
+  parser[HTTPParser.kOnHeadersComplete] = (
+    _major: number,
+    _minor: number,
+    fields: string[] | undefined,
+    method: number,
+    target: string | undefined,
+  ): number => {
     requests.push({
       method: methods[method] ?? '',
       target: target ?? earlyTarget,

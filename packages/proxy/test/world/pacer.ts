@@ -9,7 +9,10 @@ export interface Pace {
   readonly pauseMs: number;
 }
 
-type Step = { readonly kind: 'send'; readonly bytes: Uint8Array } | { readonly kind: 'wait'; readonly ms: number } | { readonly kind: 'call'; readonly call: () => void };
+type Step =
+  | { readonly kind: 'send'; readonly bytes: Uint8Array }
+  | { readonly kind: 'wait'; readonly ms: number }
+  | { readonly kind: 'call'; readonly call: () => void };
 
 /** A queue of things to do on one stream, one after the other. */
 export class Pacer {

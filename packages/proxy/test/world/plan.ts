@@ -123,9 +123,16 @@ const lengths = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 4_000, max: 30_000 }) },
 );
 const chunkSizes = fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 3 });
-const pieces = fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constant(1) }, { weight: 2, arbitrary: fc.integer({ min: 2, max: 300 }) });
+const pieces = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(0) },
+  { weight: 1, arbitrary: fc.constant(1) },
+  { weight: 2, arbitrary: fc.integer({ min: 2, max: 300 }) },
+);
 const rarely = (oneIn: number): fc.Arbitrary<boolean> => fc.integer({ min: 0, max: oneIn - 1 }).map((n) => n === oneIn - 1);
-const gaps = fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 0, max: 40 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 70_000 }) });
+const gaps = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 0, max: 40 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 70_000 }) },
+);
 
 const answerFaults: fc.Arbitrary<FaultPlan> = fc.record({
   kind: fc.constantFrom<FaultPlan['kind']>('reset', 'end', 'stall', 'garbage', 'contradiction', 'shortLength', 'storm'),
@@ -152,7 +159,16 @@ function answers(isRude: boolean): fc.Arbitrary<AnswerPlan> {
     pieceBytes: pieces,
     pauseMs: fc.integer({ min: 0, max: 20 }),
     after: isRude
-      ? fc.constantFrom<AnswerPlan['after']>('keep', 'keep', 'keep', 'sayClose', 'closeSilently', 'resetSilently', 'strayBytes', 'strayResponse')
+      ? fc.constantFrom<AnswerPlan['after']>(
+          'keep',
+          'keep',
+          'keep',
+          'sayClose',
+          'closeSilently',
+          'resetSilently',
+          'strayBytes',
+          'strayResponse',
+        )
       : fc.constantFrom<AnswerPlan['after']>('keep', 'keep', 'sayClose'),
     afterMs: fc.integer({ min: 0, max: 60 }),
     fault: isRude ? fc.oneof({ weight: 3, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: answerFaults }) : fc.constant(null),
@@ -229,7 +245,15 @@ export const slowWorlds: fc.Arbitrary<WorldPlan> = fc
     const answer: AnswerPlan = { ...PLAIN_ANSWER, framing, bodyLength: isUpload ? 10 : bodyLength };
     const request: RequestPlan = { ...PLAIN_REQUEST, method: 'PUT', framing: isUpload ? framing : 'none', bodyLength, answers: [answer] };
     const client: ClientPlan = { ...PLAIN_CLIENT, requests: [request], reading: isUpload ? null : reading };
-    return { seed, faultProbability: 0, highWaterBytes, originReading: isUpload ? reading : null, hooks, hasSecondOrigin: true, clients: [client] };
+    return {
+      seed,
+      faultProbability: 0,
+      highWaterBytes,
+      originReading: isUpload ? reading : null,
+      hooks,
+      hasSecondOrigin: true,
+      clients: [client],
+    };
   });
 
 /** The plainest of everything, for plans written by hand. */

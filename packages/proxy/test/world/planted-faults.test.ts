@@ -4,14 +4,14 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { breachesOf, kindBreachesOf } from './invariants.ts';
 import { latin1 } from './messages.ts';
-import { kindWorlds, rudeWorlds, slowWorlds, type WorldPlan } from './plan.ts';
+import { kindWorlds, PLAIN_CLIENT, PLAIN_REQUEST, PLAIN_WORLD, rudeWorlds, slowWorlds, type WorldPlan } from './plan.ts';
 import { edit, LyingStream } from './planted.ts';
 import { type Planted, runWorld } from './proxy-world.ts';
 
 /** A fault, the invariants of which at least one must notice it, and the worlds it is planted in. */
 interface PlantedFault {
   readonly invariants: readonly string[];
-  readonly worlds: 'kind' | 'rude' | 'slow';
+  readonly worlds: 'kind' | 'rude' | 'slow' | 'upgrade';
   readonly plant: () => Planted;
 }
 
@@ -23,7 +23,9 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
     worlds: 'rude',
     plant: () => ({
       originSide: (stream) =>
-        new LyingStream(stream, { incoming: (chunk) => (chunk.length < 100 ? chunk : chunk.map((byte, i) => (i === chunk.length - 1 ? byte ^ 1 : byte))) }),
+        new LyingStream(stream, {
+          incoming: (chunk) => (chunk.length < 100 ? chunk : chunk.map((byte, i) => (i === chunk.length - 1 ? byte ^ 1 : byte))),
+        }),
     }),
   },
   'swaps two bytes of an upload': {
@@ -50,7 +52,10 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
         const listen = edit((text) => (said = `${said}${text}`) && text);
         return new LyingStream(stream, {
           outgoing: listen,
-          lastWords: () => (/chunked\r\n(?:.+\r\n)*\r\n/.test(said) && !said.endsWith('0\r\n\r\n') && !said.includes('\r\n0\r\n') ? latin1('0\r\n\r\n') : null),
+          lastWords: () =>
+            /chunked\r\n(?:.+\r\n)*\r\n/.test(said) && !said.endsWith('0\r\n\r\n') && !said.includes('\r\n0\r\n')
+              ? latin1('0\r\n\r\n')
+              : null,
         });
       },
     }),
@@ -79,26 +84,36 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
   'adds a field to a request': {
     invariants: ['I5'],
     worlds: 'kind',
-    plant: () => ({ originSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace(REQUEST_LINE, '$1X-More: 1\r\n')) }) }),
+    plant: () => ({
+      originSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace(REQUEST_LINE, '$1X-More: 1\r\n')) }),
+    }),
   },
   'writes a second length': {
     invariants: ['I5'],
     worlds: 'kind',
-    plant: () => ({ originSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace('Content-Length: 0', 'Content-Length: +0')) }) }),
+    plant: () => ({
+      originSide: (stream) =>
+        new LyingStream(stream, { outgoing: edit((text) => text.replace('Content-Length: 0', 'Content-Length: +0')) }),
+    }),
   },
   'lets a second request slip out behind the first': {
     invariants: ['I5', 'I7', 'I8'],
     worlds: 'kind',
     plant: () => ({
       originSide: (stream) =>
-        new LyingStream(stream, { outgoing: edit((text) => (text.startsWith('GET ') ? `${text}GET /way/9 HTTP/1.1\r\nHost: first.example\r\n\r\n` : text)) }),
+        new LyingStream(stream, {
+          outgoing: edit((text) => (text.startsWith('GET ') ? `${text}GET /way/9 HTTP/1.1\r\nHost: first.example\r\n\r\n` : text)),
+        }),
     }),
   },
   'gives answers to the wrong requests': {
     invariants: ['I7'],
     worlds: 'kind',
     plant: () => ({
-      clientSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace(/X-Token: t(\d+)/, (_, token) => `X-Token: t${Number(token) + 1}`)) }),
+      clientSide: (stream) =>
+        new LyingStream(stream, {
+          outgoing: edit((text) => text.replace(/X-Token: t(\d+)/, (_, token) => `X-Token: t${Number(token) + 1}`)),
+        }),
     }),
   },
   'pools a connection whose peer has ended it': {
@@ -114,15 +129,23 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
   'pools a connection that says close': {
     invariants: ['I8'],
     worlds: 'kind',
-    plant: () => ({ originSide: (stream) => new LyingStream(stream, { incoming: edit((text) => text.replace('Connection: close', 'Connection: clove')), hidesEnd: true }) }),
+    plant: () => ({
+      originSide: (stream) =>
+        new LyingStream(stream, { incoming: edit((text) => text.replace('Connection: close', 'Connection: clove')), hidesEnd: true }),
+    }),
   },
   'pools an upgraded connection': {
     invariants: ['I9'],
-    worlds: 'kind',
+    worlds: 'upgrade',
     plant: () => ({
       originSide: (stream) =>
         new LyingStream(stream, {
-          incoming: edit((text) => text.replace(/^HTTP\/1\.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo/, 'HTTP/1.1 200 OK\r\nContent-Length: 0')),
+          incoming: edit((text) =>
+            text.replace(
+              /^HTTP\/1\.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo/,
+              'HTTP/1.1 200 OK\r\nContent-Length: 0',
+            ),
+          ),
         }),
     }),
   },
@@ -142,7 +165,12 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
   'does not log what has failed': {
     invariants: ['I12'],
     worlds: 'rude',
-    plant: () => ({ hooks: (hooks) => ({ ...hooks, logging: (session, error, record) => (error === null ? hooks.logging?.(session, error, record) : undefined) }) }),
+    plant: () => ({
+      hooks: (hooks) => ({
+        ...hooks,
+        logging: (session, error, record) => (error === null ? hooks.logging?.(session, error, record) : undefined),
+      }),
+    }),
   },
   'calls a failed request whole': {
     invariants: ['I12'],
@@ -191,21 +219,43 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
   'lets a hop-by-hop field cross': {
     invariants: ['I22'],
     worlds: 'kind',
-    plant: () => ({ originSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace(REQUEST_LINE, '$1Keep-Alive: timeout=9\r\n')) }) }),
+    plant: () => ({
+      originSide: (stream) =>
+        new LyingStream(stream, { outgoing: edit((text) => text.replace(REQUEST_LINE, '$1Keep-Alive: timeout=9\r\n')) }),
+    }),
   },
   'lets a NUL out': {
     invariants: ['I22'],
     worlds: 'kind',
-    plant: () => ({ clientSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace('X-Attempt: ', 'X-Attempt: \0')) }) }),
+    plant: () => ({
+      clientSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace('X-Attempt: ', 'X-Attempt: \0')) }),
+    }),
   },
   'splits a response in two': {
     invariants: ['I7', 'I22', 'I1'],
     worlds: 'kind',
-    plant: () => ({ clientSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace('X-Attempt: ', 'X-Attempt: \r\n\r\n')) }) }),
+    plant: () => ({
+      clientSide: (stream) => new LyingStream(stream, { outgoing: edit((text) => text.replace('X-Attempt: ', 'X-Attempt: \r\n\r\n')) }),
+    }),
   },
 };
 
-const WORLDS: Readonly<Record<PlantedFault['worlds'], fc.Arbitrary<WorldPlan>>> = { kind: kindWorlds, rude: rudeWorlds, slow: slowWorlds };
+/** An upgrade, and another request for the same origin after it. */
+const upgradeWorlds: fc.Arbitrary<WorldPlan> = fc.nat().map((seed) => ({
+  ...PLAIN_WORLD,
+  seed,
+  clients: [
+    { ...PLAIN_CLIENT, requests: [{ ...PLAIN_REQUEST, asksUpgrade: true }] },
+    { ...PLAIN_CLIENT, startMs: 1_000 },
+  ],
+}));
+
+const WORLDS: Readonly<Record<PlantedFault['worlds'], fc.Arbitrary<WorldPlan>>> = {
+  kind: kindWorlds,
+  rude: rudeWorlds,
+  slow: slowWorlds,
+  upgrade: upgradeWorlds,
+};
 
 /** Worlds in which a fault must be found. */
 const MOST_WORLDS = 150;
@@ -225,7 +275,10 @@ describe('a proxy that', () => {
   test('draws from a chance of its own breaks I23', async () => {
     let draws = 0;
     const planted: Planted = {
-      hooks: (hooks, world) => ({ ...hooks, requestFilter: () => new Promise((resolve) => void world.clock.schedule(++draws, () => resolve(false))) }),
+      hooks: (hooks, world) => ({
+        ...hooks,
+        requestFilter: () => new Promise((resolve) => void world.clock.schedule(++draws, () => resolve(false))),
+      }),
     };
     const [plan] = fc.sample(kindWorlds, { numRuns: 1, seed: 11 });
     const first = await runWorld(plan as WorldPlan, planted);

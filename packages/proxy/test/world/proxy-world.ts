@@ -135,7 +135,8 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
   const plans = new Map<Token, RequestPlan>();
   const attempts = new Map<Token, number>();
   const origins: OriginActor[] = [];
-  const openOrigin = (stream: L4Stream): void => void origins.push(new OriginActor(world, stream, { plans, attempts, reading: plan.originReading }));
+  const openOrigin = (stream: L4Stream): void =>
+    void origins.push(new OriginActor(world, stream, { plans, attempts, reading: plan.originReading }));
   world.listen('first', openOrigin);
   if (plan.hasSecondOrigin) world.listen('second', openOrigin);
   const clients = plan.clients.map((client, i) => {
@@ -147,7 +148,9 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
   await world.run();
   // I13, first half: with nobody's help every connection has come to its end by its own time-outs.
   if (server.connectionCount > 0) tell('I13', `${server.connectionCount} connections of clients never ended`);
-  if (connector.connectionCount > 0) tell('I13', `${connector.connectionCount} connections to origins never ended (${connector.idleCount} idle)`);
+  if (connector.connectionCount > 0)
+    tell('I13', `${connector.connectionCount} connections to origins never ended (${connector.idleCount} idle)`);
+  for (const edge of edges) if (!edge.isClosed && !edge.isAborted) tell('I13', `${edge.name} was never let go`);
   server.close();
   proxy.close();
   for (const actor of [...clients, ...origins]) actor.abort();
@@ -160,7 +163,8 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
     streams: world.openStreamCount,
     output: environment.writer.length,
   };
-  if (!isDeepStrictEqual(left, { deadlines: 0, sessions: 0, connections: 0, idle: 0, streams: 0, output: 0 })) tell('I13', `left over: ${JSON.stringify(left)}`);
+  if (!isDeepStrictEqual(left, { deadlines: 0, sessions: 0, connections: 0, idle: 0, streams: 0, output: 0 }))
+    tell('I13', `left over: ${JSON.stringify(left)}`);
 
   return {
     plan,
@@ -219,7 +223,9 @@ function ledgerHooks(options: LedgerOptions): ProxyHooks<ExchangeRecord> {
       record.error = error;
       record.status = session.status;
       record.attempts = session.attempt;
-      world.note(`log t${record.token} ${session.status} ${error?.reason ?? 'whole'} ${session.requestBytes} ${session.responseBytes} ${session.attempt}`);
+      world.note(
+        `log t${record.token} ${session.status} ${error?.reason ?? 'whole'} ${session.requestBytes} ${session.responseBytes} ${session.attempt}`,
+      );
     },
   };
   const bodies: Pick<ProxyHooks<ExchangeRecord>, 'requestBodyFilter' | 'responseBodyFilter'> = {

@@ -5,30 +5,42 @@
  * |------------------|-------------------------------------------------------------------------------------|
  * | `FERRATA_WORLDS` | how many times as many worlds as in a normal run; default 1                         |
  * | `FERRATA_SEED`   | the seed that all plans are drawn from, or `random`; default fixed, so that a run says the same as the last |
- * | `FERRATA_REPLAY` | `seed:path` of a failure: that one world only                                        |
+ * | `FERRATA_REPLAY` | `seed:number` of a world that failed: that one only, in each test; name the test with `--test-name-pattern` |
  */
 import fc from 'fast-check';
 import type { Breach, WorldReport } from './proxy-world.ts';
 
 const FACTOR = Number(process.env['FERRATA_WORLDS'] ?? 1);
-const SEED = process.env['FERRATA_SEED'] === 'random' ? Math.floor(Math.random() * 0x7fff_ffff) : Number(process.env['FERRATA_SEED'] ?? 20_260_901);
-const REPLAY = /^(-?\d+):(.*)$/.exec(process.env['FERRATA_REPLAY'] ?? '');
+const SEED =
+  process.env['FERRATA_SEED'] === 'random' ? Math.floor(Math.random() * 0x7fff_ffff) : Number(process.env['FERRATA_SEED'] ?? 20_260_901);
+const REPLAY = /^(-?\d+):(\d+)$/.exec(process.env['FERRATA_REPLAY'] ?? '');
 
 /**
  * Checks a property of plans; what it throws says which world it was and how to see it again.
  *
- * @param file the test's own file, for the line to copy
+ * @param name part of the test's name, for the line to copy
  */
-export async function holds<Plan>(file: string, plans: fc.Arbitrary<Plan>, worlds: number, property: (plan: Plan) => Promise<void>): Promise<void> {
+export async function holds<Plan>(
+  name: string,
+  plans: fc.Arbitrary<Plan>,
+  worlds: number,
+  property: (plan: Plan) => Promise<void>,
+): Promise<void> {
   const numRuns = Math.ceil(worlds * FACTOR);
   const parameters = REPLAY === null ? { numRuns, seed: SEED } : { numRuns: 1, seed: Number(REPLAY[1]), path: REPLAY[2] as string };
   // Shrinking a world is slow work, and after a minute of it the plan is small enough to read.
-  const details = await fc.check(fc.asyncProperty(plans, property), { ...parameters, interruptAfterTimeLimit: 60_000 * Math.max(1, FACTOR), markInterruptAsFailure: false });
+  const details = await fc.check(fc.asyncProperty(plans, property), {
+    ...parameters,
+    interruptAfterTimeLimit: 60_000 * Math.max(1, FACTOR),
+    markInterruptAsFailure: false,
+  });
   if (!details.failed) return;
-  const replay = `FERRATA_REPLAY='${details.seed}:${details.counterexamplePath}' node --test packages/proxy/test/world/${file}`;
+  // Without the steps of shrinking, which are found again: a line that one can copy.
+  const world = details.counterexamplePath?.split(':')[0] ?? '0';
+  const replay = `FERRATA_REPLAY=${details.seed}:${world} node --test --test-name-pattern='${name}' packages/proxy/test/world/worlds.prop.test.ts`;
   const why = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
   throw new Error(
-    `world ${details.numRuns} of seed ${details.seed} fails (shrunk ${details.numShrinks} times):\n${why}\nonce more: ${replay}\nplan: ${JSON.stringify(details.counterexample?.[0])}`,
+    `world ${world} of seed ${details.seed} fails (shrunk ${details.numShrinks} times):\n${why}\nonce more: ${replay}\nplan: ${JSON.stringify(details.counterexample?.[0])}`,
   );
 }
 

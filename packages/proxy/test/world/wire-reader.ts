@@ -116,7 +116,8 @@ export class WireReader {
     const text = this.#rest.slice(0, end + 4);
     this.#rest = this.#rest.slice(end + 4);
     const [startLine = '', ...lines] = text.slice(0, -4).split('\r\n');
-    const start = this.#kind === 'request' ? /^(\S+) (\S+) (HTTP\/1\.[01])$/.exec(startLine) : /^(HTTP\/1\.[01]) (\d{3}) (.*)$/.exec(startLine);
+    const start =
+      this.#kind === 'request' ? /^(\S+) (\S+) (HTTP\/1\.[01])$/.exec(startLine) : /^(HTTP\/1\.[01]) (\d{3}) (.*)$/.exec(startLine);
     const fields = lines.map((line) => /^([^\s:]+):[ \t]*(.*?)[ \t]*$/.exec(line));
     if (start === null || fields.includes(null)) {
       this.problem = 'not a head';
@@ -161,7 +162,11 @@ export class WireReader {
     const valuesOf = (wanted: string): string[] => fields.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
     const lengths = valuesOf('content-length');
     const codings = valuesOf('transfer-encoding');
-    if (lengths.length + codings.length > 1 || lengths.some((length) => !/^\d{1,9}$/.test(length)) || codings.some((coding) => coding !== 'chunked')) {
+    if (
+      lengths.length + codings.length > 1 ||
+      lengths.some((length) => !/^\d{1,9}$/.test(length)) ||
+      codings.some((coding) => coding !== 'chunked')
+    ) {
       return null;
     }
     if (this.#kind === 'response') {

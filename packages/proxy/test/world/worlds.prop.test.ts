@@ -24,8 +24,6 @@ import { kindWorlds, rudeWorlds, slowWorlds } from './plan.ts';
 import { runWorld } from './proxy-world.ts';
 import { assertUnbroken, holds } from './replay.ts';
 
-const FILE = 'worlds.prop.test.ts';
-
 /** One chunk from a link, what a session reads ahead, and what it gathers before it writes. */
 const MAX_HELD_BYTES = 65_536 + 16_384 + 16_384;
 
@@ -33,7 +31,7 @@ describe('the proxy in a world', () => {
   test('keeps its invariants whatever clients, origins and the network do (I1, I4, I5, I7, I8, I9, I12, I13, I16, I22)', async () => {
     const seen = new Map<string, number>();
     const count = (what: string, by = 1): void => void seen.set(what, (seen.get(what) ?? 0) + by);
-    await holds(FILE, rudeWorlds, 2_600, async (plan) => {
+    await holds('keeps its invariants', rudeWorlds, 2_600, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, breachesOf(report));
       count('exchanges', report.exchanges.length);
@@ -47,34 +45,45 @@ describe('the proxy in a world', () => {
     });
     if (process.env['FERRATA_REPLAY'] !== undefined) return;
     // A world in which nothing happens proves nothing: each of these must have come to pass, and more than once.
-    const wanted = ['whole', 'upstream io', 'upstream protocol', 'upstream timeout', 'upstream connect', 'downstream io', 'downstream timeout'];
+    const wanted = [
+      'whole',
+      'upstream io',
+      'upstream protocol',
+      'upstream timeout',
+      'upstream connect',
+      'downstream io',
+      'downstream timeout',
+    ];
     for (const what of [...wanted, 'reused connections', 'dirty connections', 'refused requests', 'retries']) {
       assert.ok((seen.get(what) ?? 0) >= 5, `too little of "${what}" in ${JSON.stringify(Object.fromEntries(seen))}`);
     }
   });
 
   test('answers everything whole where everybody keeps to the rules (I1)', async () => {
-    await holds(FILE, kindWorlds, 700, async (plan) => {
+    await holds('answers everything whole', kindWorlds, 700, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, kindBreachesOf(report));
     });
   });
 
   test('holds a bounded number of bytes under slow and stalled readers, on both sides (I16)', async () => {
-    await holds(FILE, slowWorlds, 40, async (plan) => {
+    await holds('bounded number of bytes', slowWorlds, 40, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, breachesOf(report));
       const { download, upload } = report.held;
       assert.ok(download <= MAX_HELD_BYTES && upload <= MAX_HELD_BYTES, `held ${download} bytes downwards, ${upload} upwards`);
       for (const edge of report.edges) {
-        assert.ok(edge.maxBufferedBytes <= plan.highWaterBytes + MAX_HELD_BYTES, `${edge.name} had ${edge.maxBufferedBytes} bytes to write`);
+        assert.ok(
+          edge.maxBufferedBytes <= plan.highWaterBytes + MAX_HELD_BYTES,
+          `${edge.name} had ${edge.maxBufferedBytes} bytes to write`,
+        );
       }
     });
   });
 
   test('does the same again for the same plan (I23)', async () => {
     const hashes = new Set<string>();
-    await holds(FILE, rudeWorlds, 150, async (plan) => {
+    await holds('same plan', rudeWorlds, 150, async (plan) => {
       const first = await runWorld(plan);
       const second = await runWorld(plan);
       assert.deepEqual(second.trace, first.trace);
