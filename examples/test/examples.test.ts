@@ -53,7 +53,11 @@ async function start(name: string, ...args: string[]): Promise<Example> {
 }
 
 /** One request whose connection is not kept, so that the program need not wait for it at its end. */
-async function ask(address: string, path: string, init: RequestInit = {}): Promise<Response> {
+async function ask(
+  address: string,
+  path: string,
+  init: { readonly method?: string; readonly body?: string; readonly headers?: Readonly<Record<string, string>> } = {},
+): Promise<Response> {
   return await fetch(`http://${address}${path}`, {
     ...init,
     headers: { ...init.headers, Connection: 'close' },

@@ -1,6 +1,7 @@
 /** The command line of `ferrata`, parsed once into what the program needs. Every wrong argument gets a sentence that says what to write. */
 import { parseArgs } from 'node:util';
 import { type NetAddress, parseAddress } from '@ferrata/net';
+import type { StreamAddress } from '@ferrata/stream';
 
 /** What `ferrata reverse` was asked to do. Times in milliseconds. */
 export interface ReverseArguments {
@@ -165,13 +166,13 @@ function parseCount(option: string, text: string | undefined, range: { fallback:
 }
 
 /** An address as the command line writes it: `http://127.0.0.1:8080`, `http://unix:/path.sock`. */
-export function formatUrl(where: {
-  readonly kind: string;
-  readonly host?: string;
-  readonly port?: number;
-  readonly path?: string;
-}): string {
-  if (where.path !== undefined) return `http://unix:${where.path}`;
-  const host = where.host?.includes(':') === true ? `[${where.host}]` : where.host;
-  return `http://${host}:${where.port}`;
+export function formatUrl(where: NetAddress | StreamAddress): string {
+  switch (where.kind) {
+    case 'unix':
+      return `http://unix:${where.path}`;
+    case 'unset':
+      return 'http://-';
+    default:
+      return where.host.includes(':') ? `http://[${where.host}]:${where.port}` : `http://${where.host}:${where.port}`;
+  }
 }

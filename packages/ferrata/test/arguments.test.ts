@@ -27,11 +27,22 @@ test('the defaults are those of the table of limits', () => {
 test('addresses are IPv4, IPv6, names and Unix sockets, any number of each', () => {
   const command = parseCommand([
     'reverse',
-    ...['--listen', 'http://127.0.0.1:8080', '--listen', 'http://[::1]:0', '--listen', 'http://unix:/run/a.sock'],
-    ...['--to', 'http://localhost', '--to', 'http://[::1]:9000/', '--to', 'HTTP://origin.example:81'],
+    '--listen',
+    'http://127.0.0.1:8080',
+    '--listen',
+    'http://[::1]:0',
+    '--listen',
+    'http://unix:/run/a.sock',
+    '--to',
+    'http://localhost',
+    '--to',
+    'http://[::1]:9000/',
+    '--to',
+    'HTTP://origin.example:81',
   ]);
   assert.ok(command.kind === 'reverse');
   assert.deepEqual(command.arguments.listen.map(formatUrl), ['http://127.0.0.1:8080', 'http://[::1]:0', 'http://unix:/run/a.sock']);
+  assert.equal(formatUrl({ kind: 'unset' }), 'http://-');
   assert.deepEqual(command.arguments.to.map(formatUrl), ['http://localhost:80', 'http://[::1]:9000', 'http://origin.example:81']);
 });
 
@@ -58,6 +69,17 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
     /only an address, without '\/x'; write http:\/\/127\.0\.0\.1:1/,
   ],
   ['a port too high', ['reverse', '--listen', 'http://127.0.0.1:70000', '--to', 'http://a:1'], /70000/],
+  [
+    'the same listener twice',
+    ['reverse', '--listen', 'http://127.0.0.1:1', '--listen', 'http://127.0.0.1:1', '--to', 'http://a:1'],
+    /written twice/,
+  ],
+  ['an origin on port 0', ['reverse', '--listen', 'http://127.0.0.1:0', '--to', 'http://127.0.0.1:0'], /port 0 is only for --listen/],
+  [
+    'an origin that is the proxy itself',
+    ['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'http://127.0.0.1:8080'],
+    /that is where the proxy itself listens/,
+  ],
   ['a bare IPv6 address', ['reverse', '--listen', 'http://::1:80', '--to', 'http://a:1'], /brackets/],
 ];
 

@@ -54,7 +54,7 @@ test('a request that comes one byte at a time is a request like any other', asyn
 test('a request cut in two at any position is a request like any other', async () => {
   await atEachPosition(request, async (position) => {
     const client = new RawClient(ferrata.port).send(request.slice(0, position));
-    await new Promise<void>((resolve) => setTimeout(resolve, 1));
+    await new Promise<void>((resolve) => setImmediate(resolve));
     client.send(request.slice(position));
     await client.until('"body":"abcdefgh"');
     client.socket.destroy();

@@ -20,6 +20,9 @@ import type { ResolvedHttp1ClientOptions } from './options.ts';
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
 const FLUSH_AT_BYTES = 16_384;
 
+/** `queueMicrotask` makes an async resource for each task in Node; a settled promise does the same job for a third of the price. */
+const microtask = Promise.resolve();
+
 /** Output that may wait for a full stream; beyond it, the stream's own hard limit decides. */
 const MAX_HELD_BYTES = 1_048_576;
 
@@ -299,7 +302,7 @@ export class Http1ClientSession implements L4Sink {
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
-    queueMicrotask(this.#flushScheduled);
+    void microtask.then(this.#flushScheduled);
   }
 
   readonly #flushScheduled = (): void => {
@@ -354,7 +357,7 @@ export class Http1ClientSession implements L4Sink {
   #retire(error: WireError | null): void {
     if (this.#isReleased) return;
     this.#release();
-    if (this.stream.state !== 'closed') this.stream.abort();
+    if (this.stream.state !== 'closed') this.stream.abort(error ?? undefined);
     this.#owner.onSessionClose(this, error, this.#isDirty);
   }
 

@@ -29,7 +29,16 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { fromNodeError, internalError, ioError, limitError, type WireError } from '@ferrata/error';
-import { freeChunk, isGivenAway, type L4Sink, type L4Stream, nextStreamId, type StreamInfo, type StreamState, takeBack } from '@ferrata/stream';
+import {
+  freeChunk,
+  isGivenAway,
+  type L4Sink,
+  type L4Stream,
+  nextStreamId,
+  type StreamInfo,
+  type StreamState,
+  takeBack,
+} from '@ferrata/stream';
 import { SocketInfo } from './socket-info.ts';
 
 /** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */

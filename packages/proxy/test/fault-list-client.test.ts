@@ -78,7 +78,10 @@ for (const [framing, message] of Object.entries(requests)) {
           } else {
             const upstream = rig.origins[0];
             assert.ok(upstream?.wasReset, `${place}: the upstream request is cancelled`);
-            assert.ok(!upstream.text.endsWith('0\r\n\r\n') && !upstream.text.endsWith('world!'.slice(0, 6) + '\r\n0\r\n'), `${place}: nothing looks whole`);
+            assert.ok(
+              !upstream.text.endsWith('0\r\n\r\n') && !upstream.text.endsWith('world!'.slice(0, 6) + '\r\n0\r\n'),
+              `${place}: nothing looks whole`,
+            );
             assert.equal(rig.last.error?.source, 'downstream', place);
             assert.equal(rig.last.outcome, { reset: 'client_abort', end: 'rejected', stall: 'timeout' }[fault], place);
           }

@@ -186,7 +186,9 @@ describe('U3: a reused connection ends before any byte of the answer', () => {
   test('a connection that ended while a filter waited was provably unused: even POST is repeated', async () => {
     const release = Promise.withResolvers<void>();
     const rig = new Rig({
-      hooks: { upstreamRequestFilter: (session) => (session.request.target === '/second' && session.attempt === 1 ? release.promise : undefined) },
+      hooks: {
+        upstreamRequestFilter: (session) => (session.request.target === '/second' && session.attempt === 1 ? release.promise : undefined),
+      },
       origin: (wire) => answering(ok)(wire),
     });
     const first = await rig.ask(get);
@@ -316,7 +318,9 @@ describe('U10: the response comes before the end of the request', () => {
     ['a larger rest closes the connection', 200_000, false],
   ] as const) {
     test(`the response is forwarded; ${what}; the upstream connection is not used again`, async () => {
-      const rig = new Rig({ origin: (wire) => when(wire, 'first', () => wire.send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig')) });
+      const rig = new Rig({
+        origin: (wire) => when(wire, 'first', () => wire.send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig')),
+      });
       const client = rig.connect().send(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${length}\r\n\r\nfirst`);
       await settle();
       const response = readResponse(client.text);
@@ -343,7 +347,11 @@ describe('U10: the response comes before the end of the request', () => {
 
 describe('U11: interim responses', () => {
   test('100, 102 and 103 are forwarded in order, then the final response', async () => {
-    const rig = new Rig({ origin: answering(`HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-secret\r\nX-Secret: 1\r\n\r\n${ok}`) });
+    const rig = new Rig({
+      origin: answering(
+        `HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: x-secret\r\nX-Secret: 1\r\n\r\n${ok}`,
+      ),
+    });
     const client = await rig.ask(get);
     const first = readResponse(client.text);
     assert.equal(first.status, 102);

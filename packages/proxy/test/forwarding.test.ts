@@ -17,7 +17,9 @@ describe('fields of one connection stay on it (RFC 9110 §7.6.1)', () => {
   });
   test('in responses', async () => {
     const rig = new Rig({
-      origin: answering('HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nUpgrade: x\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n'),
+      origin: answering(
+        'HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nUpgrade: x\r\nX-End: 2\r\nContent-Length: 0\r\n\r\n',
+      ),
     });
     const client = await rig.ask(get);
     assert.doesNotMatch(client.text, /hop|keep-alive|upgrade|connection/i);
@@ -34,7 +36,9 @@ describe('fields of one connection stay on it (RFC 9110 §7.6.1)', () => {
 
 test('an absolute target becomes a path, and its host takes the place of Host, before any hook looks (RFC 9112 §3.2.2)', async () => {
   const seen: string[] = [];
-  const rig = new Rig({ hooks: { earlyRequestFilter: ({ request }) => void seen.push(`${request.target} ${request.headers.get('host')}`) } });
+  const rig = new Rig({
+    hooks: { earlyRequestFilter: ({ request }) => void seen.push(`${request.target} ${request.headers.get('host')}`) },
+  });
   const client = await rig.ask('GET http://real.example:81/p?q HTTP/1.1\r\nHost: other.example\r\n\r\n');
   assert.equal(rig.origins[0]?.text, 'GET /p?q HTTP/1.1\r\nHost: real.example:81\r\n\r\n');
   assert.deepEqual(seen, ['/p?q real.example:81']);
@@ -45,7 +49,9 @@ describe('trailers', () => {
   test('go both ways', async () => {
     const rig = new Rig({
       origin: (wire) =>
-        when(wire, 'X-Up: 1\r\n\r\n', () => wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Down: 2\r\n\r\n')),
+        when(wire, 'X-Up: 1\r\n\r\n', () =>
+          wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Down: 2\r\n\r\n'),
+        ),
     });
     const client = await rig.ask('PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Up: 1\r\n\r\n');
     assert.equal(readResponse(client.text).trailers, 'X-Down: 2\r\n');
@@ -116,7 +122,9 @@ describe('responses without a body (RFC 9110 §8.6, RFC 9112 §6.3)', () => {
 describe('X-Forwarded-*', () => {
   test('are appended to what came', async () => {
     const rig = new Rig({ hooks: { upstreamRequestFilter: appendForwarded } });
-    const client = await rig.ask('GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nConnection: X-Forwarded-For\r\n\r\n');
+    const client = await rig.ask(
+      'GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nConnection: X-Forwarded-For\r\n\r\n',
+    );
     assert.match(rig.origins[0]?.text ?? '', /X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.9\r\n/);
     assert.match(rig.origins[0]?.text ?? '', /X-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n/);
     await rig.finish(client);
@@ -125,7 +133,12 @@ describe('X-Forwarded-*', () => {
 
 describe('connections to the upstream', () => {
   test('are shared within a key, and never across', async () => {
-    const peers = [peer('10.0.0.1:80'), peer('10.0.0.1:80', { group: 'b' }), peer('10.0.0.1:80', { localAddress: '10.0.0.7' }), peer('10.0.0.2:80')];
+    const peers = [
+      peer('10.0.0.1:80'),
+      peer('10.0.0.1:80', { group: 'b' }),
+      peer('10.0.0.1:80', { localAddress: '10.0.0.7' }),
+      peer('10.0.0.2:80'),
+    ];
     const rig = new Rig({ hooks: { upstreamPeer: ({ request }) => peers[Number(request.target.slice(1))] ?? peers[0]! } });
     const client = rig.connect();
     for (let round = 0; round < 2; round++) {
@@ -169,7 +182,11 @@ describe('connections to the upstream', () => {
 });
 
 test('retries are a small share of the traffic: beyond the budget, 502 at once', async () => {
-  const rig = new Rig({ origin: (wire) => when(wire, '/lost', () => wire.reset()), proxy: { retryShare: 0.5, maxRetries: 5 }, upstream: {} });
+  const rig = new Rig({
+    origin: (wire) => when(wire, '/lost', () => wire.reset()),
+    proxy: { retryShare: 0.5, maxRetries: 5 },
+    upstream: {},
+  });
   const waiting = [];
   for (let i = 0; i < 4; i++) waiting.push(rig.connect().send(get));
   const hold = rig.connect().send('GET /held HTTP/1.1\r\nHost: h\r\n\r\n');

@@ -22,7 +22,8 @@ function tracing(later: boolean, attempts: readonly Peer[] = [origin]): ProxyHoo
     upstreamRequestFilter: (_session, _request, trace) => give(note(trace, 'upstreamRequestFilter')),
     requestBodyFilter: (_session, chunk, trace) => give((note(trace, `requestBodyFilter ${chunk === null ? 'end' : chunk.length}`), chunk)),
     responseFilter: (_session, response, trace) => give(note(trace, `responseFilter ${response.status}`)),
-    responseBodyFilter: (_session, chunk, trace) => give((note(trace, `responseBodyFilter ${chunk === null ? 'end' : chunk.length}`), chunk)),
+    responseBodyFilter: (_session, chunk, trace) =>
+      give((note(trace, `responseBodyFilter ${chunk === null ? 'end' : chunk.length}`), chunk)),
     failToProxy: (_session, error, trace) => give(note(trace, `failToProxy ${error.reason}`)),
     logging: (_session, error, trace) => give(note(trace, `logging ${error?.reason ?? 'null'}`)),
   };
@@ -59,7 +60,11 @@ describe('the order of the hooks', () => {
 
     test(`${how}: a request without one, to a peer that cannot be reached and then to another`, async () => {
       const dead = peer('10.0.0.3:80');
-      const rig: Rig = new Rig({ hooks: tracing(later, [dead, origin]), unreachable: dead, origin: answering('HTTP/1.1 204 No Content\r\n\r\n') });
+      const rig: Rig = new Rig({
+        hooks: tracing(later, [dead, origin]),
+        unreachable: dead,
+        origin: answering('HTTP/1.1 204 No Content\r\n\r\n'),
+      });
       const client = await rig.ask(get);
       assert.equal(readResponse(client.text).status, 204);
       assert.deepEqual(traceOf(rig), [
@@ -160,7 +165,8 @@ describe('a hook that fails ends its own request, once, and nothing else', () =>
         const isConnectHook = name === 'failToConnect';
         const hooks = {
           failToProxy: () => void failed++,
-          [name]: (session: ProxySession) => (session.request.target === '/bad' ? fault() : name === 'upstreamPeer' ? origin : name === 'requestFilter' ? false : null),
+          [name]: (session: ProxySession) =>
+            session.request.target === '/bad' ? fault() : name === 'upstreamPeer' ? origin : name === 'requestFilter' ? false : null,
         } as Partial<ProxyHooks<string[]>>;
         const rig = new Rig({
           hooks,
@@ -207,7 +213,11 @@ describe('a hook that fails ends its own request, once, and nothing else', () =>
 });
 
 describe('failToProxy', () => {
-  const failing = { upstreamPeer: (): never => { throw new Error('boom'); } };
+  const failing = {
+    upstreamPeer: (): never => {
+      throw new Error('boom');
+    },
+  };
 
   for (const later of [false, true]) {
     test(`may answer by itself, ${later ? 'later' : 'at once'}; the error is logged all the same`, async () => {
@@ -270,7 +280,9 @@ describe('failToProxy', () => {
   });
 
   test('an answer of an error without a status is a close', async () => {
-    const rig = new Rig({ hooks: { requestFilter: (session) => (session.fail(applicationError('DROP', undefined, { wire: { status: 0 } })), false) } });
+    const rig = new Rig({
+      hooks: { requestFilter: (session) => (session.fail(applicationError('DROP', undefined, { wire: { status: 0 } })), false) },
+    });
     const client = await rig.ask(get);
     assert.equal(client.text, '');
     assert.ok(client.wasReset);
@@ -394,7 +406,8 @@ describe('session.respond and session.fail', () => {
 });
 
 describe('body filters', () => {
-  const upper = (chunk: Uint8Array | null): Uint8Array | null => (chunk === null ? null : latin1Encode(latin1Decode(chunk, 0, chunk.length).toUpperCase()));
+  const upper = (chunk: Uint8Array | null): Uint8Array | null =>
+    chunk === null ? null : latin1Encode(latin1Decode(chunk, 0, chunk.length).toUpperCase());
   const echo: NonNullable<ConstructorParameters<typeof Rig>[0]>['origin'] = (wire) =>
     when(wire, '0\r\n\r\n', () => {
       const { body } = readResponse(`HTTP/1.1 200 OK\r\n${wire.text.slice(wire.text.indexOf('\r\n') + 2)}`);
@@ -404,7 +417,8 @@ describe('body filters', () => {
   const chunked = `PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')}0\r\n\r\n`;
 
   for (const later of [false, true]) {
-    const give = (out: Uint8Array | null): Uint8Array | null => (later ? (Promise.resolve().then(() => out) as unknown as Uint8Array) : out);
+    const give = (out: Uint8Array | null): Uint8Array | null =>
+      later ? (Promise.resolve().then(() => out) as unknown as Uint8Array) : out;
     const how = later ? 'asynchronous' : 'synchronous';
     test(`${how}: change, and add at the end, in order, both ways`, async () => {
       const rig = new Rig({
@@ -432,7 +446,9 @@ describe('body filters', () => {
     test(`${how}: trailers pass`, async () => {
       const rig = new Rig({
         origin: (wire) =>
-          when(wire, 'X-In: 1\r\n\r\n', () => wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Out: 2\r\n\r\n')),
+          when(wire, 'X-In: 1\r\n\r\n', () =>
+            wire.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Out: 2\r\n\r\n'),
+          ),
         hooks: { requestBodyFilter: (_session, chunk) => give(chunk), responseBodyFilter: (_session, chunk) => give(chunk) },
       });
       const client = await rig.ask(chunked.replace('0\r\n\r\n', '0\r\nX-In: 1\r\n\r\n'));
@@ -475,7 +491,11 @@ describe('body filters', () => {
   });
 
   test('a filter that is slower than a full upstream does not push past it', async () => {
-    const rig = new Rig({ highWaterBytes: 1_000, hooks: { requestBodyFilter: async (_session, chunk) => chunk }, origin: (wire) => wire.stream.pause() });
+    const rig = new Rig({
+      highWaterBytes: 1_000,
+      hooks: { requestBodyFilter: async (_session, chunk) => chunk },
+      origin: (wire) => wire.stream.pause(),
+    });
     const client = rig.connect().send('PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n');
     for (let piece = 0; piece < 100; piece++) client.send('x'.repeat(1_000));
     await settle();

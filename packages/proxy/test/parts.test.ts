@@ -30,27 +30,31 @@ test('maySendAgain: always, or a lost connection and an idempotent method (RFC 9
 describe('RetryBudget', () => {
   test('never grants more than its share, and the least', () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom('begin', 'end', 'retry'), { maxLength: 200 }), fc.double({ min: 0, max: 1, noNaN: true }), (steps, share) => {
-        const budget = new RetryBudget(share, 3);
-        const running: boolean[] = [];
-        for (const step of steps) {
-          if (step === 'begin') {
-            budget.begin();
-            running.push(false);
-          } else if (step === 'end' && running.length > 0) {
-            budget.end(running.pop() as boolean);
-          } else if (step === 'retry') {
-            const at = running.indexOf(false);
-            if (at < 0) continue;
-            const before = budget.retryingCount;
-            const isGranted = budget.tryRetry();
-            assert.equal(isGranted, before < Math.max(3, budget.activeCount * share));
-            running[at] = isGranted;
+      fc.property(
+        fc.array(fc.constantFrom('begin', 'end', 'retry'), { maxLength: 200 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (steps, share) => {
+          const budget = new RetryBudget(share, 3);
+          const running: boolean[] = [];
+          for (const step of steps) {
+            if (step === 'begin') {
+              budget.begin();
+              running.push(false);
+            } else if (step === 'end' && running.length > 0) {
+              budget.end(running.pop() as boolean);
+            } else if (step === 'retry') {
+              const at = running.indexOf(false);
+              if (at < 0) continue;
+              const before = budget.retryingCount;
+              const isGranted = budget.tryRetry();
+              assert.equal(isGranted, before < Math.max(3, budget.activeCount * share));
+              running[at] = isGranted;
+            }
+            assert.equal(budget.activeCount, running.length);
+            assert.equal(budget.retryingCount, running.filter(Boolean).length);
           }
-          assert.equal(budget.activeCount, running.length);
-          assert.equal(budget.retryingCount, running.filter(Boolean).length);
-        }
-      }),
+        },
+      ),
     );
   });
 });
@@ -71,7 +75,10 @@ describe('ReplayBuffer', () => {
           }
           assert.ok(buffer.pieces.length <= 64);
         }
-        assert.deepEqual(buffer.pieces.flatMap((piece) => [...piece]), all);
+        assert.deepEqual(
+          buffer.pieces.flatMap((piece) => [...piece]),
+          all,
+        );
       }),
     );
   });

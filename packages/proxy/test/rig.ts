@@ -235,7 +235,14 @@ export function readResponse(text: string, how: { method?: string; isOver?: bool
   const head = text.slice(0, end + 2);
   const rest = text.slice(end + 4);
   const status = Number(head.slice(9, 12));
-  const found = (isComplete: boolean, body: string, after: string, trailers = ''): ReadResponse => ({ status, head, body, trailers, isComplete, rest: after });
+  const found = (isComplete: boolean, body: string, after: string, trailers = ''): ReadResponse => ({
+    status,
+    head,
+    body,
+    trailers,
+    isComplete,
+    rest: after,
+  });
   if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return found(true, '', rest);
   if (/^transfer-encoding: chunked/im.test(head)) return readChunks(rest, found);
   const length = /^content-length: (\d+)/im.exec(head);
@@ -244,7 +251,10 @@ export function readResponse(text: string, how: { method?: string; isOver?: bool
   return found(rest.length >= wanted, rest.slice(0, wanted), rest.slice(wanted));
 }
 
-function readChunks(text: string, found: (isComplete: boolean, body: string, after: string, trailers?: string) => ReadResponse): ReadResponse {
+function readChunks(
+  text: string,
+  found: (isComplete: boolean, body: string, after: string, trailers?: string) => ReadResponse,
+): ReadResponse {
   let body = '';
   for (let at = 0; ; ) {
     const line = text.indexOf('\r\n', at);

@@ -84,7 +84,9 @@ describe('over real sockets', () => {
   ] as [string, ScriptStep[]][]) {
     test(`${how} of a reused connection is retried`, async () => {
       await using origin = await listenScript((connection) =>
-        connection === 0 ? [expect(/\r\n\r\n/), send(ok), expect(/\r\n\r\n/), ...last, expectClose()] : [expect(/\r\n\r\n/), send(ok), expectClose()],
+        connection === 0
+          ? [expect(/\r\n\r\n/), send(ok), expect(/\r\n\r\n/), ...last, expectClose()]
+          : [expect(/\r\n\r\n/), send(ok), expectClose()],
       );
       await using running = await runProxy(origin.port);
       const steps = [send(get), expect(/ok$/), send(get), expect(/ok$/)];
@@ -101,7 +103,13 @@ describe('over real sockets', () => {
     const untilEmpty = async (): Promise<void> => {
       while (connector.connectionCount > 0) await new Promise<void>((resolve) => void setImmediate(resolve));
     };
-    await playScript(running.port, [send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n'), expect(/ok$/), call(untilEmpty), send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n'), expect(/ok$/)]);
+    await playScript(running.port, [
+      send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n'),
+      expect(/ok$/),
+      call(untilEmpty),
+      send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n'),
+      expect(/ok$/),
+    ]);
     assert.equal(origin.connectionCount, 2);
   });
 
@@ -130,7 +138,12 @@ describe('over real sockets', () => {
   }
 
   test('U7: a cut close-delimited body for an HTTP/1.0 client ends in a reset', async () => {
-    await using origin = await listenScript([expect(/\r\n\r\n/), send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'), end(), expectClose()]);
+    await using origin = await listenScript([
+      expect(/\r\n\r\n/),
+      send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'),
+      end(),
+      expectClose(),
+    ]);
     await using running = await runProxy(origin.port);
     const { text, wasReset } = await exchange(running.port, 'GET / HTTP/1.0\r\n\r\n');
     assert.ok(wasReset || readResponse(text).status === 502, text);
@@ -164,7 +177,12 @@ describe('over real sockets', () => {
       expectEnd(),
     ]);
     await using running = await runProxy(origin.port);
-    await playScript(running.port, [send('GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nping'), expect(/hipong$/), end(), expectEnd()]);
+    await playScript(running.port, [
+      send('GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nping'),
+      expect(/hipong$/),
+      end(),
+      expectEnd(),
+    ]);
     assert.deepEqual(running.outcomes, ['completed']);
   });
 });

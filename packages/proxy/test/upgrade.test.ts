@@ -5,8 +5,10 @@ import { applicationError } from '@ferrata/error';
 import type { ProxySession } from '@ferrata/proxy';
 import { Rig, type Wire, answering, get, ok, readResponse, settle, when } from './rig.ts';
 
-const ask = (protocol: string): string => `GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: ${protocol}\r\n\r\n`;
-const accept = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n';
+const ask = (protocol: string): string =>
+  `GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: ${protocol}\r\n\r\n`;
+const accept =
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n';
 const headLength = (text: string): number => text.indexOf('\r\n\r\n') + 4;
 
 describe('an upgrade that the upstream accepts', () => {
@@ -96,7 +98,9 @@ describe('an upgrade that the upstream accepts', () => {
 
 describe('an upgrade that the upstream refuses', () => {
   test('is an ordinary response; bytes behind the request are the next request, and the origin does not get them before (CVE-2026-2833)', async () => {
-    const rig = new Rig({ origin: (wire) => when(wire, '/chat', () => wire.send('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')) });
+    const rig = new Rig({
+      origin: (wire) => when(wire, '/chat', () => wire.send('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')),
+    });
     const client = await rig.ask(`${ask('websocket')}\x81\x05hello`);
     const response = readResponse(client.text);
     assert.equal(response.status, 403);

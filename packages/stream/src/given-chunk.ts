@@ -15,7 +15,7 @@ const LEAST_BYTES = 16_384;
 const given: unique symbol = Symbol('@ferrata/stream/given');
 
 interface MarkedBuffer {
-  [given]?: true;
+  [given]?: boolean;
 }
 
 /** Says that nobody but the receiver of `chunk` holds it or any view of its buffer. Does nothing for small chunks and for views of a part. */
@@ -32,7 +32,7 @@ export function isGivenAway(chunk: Uint8Array): boolean {
 
 /** Takes the word back: for a stream that hands a written chunk on to another sink, which may keep it. */
 export function takeBack(chunk: Uint8Array): void {
-  if (isGivenAway(chunk)) delete (chunk.buffer as MarkedBuffer)[given];
+  if (isGivenAway(chunk)) (chunk.buffer as MarkedBuffer)[given] = false;
 }
 
 /** Frees the memory of a chunk that was given away; the chunk is empty from then on. */

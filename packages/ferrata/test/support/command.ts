@@ -43,7 +43,7 @@ export class Program {
   readonly ended: Promise<Ended>;
   stdout = '';
   stderr = '';
-  #wake: (() => void)[] = [];
+  readonly #wake: (() => void)[] = [];
 
   constructor(file: string, args: readonly string[], env: Readonly<Record<string, string | undefined>> = {}) {
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file, ...args], {

@@ -97,7 +97,7 @@ export class RawClient {
   hasEnded = false;
   error: NodeJS.ErrnoException | null = null;
   isClosed = false;
-  #wake: (() => void)[] = [];
+  readonly #wake: (() => void)[] = [];
 
   constructor(where: number | { readonly path: string } | { readonly host: string; readonly port: number }) {
     this.socket = connect({

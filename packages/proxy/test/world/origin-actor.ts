@@ -51,7 +51,8 @@ export class OriginActor implements L4Sink {
       return;
     }
     this.#requests.feed(chunk);
-    if (!this.#isOver) this.#answer();
+    // An answer at a time: the end of one begins the next.
+    if (!this.#isOver && this.#pacer.isIdle) this.#answer();
   }
 
   onDrain(): void {

@@ -30,6 +30,11 @@ export class Pacer {
     this.#pace = pace;
   }
 
+  /** All is done. */
+  get isIdle(): boolean {
+    return !this.#isBusy && this.#steps.length === 0;
+  }
+
   send(bytes: Uint8Array): void {
     const { pieceBytes } = this.#pace;
     // At most some sixty pieces: a world is to be short.

@@ -31,7 +31,7 @@ describe('the proxy in a world', () => {
   test('keeps its invariants whatever clients, origins and the network do (I1, I4, I5, I7, I8, I9, I12, I13, I16, I22)', async () => {
     const seen = new Map<string, number>();
     const count = (what: string, by = 1): void => void seen.set(what, (seen.get(what) ?? 0) + by);
-    await holds('keeps its invariants', rudeWorlds, 2_600, async (plan) => {
+    await holds('keeps its invariants', rudeWorlds, 2_300, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, breachesOf(report));
       count('exchanges', report.exchanges.length);
@@ -60,7 +60,7 @@ describe('the proxy in a world', () => {
   });
 
   test('answers everything whole where everybody keeps to the rules (I1)', async () => {
-    await holds('answers everything whole', kindWorlds, 700, async (plan) => {
+    await holds('answers everything whole', kindWorlds, 500, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, kindBreachesOf(report));
     });

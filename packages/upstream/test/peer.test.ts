@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type PeerOptions, peer } from '@ferrata/upstream';
+
+describe('peer', () => {
+  test('has the defaults of the project', () => {
+    const it = peer('127.0.0.1:8080');
+    assert.equal(it.connectTimeoutMs, 3_000);
+    assert.equal(it.idleTimeoutMs, 50_000);
+    assert.equal(it.maxConnectionAgeMs, 3_600_000);
+    assert.equal(it.client.connection.firstByteTimeoutMs, 60_000);
+    assert.equal(it.client.connection.readTimeoutMs, 60_000);
+    assert.equal(it.client.writeTimeoutMs, 30_000);
+    assert.ok(Object.isFrozen(it));
+  });
+
+  test('its authority leaves out port 80, and puts IPv6 in brackets (RFC 9110 §7.2)', () => {
+    assert.equal(peer('example.org:80').authority, 'example.org');
+    assert.equal(peer('example.org:81').authority, 'example.org:81');
+    assert.equal(peer('[::1]:81').authority, '[::1]:81');
+    assert.equal(peer('unix:/run/app.sock').authority, 'localhost');
+  });
+
+  test('its key is different wherever connections must not be shared, and equal elsewhere', () => {
+    const base: PeerOptions = { connectTimeoutMs: 1_000, idleTimeoutMs: 1_000 };
+    assert.equal(peer('10.0.0.1:80', base).key, peer('10.0.0.1:80').key);
+    const keys = [
+      peer('10.0.0.1:80'),
+      peer('10.0.0.1:81'),
+      peer('[::1]:80'),
+      peer('unix:/10.0.0.1:80'),
+      peer('10.0.0.1:80', { localAddress: '10.0.0.2' }),
+      peer('10.0.0.1:80', { group: '10.0.0.2' }),
+      peer('10.0.0.1:80', { group: 'a', localAddress: '10.0.0.2' }),
+      peer('10.0.0.1:80', { writeTimeoutMs: 1 }),
+      peer('10.0.0.1:80', { connection: { readTimeoutMs: 1 } }),
+      peer('10.0.0.1:80', { connection: { readTimeoutMs: 2 } }),
+    ].map(({ key }) => key);
+    assert.equal(new Set(keys).size, keys.length);
+  });
+
+  test('refuses nonsense', () => {
+    assert.throws(() => peer('nonsense'), TypeError);
+    assert.throws(() => peer('h:80', { connectTimeoutMs: 0 }), /RangeError: connectTimeoutMs/);
+    assert.throws(() => peer('h:80', { idleTimeoutMs: -1 }), RangeError);
+    assert.throws(() => peer('h:80', { maxConnectionAgeMs: Number.NaN }), RangeError);
+    assert.throws(() => peer('h:80', { writeTimeoutMs: 0 }), RangeError);
+  });
+});
