@@ -2,9 +2,7 @@
  * One request on its way through the proxy: both halves of the exchange and the phases between them, in one object.
  *
  * Rules of this file:
- * - Bytes flow at the pace of the slower side. Each direction is held while its receiver is full, while a filter works on a piece, and (the
- *   request) while there is no upstream; when the last of these reasons is gone, it goes on.
- * - What was sent of the request's body is kept, up to `maxReplayBytes`, until an answer begins: what is kept can be sent again.
+ * - Bytes flow at the pace of the slower side: each direction is held while its receiver is full, or a filter works on a piece.
  * - After a final response has begun there is no retry and no error page: the client sees a message that is visibly cut short.
  * - The first failure ends the exchange; from then on, and after the end, no hook is called but `failToProxy` and `logging`.
  * - `logging` is called exactly once, when all is over. A connection that was handed to us goes to the network or back to the connector.
@@ -18,16 +16,7 @@
  *
  * @see RFC 9110 §7.6, §9.2.2, §15.6 · RFC 9112 §9.3
  */
-import {
-  applicationError,
-  internalError,
-  ioError,
-  protocolError,
-  timeoutError,
-  toWireError,
-  type WireError,
-  withSource,
-} from '@ferrata/error';
+import { toWireError, type WireError, withSource } from '@ferrata/error';
 import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead, removeHopByHop } from '@ferrata/headers';
 import {
   type ClientExchange,
@@ -40,23 +29,17 @@ import {
   respond,
 } from '@ferrata/http';
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
-import { type Relay, type RelayResult, type StreamInfo, idleTimeout, relay } from '@ferrata/stream';
+import type { Relay, StreamInfo } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
-import { checkAnswered, checkPeer, checkPiece, isPromise } from './hook-result.ts';
+import { answeredWithoutUpstream, closedBeforeSent, connectNotAllowed, notAnswered } from './errors.ts';
+import { checkAnswered, checkContext, checkPeer, checkPiece, isPromise, unawaited, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
 import type { BodyFilterResult } from './proxy-hooks.ts';
-import type { ProxySession } from './proxy-session.ts';
-import { ReplayBuffer } from './replay-buffer.ts';
+import type { ProxySession, Timing } from './proxy-session.ts';
+import { RequestBody } from './request-body.ts';
 import { maySendAgain } from './retry-policy.ts';
+import { joinTunnel } from './tunnel.ts';
 import { forwardedUpgrade, upstreamRequest } from './upstream-request.ts';
-
-/** `SessionTiming` in the making. */
-interface Timing {
-  readonly startedAt: number;
-  connectedAt: number;
-  respondedAt: number;
-  endedAt: number;
-}
 
 /** One request, in the eyes of both connections and of the hooks. */
 export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExchangeHandler, ProxySession {
@@ -81,14 +64,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   #unreachable = '';
   #isRetrying = false;
 
-  // The request's body.
-  #replay: ReplayBuffer | null = null;
-  #canReplay = true;
-  #isRequestEnded = false;
-  #requestTrailers: HeaderMap | null = null;
-  #isUpstreamFull = false;
-  #isRequestWorking = false;
-
+  /** Null: the request has none. */
+  readonly #body: RequestBody | null;
   // The response's body.
   #isResponseFiltered = false;
   #isClientFull = false;
@@ -105,12 +82,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.timing = { startedAt: exchange.startedAt, connectedAt: Number.NaN, respondedAt: Number.NaN, endedAt: Number.NaN };
     // Before any hook looks: what filters check and what is sent on must be the same (RFC 9112 §3.2.2).
     normalizeTarget(exchange.request);
-    const context = core.hooks.newContext(this);
-    if (isPromise(context)) {
-      context.then(undefined, () => {});
-      throw applicationError('HOOK_RETURNED_GARBAGE', 'newContext must not return a promise', { source: 'internal' });
-    }
-    this.#context = context;
+    this.#context = checkContext(core.hooks.newContext(this));
+    this.#body = exchange.requestBodyLength === 0 ? null : new RequestBody(exchange, core.maxReplayBytes);
     core.retryBudget.begin();
   }
 
@@ -157,7 +130,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #filterEarly(): void {
     if (this.request.method === 'CONNECT') {
-      this.#fail(protocolError('CONNECT_NOT_ALLOWED', 'this proxy makes no tunnels', { wire: { status: 405 }, source: 'downstream' }));
+      this.#fail(connectNotAllowed());
       return;
     }
     const early = this.#core.hooks.earlyRequestFilter?.(this, this.#context);
@@ -174,8 +147,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #afterFilter(answered: boolean | undefined): void {
     if (this.#isOver) return;
-    if (checkAnswered(answered))
-      this.#fail(applicationError('NOT_ANSWERED', 'requestFilter returned true without an answer', { source: 'internal' }));
+    if (checkAnswered(answered)) this.#fail(notAnswered());
     else this.#choosePeer();
   }
 
@@ -204,7 +176,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #openConnection(peer: Peer): void {
     const { connector, environment } = this.#core;
-    this.#holdRequest();
+    this.#body?.hold();
     const connecting = new AbortController();
     this.#connecting = connecting;
     connector.connect(peer, connecting.signal).then(
@@ -250,10 +222,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   #sendRequest(session: Http1ClientSession, request: RequestHead): void {
     if (this.#isOver) return;
     if (!session.isReusable) {
-      // It ended while a filter was waiting: nothing was sent, so try again.
       this.#releaseUnused();
-      const message = 'the connection closed before the request was sent';
-      this.#retryOrFail(ioError('UPSTREAM_CLOSED', message, { retry: 'always', source: 'upstream' }));
+      this.#retryOrFail(closedBeforeSent());
       return;
     }
     const { requestBodyLength, upgrade } = this.#exchange;
@@ -262,88 +232,46 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     const client = session.request(request, { bodyLength, upgrade: forwardedUpgrade(upgrade) }, this);
     this.#unused = null;
     this.#client = client;
-    if (requestBodyLength !== 0) this.#sendKept(client);
-  }
-
-  /** What came of the body so far, be it in an earlier attempt or while filters waited. */
-  #sendKept(client: ClientExchange): void {
-    this.#isUpstreamFull = false;
-    if (this.#replay !== null) for (const piece of this.#replay.pieces) if (!client.sendData(piece)) this.#isUpstreamFull = true;
-    if (this.#isRequestEnded) client.sendEnd(this.#requestTrailers);
-    else this.#resumeRequest();
+    this.#body?.flowTo(client);
   }
 
   // ---- request body: client to upstream ------------------------------------------------------------------------------------------
 
   onRequestData(chunk: Uint8Array): void {
     if (this.#failure !== null) return;
-    if (this.#core.hooks.requestBodyFilter === undefined) this.#passRequest(chunk);
-    else this.#guard(() => this.#filterRequestBody(chunk));
+    if (this.#core.hooks.requestBodyFilter === undefined) this.#body?.pass(chunk);
+    else this.#guard(() => this.#filterRequestBody(chunk, null));
   }
 
   onRequestEnd(trailers: HeaderMap | null): void {
-    if (this.#exchange.requestBodyLength === 0 || this.#failure !== null) return;
-    this.#requestTrailers = trailers;
-    if (this.#core.hooks.requestBodyFilter === undefined) this.#endRequest();
-    else this.#guard(() => this.#filterRequestBody(null));
+    if (this.#body === null || this.#failure !== null) return;
+    if (this.#core.hooks.requestBodyFilter === undefined) this.#body.end(trailers);
+    else this.#guard(() => this.#filterRequestBody(null, trailers));
   }
 
   /** @param chunk null at the end of the body */
-  #filterRequestBody(chunk: Uint8Array | null): void {
+  #filterRequestBody(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
     const filtered = this.#core.hooks.requestBodyFilter?.(this, chunk, this.#context);
     if (!isPromise(filtered)) {
-      this.#passFilteredRequest(filtered, chunk === null);
+      this.#passFilteredRequest(filtered, chunk === null, trailers);
       return;
     }
-    this.#isRequestWorking = true;
-    this.#exchange.pauseRequest();
+    this.#body?.beginWork();
     this.#await(filtered, (piece) => {
-      this.#isRequestWorking = false;
-      this.#passFilteredRequest(piece, chunk === null);
-      this.#resumeRequest();
+      this.#passFilteredRequest(piece, chunk === null, trailers);
+      this.#body?.endWork();
     });
   }
 
-  #passFilteredRequest(filtered: BodyFilterResult | undefined, isLast: boolean): void {
+  #passFilteredRequest(filtered: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
     if (this.#isOver) return;
     const piece = checkPiece(filtered);
-    if (piece !== null && piece.length > 0) this.#passRequest(piece);
-    if (isLast) this.#endRequest();
-  }
-
-  #passRequest(piece: Uint8Array): void {
-    if (this.#canReplay) {
-      this.#replay ??= new ReplayBuffer(this.#core.maxReplayBytes);
-      if (!this.#replay.add(piece)) this.#forgetReplay();
-    }
-    const client = this.#client;
-    if (client === null || client.sendData(piece)) return;
-    this.#isUpstreamFull = true;
-    this.#exchange.pauseRequest();
-  }
-
-  #endRequest(): void {
-    this.#isRequestEnded = true;
-    this.#client?.sendEnd(this.#requestTrailers);
+    if (piece !== null && piece.length > 0) this.#body?.pass(piece);
+    if (isLast) this.#body?.end(trailers);
   }
 
   onRequestDrain(): void {
-    this.#isUpstreamFull = false;
-    this.#resumeRequest();
-  }
-
-  /** While there is no upstream to give it to, the body waits at the client. */
-  #holdRequest(): void {
-    if (this.#exchange.requestBodyLength !== 0 && !this.#isRequestEnded) this.#exchange.pauseRequest();
-  }
-
-  #resumeRequest(): void {
-    if (this.#client !== null && !this.#isUpstreamFull && !this.#isRequestWorking) this.#exchange.resumeRequest();
-  }
-
-  #forgetReplay(): void {
-    this.#canReplay = false;
-    this.#replay = null;
+    this.#body?.handleDrain();
   }
 
   // ---- response: upstream to client ----------------------------------------------------------------------------------------------
@@ -357,7 +285,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   onResponse(head: ResponseHead, bodyLength: number): void {
     this.timing.respondedAt = this.#core.environment.recentNow;
     this.response = head;
-    this.#forgetReplay();
+    this.#body?.forget();
     removeHopByHop(head.headers);
     try {
       const edited = this.#core.hooks.responseFilter?.(this, head, this.#context);
@@ -444,37 +372,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.timing.respondedAt = this.#core.environment.recentNow;
     this.response = head;
     this.#client = null;
-    if (this.#isOver) {
-      upstream.stream.abort();
-      return;
-    }
-    try {
-      this.#joinTunnel(head, upstream);
-    } catch (thrown) {
-      upstream.stream.abort();
-      this.#failByHook(thrown);
-    }
-  }
-
-  #joinTunnel(head: ResponseHead, upstream: Tunnel): void {
-    const { environment, tunnelIdleTimeoutMs } = this.#core;
-    const upgrade = head.headers.combined('upgrade');
-    removeHopByHop(head.headers);
-    if (upgrade !== undefined) head.headers.setKnown(KnownHeader.upgrade, upgrade);
-    const client = this.#exchange.openTunnel(head);
-    const isTimed = tunnelIdleTimeoutMs <= environment.deadlines.maxDelayMs;
-    const clientStream = isTimed ? idleTimeout(client.stream, tunnelIdleTimeoutMs, environment.deadlines) : client.stream;
-    this.#tunnel = relay(clientStream, upstream.stream, {
-      headA: client.remaining,
-      headB: upstream.remaining,
-      onDone: (result) => this.#endTunnel(result),
-    });
-  }
-
-  #endTunnel({ error, brokenBy }: RelayResult): void {
-    this.#core.environment.now();
-    if (error !== null) withSource(error, brokenBy === 'b' ? 'upstream' : 'downstream');
-    this.#exchange.closeTunnel(error);
+    if (this.#isOver) return upstream.stream.abort();
+    this.#guard(() => (this.#tunnel = joinTunnel(this.#exchange, head, upstream, this.#core)));
   }
 
   // ---- ends ----------------------------------------------------------------------------------------------------------------------
@@ -489,16 +388,10 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.#isClosed = true;
     this.timing.endedAt = this.#core.environment.recentNow;
     this.#dropUpstream(error);
-    this.#forgetReplay();
+    this.#body?.forget();
     this.#core.retryBudget.end(this.#isRetrying);
     const { hooks } = this.#core;
-    if (hooks.logging === undefined) return;
-    try {
-      const logged = hooks.logging(this, this.#failure ?? error, this.#context);
-      if (isPromise(logged)) logged.then(undefined, (thrown: unknown) => this.#tellHookFailed(thrown));
-    } catch (thrown) {
-      this.#tellHookFailed(thrown);
-    }
+    if (hooks.logging !== undefined) unawaited(() => hooks.logging?.(this, this.#failure ?? error, this.#context), this.#core.onHookFailed);
   }
 
   /** The exchange has its answer or its failure: nothing that is still under way may change it. */
@@ -513,13 +406,13 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
       this.#fail(error);
       return;
     }
-    this.#holdRequest();
+    this.#body?.hold();
     this.#choosePeer();
   }
 
   /** Attempts and budget allow another try, and the whole request can still be sent. */
   #mayTryAgain(): boolean {
-    if (this.attempt > this.#core.maxRetries || !this.#canReplay) return false;
+    if (this.attempt > this.#core.maxRetries || this.#body?.canReplay === false) return false;
     this.#isRetrying ||= this.#core.retryBudget.tryRetry();
     return this.#isRetrying;
   }
@@ -529,10 +422,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     if (this.#isClosed || this.#isOver) return;
     this.#failure = error;
     this.#dropUpstream(error);
-    if (this.#tunnel !== null) {
-      this.#tunnel.abort(error);
-      return;
-    }
+    if (this.#tunnel !== null) return this.#tunnel.abort(error);
     const { hooks } = this.#core;
     if (hooks.failToProxy === undefined) {
       this.#exchange.abort(error);
@@ -540,8 +430,16 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     }
     try {
       const told = hooks.failToProxy(this, error, this.#context);
-      if (isPromise(told)) this.#awaitLast(told, error);
-      else this.#exchange.abort(error);
+      if (!isPromise(told)) {
+        this.#exchange.abort(error);
+        return;
+      }
+      this.#body?.hold();
+      const abort = (): void => this.#exchange.abort(error);
+      whenSettled(told, this.#core.environment, this.#core.hookTimeoutMs, abort, (fault) => {
+        this.#tellHookFailed(fault);
+        abort();
+      });
     } catch (thrown) {
       this.#tellHookFailed(thrown);
       this.#exchange.abort(error);
@@ -564,7 +462,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     const client = this.#client;
     if (client === null) return;
     this.#client = null;
-    if (!client.isClosed) client.cancel(error ?? internalError('ANSWERED', 'the request was answered without the upstream'));
+    if (!client.isClosed) client.cancel(error ?? answeredWithoutUpstream());
   }
 
   #releaseUnused(): void {
@@ -579,53 +477,23 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   /** Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then. */
   #await<T>(promise: PromiseLike<T>, next: (value: T) => void): void {
     const { environment, hookTimeoutMs } = this.#core;
-    if (this.#client === null) this.#holdRequest();
-    const deadline = environment.deadlines.after(hookTimeoutMs, () => this.#fail(hookTimeout(hookTimeoutMs)));
-    // `resolve` makes a true promise of any thenable, so that it settles once, and later.
-    Promise.resolve(promise).then(
+    if (this.#client === null) this.#body?.hold();
+    whenSettled(
+      promise,
+      environment,
+      hookTimeoutMs,
       (value) => {
-        deadline.cancel();
-        environment.now();
         if (!this.#isOver) this.#guard(() => next(value));
       },
-      (thrown: unknown) => {
-        deadline.cancel();
-        this.#fail(withSource(toWireError(thrown, 'HOOK_REJECTED'), 'internal'));
-      },
+      (error) => this.#fail(error),
     );
   }
 
-  /** Waits for `failToProxy`, and then ends the exchange, if it has not answered. */
-  #awaitLast(promise: PromiseLike<void>, error: WireError): void {
-    const { environment, hookTimeoutMs } = this.#core;
-    this.#holdRequest();
-    const deadline = environment.deadlines.after(hookTimeoutMs, () => {
-      this.#tellHookFailed(hookTimeout(hookTimeoutMs));
-      this.#exchange.abort(error);
-    });
-    Promise.resolve(promise).then(
-      () => {
-        deadline.cancel();
-        this.#exchange.abort(error);
-      },
-      (thrown: unknown) => {
-        deadline.cancel();
-        this.#tellHookFailed(thrown);
-        this.#exchange.abort(error);
-      },
-    );
-  }
-
-  #guard(call: () => void): void {
+  #guard(call: () => unknown): void {
     try {
       call();
     } catch (thrown) {
       this.#failByHook(thrown);
     }
   }
-}
-
-function hookTimeout(hookTimeoutMs: number): WireError {
-  const message = `a hook's promise was not settled within ${hookTimeoutMs} ms`;
-  return timeoutError('HOOK_TIMEOUT', message, { wire: { status: 500 }, fault: 'local', source: 'internal' });
 }

@@ -54,3 +54,10 @@ export interface SessionTiming {
   /** All was over. */
   readonly endedAt: number;
 }
+
+/** `SessionTiming` in the making. */
+export interface Timing extends SessionTiming {
+  connectedAt: number;
+  respondedAt: number;
+  endedAt: number;
+}

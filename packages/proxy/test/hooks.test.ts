@@ -281,7 +281,12 @@ describe('failToProxy', () => {
 
   test('an answer of an error without a status is a close', async () => {
     const rig = new Rig({
-      hooks: { requestFilter: (session) => (session.fail(applicationError('DROP', undefined, { wire: { status: 0 } })), false) },
+      hooks: {
+        requestFilter: (session) => {
+          session.fail(applicationError('DROP', undefined, { wire: { status: 0 } }));
+          return false;
+        },
+      },
     });
     const client = await rig.ask(get);
     assert.equal(client.text, '');
@@ -293,7 +298,7 @@ describe('failToProxy', () => {
 describe('logging', () => {
   for (const how of ['throws', 'rejects'] as const) {
     test(`that ${how} costs the client nothing`, async () => {
-      const rig = new Rig({ hooks: { logging: faults[how] as () => void } });
+      const rig = new Rig({ hooks: { logging: faults[how] } });
       const client = await rig.ask(get);
       client.send(get);
       await settle();
@@ -318,7 +323,7 @@ describe('logging', () => {
 describe('newContext', () => {
   for (const [how, make] of [
     ['throws', faults.throws],
-    ['returns a promise', async (): Promise<string[]> => Promise.reject(new Error('boom'))],
+    ['returns a promise', (): Promise<string[]> => Promise.reject(new Error('boom'))],
   ] as const) {
     test(`that ${how}: 500, told to onRefused`, async () => {
       const rig = new Rig({ hooks: { newContext: make as unknown as () => string[] } });
@@ -425,7 +430,7 @@ describe('body filters', () => {
         origin: echo,
         hooks: {
           requestBodyFilter: (_session, chunk) => give(chunk === null ? latin1Encode('!') : upper(chunk)),
-          responseBodyFilter: (_session, chunk) => give(chunk === null ? latin1Encode('?') : chunk),
+          responseBodyFilter: (_session, chunk) => give(chunk ?? latin1Encode('?')),
         },
       });
       const client = await rig.ask(chunked);
@@ -464,7 +469,7 @@ describe('body filters', () => {
       ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n'],
       ['GET', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
     ] as const) {
-      const rig = new Rig({ origin: answering(answer), hooks: { responseBodyFilter: () => (calls++, latin1Encode('x')) } });
+      const rig = new Rig({ origin: answering(answer), hooks: { responseBodyFilter: () => latin1Encode(`${++calls}`) } });
       const client = await rig.ask(`${method} / HTTP/1.1\r\nHost: h\r\n\r\n`);
       const response = readResponse(client.text, { method });
       assert.ok(response.isComplete);

@@ -138,7 +138,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     if (isDirty) this.counts.dirty++;
     const placement = this.#sessions.get(session);
     this.#sessions.delete(session);
-    if (placement?.entry != null) this.#pool.remove(placement.entry);
+    const entry = placement?.entry ?? null;
+    if (entry !== null) this.#pool.remove(entry);
   }
 
   /** Closes idle connections, and busy ones as soon as they are idle. */

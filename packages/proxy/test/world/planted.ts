@@ -1,7 +1,6 @@
 /** A stream that lies: between the proxy and what its edge sees, for faults that are planted to be found. */
 import type { WireError } from '@ferrata/error';
-import type { L4Sink, L4Stream, StreamState } from '@ferrata/stream';
-import type { StreamInfo } from '@ferrata/stream';
+import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream';
 
 /** What is changed on the way. */
 export interface Lies {

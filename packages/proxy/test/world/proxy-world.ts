@@ -112,7 +112,7 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
         signal?.addEventListener('abort', () => reject(connectError('CONNECT_ABORTED', 'nobody waits for it')), { once: true });
         world.connect(to.address.kind === 'tcp' ? to.address.host : '', {
           onConnected: (stream) => {
-            if (signal?.aborted === true) {
+            if (signal?.aborted) {
               stream.abort();
               return;
             }
@@ -233,8 +233,8 @@ function ledgerHooks(options: LedgerOptions): ProxyHooks<ExchangeRecord> {
     responseBodyFilter: (_session, chunk) => chunk,
   };
   const slowBodies: typeof bodies = {
-    requestBodyFilter: async (_session, chunk) => (await pause(), chunk),
-    responseBodyFilter: async (_session, chunk) => (await pause(), chunk),
+    requestBodyFilter: (_session, chunk) => pause().then(() => chunk),
+    responseBodyFilter: (_session, chunk) => pause().then(() => chunk),
   };
   switch (plan.hooks) {
     case 'none':
@@ -247,7 +247,7 @@ function ledgerHooks(options: LedgerOptions): ProxyHooks<ExchangeRecord> {
       return {
         ...base,
         earlyRequestFilter: pause,
-        requestFilter: async () => (await pause(), false),
+        requestFilter: () => pause().then(() => false),
         upstreamPeer: async (session, record) => {
           alive(record, 'upstreamPeer');
           await pause();

@@ -1,0 +1,86 @@
+/**
+ * A request's body on its way from the client to the upstream, whichever that is in the end.
+ *
+ * It is held while there is no upstream, while the upstream is full, and while a filter works on a piece; when the last of these reasons is
+ * gone, it goes on. What was passed on is kept, so that a retry can send it again, until it is too much or `forget` is called.
+ */
+import type { HeaderMap } from '@ferrata/headers';
+import type { ClientExchange, ServerExchange } from '@ferrata/http';
+import { ReplayBuffer } from './replay-buffer.ts';
+
+/** The body of one request that has one. */
+export class RequestBody {
+  readonly #exchange: ServerExchange;
+  #upstream: ClientExchange | null = null;
+  /** Null: what was passed on is not all kept any more. */
+  #kept: ReplayBuffer | null;
+  #isUpstreamFull = false;
+  #isWorking = false;
+  #isEnded = false;
+  #trailers: HeaderMap | null = null;
+
+  constructor(exchange: ServerExchange, maxReplayBytes: number) {
+    this.#exchange = exchange;
+    this.#kept = new ReplayBuffer(maxReplayBytes);
+  }
+
+  /** All that was passed on so far can be sent again. */
+  get canReplay(): boolean {
+    return this.#kept !== null;
+  }
+
+  /** There is no upstream (any more): the body waits at the client. */
+  hold(): void {
+    this.#upstream = null;
+    if (!this.#isEnded) this.#exchange.pauseRequest();
+  }
+
+  /** Goes to an upstream, beginning with what came so far: in an earlier attempt, or while filters worked. */
+  flowTo(upstream: ClientExchange): void {
+    this.#upstream = upstream;
+    this.#isUpstreamFull = false;
+    if (this.#kept !== null) for (const piece of this.#kept.pieces) if (!upstream.sendData(piece)) this.#isUpstreamFull = true;
+    if (this.#isEnded) upstream.sendEnd(this.#trailers);
+    else this.#resume();
+  }
+
+  pass(piece: Uint8Array): void {
+    if (this.#kept !== null && !this.#kept.add(piece)) this.#kept = null;
+    const upstream = this.#upstream;
+    if (upstream === null || upstream.sendData(piece)) return;
+    this.#isUpstreamFull = true;
+    this.#exchange.pauseRequest();
+  }
+
+  end(trailers: HeaderMap | null): void {
+    this.#isEnded = true;
+    this.#trailers = trailers;
+    this.#upstream?.sendEnd(trailers);
+  }
+
+  /** A filter works on a piece. */
+  beginWork(): void {
+    this.#isWorking = true;
+    this.#exchange.pauseRequest();
+  }
+
+  endWork(): void {
+    this.#isWorking = false;
+    this.#resume();
+  }
+
+  /** The upstream takes bytes again. */
+  handleDrain(): void {
+    this.#isUpstreamFull = false;
+    this.#resume();
+  }
+
+  /** There will be no retry. */
+  forget(): void {
+    this.#kept = null;
+  }
+
+  #resume(): void {
+    if (this.#upstream !== null && !this.#isUpstreamFull && !this.#isWorking) this.#exchange.resumeRequest();
+  }
+}
