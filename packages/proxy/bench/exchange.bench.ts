@@ -3,11 +3,12 @@
  *
  * `node packages/proxy/bench/exchange.bench.ts` · baseline: the same bytes relayed between the same streams, unparsed.
  */
+
+import { latin1Encode } from '@ferrata/bytes';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
-import { HttpProxy, appendForwarded } from '@ferrata/proxy';
+import { appendForwarded, HttpProxy } from '@ferrata/proxy';
 import { type L4Sink, type L4Stream, memoryPair, relay } from '@ferrata/stream';
 import { peer } from '@ferrata/upstream';
-import { latin1Encode } from '@ferrata/bytes';
 
 const requestBytes = latin1Encode('GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n');
 const responseBytes = latin1Encode(

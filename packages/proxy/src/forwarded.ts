@@ -1,5 +1,5 @@
 /** `X-Forwarded-For`, `-Proto` and `-Host`: who asked, how and for which host, as a list to which each proxy appends itself. */
-import { type HeaderMap, KnownHeader, type RequestHead, knownName } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, knownName, type RequestHead } from '@ferrata/headers';
 import type { ProxySession } from './proxy-session.ts';
 
 /**

@@ -23,10 +23,10 @@ import {
   type ClientExchangeHandler,
   type Http1ClientSession,
   type ResponseInit,
+  respond,
   type ServerExchange,
   type ServerExchangeHandler,
   type Tunnel,
-  respond,
 } from '@ferrata/http';
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
 import type { Relay, StreamInfo } from '@ferrata/stream';

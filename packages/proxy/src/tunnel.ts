@@ -2,7 +2,7 @@
 import { withSource } from '@ferrata/error';
 import { KnownHeader, type ResponseHead, removeHopByHop } from '@ferrata/headers';
 import type { HttpEnvironment, ServerExchange, Tunnel } from '@ferrata/http';
-import { type Relay, type RelayResult, idleTimeout, relay } from '@ferrata/stream';
+import { idleTimeout, type Relay, type RelayResult, relay } from '@ferrata/stream';
 
 /** What a tunnel needs of its proxy. */
 export interface TunnelSettings {

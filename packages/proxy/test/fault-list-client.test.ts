@@ -1,7 +1,7 @@
 /** Faults of the client, by row of the fault list, each with the outcome that the list names. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Rig, answering, get, ok, readResponse, settle, when } from './rig.ts';
+import { answering, get, ok, Rig, readResponse, settle, when } from './rig.ts';
 
 describe('C1: a slow client', () => {
   test('a head that takes more than 10 s is 408, however often a byte comes', async () => {

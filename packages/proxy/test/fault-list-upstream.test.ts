@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { connectError, fromNodeError } from '@ferrata/error';
 import { memoryPair } from '@ferrata/stream';
 import { type Peer, peer } from '@ferrata/upstream';
-import { Rig, type RigOptions, Wire, answering, get, ok, origin, readResponse, settle, when } from './rig.ts';
+import { answering, get, ok, origin, Rig, type RigOptions, readResponse, settle, Wire, when } from './rig.ts';
 
 const post = (body: string): string => `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 const refuse = async (): Promise<never> => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { appendForwarded } from '@ferrata/proxy';
 import { peer } from '@ferrata/upstream';
-import { Rig, answering, get, ok, readResponse, settle, when } from './rig.ts';
+import { answering, get, ok, Rig, readResponse, settle, when } from './rig.ts';
 
 describe('fields of one connection stay on it (RFC 9110 §7.6.1)', () => {
   test('in requests, those nominated in Connection too', async () => {

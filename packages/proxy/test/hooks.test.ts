@@ -1,11 +1,11 @@
 /** The hooks: their order, and what becomes of a request whose hook throws, rejects, hangs or returns garbage. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { applicationError } from '@ferrata/error';
 import type { ProxyHooks, ProxySession } from '@ferrata/proxy';
-import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { type Peer, peer } from '@ferrata/upstream';
-import { Rig, answering, get, ok, origin, readResponse, settle, when } from './rig.ts';
+import { answering, get, ok, origin, Rig, readResponse, settle, when } from './rig.ts';
 
 const post = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { applicationError, internalError, ioError, limitError, protocolError, timeoutError } from '@ferrata/error';
 import { HttpEnvironment } from '@ferrata/http';
-import { HttpProxy, type HttpProxyOptions, RetryBudget, maySendAgain, outcomeOf } from '@ferrata/proxy';
+import { HttpProxy, type HttpProxyOptions, maySendAgain, outcomeOf, RetryBudget } from '@ferrata/proxy';
 import fc from 'fast-check';
 import { ReplayBuffer } from '../src/replay-buffer.ts';
 import { origin } from './rig.ts';

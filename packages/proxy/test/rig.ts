@@ -4,9 +4,9 @@ import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type HttpServerOptions, type Refusal } from '@ferrata/http';
-import { HttpProxy, type HttpProxyOptions, type Outcome, type ProxyHooks, type ProxySession, outcomeOf } from '@ferrata/proxy';
+import { HttpProxy, type HttpProxyOptions, type Outcome, outcomeOf, type ProxyHooks, type ProxySession } from '@ferrata/proxy';
 import { type L4Sink, type L4Stream, memoryPair } from '@ferrata/stream';
-import { type Peer, type UpstreamConnectorOptions, peer } from '@ferrata/upstream';
+import { type Peer, peer, type UpstreamConnectorOptions } from '@ferrata/upstream';
 
 /** One end of a connection, in the hands of the test. */
 export class Wire implements L4Sink {

@@ -6,7 +6,7 @@ import type { WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
 import { listen } from '@ferrata/net';
 import { HttpProxy, type Outcome, outcomeOf } from '@ferrata/proxy';
-import { call, end, expect, expectClose, expectEnd, listenScript, playScript, reset, send, type ScriptStep } from '@ferrata/testkit';
+import { call, end, expect, expectClose, expectEnd, listenScript, playScript, reset, type ScriptStep, send } from '@ferrata/testkit';
 import { peer } from '@ferrata/upstream';
 import { ok, readResponse } from './rig.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { applicationError } from '@ferrata/error';
 import type { ProxySession } from '@ferrata/proxy';
-import { Rig, type Wire, answering, get, ok, readResponse, settle, when } from './rig.ts';
+import { answering, get, ok, Rig, readResponse, settle, type Wire, when } from './rig.ts';
 
 const ask = (protocol: string): string =>
   `GET /chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: ${protocol}\r\n\r\n`;

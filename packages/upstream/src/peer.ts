@@ -1,7 +1,8 @@
 /** A peer: where to connect to, and how. Two peers with the same key may share connections. */
-import type { ClientConnectionOptions } from '@ferrata/http1';
+
 import { type Http1ClientOptions, type ResolvedHttp1ClientOptions, resolveHttp1ClientOptions } from '@ferrata/http';
-import { type AddressLike, type NetAddress, formatNetAddress, toNetAddress } from '@ferrata/net';
+import type { ClientConnectionOptions } from '@ferrata/http1';
+import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from '@ferrata/net';
 
 /** How to reach a peer and how long to wait for it. Times in milliseconds. */
 export interface PeerOptions {

@@ -6,7 +6,7 @@ import { isWireError, type WireError } from '@ferrata/error';
 import { requestHead } from '@ferrata/headers';
 import { type ClientExchange, type ClientExchangeHandler, type Http1ClientSession, HttpEnvironment } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
-import { type OpenStream, type Peer, UpstreamConnector, type UpstreamConnectorOptions, peer } from '@ferrata/upstream';
+import { type OpenStream, type Peer, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import fc from 'fast-check';
 
 const origin = peer('10.0.0.1:80');

@@ -6,9 +6,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { concatBytes } from '@ferrata/bytes';
 import { WireError } from '@ferrata/error';
-import { HttpVersion, HeaderMap, requestHead, responseHead } from '@ferrata/headers';
+import { HeaderMap, HttpVersion, requestHead, responseHead } from '@ferrata/headers';
 import { ClientConnection, MessageEvent, ServerConnection } from '@ferrata/http1';
-import { cutBytes, type CutBytes, http1Pipelines, http1Responses, nearMisses } from '@ferrata/testkit';
+import { type CutBytes, cutBytes, http1Pipelines, http1Responses, nearMisses } from '@ferrata/testkit';
 import fc from 'fast-check';
 import { latin1 } from './messages.ts';
 
