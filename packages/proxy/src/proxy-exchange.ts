@@ -139,20 +139,20 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #filterRequest(): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     const answered = this.#core.hooks.requestFilter?.(this, this.#context);
     if (isPromise(answered)) this.#await(answered, (value) => this.#afterFilter(value));
     else this.#afterFilter(answered);
   }
 
   #afterFilter(answered: boolean | undefined): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     if (checkAnswered(answered)) this.#fail(notAnswered());
     else this.#choosePeer();
   }
 
   #choosePeer(): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     this.attempt++;
     const chosen = this.#core.hooks.upstreamPeer(this, this.#context);
     if (isPromise(chosen)) this.#await(chosen, (peer) => this.#connect(peer));
@@ -160,7 +160,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #connect(chosen: Peer): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     const peer = checkPeer(chosen);
     if (this.#lastError !== null && this.#unreachable === peer.key) {
       // The same peer once more: nothing is gained by asking it again at once.
@@ -183,13 +183,13 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
       (session) => {
         environment.now();
         this.#connecting = null;
-        if (this.#isOver) connector.release(session);
+        if (this.#isOver()) connector.release(session);
         else this.#guard(() => this.#useConnection(session));
       },
       (thrown: unknown) => {
         environment.now();
         this.#connecting = null;
-        if (!this.#isOver) this.#guard(() => this.#handleUnreachable(peer, withSource(toWireError(thrown), 'upstream')));
+        if (!this.#isOver()) this.#guard(() => this.#handleUnreachable(peer, withSource(toWireError(thrown), 'upstream')));
       },
     );
   }
@@ -203,7 +203,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #afterUnreachable(error: WireError): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     if (error.retry === 'always' && this.#mayTryAgain()) this.#choosePeer();
     else this.#fail(error);
   }
@@ -220,7 +220,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #sendRequest(session: Http1ClientSession, request: RequestHead): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     if (!session.isReusable) {
       this.#releaseUnused();
       this.#retryOrFail(closedBeforeSent());
@@ -264,7 +264,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #passFilteredRequest(filtered: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     const piece = checkPiece(filtered);
     if (piece !== null && piece.length > 0) this.#body?.pass(piece);
     if (isLast) this.#body?.end(trailers);
@@ -277,7 +277,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   // ---- response: upstream to client ----------------------------------------------------------------------------------------------
 
   onInterim(head: ResponseHead): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     removeHopByHop(head.headers);
     this.#exchange.sendInterim(head);
   }
@@ -307,7 +307,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #sendHead(head: ResponseHead, bodyLength: number): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     if (this.#core.hooks.responseBodyFilter === undefined) {
       this.#exchange.sendHead(head, bodyLength < 0 ? BodyLength.chunked : bodyLength);
       return;
@@ -329,7 +329,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   /** @param chunk null at the end of the body */
   #filterResponseBody(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     const filtered = this.#core.hooks.responseBodyFilter?.(this, chunk, this.#context);
     if (!isPromise(filtered)) {
       this.#passFilteredResponse(filtered, chunk === null, trailers);
@@ -345,7 +345,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #passFilteredResponse(filtered: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     const piece = checkPiece(filtered);
     if (piece !== null && piece.length > 0) this.#passResponse(piece);
     if (isLast) this.#exchange.sendEnd(trailers);
@@ -372,7 +372,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.timing.respondedAt = this.#core.environment.recentNow;
     this.response = head;
     this.#client = null;
-    if (this.#isOver) return upstream.stream.abort();
+    if (this.#isOver()) return upstream.stream.abort();
     this.#guard(() => (this.#tunnel = joinTunnel(this.#exchange, head, upstream, this.#core)));
   }
 
@@ -380,7 +380,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   onClientClose(error: WireError | null): void {
     this.#client = null;
-    if (error !== null && !this.#isOver) this.#guard(() => this.#retryOrFail(error));
+    if (error !== null && !this.#isOver()) this.#guard(() => this.#retryOrFail(error));
   }
 
   onExchangeClose(error: WireError | null): void {
@@ -394,8 +394,11 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     if (hooks.logging !== undefined) unawaited(() => hooks.logging?.(this, this.#failure ?? error, this.#context), this.#core.onHookFailed);
   }
 
-  /** The exchange has its answer or its failure: nothing that is still under way may change it. */
-  get #isOver(): boolean {
+  /**
+   * The exchange has its answer or its failure: nothing that is still under way may change it.
+   * A method and no accessor: V8 calls into its runtime for each read of a private accessor, some 0.2 µs each.
+   */
+  #isOver(): boolean {
     return this.#failure !== null || this.#exchange.isClosed;
   }
 
@@ -419,7 +422,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   /** Ends the exchange: the upstream side at once, the client's side when `failToProxy` has had its say. */
   #fail(error: WireError): void {
-    if (this.#isClosed || this.#isOver) return;
+    if (this.#isClosed || this.#isOver()) return;
     this.#failure = error;
     this.#dropUpstream(error);
     if (this.#tunnel !== null) return this.#tunnel.abort(error);
@@ -483,7 +486,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
       environment,
       hookTimeoutMs,
       (value) => {
-        if (!this.#isOver) this.#guard(() => next(value));
+        if (!this.#isOver()) this.#guard(() => next(value));
       },
       (error) => this.#fail(error),
     );
