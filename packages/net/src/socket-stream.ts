@@ -226,7 +226,7 @@ export class SocketStream implements L4Stream {
       host.cork();
       for (let i = 0; i < chunks.length; i++) {
         const chunk = chunks[i] as Uint8Array;
-        if (chunk.length > 0) hasRoom = host.write(chunk);
+        if (chunk.length > 0) hasRoom = isGivenAway(chunk) ? this.#writeGiven(chunk) : host.write(chunk);
       }
       host.uncork();
     } finally {

@@ -29,7 +29,7 @@ import {
   type Tunnel,
 } from '@ferrata/http';
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
-import type { Relay, StreamInfo } from '@ferrata/stream';
+import { giveAway, type Relay, type StreamInfo } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
 import { answeredWithoutUpstream, closedBeforeSent, connectNotAllowed, notAnswered } from './errors.ts';
 import { checkAnswered, checkContext, checkPeer, checkPiece, isPromise, unawaited, whenSettled } from './hook-result.ts';
@@ -318,8 +318,13 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   onResponseData(chunk: Uint8Array): void {
-    if (this.#isResponseFiltered) this.#guard(() => this.#filterResponseBody(chunk, null));
-    else this.#passResponse(chunk);
+    if (this.#isResponseFiltered) {
+      this.#guard(() => this.#filterResponseBody(chunk, null));
+      return;
+    }
+    // Nobody else has seen it: its memory may go as soon as the client's socket has the bytes.
+    giveAway(chunk);
+    this.#passResponse(chunk);
   }
 
   onResponseEnd(trailers: HeaderMap | null): void {

@@ -159,11 +159,7 @@ class MemoryStream implements L4Stream, StreamInboxOwner {
   write(chunk: Uint8Array): boolean {
     if (this.#isEnded || this.#isClosed) return false;
     if (chunk.byteLength > 0 && !this.#reserve(chunk.byteLength)) return false;
-    if (chunk.byteLength > 0) {
-      // The other side's sink may keep it.
-      takeBack(chunk);
-      this.#send({ kind: 'data', chunk });
-    }
+    if (chunk.byteLength > 0) this.#sendData(chunk);
     return this.#hasRoom();
   }
 
@@ -172,7 +168,7 @@ class MemoryStream implements L4Stream, StreamInboxOwner {
     let total = 0;
     for (const chunk of chunks) total += chunk.byteLength;
     if (total > 0 && !this.#reserve(total)) return false;
-    for (const chunk of chunks) if (chunk.byteLength > 0) this.#send({ kind: 'data', chunk });
+    for (const chunk of chunks) if (chunk.byteLength > 0) this.#sendData(chunk);
     return this.#hasRoom();
   }
 
@@ -211,6 +207,12 @@ class MemoryStream implements L4Stream, StreamInboxOwner {
   handleEndTold(): void {
     this.#isPeerEnded = true;
     this.#closeIfDone();
+  }
+
+  #sendData(chunk: Uint8Array): void {
+    // The other side's sink may keep it.
+    takeBack(chunk);
+    this.#send({ kind: 'data', chunk });
   }
 
   #send(parcel: MemoryParcel): void {
