@@ -33,6 +33,7 @@ async function serve(stream: L4Stream): Promise<void> {
 function answer(command: string, name: string, value: string): string {
   switch (command) {
     case 'SET':
+      if (!store.has(name) && store.size >= 10_000) return 'ERROR full';
       store.set(name, value);
       return 'OK';
     case 'GET':

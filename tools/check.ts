@@ -2,13 +2,14 @@
  * `npm test`: everything that has to hold before a change is merged, on one screen.
  *
  * Independent steps run two at a time. Their output goes to .cache/check; what failed is also shown in full. `--filter PACKAGE`,
- * which may be repeated, narrows format, lint, types, tests and examples to that package, and leaves out the rest.
+ * which may be repeated, narrows format, lint, types, tests, links and examples to that package, and leaves out the rest.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Board } from './check/board.ts';
 import { checkExamples, markdownFiles } from './check/examples.ts';
+import { checkLinks, linkingFiles } from './check/links.ts';
 import { checkPacked } from './check/packed.ts';
 import { runSteps, type Step, type StepResult } from './check/steps.ts';
 import { runTests } from './check/tests.ts';
@@ -42,6 +43,7 @@ function wholeCheck(): readonly Step[] {
     boundaries(),
     types([]),
     tests(),
+    links(['.']),
     { name: 'examples', after: ['types'], run: () => checkExamples(markdownFiles(all, true), all, logs) },
     // Not beside the type check: both are turbo's, and both want every processor.
     { name: 'packages', after: ['types'], run: () => checkPacked(all, (text) => board.progress('packages', text)) },
@@ -57,6 +59,7 @@ function packageCheck(packages: readonly Package[]): readonly Step[] {
     boundaries(),
     types(packages.map(({ name }) => `--filter=${name}`)),
     tests(),
+    links(folders),
     { name: 'examples', after: ['types'], run: () => checkExamples(markdownFiles(packages, false), all, logs) },
   ];
 }
@@ -126,6 +129,10 @@ function boundaries(): Step {
       return verdict(code, /Checked (\d+ files? in \d+ packages)/.exec(output)?.[1], output);
     },
   };
+}
+
+function links(folders: readonly string[]): Step {
+  return { name: 'links', run: () => Promise.resolve(checkLinks(linkingFiles(folders))) };
 }
 
 function tests(): Step {

@@ -84,7 +84,6 @@ function writePackage({ id, floor, dependencies }: Plan): void {
         build: 'tsup',
         typecheck: 'tsc --noEmit',
         test: 'node --test "test/**/*.test.ts"',
-        bench: `node ../../tools/run.mjs bench ${id}`,
       },
       ...(dependencies.length === 0 ? {} : { dependencies: Object.fromEntries(dependencies.map((entry) => [entry.name, 'workspace:*'])) }),
       devDependencies: {

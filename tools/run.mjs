@@ -19,7 +19,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
  *  @type {Record<string, readonly [script: string, help: string]>} */
 const commands = {
   start: ['tools/start.ts', 'start the demo: an origin and the proxy on 127.0.0.1:8080   [--smoke]'],
-  check: ['tools/check.ts', 'what `npm test` runs: format, lint, types, boundaries, tests, examples, packages   [--filter PACKAGE]'],
+  check: ['tools/check.ts', 'what `npm test` runs: format, lint, types, boundaries, tests, links, examples, packages   [--filter PACKAGE]'],
   ferrata: ['tools/ferrata.ts', 'the ferrata command, from its sources'],
   bench: ['tools/bench.ts', 'measure: NAME is `proxy` or a package that has benches   NAME [ARGUMENT…]'],
   fuzz: ['tools/fuzz.ts', 'fuzz a target   TARGET [--minutes N]'],

@@ -7,6 +7,7 @@ import { observeProxy } from '../http1-smuggling/proxy-level.ts';
 import { exchange } from '../http1-smuggling/raw-client.ts';
 import { RecordingOrigin } from '../http1-smuggling/recording-origin.ts';
 import { judge, type Observation } from '../http1-smuggling/verdict.ts';
+import { readKnownFailures } from '../runner.ts';
 
 const cases = readCases();
 
@@ -97,6 +98,15 @@ describe('the judge', () => {
 });
 
 describe('the decoder level', () => {
+  test('gives each case its verdict, whole and byte by byte, but for known failures', () => {
+    const known = readKnownFailures(new URL('../http1-smuggling/known-failures.txt', import.meta.url));
+    for (const one of cases) {
+      if (one.proxyOnly || known.has(`decoder/${one.id}`)) continue;
+      assert.equal(judge(one, observeDecoder(one, Number.POSITIVE_INFINITY)), null, one.id);
+      assert.equal(judge(one, observeDecoder(one, 1)), null, `${one.id}, byte by byte`);
+    }
+  });
+
   test('sees the same whole and in pieces', () => {
     for (const id of ['pipe-2', 'trailer-plain', 'te-xchunked', 'chunk-no-final-crlf-fin']) {
       const one = caseOf(id);

@@ -97,12 +97,15 @@ test('edit-responses.ts answers some requests itself and edits the rest', async 
   assert.equal(await proxy.interrupt(), 0);
 });
 
-test('line-protocol.ts keeps and gives back, and drops a peer whose line does not end', async () => {
+test('line-protocol.ts keeps and gives back, up to so many names, and drops a peer whose line does not end', async () => {
   const store = await start('line-protocol.ts', '127.0.0.1:0');
   assert.equal(
     await talk(store.address, 'SET a one two\nGET a\nGET b\nNONSENSE\nQUIT\n'),
     'OK\none two\nNONE\nERROR write SET name value, GET name or QUIT\n',
   );
+  // One name is there already; a full store still takes new values for the names that it has.
+  const sets = Array.from({ length: 10_000 }, (_, index) => `SET name-${index} x\n`).join('');
+  assert.match(await talk(store.address, `${sets}SET a three\nGET a\nQUIT\n`), /^(?:OK\n){9999}ERROR full\nOK\nthree\n$/);
   assert.equal(await talk(store.address, 'x'.repeat(5_000)), '');
   await store.printed(/^dropped: /m);
   assert.equal(await store.interrupt(), 0);

@@ -1,14 +1,15 @@
 /**
  * The packages as npm would get them: built, packed, and the tarballs looked at.
  *
- * For each published package: publint (is the manifest right?), attw (do its types resolve for those who import it?), and a
- * list of what may be inside. Then all tarballs are unpacked side by side, as an installation would, and every entry point is
+ * For each published package: publint (is the manifest right?), attw (do its types resolve for those who import it?), a
+ * list of what may be inside, and whether its source uses what it depends on. Then all tarballs are unpacked side by side, as an installation would, and every entry point is
  * imported by name and every command started: what only works from the sources fails here.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { run } from '../process.ts';
 import { type Package, readJson, root } from '../workspace.ts';
+import { unusedDependencies } from './dependencies.ts';
 import type { StepResult } from './steps.ts';
 import { counted } from './totals.ts';
 
@@ -73,7 +74,7 @@ async function checkPackage(entry: Package, folder: string): Promise<string> {
   const tarball = readdirSync(target).find((file) => file.endsWith('.tgz'));
   if (pack.code !== 0 || tarball === undefined) return `pnpm pack ${entry.id}\n${pack.output}`;
   const file = join(target, tarball);
-  const problems: string[] = [];
+  const problems = unusedDependencies(entry).map((name) => `${entry.name}: src imports nothing of ${name}, which its dependencies name`);
 
   const list = await run('tar', ['-tzf', file]);
   const inside = list.output.split('\n').filter((line) => line !== '');

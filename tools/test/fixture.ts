@@ -1,8 +1,8 @@
 /** Small copies of this repository in a temporary folder, to see what the tools say of a violation without committing one. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { root } from '../workspace.ts';
+import { readPackages, root } from '../workspace.ts';
 
 /** A copy of the repository without the sources of its packages; each package holds an empty entry point. */
 export class Fixture implements Disposable {
@@ -22,7 +22,7 @@ export class Fixture implements Disposable {
     ]) {
       cpSync(join(root, file), join(this.folder, file));
     }
-    for (const id of readdirSync(join(root, 'packages'))) {
+    for (const { id } of readPackages()) {
       for (const file of ['package.json', 'turbo.json', 'tsconfig.json']) this.copy(`packages/${id}/${file}`);
       this.write(`packages/${id}/src/index.ts`, 'export const nothing = 0;\n');
     }

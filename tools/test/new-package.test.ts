@@ -64,8 +64,10 @@ test('the twentieth package looks like the first: the manifests differ only in w
   using fixture = new Fixture();
   await newPackage(fixture, 'fresh-codec', '1');
   const shape = (path: string): unknown => {
-    const { name, description, dependencies, devDependencies, ...rest } = readJson<Record<string, unknown>>(path);
-    return JSON.parse(JSON.stringify(rest).replaceAll(/bench (?:fresh-codec|headers)/g, 'bench NAME'));
+    const { name, description, dependencies, devDependencies, scripts, ...rest } = readJson<Record<string, unknown>>(path);
+    // Only a package with a folder of benches has a script for them.
+    const { bench, ...others } = scripts as Record<string, string>;
+    return { ...rest, scripts: others };
   };
   assert.deepEqual(shape(join(fixture.folder, 'packages/fresh-codec/package.json')), shape(join(root, 'packages/headers/package.json')));
 });

@@ -22,7 +22,8 @@ export const SHARED_OPTIONS = {
 /** The lines of `--help` for them. */
 export const SHARED_HELP = `  --only a,b         proxies to measure, by name
   --subject NAME     the proxy that the bars are for; default ferrata
-  --json FILE        write every figure there too
+  --json             print every figure as JSON on standard output, and the tables on standard error
+  --json FILE        write them to a file instead
   --check            exit with 1 when a bar fails or cannot be judged
   --proxy-cores LIST --load-cores LIST
                      CPUs of the proxy, and of load and origin; default 1 and 0`;
@@ -31,7 +32,10 @@ export const SHARED_HELP = `  --only a,b         proxies to measure, by name
 export interface SharedOptions {
   readonly contenders: readonly Contender[];
   readonly subject: string;
+  /** Where the figures go as JSON: a file, `-` for standard output, null for nowhere. */
   readonly jsonFile: string | null;
+  /** Prints a part of the result for people: on standard output, or on standard error where JSON takes that. */
+  readonly print: (text: string) => void;
   readonly isCheck: boolean;
   readonly proxyCores: string;
   readonly loadCores: string;
@@ -46,20 +50,24 @@ export interface Bar {
   readonly unit: string;
 }
 
+/** As the file of `--json`: standard output. */
+const STANDARD_OUTPUT = '-';
+
 /** Something wrong on the command line; its message says what to write instead. */
 export class UsageError extends Error {}
 
 /**
- * Parses a bench's own arguments; prints `--help` and ends when asked to.
+ * Parses a bench's own arguments; prints `--help` and ends when asked to. A `--json` without a file means standard output.
  *
  * @throws {UsageError} when an option is unknown or lacks its value.
  */
 export function parseCommandLine<Options extends ParseArgsOptionsConfig>(
   options: Options,
   help: string,
+  argv: readonly string[] = process.argv.slice(2),
 ): ReturnType<typeof parseArgs<{ options: Options }>>['values'] {
   // `pnpm bench proxy -- --seconds 2` may hand the separator on.
-  const args = process.argv.slice(2).filter((argument) => argument !== '--');
+  const args = argv.filter((argument) => argument !== '--').map(withJsonFile);
   if (args.includes('--help')) {
     process.stdout.write(`${help}\n`);
     process.exit(0);
@@ -92,6 +100,7 @@ export function readSharedOptions(
     contenders,
     subject: values.subject,
     jsonFile: values.json ?? null,
+    print: values.json === STANDARD_OUTPUT ? printForPeople : print,
     isCheck: values.check,
     proxyCores: checkedCores('proxy-cores', values['proxy-cores']),
     loadCores: checkedCores('load-cores', values['load-cores']),
@@ -151,19 +160,24 @@ export function isMet(bar: Bar): boolean {
 }
 
 /** Prints the bars, each with its outcome. */
-export function printBars(bars: readonly Bar[]): void {
+export function printBars(bars: readonly Bar[], { print }: SharedOptions): void {
   for (const bar of bars) {
     const outcome = bar.value === null ? warn('not judged') : isMet(bar) ? styleText('green', 'met') : fault('FAILED');
     const value = bar.value === null ? 'no figure' : `${bar.value.toFixed(2)} ${bar.unit}`;
-    process.stdout.write(`bar  ${bar.name}: ${value}, at most ${bar.limit} ${bar.unit}: ${outcome}\n`);
+    print(`bar  ${bar.name}: ${value}, at most ${bar.limit} ${bar.unit}: ${outcome}\n`);
   }
 }
 
 /** Writes the figures where `--json` says, if it does. */
-export function writeJson(file: string | null, figures: object): void {
-  if (file === null) return;
-  writeFileSync(file, `${JSON.stringify(figures, null, 2)}\n`);
-  say(`figures written to ${file}`);
+export function writeJson({ jsonFile }: SharedOptions, figures: object): void {
+  if (jsonFile === null) return;
+  const text = `${JSON.stringify(figures, null, 2)}\n`;
+  if (jsonFile === STANDARD_OUTPUT) {
+    process.stdout.write(text);
+    return;
+  }
+  writeFileSync(jsonFile, text);
+  say(`figures written to ${jsonFile}`);
 }
 
 /** Runs a bench and ends the process with what it returns: 0, 1 when a bar failed, 2 for a wrong command line. */
@@ -189,6 +203,20 @@ export function fault(text: string): string {
 /** Returns a text in the colour of warnings. */
 export function warn(text: string): string {
   return styleText('yellow', text);
+}
+
+/** `parseArgs` knows no option whose value may be missing, so a `--json` that nothing or another option follows gets one. */
+function withJsonFile(argument: string, index: number, args: readonly string[]): string {
+  const next = args[index + 1];
+  return argument === '--json' && (next === undefined || next.startsWith('--')) ? `--json=${STANDARD_OUTPUT}` : argument;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+function printForPeople(text: string): void {
+  process.stderr.write(text);
 }
 
 function firstSentence(text: string): string {

@@ -100,8 +100,8 @@ async function measureIdleConnections(): Promise<number> {
 
   printOutcomes(outcomes, options);
   const bar = judge(outcomes, options);
-  printBars([bar]);
-  writeJson(options.jsonFile, {
+  printBars([bar], options);
+  writeJson(options, {
     bench: 'idle-connections',
     at: new Date().toISOString(),
     machine,
@@ -235,7 +235,7 @@ function printOutcomes(outcomes: readonly Outcome[], options: IdleOptions): void
     mebibytes(one.afterBytes),
     one.fault === null ? 'all answered' : ({ text: one.fault.split('\n')[0] ?? '', style: 'red' } as const),
   ]);
-  process.stdout.write(`\n${options.connections} idle keep-alive connections after one request each\n${formatTable(headings, rows)}\n\n`);
+  options.print(`\n${options.connections} idle keep-alive connections after one request each\n${formatTable(headings, rows)}\n\n`);
 }
 
 function judge(outcomes: readonly Outcome[], options: IdleOptions): Bar {

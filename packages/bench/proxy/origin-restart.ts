@@ -99,12 +99,12 @@ async function soak(): Promise<number> {
     }
   });
 
-  for (const outcome of outcomes) printOutcome(outcome);
+  for (const outcome of outcomes) printOutcome(outcome, options);
   const subject = outcomes.find((one) => one.proxy === options.subject);
   const isSound = subject?.faults.length === 0;
-  if (subject === undefined) process.stdout.write(`${warn(`${options.subject} was not measured, so nothing is judged`)}\n`);
+  if (subject === undefined) options.print(`${warn(`${options.subject} was not measured, so nothing is judged`)}\n`);
   const { seconds, downMs, connections } = options;
-  writeJson(options.jsonFile, {
+  writeJson(options, {
     bench: 'origin-restart',
     at: new Date().toISOString(),
     machine,
@@ -283,7 +283,7 @@ function failedOutcome(proxy: string, reason: string): Outcome {
   };
 }
 
-function printOutcome(outcome: Outcome): void {
+function printOutcome(outcome: Outcome, options: SoakOptions): void {
   const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   const ratioOf = (bytes: number): string => (outcome.residentAfter / bytes).toFixed(2);
   const rows = [
@@ -299,9 +299,9 @@ function printOutcome(outcome: Outcome): void {
       `${mebibytes(outcome.residentAfter)}, ${ratioOf(outcome.residentBefore)} x before the outage, ${ratioOf(outcome.residentWarm)} x warm`,
     ],
   ];
-  process.stdout.write(`\n${formatTable([outcome.proxy, ''], rows)}\n`);
-  if (outcome.faults.length === 0) process.stdout.write('sound\n');
-  for (const one of outcome.faults) process.stdout.write(`${fault(`fault: ${one}`)}\n`);
+  options.print(`\n${formatTable([outcome.proxy, ''], rows)}\n`);
+  if (outcome.faults.length === 0) options.print('sound\n');
+  for (const one of outcome.faults) options.print(`${fault(`fault: ${one}`)}\n`);
 }
 
 function describeCounts(counts: Readonly<Record<string, number>>): string {

@@ -128,12 +128,12 @@ async function compareProxies(): Promise<number> {
 
   const results = summarise(samples, options, present);
   printTables(results, options);
-  for (const { name, reason } of [...skipped, ...failed]) process.stdout.write(`${warn(`${name} is not in the table`)}: ${reason}\n`);
-  printOtherWork(otherWork);
+  for (const { name, reason } of [...skipped, ...failed]) options.print(`${warn(`${name} is not in the table`)}: ${reason}\n`);
+  printOtherWork(otherWork, options);
   const bars = judge(results, options.subject);
-  printBars(bars);
+  printBars(bars, options);
   const { sizes, seconds, warmUpSeconds, rounds, connections } = options;
-  writeJson(options.jsonFile, {
+  writeJson(options, {
     bench: 'proxy',
     at: new Date().toISOString(),
     machine,
@@ -300,20 +300,20 @@ function printTables(results: readonly Result[], options: ComparisonOptions): vo
   for (const size of sizes) {
     const rows = results.filter((result) => result.size === size.name).map((result) => rowOf(result, options.subject));
     if (rows.length === 0) continue;
-    process.stdout.write(`\n${formatBytes(size.bytes)} bodies, ${connections} connections, medians of ${rounds} rounds of ${seconds} s\n`);
-    process.stdout.write(`${formatTable(headings, rows)}\n`);
+    options.print(`\n${formatBytes(size.bytes)} bodies, ${connections} connections, medians of ${rounds} rounds of ${seconds} s\n`);
+    options.print(`${formatTable(headings, rows)}\n`);
   }
-  process.stdout.write('\n');
+  options.print('\n');
   const shown = CONTENDERS.filter((one) => results.some((result) => result.proxy === one.name));
-  for (const { name, note } of shown) process.stdout.write(`${name}: ${note}\n`);
-  process.stdout.write('\n');
+  for (const { name, note } of shown) options.print(`${name}: ${note}\n`);
+  options.print('\n');
 }
 
-function printOtherWork(shares: readonly number[]): void {
+function printOtherWork(shares: readonly number[], options: ComparisonOptions): void {
   const most = Math.max(0, ...shares);
   const percent = shares.map((share) => `${(share * 100).toFixed(0)} %`).join(', ');
   const line = `other work on this machine before each round: ${percent} of its CPUs`;
-  process.stdout.write(
+  options.print(
     most > MAX_OTHER_WORK
       ? `${warn(`${line}; the figures are too high and the ratios uncertain: measure again on a quiet machine`)}\n`
       : `${line}\n`,

@@ -94,12 +94,12 @@ async function measureSlowReaders(): Promise<number> {
     mebibytes(one.bodyBytes / one.seconds),
     one.fault === null ? 'complete' : ({ text: one.fault, style: 'red' } as const),
   ]);
-  process.stdout.write(`\n${formatBytes(options.total.bytes)} through a client reading ${formatBytes(options.bytesPerSecond)}/s\n`);
-  process.stdout.write(`${formatTable(headings, rows)}\n\n`);
+  options.print(`\n${formatBytes(options.total.bytes)} through a client reading ${formatBytes(options.bytesPerSecond)}/s\n`);
+  options.print(`${formatTable(headings, rows)}\n\n`);
 
   const bar = judge(outcomes, options.subject);
-  printBars([bar]);
-  writeJson(options.jsonFile, {
+  printBars([bar], options);
+  writeJson(options, {
     bench: 'slow-reader',
     at: new Date().toISOString(),
     machine,

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { isMet, positiveInteger, positiveNumber, UsageError } from '../proxy/command-line.ts';
+import { isMet, parseCommandLine, positiveInteger, positiveNumber, SHARED_OPTIONS, UsageError } from '../proxy/command-line.ts';
 import { chooseContenders } from '../proxy/contenders.ts';
 import { usageBetween } from '../proxy/process-usage.ts';
 import { formatBytes, parseSize } from '../proxy/sizes.ts';
@@ -57,4 +61,50 @@ test('a bar holds at its limit, and does not when there is no figure', () => {
   assert.ok(isMet({ ...bar, value: 1.5 }));
   assert.ok(!isMet({ ...bar, value: 1.51 }));
   assert.ok(!isMet({ ...bar, value: null }));
+});
+
+const jsonOf = (...args: readonly string[]): string | undefined => parseCommandLine(SHARED_OPTIONS, '', args).json;
+
+test('--json takes a file, or means standard output where none follows', () => {
+  assert.equal(jsonOf(), undefined);
+  assert.equal(jsonOf('--json', 'out.json'), 'out.json');
+  assert.equal(jsonOf('--json=out.json', '--check'), 'out.json');
+  assert.equal(jsonOf('--json'), '-');
+  assert.equal(jsonOf('--json', '--check'), '-');
+  assert.equal(jsonOf('--json', '--', '--check'), '-');
+  assert.equal(parseCommandLine(SHARED_OPTIONS, '', ['--json', '--check']).check, true);
+  assert.throws(() => jsonOf('--json', '--nonsense'), UsageError);
+});
+
+/** What a bench prints that reads its options from `args`, has one line for people and one figure. */
+function outputOf(args: readonly string[]): { stdout: string; stderr: string } {
+  const program = `
+    import { parseCommandLine, readSharedOptions, SHARED_OPTIONS, writeJson } from ${JSON.stringify(new URL('../proxy/command-line.ts', import.meta.url).href)};
+    const options = readSharedOptions(parseCommandLine(SHARED_OPTIONS, '', process.argv.slice(1)), ['raw-net']);
+    options.print('a table\\n');
+    writeJson(options, { figure: 1 });`;
+  // CPU 0 is the one that every machine has.
+  const cores = ['--proxy-cores', '0', '--load-cores', '0'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program, '--', ...cores, ...args], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+  return { stdout, stderr };
+}
+
+test('with --json alone standard output is JSON and nothing else; the tables go to standard error', () => {
+  const { stdout, stderr } = outputOf(['--json']);
+  assert.deepEqual(JSON.parse(stdout), { figure: 1 });
+  assert.match(stderr, /^a table$/m);
+});
+
+test('with --json FILE the file holds the figures, and standard output the tables', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrata-bench-'));
+  try {
+    const file = join(folder, 'out.json');
+    assert.equal(outputOf(['--json', file]).stdout, 'a table\n');
+    assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), { figure: 1 });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

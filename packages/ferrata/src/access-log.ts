@@ -7,7 +7,7 @@
 import type { WireError } from '@ferrata/error';
 import type { Refusal } from '@ferrata/http';
 import { formatNetAddress, type NetAddress } from '@ferrata/net';
-import type { ProxySession } from '@ferrata/proxy';
+import { outcomeOf, type ProxySession } from '@ferrata/proxy';
 import { formatAddress } from '@ferrata/stream';
 
 /** Where lines go. */
@@ -163,14 +163,6 @@ function upstreamOf({ upstream, peer }: ProxySession): string | null {
 function authorityOf(address: NetAddress): string {
   const text = formatNetAddress(address);
   return text.startsWith('tcp://') ? text.slice('tcp://'.length) : text;
-}
-
-function outcomeOf(error: WireError | null): string {
-  if (error === null) return 'completed';
-  if (error.type === 'timeout') return 'timeout';
-  if (error.source === 'upstream') return 'upstream_error';
-  if (error.source === 'downstream' && error.type === 'io') return 'client_abort';
-  return error.source === 'downstream' && error.fault === 'remote' ? 'rejected' : 'failed';
 }
 
 /** Milliseconds between two times to a thousandth, null where one of them has not come. */

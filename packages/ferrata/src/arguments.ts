@@ -5,14 +5,23 @@ import type { StreamAddress } from '@ferrata/stream';
 
 /** What `ferrata reverse` was asked to do. Times in milliseconds. */
 export interface ReverseArguments {
+  /** Where to accept connections; at least one, none twice. */
   readonly listen: readonly NetAddress[];
+  /** The origins, which take turns; at least one, none of them among `listen`. */
   readonly to: readonly NetAddress[];
+  /** Whether each request gets a JSON line on standard output. Default: no. */
   readonly hasAccessLog: boolean;
+  /** Until a connection to an origin stands. Default 3 s. */
   readonly connectTimeoutMs: number;
+  /** Until an origin sends the first, and then the next, byte of its response. Default 60 s. */
   readonly readTimeoutMs: number;
+  /** How long a client's connection may stay without a request. Default 60 s. */
   readonly idleTimeoutMs: number;
+  /** How long running requests get to end after SIGTERM or SIGINT. Default 30 s. */
   readonly graceMs: number;
+  /** The most that a request's head may measure, 64 bytes to 16 MiB. Default 32 768. */
   readonly maxHeaderBytes: number;
+  /** Worker threads, 1 to 1024. Default 1. */
   readonly threads: number;
 }
 
@@ -29,6 +38,7 @@ export class UsageError extends Error {
   }
 }
 
+/** What `ferrata --help` prints. */
 export const help = `ferrata: a reverse proxy
 
   ferrata reverse --listen URL [--listen URL…] --to URL [--to URL…] [options]
@@ -154,7 +164,8 @@ function parseTime(option: string, text: string | undefined, fallbackMs: number)
   const time = Number(found?.[1]) * unit;
   if (!(time > 0 && time <= 86_400_000))
     throw new UsageError(`${option} ${text}: write a time above 0 and up to a day, such as 500ms, 3s or 2m`);
-  return time;
+  // Whole milliseconds, as the sockets take them: 2.03 s has a fraction in binary.
+  return Math.max(1, Math.round(time));
 }
 
 function parseCount(option: string, text: string | undefined, range: { fallback: number; least: number; most: number }): number {

@@ -41,6 +41,8 @@ export interface ReverseProxyOptions {
   readonly onSession?: (session: ProxySession, error: WireError | null) => void;
   /** Called once for each request that was refused before. */
   readonly onRefused?: (refusal: Refusal) => void;
+  /** Called with what `onSession` threw; the request itself is not affected. Must not throw. Default: nothing. */
+  readonly onHookFailed?: (error: WireError) => void;
 }
 
 /** A running reverse proxy. */
@@ -77,6 +79,7 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       environment,
       maxRetries: Math.max(1, peers.length - 1),
       ...(options.onRefused === undefined ? {} : { onRefused: options.onRefused }),
+      ...(options.onHookFailed === undefined ? {} : { onHookFailed: options.onHookFailed }),
     },
   );
   const server = new HttpServer(proxy, {

@@ -51,6 +51,7 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
   try {
     proxy = await startReverseProxy({
       ...args,
+      onHookFailed: (error) => notices.write(`ferrata: the access log failed: ${error.message}\n`),
       ...(log === null
         ? {}
         : { onSession: (session, error) => log.logSession(session, error), onRefused: (refusal) => log.logRefusal(refusal) }),

@@ -115,6 +115,12 @@ test('a refused request has the same fields, those that nobody knows being null'
   assert.deepEqual(Object.keys(line), Object.keys(lines((log) => log.logSession(session(), null))[0] ?? {}));
 });
 
+test('a request whose head took too long is a time-out, of which nobody knows more', () => {
+  const error = timeoutError('H1_HEAD_TIMEOUT', 'too slow', { source: 'downstream' });
+  const [line = {}] = lines((log) => log.logRefusal({ error, status: 408, info: info(1) }));
+  assert.deepEqual([line['status'], line['error'], line['method'], line['outcome']], [408, 'H1_HEAD_TIMEOUT', null, 'timeout']);
+});
+
 test('what a peer sends cannot break a line', () => {
   const { request } = session();
   request.target = '/"\n{"status":200}\u2028';

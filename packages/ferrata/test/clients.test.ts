@@ -19,6 +19,10 @@ const origin = await httpOrigin((incoming, response) => {
     incoming.pipe(response);
   } else if (incoming.url === '/big') {
     Readable.from(pieces(BIG_BYTES)).pipe(response);
+  } else if (incoming.url === '/trailers') {
+    response.writeHead(200, { Trailer: 'X-Checksum, X-Count' }).write('with ');
+    response.addTrailers({ 'X-Checksum': 'abc', 'X-Count': '2' });
+    response.end('trailers');
   } else if (incoming.url === '/hash') {
     const hash = createHash('sha256');
     incoming.on('data', (chunk: Buffer) => hash.update(chunk)).on('end', () => response.end(hash.digest('hex')));
@@ -212,6 +216,9 @@ test('undici: requests, streams and trailers on few connections', async () => {
     );
     const { body } = await undiciRequest(`${ferrata.url}/hash`, { method: 'POST', body: Readable.from(pieces(1_000_000)), dispatcher });
     assert.equal(await body.text(), hashOf(1_000_000));
+    const trailed = await undiciRequest(`${ferrata.url}/trailers`, { dispatcher });
+    assert.equal(await trailed.body.text(), 'with trailers');
+    assert.deepEqual({ ...trailed.trailers }, { 'x-checksum': 'abc', 'x-count': '2' });
   } finally {
     await dispatcher.close();
   }

@@ -12,7 +12,7 @@ function answers(client: RawClient): number {
   return client.received.split('HTTP/1.1 200').length - 1;
 }
 
-test('three hundred idle connections are each served again, need few connections to the origin, and end in order', async () => {
+test('C9: three hundred idle connections are each served again, need few connections to the origin, and end in order', async () => {
   let connections = 0;
   origin.server.on('connection', () => connections++);
   const ferrata = await startFerrata([origin.port]);
@@ -35,7 +35,7 @@ test('three hundred idle connections are each served again, need few connections
   assert.ok(clients.every((client) => client.error === null));
 });
 
-test('where descriptors are few the longest-standing idle connection makes room for a new one', {
+test('C9: where descriptors are few the longest-standing idle connection makes room for a new one', {
   skip: process.platform !== 'linux' && 'reads /proc',
 }, async (t) => {
   const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));

@@ -13,6 +13,9 @@ const framings: readonly (readonly [name: string, response: string])[] = [
   ['chunks', `${head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n5\r\ndefgh\r\n0\r\nX-T: 1\r\n\r\n`],
 ];
 
+/** Without a length: it ends where the connection ends (RFC 9112 §6.3), and a client that speaks HTTP/1.1 gets it in chunks. */
+const untilClose = `${head}\r\nabcdefgh`;
+
 /** Does `check` for each position of `text`, sixteen at a time. */
 async function atEachPosition(text: string, check: (position: number) => Promise<void>): Promise<void> {
   const positions = Array.from({ length: text.length + 1 }, (_, index) => index);
@@ -36,6 +39,12 @@ function isWhole(answer: string): boolean {
   if (end < 0) return false;
   const length = /^content-length: (\d+)\r$/im.exec(answer.slice(0, end + 1))?.[1];
   return length === undefined ? /0\r\n(?:[^\r\n]+\r\n)*\r\n$/.test(answer.slice(end + 4)) : answer.length === end + 4 + Number(length);
+}
+
+/** The data of a chunked message. */
+function chunkData(answer: string): string {
+  const lines = answer.slice(answer.indexOf('\r\n\r\n') + 4).split('\r\n');
+  return lines.filter((_, index) => index % 2 === 1).join('');
 }
 
 const origin = await httpOrigin(mirror);
@@ -88,12 +97,12 @@ function positionOf(received: string): number | null {
   return found === null || found[1] === 'after' ? null : Number(found[1]);
 }
 
-/** An origin that sends its response up to the position that the request asks for, and then does `fault`; `/after` gets all of it. */
+/** An origin that sends its response up to the position that the request asks for, and then does `fault`; `/after` gets all of it, and the end. */
 async function faultyOrigin(response: string, fault: (socket: Socket) => void): Promise<number> {
   const { port } = await rawOrigin((socket) => {
     socket.on('data', (chunk: Buffer) => {
       const position = positionOf(chunk.toString('latin1'));
-      if (position === null) socket.write(response, 'latin1');
+      if (position === null) socket.end(response, 'latin1');
       else if (position === 0) fault(socket);
       else socket.write(response.slice(0, position), 'latin1', () => fault(socket));
     });
@@ -132,4 +141,49 @@ for (const [framing, response] of framings) {
       assert.equal(proxy.log.length, response.length + 2);
     });
   }
+}
+
+for (const [name, status, fault] of faults) {
+  // Only an end in order says that this was all: anything else must not look like it, not even behind the last byte (RFC 9112 §8).
+  const isEnd = name === 'ends its side';
+  test(`an origin that ${name} at any position of a response without a length: ${status} before the head is whole, a ${isEnd ? 'whole' : 'visibly cut'} message after`, async () => {
+    const proxy = await startFerrata([await faultyOrigin(untilClose, fault)], ['--read-timeout', '300ms', '--access-log']);
+    const headLength = untilClose.indexOf('\r\n\r\n') + 4;
+    await atEachPosition(untilClose, async (position) => {
+      const answer = await exchange(proxy.port, `POST /${position} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
+      if (position < headLength || (name === 'resets' && statusOf(answer) === 502)) {
+        assert.equal(statusOf(answer), status, `at ${position}: ${answer}`);
+        return;
+      }
+      assert.equal(statusOf(answer), 200, `at ${position}: ${answer}`);
+      assert.match(answer, /^transfer-encoding: chunked\r$/im);
+      assert.equal(isWhole(answer), isEnd, `at ${position}: ${answer}`);
+      if (isEnd) assert.equal(chunkData(answer), untilClose.slice(headLength, position));
+    });
+    await servesWell(proxy);
+    await proxy.until('a line for each request', () => proxy.log.length >= untilClose.length + 2);
+    assert.equal(proxy.log.length, untilClose.length + 2);
+  });
+}
+
+for (const [framing, response] of [...framings, ['no length', untilClose]] as const) {
+  test(`a response with ${framing} that comes one byte at a time is a response like any other`, async () => {
+    const { port } = await rawOrigin((socket) => {
+      socket.once('data', async () => {
+        for (const byte of response) {
+          socket.write(byte, 'latin1');
+          await new Promise<void>((resolve) => setImmediate(resolve));
+        }
+        socket.end();
+      });
+    });
+    const proxy = await startFerrata([port]);
+    const answer = await exchange(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.equal(statusOf(answer), 200, answer);
+    assert.match(answer, /^X-A: 1\r$/m);
+    assert.ok(isWhole(answer), answer);
+    if (framing === 'Content-Length') assert.ok(answer.endsWith('\r\n\r\nabcdefgh'), answer);
+    else assert.ok(chunkData(answer).startsWith('abcdefgh'), answer);
+    assert.equal(/^X-T: 1\r$/m.test(answer), framing === 'chunks');
+  });
 }

@@ -38,6 +38,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   /** Those who wait in `drain` for the last connection to end. */
   readonly #drains = new Set<() => void>();
   #isDraining = false;
+  #shedCount = 0;
   #isClosed = false;
 
   constructor(application: HttpApplication, options: HttpServerOptions = {}) {
@@ -60,6 +61,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
       return;
     }
     if (this.#sessions.size >= this.#maxConnections && !this.#shedIdle()) {
+      this.#shedCount++;
       stream.abort(limitError('TOO_MANY_CONNECTIONS', 'no connection is idle', { wire: { status: 503 } }));
       return;
     }
@@ -67,6 +69,11 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     this.#sessions.add(session);
     if (this.#isDraining) session.drain(this.environment.now() + this.#drainIdleMs);
     session.start();
+  }
+
+  /** Connections refused at `maxConnections` because none of the oldest was idle, since the start. */
+  get shedCount(): number {
+    return this.#shedCount;
   }
 
   onSessionClose(session: Http1ServerSession): void {

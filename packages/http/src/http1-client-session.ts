@@ -20,6 +20,12 @@ import type { ResolvedHttp1ClientOptions } from './options.ts';
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
 const FLUSH_AT_BYTES = 16_384;
 
+/**
+ * A read of this size filled its buffer, so more may wait in the kernel: bytes beyond the response, which the next request must not meet. The
+ * connection is given up then; only one response in some ten thousand ends just there.
+ */
+const FULL_READ_BYTES = 65_536;
+
 /** `queueMicrotask` makes an async resource for each task in Node; a settled promise does the same job for a third of the price. */
 const microtask = Promise.resolve();
 
@@ -53,6 +59,7 @@ export class Http1ClientSession implements L4Sink {
   #fullSince = 0;
   #bufferedWhenFull = 0;
   #isDirty = false;
+  #lastChunkBytes = 0;
   #isReleased = false;
 
   constructor(stream: L4Stream, environment: HttpEnvironment, options: ResolvedHttp1ClientOptions, owner: ClientSessionOwner) {
@@ -130,6 +137,7 @@ export class Http1ClientSession implements L4Sink {
       this.#fail(protocolError('H1_UNEXPECTED_BYTES', 'bytes before a request', { retry: 'always', wire: { status: 502 } }));
       return;
     }
+    this.#lastChunkBytes = chunk.length;
     this.#machine.receive(chunk, this.#environment.now());
     this.#pump();
   }
@@ -217,7 +225,7 @@ export class Http1ClientSession implements L4Sink {
       // Bytes beyond the response: whatever they are, the connection is not to be trusted with another request.
       this.#isDirty = true;
       this.#retire(protocolError('H1_UNEXPECTED_BYTES', 'bytes beyond the response', { source: 'upstream', wire: { status: 502 } }));
-    } else if (machine.isReusable && !this.#isFull && this.stream.state === 'open') {
+    } else if (machine.isReusable && !this.#isFull && this.#lastChunkBytes < FULL_READ_BYTES && this.stream.state === 'open') {
       // First the pool, then the handler: the handler's next request finds the connection there.
       this.#owner.onSessionIdle(this);
     } else {

@@ -24,6 +24,9 @@ import type { ResolvedHttp1ServerOptions } from './options.ts';
 /** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
 const FLUSH_AT_BYTES = 16_384;
 
+/** Chunks of the next requests that are read ahead; reading stops then, whatever their size. */
+const MAX_CHUNKS_AHEAD = 64;
+
 /** `queueMicrotask` makes an async resource for each task in Node; a settled promise does the same job for a third of the price. */
 const microtask = Promise.resolve();
 
@@ -60,6 +63,8 @@ export class Http1ServerSession implements L4Sink {
   #halfClosedAt = Number.POSITIVE_INFINITY;
   #closeAt = Number.POSITIVE_INFINITY;
   #lingeringBytes = 0;
+  /** Chunks that came since the machine last wanted one. */
+  #chunksAhead = 0;
   /** From this time on the next answer is the connection's last: it has reached its age. */
   readonly #retireAt: number;
 
@@ -114,7 +119,7 @@ export class Http1ServerSession implements L4Sink {
       const now = this.#environment.now();
       this.#machine.receive(chunk, now);
       this.#pump(now);
-      if (this.#mode === Mode.serving && this.#machine.bufferedBytes > this.#options.maxLookAheadBytes) this.#pauseStream();
+      if (this.#mode === Mode.serving && this.#isTooFarAhead(true)) this.#pauseStream();
     } else if (this.#mode === Mode.lingering) {
       this.#lingeringBytes += chunk.length;
       if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.#cut();
@@ -226,9 +231,22 @@ export class Http1ServerSession implements L4Sink {
     if (this.#exchange === null) this.#flush();
     else if (this.#machine.outputBytes > 0) this.scheduleFlush();
     if (this.#machine.shouldClose && this.#exchange === null) this.#finish();
-    else if (this.#isStreamPaused && !this.#isRequestPaused && this.#machine.bufferedBytes <= this.#options.maxLookAheadBytes)
-      this.#resumeStream();
+    else if (this.#isStreamPaused && !this.#isRequestPaused && !this.#isTooFarAhead(false)) this.#resumeStream();
     this.#watch(now);
+  }
+
+  /**
+   * Whether more of the next requests waits than is read ahead: in bytes, or in chunks, as many tiny ones cost far more than their bytes.
+   * While a head is wanted, what waits is that head, and the decoder's own limits hold.
+   */
+  #isTooFarAhead(hasNewChunk: boolean): boolean {
+    const { bufferedBytes } = this.#machine;
+    if ((this.#exchange === null && !this.#isFull) || bufferedBytes === 0) {
+      this.#chunksAhead = 0;
+      return false;
+    }
+    if (hasNewChunk) this.#chunksAhead++;
+    return bufferedBytes > this.#options.maxLookAheadBytes || this.#chunksAhead > MAX_CHUNKS_AHEAD;
   }
 
   /** The peer broke a rule: tell it if that is still possible, and close. */

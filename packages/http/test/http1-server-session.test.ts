@@ -64,6 +64,36 @@ describe('a server session', () => {
     assert.equal(client.stream.bufferedBytes, 0);
   });
 
+  for (const isPipelined of [false, true]) {
+    it(`reads a head up to its limit in however many pieces${isPipelined ? ', behind another request' : ''}`, async () => {
+      const head = `GET /long HTTP/1.1\r\nHost: a\r\n${`X-Pad: ${'p'.repeat(8_000)}\r\n`.repeat(4)}\r\n`;
+      for (let cut = 1_024; cut < head.length; cut += 1_024) {
+        const rig = new ServerRig();
+        const client = rig.connect();
+        if (isPipelined) await client.send(get('/first'));
+        await client.send(head.slice(0, cut));
+        if (isPipelined) echoTarget(rig.last.exchange);
+        await settle();
+        rig.onRequest = echoTarget;
+        const received = await client.send(head.slice(cut));
+        assert.match(received, /\n\/long/, `cut at ${cut}`);
+      }
+    });
+  }
+
+  it('stops reading after so many chunks of the next requests, however small they are', async () => {
+    const rig = new ServerRig();
+    const client = rig.connect();
+    await client.send(get('/1'));
+    for (const byte of get('/2').repeat(20)) await client.send(byte);
+    assert.ok(client.stream.bufferedBytes > get('/2').length * 20 - 70, 'most of it waits outside');
+    rig.onRequest = echoTarget;
+    echoTarget(rig.last.exchange);
+    await settle();
+    assert.equal(rig.followers.length, 21);
+    assert.equal(client.stream.bufferedBytes, 0);
+  });
+
   it('begins no request for a client that does not read its answers', async () => {
     const rig = new ServerRig();
     rig.onRequest = (exchange) => respond(exchange, 200, { body: new Uint8Array(30_000) });

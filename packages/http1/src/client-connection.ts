@@ -244,7 +244,8 @@ export class ClientConnection {
    */
   sendHead(head: RequestHead, bodyLength: number, upgrade: string | null, now: number): void {
     if (!this.isReusable) throw new TypeError('the connection cannot take a request');
-    const isLast = this.#requests + 1 >= this.#options.maxRequests || wantsClose(head.headers);
+    // Asked to switch, a server may take what follows for the new protocol: such a connection carries nothing after this (CVE-2026-58055).
+    const isLast = upgrade !== null || this.#requests + 1 >= this.#options.maxRequests || wantsClose(head.headers);
     let connection = '';
     if (upgrade !== null) connection = 'upgrade';
     else if (isLast) connection = 'close';

@@ -303,11 +303,11 @@ describe('a tunnel of a client connection', () => {
     );
   });
 
-  it('that is refused leaves plain HTTP', () => {
+  it('that is refused is answered in plain HTTP, and the connection carries nothing after it (CVE-2026-58055)', () => {
     const twin = new ClientTwin();
     twin.send('GET', undefined, 0, 'websocket');
     assert.deepEqual(twin.feed(OK), ['200', 'data ok', 'end']);
-    assert.equal(twin.machine.isReusable, true);
+    assert.equal(twin.machine.isReusable, false);
   });
 });
 

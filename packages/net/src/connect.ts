@@ -9,7 +9,7 @@
  *       └── error, time-out, abort ──► failed
  * ```
  */
-import { connect as connectSocket, isIP, type NetConnectOpts } from 'node:net';
+import { isIP, type NetConnectOpts } from 'node:net';
 import type { Wakeup } from '@ferrata/clock';
 import { connectError, fromNodeError, limitError, timeoutError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
@@ -17,6 +17,7 @@ import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } fro
 import { type ConnectConfig, type ConnectOptions, resolveConnectOptions } from './connect-options.ts';
 import type { ConnectionCap } from './connection-cap.ts';
 import { ConnectorReads } from './connector-reads.ts';
+import { ReadingSocket } from './reading-socket.ts';
 import { SocketStream, type StreamOrigin } from './socket-stream.ts';
 
 /** Receives the outcome of `connectWith`: exactly one of the two, once, and never from inside `connectWith` itself. */
@@ -103,7 +104,8 @@ class Connecting implements PendingConnect {
     if (signal?.aborted === true) return this.#failLater(abortError(this.#target, signal.reason));
     if (connectionCap !== null && !connectionCap.tryTake()) return this.#failLater(capError(this.#target, connectionCap.max));
     const startedAt = clock.now();
-    const socket = connectSocket(nodeOptions(this.#target, this.#config));
+    const options = nodeOptions(this.#target, this.#config);
+    const socket = new ReadingSocket(options).connect(options);
     // Node would begin to read as soon as it is connected, and there is nobody yet to read for.
     socket.pause();
     this.#origin = new ConnectOrigin(this.#target, this.#config, this);

@@ -39,6 +39,7 @@ import {
   type StreamState,
   takeBack,
 } from '@ferrata/stream';
+import { ReadingSocket } from './reading-socket.ts';
 import { SocketInfo } from './socket-info.ts';
 
 /** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */
@@ -299,6 +300,11 @@ export class SocketStream implements L4Stream {
     const stream = this[streamKey] as SocketStream;
     const gate = stream.#gate;
     if ((gate & Gate.dead) !== 0) return;
+    if (this instanceof ReadingSocket && this.writeError !== null) {
+      // Not an orderly end: what we wrote did not arrive.
+      this.destroy(this.writeError);
+      return;
+    }
     stream.#gate = gate | Gate.endSeen;
     if ((gate & (Gate.inside | Gate.unattached | Gate.paused | Gate.queued)) !== 0) return stream.#due(Gate.endDue);
     stream.#tellEnd();

@@ -63,7 +63,7 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
       maxReplayBytes: notNegative('maxReplayBytes', options.maxReplayBytes, 65_536),
       hookTimeoutMs: Math.min(above0('hookTimeoutMs', options.hookTimeoutMs, 60_000), environment.deadlines.maxDelayMs),
       tunnelIdleTimeoutMs: above0('tunnelIdleTimeoutMs', options.tunnelIdleTimeoutMs, 300_000),
-      onHookFailed: options.onHookFailed,
+      onHookFailed: quiet(options.onHookFailed),
     };
   }
 
@@ -85,6 +85,18 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** The last resort for throws must not throw itself: nobody is left to tell, and the request must still end. */
+function quiet(told: ((error: WireError) => void) | undefined): ((error: WireError) => void) | undefined {
+  if (told === undefined) return undefined;
+  return (error) => {
+    try {
+      told(error);
+    } catch {
+      // Dropped, as documented.
+    }
+  };
 }
 
 function notNegative(name: string, value: number | undefined, fallback: number): number {

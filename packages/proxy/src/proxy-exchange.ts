@@ -169,7 +169,9 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     }
     this.peer = peer;
     // A retry goes to a fresh connection: where one idle connection was stale, its neighbours are likely to be so too.
-    const idle = this.attempt === 1 ? this.#core.connector.take(peer) : null;
+    // A request to switch protocols has a connection of its own, before and after.
+    const mayShare = this.attempt === 1 && this.#exchange.upgrade === null;
+    const idle = mayShare ? this.#core.connector.take(peer) : null;
     if (idle === null) this.#openConnection(peer);
     else this.#useConnection(idle);
   }
@@ -204,7 +206,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #afterUnreachable(error: WireError): void {
     if (this.#isOver()) return;
-    if (error.retry === 'always' && this.#mayTryAgain()) this.#choosePeer();
+    // Nothing was sent: another peer costs the upstream nothing, so the budget of retries is not asked.
+    if (error.retry === 'always' && this.#hasTriesLeft()) this.#choosePeer();
     else this.#fail(error);
   }
 
@@ -418,9 +421,14 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.#choosePeer();
   }
 
-  /** Attempts and budget allow another try, and the whole request can still be sent. */
+  /** Attempts are left, and the whole request can still be sent. */
+  #hasTriesLeft(): boolean {
+    return this.attempt <= this.#core.maxRetries && this.#body?.canReplay !== false;
+  }
+
+  /** A request that was sent may be sent again: so say attempts and budget. */
   #mayTryAgain(): boolean {
-    if (this.attempt > this.#core.maxRetries || this.#body?.canReplay === false) return false;
+    if (!this.#hasTriesLeft()) return false;
     this.#isRetrying ||= this.#core.retryBudget.tryRetry();
     return this.#isRetrying;
   }

@@ -109,13 +109,21 @@ describe('an upgrade that the upstream refuses', () => {
     assert.equal(rig.origins[0]?.text.length, headLength(rig.origins[0]?.text ?? ''));
     await rig.finish(client);
   });
-  test('the connections go on', async () => {
+  test('the client goes on, the upstream connection is not used again (CVE-2026-58055)', async () => {
     const rig = new Rig({ origin: answering(ok) });
     const client = await rig.ask(ask('websocket'));
     client.send(get);
     await settle();
-    assert.equal(rig.origins.length, 1);
+    assert.equal(rig.origins.length, 2);
     assert.equal(rig.logged.length, 2);
+    await rig.finish(client);
+  });
+  test('nor does it take a connection that others have used', async () => {
+    const rig = new Rig({ origin: answering(ok) });
+    const client = await rig.ask(get);
+    client.send(ask('websocket'));
+    await settle();
+    assert.equal(rig.origins.length, 2);
     await rig.finish(client);
   });
 });
