@@ -1,7 +1,7 @@
 /** A server that answers early and closes with bytes unread resets the connection: what it answered is read all the same. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { connect } from '@ferrata/net';
 

@@ -14,8 +14,7 @@ export type Outcome = 'completed' | 'client_abort' | 'rejected' | 'timeout' | 'u
 /** Classifies what `logging` is given. */
 export function outcomeOf(error: WireError | null): Outcome {
   if (error === null) return 'completed';
-  if (error.fault === 'local' && (error.type === 'internal' || error.type === 'application' || error.source === 'internal'))
-    return 'failed';
+  if (error.fault === 'local') return 'failed';
   if (error.type === 'timeout') return 'timeout';
   if (error.source === 'upstream') return 'upstream_error';
   if (error.source === 'downstream') return error.type === 'io' ? 'client_abort' : 'rejected';

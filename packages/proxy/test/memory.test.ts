@@ -25,7 +25,10 @@ async function largeWrites(hooks: Partial<ProxyHooks<null>>): Promise<{ given: n
     });
     return Promise.resolve(a);
   };
-  const proxy = new HttpProxy<null>({ newContext: () => null, upstreamPeer: () => toOrigin, ...hooks }, { environment, upstream: { connect } });
+  const proxy = new HttpProxy<null>(
+    { newContext: () => null, upstreamPeer: () => toOrigin, ...hooks },
+    { environment, upstream: { connect } },
+  );
   const server = new HttpServer(proxy, { environment });
   const { a: client, b: accepted } = memoryPair();
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -137,9 +137,13 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
   'pools an upgraded connection': {
     invariants: ['I9'],
     worlds: 'upgrade',
+    // Requests that ask for a switch share no connection, so the wish is hidden from the proxy, and the switch with it.
     plant: () => ({
+      clientSide: (stream) =>
+        new LyingStream(stream, { incoming: edit((text) => text.replace('\r\nUpgrade: echo\r\n', '\r\nX-Wish: echo\r\n')) }),
       originSide: (stream) =>
         new LyingStream(stream, {
+          outgoing: edit((text) => text.replace('\r\nX-Wish: echo\r\n', '\r\nConnection: upgrade\r\nUpgrade: echo\r\n')),
           incoming: edit((text) =>
             text.replace(
               /^HTTP\/1\.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo/,
