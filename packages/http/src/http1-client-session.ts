@@ -15,22 +15,14 @@ import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
+import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
 import type { ResolvedHttp1ClientOptions } from './options.ts';
-
-/** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
-const FLUSH_AT_BYTES = 16_384;
 
 /**
  * A read of this size filled its buffer, so more may wait in the kernel: bytes beyond the response, which the next request must not meet. The
  * connection is given up then; only one response in some ten thousand ends just there.
  */
 const FULL_READ_BYTES = 65_536;
-
-/** `queueMicrotask` makes an async resource for each task in Node; a settled promise does the same job for a third of the price. */
-const microtask = Promise.resolve();
-
-/** Output that may wait for a full stream; beyond it, the stream's own hard limit decides. */
-const MAX_HELD_BYTES = 1_048_576;
 
 /** A write of no more than this is taken by the kernel whole or not at all: its least send buffer is larger. */
 const ATOMIC_WRITE_BYTES = 4_096;

@@ -19,19 +19,8 @@ import type { Deadline } from '@ferrata/timeout';
 import type { HttpApplication, Tunnel } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
+import { FLUSH_AT_BYTES, MAX_CHUNKS_AHEAD, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
 import type { ResolvedHttp1ServerOptions } from './options.ts';
-
-/** Output is handed to the stream at once from this size on, so that back-pressure is noticed early. */
-const FLUSH_AT_BYTES = 16_384;
-
-/** Chunks of the next requests that are read ahead; reading stops then, whatever their size. */
-const MAX_CHUNKS_AHEAD = 64;
-
-/** `queueMicrotask` makes an async resource for each task in Node; a settled promise does the same job for a third of the price. */
-const microtask = Promise.resolve();
-
-/** Output that may wait for a full stream. */
-const MAX_HELD_BYTES = 1_048_576;
 
 const Mode = { serving: 0, lingering: 1, tunnel: 2, cut: 3, closed: 4 } as const;
 type Mode = (typeof Mode)[keyof typeof Mode];

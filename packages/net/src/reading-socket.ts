@@ -31,7 +31,7 @@ export class ReadingSocket extends Socket {
   #remembering(callback: WriteCallback): WriteCallback {
     return (error) => {
       // After the peer's end there is nothing left to read, and a failure is a failure.
-      const goesOn = error != null && !this.readableEnded && !this.destroyed;
+      const goesOn = error instanceof Error && !this.readableEnded && !this.destroyed;
       if (goesOn) this.#writeError = error;
       callback(goesOn ? null : error);
     };

@@ -51,6 +51,32 @@ export function unawaited(call: () => unknown, onFailed: ((error: WireError) => 
   }
 }
 
+/** Who waits for hooks, and hears of those that fail. */
+interface HookKeeper {
+  readonly environment: HttpEnvironment;
+  readonly hookTimeoutMs: number;
+  readonly onHookFailed: ((error: WireError) => void) | undefined;
+}
+
+/** Calls a hook whose outcome changes nothing, then `next`, once: at once, or when its promise is settled or late; `onWait` comes before a wait. */
+export function heardOut(call: () => unknown, keeper: HookKeeper, onWait: () => void, next: () => void): void {
+  const tell = (thrown: unknown): void => keeper.onHookFailed?.(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
+  try {
+    const told = call();
+    if (isPromise(told)) {
+      onWait();
+      whenSettled(told, keeper.environment, keeper.hookTimeoutMs, next, (fault) => {
+        tell(fault);
+        next();
+      });
+      return;
+    }
+  } catch (thrown) {
+    tell(thrown);
+  }
+  next();
+}
+
 /** What `newContext` gave: anything but a promise, which nobody would wait for. @throws {WireError} HOOK_RETURNED_GARBAGE */
 export function checkContext<Context>(context: Context): Context {
   if (!isPromise(context)) return context;

@@ -32,7 +32,7 @@ import { BodyLength, normalizeTarget } from '@ferrata/http1';
 import { giveAway, type Relay, type StreamInfo } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
 import { answeredWithoutUpstream, closedBeforeSent, connectNotAllowed, notAnswered } from './errors.ts';
-import { checkAnswered, checkContext, checkPeer, checkPiece, isPromise, unawaited, whenSettled } from './hook-result.ts';
+import { checkAnswered, checkContext, checkPeer, checkPiece, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
 import type { BodyFilterResult } from './proxy-hooks.ts';
 import type { ProxySession, Timing } from './proxy-session.ts';
@@ -440,34 +440,19 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.#dropUpstream(error);
     if (this.#tunnel !== null) return this.#tunnel.abort(error);
     const { hooks } = this.#core;
-    if (hooks.failToProxy === undefined) {
-      this.#exchange.abort(error);
-      return;
-    }
-    try {
-      const told = hooks.failToProxy(this, error, this.#context);
-      if (!isPromise(told)) {
-        this.#exchange.abort(error);
-        return;
-      }
-      this.#body?.hold();
-      const abort = (): void => this.#exchange.abort(error);
-      whenSettled(told, this.#core.environment, this.#core.hookTimeoutMs, abort, (fault) => {
-        this.#tellHookFailed(fault);
-        abort();
-      });
-    } catch (thrown) {
-      this.#tellHookFailed(thrown);
-      this.#exchange.abort(error);
-    }
+    const abort = (): void => this.#exchange.abort(error);
+    if (hooks.failToProxy === undefined) abort();
+    else
+      heardOut(
+        () => hooks.failToProxy?.(this, error, this.#context),
+        this.#core,
+        () => this.#body?.hold(),
+        abort,
+      );
   }
 
   #failByHook(thrown: unknown): void {
     this.#fail(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
-  }
-
-  #tellHookFailed(thrown: unknown): void {
-    this.#core.onHookFailed?.(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
   }
 
   /** Whatever is under way upstream is given up; a connection that carries nothing goes back. */
