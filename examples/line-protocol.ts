@@ -1,7 +1,7 @@
 /**
  * A protocol of one's own, a tiny store: `SET name value`, `GET name`, `QUIT`, a line each: `node examples/line-protocol.ts 127.0.0.1:7000`.
  *
- * The same `serve` runs over TCP, a Unix socket (`unix:/tmp/store.sock`) or a pair in memory: it knows nothing but the stream.
+ * The same `serve` runs over TCP, a Unix socket (`unix:./store.sock`) or a pair in memory: it knows nothing but the stream.
  */
 import { once } from 'node:events';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
