@@ -14,7 +14,7 @@ export interface ConnectOptions {
    * request for longer.
    */
   readonly connectTimeoutMs?: number;
-  /** Of a name with several addresses, the time given to one before the next is tried (RFC 8305 §5). Default 250. */
+  /** Of a name with several addresses, the time given to one before it is given up for the next. Default 250. */
   readonly attemptTimeoutMs?: number;
   /** Aborts connecting; has no effect on a stream once connected. */
   readonly signal?: AbortSignal;

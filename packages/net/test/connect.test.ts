@@ -97,7 +97,7 @@ describe('connect', () => {
   });
 });
 
-describe('several addresses of a name (RFC 8305)', () => {
+describe('several addresses of a name, one after the other', () => {
   test('the next is tried when one refuses', async () => {
     await using listener = await listen('127.0.0.1:0', (stream) => stream.attach(new RecordingSink()));
     const port = listener.address.kind === 'ip' ? listener.address.port : 0;
