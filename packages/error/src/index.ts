@@ -12,6 +12,7 @@ export {
   toWireError,
 } from './make.ts';
 export { fromNodeError } from './node-error.ts';
+export { checkNumber, checkWholeNumber, type NumberRange, type WholeNumberRange } from './option-checks.ts';
 export { unreachable } from './unreachable.ts';
 export {
   addContext,

@@ -3,7 +3,7 @@
  *
  * It does not listen: any source of L4 streams will do (`listen` of @ferrata/net, a memory pair, a tunnel).
  */
-import { internalError, limitError, type WireError } from '@ferrata/error';
+import { checkNumber, internalError, limitError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 import type { HttpApplication } from './exchange.ts';
 import { HttpEnvironment } from './http-environment.ts';
@@ -45,8 +45,8 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     this.#application = application;
     this.environment = options.environment ?? new HttpEnvironment();
     this.#options = resolveHttp1ServerOptions(options);
-    this.#drainIdleMs = atLeast('drainIdleMs', options.drainIdleMs ?? 3_000, 0);
-    this.#maxConnections = atLeast('maxConnections', options.maxConnections ?? Number.POSITIVE_INFINITY, 1);
+    this.#drainIdleMs = checkNumber('drainIdleMs', options.drainIdleMs ?? 3_000, { min: 0 });
+    this.#maxConnections = checkNumber('maxConnections', options.maxConnections ?? Number.POSITIVE_INFINITY, { min: 1 });
   }
 
   /** Connections that are open, tunnels included. */
@@ -89,7 +89,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
    * @throws {RangeError} when `graceMs` is below 0
    */
   async drain(graceMs: number): Promise<number> {
-    atLeast('graceMs', graceMs, 0);
+    checkNumber('graceMs', graceMs, { min: 0 });
     this.#isDraining = true;
     const closeIdleAt = this.environment.now() + Math.min(this.#drainIdleMs, graceMs);
     for (const session of this.#sessions) session.drain(closeIdleAt);
@@ -141,9 +141,4 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
 
 function serverClosed(): WireError {
   return internalError('SERVER_CLOSED', 'the server is closing', { wire: { status: 503 } });
-}
-
-function atLeast(name: string, value: number, least: number): number {
-  if (!(value >= least)) throw new RangeError(`${name} must be at least ${least}, not ${value}`);
-  return value;
 }

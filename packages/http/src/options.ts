@@ -1,4 +1,5 @@
 /** Options of sessions and servers, with their defaults. */
+import { checkNumber } from '@ferrata/error';
 import {
   type ClientConnectionOptions,
   type ResolvedClientConnectionOptions,
@@ -53,12 +54,12 @@ export interface ResolvedHttp1ClientOptions {
 export function resolveHttp1ServerOptions(options: Http1ServerOptions = {}): ResolvedHttp1ServerOptions {
   return Object.freeze({
     connection: resolveServerConnectionOptions(options.connection),
-    writeTimeoutMs: above0('writeTimeoutMs', options.writeTimeoutMs, 30_000),
-    maxLookAheadBytes: above0('maxLookAheadBytes', options.maxLookAheadBytes, 16_384),
-    halfCloseGraceMs: above0('halfCloseGraceMs', options.halfCloseGraceMs, 2_000),
-    lingerTimeoutMs: above0('lingerTimeoutMs', options.lingerTimeoutMs, 2_000),
-    maxLingeringBytes: above0('maxLingeringBytes', options.maxLingeringBytes, 16_777_216),
-    maxConnectionAgeMs: above0('maxConnectionAgeMs', options.maxConnectionAgeMs, 3_600_000),
+    writeTimeoutMs: checkNumber('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { above: 0 }),
+    maxLookAheadBytes: checkNumber('maxLookAheadBytes', options.maxLookAheadBytes ?? 16_384, { above: 0 }),
+    halfCloseGraceMs: checkNumber('halfCloseGraceMs', options.halfCloseGraceMs ?? 2_000, { above: 0 }),
+    lingerTimeoutMs: checkNumber('lingerTimeoutMs', options.lingerTimeoutMs ?? 2_000, { above: 0 }),
+    maxLingeringBytes: checkNumber('maxLingeringBytes', options.maxLingeringBytes ?? 16_777_216, { above: 0 }),
+    maxConnectionAgeMs: checkNumber('maxConnectionAgeMs', options.maxConnectionAgeMs ?? 3_600_000, { above: 0 }),
   });
 }
 
@@ -66,12 +67,6 @@ export function resolveHttp1ServerOptions(options: Http1ServerOptions = {}): Res
 export function resolveHttp1ClientOptions(options: Http1ClientOptions = {}): ResolvedHttp1ClientOptions {
   return Object.freeze({
     connection: resolveClientConnectionOptions(options.connection),
-    writeTimeoutMs: above0('writeTimeoutMs', options.writeTimeoutMs, 30_000),
+    writeTimeoutMs: checkNumber('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { above: 0 }),
   });
-}
-
-function above0(name: string, value: number | undefined, fallback: number): number {
-  const given = value ?? fallback;
-  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
-  return given;
 }

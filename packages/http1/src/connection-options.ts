@@ -1,4 +1,5 @@
 /** Options of the two connection machines, with the defaults that the whole project keeps to. */
+import { checkNumber } from '@ferrata/error';
 import {
   type RequestDecoderOptions,
   type ResolvedRequestDecoderOptions,
@@ -66,15 +67,15 @@ export function resolveServerConnectionOptions(
   return Object.freeze({
     isResolved: true,
     decoder: resolveRequestDecoderOptions(options.decoder),
-    firstByteTimeoutMs: positive('firstByteTimeoutMs', options.firstByteTimeoutMs, 15_000),
-    headTimeoutMs: positive('headTimeoutMs', options.headTimeoutMs, 10_000),
-    bodyTimeoutMs: positive('bodyTimeoutMs', options.bodyTimeoutMs, 30_000),
-    bodyGraceMs: notNegative('bodyGraceMs', options.bodyGraceMs, 10_000),
-    minBodyBytesPerSecond: notNegative('minBodyBytesPerSecond', options.minBodyBytesPerSecond, 240),
-    idleTimeoutMs: positive('idleTimeoutMs', options.idleTimeoutMs, 60_000),
-    maxRequests: positive('maxRequests', options.maxRequests, 1_000),
-    maxDrainBytes: notNegative('maxDrainBytes', options.maxDrainBytes, 65_536),
-    maxInterimResponses: notNegative('maxInterimResponses', options.maxInterimResponses, 8),
+    firstByteTimeoutMs: checkNumber('firstByteTimeoutMs', options.firstByteTimeoutMs ?? 15_000, { above: 0 }),
+    headTimeoutMs: checkNumber('headTimeoutMs', options.headTimeoutMs ?? 10_000, { above: 0 }),
+    bodyTimeoutMs: checkNumber('bodyTimeoutMs', options.bodyTimeoutMs ?? 30_000, { above: 0 }),
+    bodyGraceMs: checkNumber('bodyGraceMs', options.bodyGraceMs ?? 10_000, { min: 0 }),
+    minBodyBytesPerSecond: checkNumber('minBodyBytesPerSecond', options.minBodyBytesPerSecond ?? 240, { min: 0 }),
+    idleTimeoutMs: checkNumber('idleTimeoutMs', options.idleTimeoutMs ?? 60_000, { above: 0 }),
+    maxRequests: checkNumber('maxRequests', options.maxRequests ?? 1_000, { above: 0 }),
+    maxDrainBytes: checkNumber('maxDrainBytes', options.maxDrainBytes ?? 65_536, { min: 0 }),
+    maxInterimResponses: checkNumber('maxInterimResponses', options.maxInterimResponses ?? 8, { min: 0 }),
   });
 }
 
@@ -86,21 +87,9 @@ export function resolveClientConnectionOptions(
   return Object.freeze({
     isResolved: true,
     decoder: resolveResponseDecoderOptions(options.decoder),
-    firstByteTimeoutMs: positive('firstByteTimeoutMs', options.firstByteTimeoutMs, 60_000),
-    readTimeoutMs: positive('readTimeoutMs', options.readTimeoutMs, 60_000),
-    maxRequests: positive('maxRequests', options.maxRequests, 1_000),
-    maxInterimResponses: notNegative('maxInterimResponses', options.maxInterimResponses, 8),
+    firstByteTimeoutMs: checkNumber('firstByteTimeoutMs', options.firstByteTimeoutMs ?? 60_000, { above: 0 }),
+    readTimeoutMs: checkNumber('readTimeoutMs', options.readTimeoutMs ?? 60_000, { above: 0 }),
+    maxRequests: checkNumber('maxRequests', options.maxRequests ?? 1_000, { above: 0 }),
+    maxInterimResponses: checkNumber('maxInterimResponses', options.maxInterimResponses ?? 8, { min: 0 }),
   });
-}
-
-function positive(name: string, value: number | undefined, fallback: number): number {
-  const given = value ?? fallback;
-  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
-  return given;
-}
-
-function notNegative(name: string, value: number | undefined, fallback: number): number {
-  const given = value ?? fallback;
-  if (!(given >= 0)) throw new RangeError(`${name} must not be below 0, nor ${given}`);
-  return given;
 }

@@ -4,6 +4,7 @@
  * Every limit holds while a line is still incomplete: what a peer can make a decoder keep never exceeds `maxHeadBytes` + `maxTrailerBytes`
  * beyond the chunks it was fed.
  */
+import { checkWholeNumber } from '@ferrata/error';
 
 /** What happens to a trailer field that may not be one (RFC 9110 §6.5.1): framing, routing, authentication and the like. */
 export type ForbiddenTrailers = 'drop' | 'reject';
@@ -72,9 +73,9 @@ export function resolveRequestDecoderOptions(
   if ('isResolved' in options) return options;
   return Object.freeze({
     ...sharedOptions(options, 100),
-    maxMethodBytes: atLeast(1, 'maxMethodBytes', options.maxMethodBytes, 32),
-    maxTargetBytes: atLeast(1, 'maxTargetBytes', options.maxTargetBytes, 8_192),
-    maxEmptyLines: atLeast(0, 'maxEmptyLines', options.maxEmptyLines, 4),
+    maxMethodBytes: checkLimit('maxMethodBytes', options.maxMethodBytes ?? 32, 1),
+    maxTargetBytes: checkLimit('maxTargetBytes', options.maxTargetBytes ?? 8_192, 1),
+    maxEmptyLines: checkLimit('maxEmptyLines', options.maxEmptyLines ?? 4, 0),
   });
 }
 
@@ -89,7 +90,7 @@ export function resolveResponseDecoderOptions(
   if ('isResolved' in options) return options;
   return Object.freeze({
     ...sharedOptions(options, 200),
-    maxStatusLineBytes: atLeast(16, 'maxStatusLineBytes', options.maxStatusLineBytes, 8_192),
+    maxStatusLineBytes: checkLimit('maxStatusLineBytes', options.maxStatusLineBytes ?? 8_192, 16),
   });
 }
 
@@ -100,18 +101,18 @@ function sharedOptions(options: DecoderOptions, maxFields: number): Required<Dec
   }
   return {
     isResolved: true,
-    maxHeadBytes: atLeast(64, 'maxHeadBytes', options.maxHeadBytes, 32_768),
-    maxFieldBytes: atLeast(1, 'maxFieldBytes', options.maxFieldBytes, 16_384),
-    maxFieldNameBytes: atLeast(1, 'maxFieldNameBytes', options.maxFieldNameBytes, 256),
-    maxFields: atLeast(0, 'maxFields', options.maxFields, maxFields),
-    maxChunkLineBytes: atLeast(32, 'maxChunkLineBytes', options.maxChunkLineBytes, 256),
-    maxChunkExtensionBytes: atLeast(0, 'maxChunkExtensionBytes', options.maxChunkExtensionBytes, 16_384),
+    maxHeadBytes: checkLimit('maxHeadBytes', options.maxHeadBytes ?? 32_768, 64),
+    maxFieldBytes: checkLimit('maxFieldBytes', options.maxFieldBytes ?? 16_384, 1),
+    maxFieldNameBytes: checkLimit('maxFieldNameBytes', options.maxFieldNameBytes ?? 256, 1),
+    maxFields: checkLimit('maxFields', options.maxFields ?? maxFields, 0),
+    maxChunkLineBytes: checkLimit('maxChunkLineBytes', options.maxChunkLineBytes ?? 256, 32),
+    maxChunkExtensionBytes: checkLimit('maxChunkExtensionBytes', options.maxChunkExtensionBytes ?? 16_384, 0),
     maxTinyChunks:
       options.maxTinyChunks === Number.POSITIVE_INFINITY
         ? options.maxTinyChunks
-        : atLeast(0, 'maxTinyChunks', options.maxTinyChunks, 65_536),
-    maxTrailerBytes: atLeast(2, 'maxTrailerBytes', options.maxTrailerBytes, 8_192),
-    maxTrailerFields: atLeast(0, 'maxTrailerFields', options.maxTrailerFields, 32),
+        : checkLimit('maxTinyChunks', options.maxTinyChunks ?? 65_536, 0),
+    maxTrailerBytes: checkLimit('maxTrailerBytes', options.maxTrailerBytes ?? 8_192, 2),
+    maxTrailerFields: checkLimit('maxTrailerFields', options.maxTrailerFields ?? 32, 0),
     forbiddenTrailers,
   };
 }
@@ -119,10 +120,6 @@ function sharedOptions(options: DecoderOptions, maxFields: number): Required<Dec
 /** The largest limit: offsets into a head are kept in 32 bits. */
 const MAX_LIMIT = 0x3fff_ffff;
 
-function atLeast(least: number, name: string, value: number | undefined, fallback: number): number {
-  const given = value ?? fallback;
-  if (!Number.isInteger(given) || given < least || given > MAX_LIMIT) {
-    throw new RangeError(`${name} must be a whole number from ${least} to ${MAX_LIMIT}, not ${given}`);
-  }
-  return given;
+function checkLimit(name: string, value: number, min: number): number {
+  return checkWholeNumber(name, value, { min, max: MAX_LIMIT });
 }

@@ -3,9 +3,10 @@
 import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import { type Clock, systemClock } from '@ferrata/clock';
+import { checkWholeNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { ConnectionCap } from './connection-cap.ts';
-import { hardLimit, wholeNumber } from './listen-options.ts';
+import { hardLimit } from './listen-options.ts';
 
 /** How to connect. */
 export interface ConnectOptions {
@@ -66,15 +67,15 @@ export function resolveConnectOptions(options: ConnectOptions): ConnectConfig {
   if (localAddress !== undefined && isIP(localAddress) === 0)
     throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(localAddress)}`);
   return Object.freeze({
-    connectTimeoutMs: wholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, 1, 2_147_483_647),
+    connectTimeoutMs: checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { min: 1, max: 2_147_483_647 }),
     // Node raises anything below 10 to 10.
-    attemptTimeoutMs: wholeNumber('attemptTimeoutMs', options.attemptTimeoutMs ?? 250, 10, 2_147_483_647),
+    attemptTimeoutMs: checkWholeNumber('attemptTimeoutMs', options.attemptTimeoutMs ?? 250, { min: 10, max: 2_147_483_647 }),
     signal: options.signal ?? null,
     localAddress: localAddress ?? null,
-    localPort: options.localPort === undefined ? null : wholeNumber('localPort', options.localPort, 0, 65_535),
+    localPort: options.localPort === undefined ? null : checkWholeNumber('localPort', options.localPort, { min: 0, max: 65_535 }),
     noDelay: options.noDelay ?? true,
-    keepAliveMs: wholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, 0, 2_147_483_647),
-    highWaterBytes: wholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, 1, 2_147_483_647),
+    keepAliveMs: checkWholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, { min: 0, max: 2_147_483_647 }),
+    highWaterBytes: checkWholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, { min: 1, max: 2_147_483_647 }),
     hardLimitBytes: hardLimit(options.hardLimitBytes, options.highWaterBytes ?? 65_536),
     lookup: options.lookup ?? null,
     connectionCap: options.connectionCap ?? null,

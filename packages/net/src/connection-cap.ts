@@ -4,6 +4,7 @@
  * Node gives no sign when descriptors run out: it accepts a connection and closes it at once, with no event, while connecting, opening files and
  * looking up names fail with errors that point elsewhere. So we count ourselves, and stay below the limit.
  */
+import { checkWholeNumber } from '@ferrata/error';
 
 /** Counts open connections against a ceiling. */
 export class ConnectionCap {
@@ -12,7 +13,7 @@ export class ConnectionCap {
 
   /** @param max the ceiling, ≥ 0; `Infinity` counts only. @throws {RangeError} if it is not such a number */
   constructor(max: number) {
-    this.#max = checkMax(max);
+    this.#max = checkWholeNumber('maxConnections', max, { max: Infinity });
   }
 
   get count(): number {
@@ -25,7 +26,7 @@ export class ConnectionCap {
 
   /** Moves the ceiling; connections above a lower one stay open. */
   set max(max: number) {
-    this.#max = checkMax(max);
+    this.#max = checkWholeNumber('maxConnections', max, { max: Infinity });
   }
 
   /** Takes a place. @returns false if none is free */
@@ -40,10 +41,4 @@ export class ConnectionCap {
     if (this.#count === 0) throw new RangeError('a connection cap was released more often than taken');
     this.#count--;
   }
-}
-
-function checkMax(max: number): number {
-  if (max !== Infinity && (!Number.isInteger(max) || max < 0))
-    throw new RangeError(`maxConnections must be a whole number ≥ 0 or Infinity, not ${max}`);
-  return max;
 }

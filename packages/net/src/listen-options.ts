@@ -1,6 +1,8 @@
 /** Options of `listen`, checked once. */
+
 import { type Clock, systemClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
+import { checkWholeNumber } from '@ferrata/error';
 import type { StreamAddress } from '@ferrata/stream';
 import { type AddressLike, type NetAddress, toNetAddress } from './address.ts';
 import { ConnectionCap } from './connection-cap.ts';
@@ -74,16 +76,16 @@ export function resolveListenOptions(where: AddressLike | ListenOptions): Listen
   const options: ListenOptions = typeof where === 'string' || 'kind' in where ? { address: where } : where;
   return Object.freeze({
     target: targetOf(options),
-    backlog: wholeNumber('backlog', options.backlog ?? 4096, 1, 65_535),
+    backlog: checkWholeNumber('backlog', options.backlog ?? 4096, { min: 1, max: 65_535 }),
     reusePort: options.reusePort ?? false,
     ipv6Only: options.ipv6Only ?? false,
     ownCap: new ConnectionCap(options.maxConnections ?? Infinity),
     sharedCap: options.connectionCap ?? null,
     noDelay: options.noDelay ?? true,
-    keepAliveMs: wholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, 0, 2_147_483_647),
-    highWaterBytes: wholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, 1, 2_147_483_647),
+    keepAliveMs: checkWholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, { min: 0, max: 2_147_483_647 }),
+    highWaterBytes: checkWholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, { min: 1, max: 2_147_483_647 }),
     hardLimitBytes: hardLimit(options.hardLimitBytes, options.highWaterBytes ?? 65_536),
-    mode: options.mode === undefined ? null : wholeNumber('mode', options.mode, 0, 0o777),
+    mode: options.mode === undefined ? null : checkWholeNumber('mode', options.mode, { min: 0, max: 0o777 }),
     clock: options.clock ?? systemClock,
     onShed: options.onShed ?? null,
     onError: options.onError ?? null,
@@ -94,18 +96,11 @@ function targetOf(options: ListenOptions): ListenConfig['target'] {
   const { address, host, port, path, fd } = options;
   const ways = [address !== undefined, host !== undefined || port !== undefined, path !== undefined, fd !== undefined];
   if (ways.filter(Boolean).length !== 1) throw new TypeError('say where to listen by exactly one of address, host with port, path, and fd');
-  if (fd !== undefined) return { kind: 'fd', fd: wholeNumber('fd', fd, 0, 2_147_483_647) };
+  if (fd !== undefined) return { kind: 'fd', fd: checkWholeNumber('fd', fd, { min: 0, max: 2_147_483_647 }) };
   if (address !== undefined) return toNetAddress(address);
   if (path !== undefined) return toNetAddress({ path });
   if (port === undefined || host === undefined) throw new TypeError('a TCP listener needs a host and a port');
   return toNetAddress({ host, port });
-}
-
-/** @throws {RangeError} unless `value` is a whole number from `min` to `max` */
-export function wholeNumber(name: string, value: number, min: number, max: number): number {
-  if (!Number.isInteger(value) || value < min || value > max)
-    throw new RangeError(`${name} must be a whole number from ${min} to ${max}, not ${value}`);
-  return value;
 }
 
 /** @throws {RangeError} unless the limit is at least `highWaterBytes` */

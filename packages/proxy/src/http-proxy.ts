@@ -1,5 +1,7 @@
 /** The proxy: an `HttpApplication` whose answers come from upstream. Give it to an `HttpServer`. */
+
 import type { WireError } from '@ferrata/error';
+import { checkNumber } from '@ferrata/error';
 import type { HttpApplication, HttpEnvironment, Refusal, ServerExchange, ServerExchangeHandler } from '@ferrata/http';
 import { UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import { ProxyExchange } from './proxy-exchange.ts';
@@ -59,10 +61,13 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
       connector: this.connector,
       environment,
       retryBudget: new RetryBudget(options.retryShare ?? 0.2, 3),
-      maxRetries: notNegative('maxRetries', options.maxRetries, 1),
-      maxReplayBytes: notNegative('maxReplayBytes', options.maxReplayBytes, 65_536),
-      hookTimeoutMs: Math.min(above0('hookTimeoutMs', options.hookTimeoutMs, 60_000), environment.deadlines.maxDelayMs),
-      tunnelIdleTimeoutMs: above0('tunnelIdleTimeoutMs', options.tunnelIdleTimeoutMs, 300_000),
+      maxRetries: checkNumber('maxRetries', options.maxRetries ?? 1, { min: 0 }),
+      maxReplayBytes: checkNumber('maxReplayBytes', options.maxReplayBytes ?? 65_536, { min: 0 }),
+      hookTimeoutMs: Math.min(
+        checkNumber('hookTimeoutMs', options.hookTimeoutMs ?? 60_000, { above: 0 }),
+        environment.deadlines.maxDelayMs,
+      ),
+      tunnelIdleTimeoutMs: checkNumber('tunnelIdleTimeoutMs', options.tunnelIdleTimeoutMs ?? 300_000, { above: 0 }),
       onHookFailed: quiet(options.onHookFailed),
     };
   }
@@ -97,16 +102,4 @@ function quiet(told: ((error: WireError) => void) | undefined): ((error: WireErr
       // Dropped, as documented.
     }
   };
-}
-
-function notNegative(name: string, value: number | undefined, fallback: number): number {
-  const given = value ?? fallback;
-  if (!(given >= 0)) throw new RangeError(`${name} must not be below 0, nor ${given}`);
-  return given;
-}
-
-function above0(name: string, value: number | undefined, fallback: number): number {
-  const given = value ?? fallback;
-  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
-  return given;
 }

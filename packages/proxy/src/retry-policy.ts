@@ -1,5 +1,7 @@
 /** Whether a request that got no answer may be sent again (RFC 9110 §9.2.2, RFC 9112 §9.3.1). */
+
 import type { WireError } from '@ferrata/error';
+import { checkNumber } from '@ferrata/error';
 
 /** Methods whose effect is the same however often they are sent. Names are case-sensitive (RFC 9110 §9.1). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -25,8 +27,8 @@ export class RetryBudget {
    * @throws {RangeError} when one of them makes no sense
    */
   constructor(share: number, least: number) {
-    if (!(share >= 0 && share <= 1)) throw new RangeError(`retryShare must be 0 to 1, not ${share}`);
-    if (!(least >= 0)) throw new RangeError(`the least number of retries must not be below 0, nor ${least}`);
+    checkNumber('retryShare', share, { min: 0, max: 1 });
+    checkNumber('the least number of retries', least, { min: 0 });
     this.#share = share;
     this.#least = least;
   }

@@ -4,7 +4,7 @@
  * Anything that moves counts, in either direction: bytes that come, bytes that are written, written bytes that go out below. Time begins with
  * the call. A stream that its own user keeps paused is idle too: set the limit above the longest pause you mean to make.
  */
-import { timeoutError } from '@ferrata/error';
+import { checkNumber, timeoutError } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { L4Stream } from './l4-stream.ts';
 import { tapped } from './tapped.ts';
@@ -17,7 +17,7 @@ import { tapped } from './tapped.ts';
  * @throws {RangeError} if `idleTimeoutMs` is not above 0
  */
 export function idleTimeout(stream: L4Stream, idleTimeoutMs: number, deadlines: DeadlineQueue): L4Stream {
-  if (!(idleTimeoutMs > 0)) throw new RangeError(`idleTimeoutMs must be above 0, not ${idleTimeoutMs}`);
+  checkNumber('idleTimeoutMs', idleTimeoutMs, { above: 0 });
   let bufferedBytes = stream.bufferedBytes;
   const deadline = deadlines.deadline(() => {
     if (stream.bufferedBytes < bufferedBytes) moved();

@@ -5,7 +5,7 @@
  * wait, and the source feels it as back-pressure. The rate is a token bucket: `burstBytes` may pass at once after a rest.
  */
 import { ByteQueue } from '@ferrata/bytes';
-import { limitError } from '@ferrata/error';
+import { checkNumber, limitError } from '@ferrata/error';
 import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
 import type { Defer } from './defer.ts';
 import type { L4Stream } from './l4-stream.ts';
@@ -48,7 +48,7 @@ export function limited(stream: L4Stream, options: LimitedOptions): L4Stream {
 
 function makeFilter(limits: FlowLimits, reason: string, deadlines: DeadlineQueue | undefined): (outlet: FilterOutlet) => StreamFilter {
   const maxBytes = limits.maxBytes ?? Infinity;
-  if (!(maxBytes >= 0)) throw new RangeError(`maxBytes must be at least 0, not ${maxBytes}`);
+  checkNumber('maxBytes', maxBytes, { min: 0 });
   const bucket = makeBucket(limits, deadlines);
   return (outlet) => new LimitFilter(outlet, maxBytes, reason, bucket);
 }
@@ -56,9 +56,9 @@ function makeFilter(limits: FlowLimits, reason: string, deadlines: DeadlineQueue
 function makeBucket({ bytesPerSecond, burstBytes }: FlowLimits, deadlines: DeadlineQueue | undefined): Bucket | null {
   if (bytesPerSecond === undefined) return null;
   if (deadlines === undefined) throw new TypeError('a rate needs a deadline queue');
-  if (!(bytesPerSecond >= 1)) throw new RangeError(`bytesPerSecond must be at least 1, not ${bytesPerSecond}`);
+  checkNumber('bytesPerSecond', bytesPerSecond, { min: 1 });
   const burst = burstBytes ?? Math.max(1, Math.ceil(bytesPerSecond / 10));
-  if (!(burst >= 1)) throw new RangeError(`burstBytes must be at least 1, not ${burst}`);
+  checkNumber('burstBytes', burst, { min: 1 });
   return new Bucket(deadlines, bytesPerSecond / 1_000, burst);
 }
 

@@ -11,7 +11,7 @@
  *   that a paused reader has left are lost, as with TCP.
  */
 import type { Clock } from '@ferrata/clock';
-import { ioError, limitError, type WireError } from '@ferrata/error';
+import { checkNumber, ioError, limitError, type WireError } from '@ferrata/error';
 import { type Defer, deferToMicrotask } from './defer.ts';
 import { takeBack } from './given-chunk.ts';
 import type { L4Sink, L4Stream, StreamState } from './l4-stream.ts';
@@ -87,7 +87,7 @@ const unsetAddress: StreamAddress = { kind: 'unset' };
 function resolveMemoryPairOptions(options: MemoryPairOptions): MemoryPairConfig {
   const highWaterBytes = options.highWaterBytes ?? 65_536;
   const hardLimitBytes = options.hardLimitBytes ?? Math.max(1_048_576, highWaterBytes);
-  if (!(highWaterBytes >= 1)) throw new RangeError(`highWaterBytes must be at least 1, not ${highWaterBytes}`);
+  checkNumber('highWaterBytes', highWaterBytes, { min: 1 });
   if (!(hardLimitBytes >= highWaterBytes)) throw new RangeError(`hardLimitBytes must be at least highWaterBytes, not ${hardLimitBytes}`);
   return {
     now: options.clock?.now() ?? 0,

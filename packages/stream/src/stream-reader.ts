@@ -11,7 +11,7 @@
  * ```
  */
 import { ByteQueue } from '@ferrata/bytes';
-import { ioError, limitError, protocolError, type WireError } from '@ferrata/error';
+import { checkNumber, ioError, limitError, protocolError, type WireError } from '@ferrata/error';
 import type { L4Sink, L4Stream } from './l4-stream.ts';
 
 /** Options of a `StreamReader`. */
@@ -50,7 +50,7 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
   /** Attaches itself to `stream`. @throws {RangeError} if `maxBufferedBytes` is below 1 */
   constructor(stream: L4Stream, options: StreamReaderOptions = {}) {
     const { maxBufferedBytes = 65_536, head } = options;
-    if (!(maxBufferedBytes >= 1)) throw new RangeError(`maxBufferedBytes must be at least 1, not ${maxBufferedBytes}`);
+    checkNumber('maxBufferedBytes', maxBufferedBytes, { min: 1 });
     this.stream = stream;
     this.#maxBufferedBytes = maxBufferedBytes;
     stream.attach(this.#sink(), head);

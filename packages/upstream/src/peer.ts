@@ -1,5 +1,6 @@
 /** A peer: where to connect to, and how. Two peers with the same key may share connections. */
 
+import { checkNumber } from '@ferrata/error';
 import { type Http1ClientOptions, type ResolvedHttp1ClientOptions, resolveHttp1ClientOptions } from '@ferrata/http';
 import type { ClientConnectionOptions } from '@ferrata/http1';
 import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from '@ferrata/net';
@@ -60,9 +61,9 @@ export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
     address: where,
     key: keyOf(where, options, http),
     authority: authorityOf(where),
-    connectTimeoutMs: above0('connectTimeoutMs', options.connectTimeoutMs, 3_000),
-    idleTimeoutMs: above0('idleTimeoutMs', options.idleTimeoutMs, 50_000),
-    maxConnectionAgeMs: above0('maxConnectionAgeMs', options.maxConnectionAgeMs, 3_600_000),
+    connectTimeoutMs: checkNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { above: 0 }),
+    idleTimeoutMs: checkNumber('idleTimeoutMs', options.idleTimeoutMs ?? 50_000, { above: 0 }),
+    maxConnectionAgeMs: checkNumber('maxConnectionAgeMs', options.maxConnectionAgeMs ?? 3_600_000, { above: 0 }),
     localAddress,
     client: resolveHttp1ClientOptions(http),
   });
@@ -79,10 +80,4 @@ function authorityOf(address: NetAddress): string {
   if (address.kind === 'unix') return 'localhost';
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
   return address.port === 80 ? host : `${host}:${address.port}`;
-}
-
-function above0(name: string, value: number | undefined, fallback: number): number {
-  const given = value ?? fallback;
-  if (!(given > 0)) throw new RangeError(`${name} must be above 0, not ${given}`);
-  return given;
 }
