@@ -8,7 +8,10 @@ export interface Wakeup {
 
 /** Where time comes from. */
 export interface Clock {
-  /** Monotonic time in milliseconds, with fractions, from an arbitrary origin. Never goes back, never jumps with the wall clock. */
+  /**
+   * Monotonic time in milliseconds, with fractions, from an arbitrary origin, which the threads of a process share. Never goes back,
+   * never jumps with the wall clock.
+   */
   now(): number;
   /** Wall-clock time in milliseconds since 1970 (UTC). May jump; only for headers, logs and certificates. */
   wallNow(): number;

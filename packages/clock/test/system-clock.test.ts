@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mock, type TestContext, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { systemClock } from '../src/index.ts';
 
 /** Node's mocked timers, with a `performance.now` that the test moves by itself. */
@@ -93,4 +95,23 @@ test('a pending wake-up does not keep the process alive, and one that is waited 
   `;
   const { stdout, status, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });
   assert.deepEqual({ stdout, status, stderr }, { stdout: 'in time\n', status: 0, stderr: '' });
+});
+
+test('all threads of a process see the same time', async () => {
+  const source = `
+    import { parentPort } from 'node:worker_threads';
+    const { systemClock } = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)});
+    parentPort.on('message', () => parentPort.postMessage(systemClock.now()));
+    parentPort.postMessage('ready');`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
+  try {
+    await once(worker, 'message');
+    const before = systemClock.now();
+    worker.postMessage('');
+    const [there] = (await once(worker, 'message')) as [number];
+    // The origins are read with an error of microseconds.
+    assert.ok(there > before - 1 && there < systemClock.now() + 1, `${before} ${there} ${systemClock.now()}`);
+  } finally {
+    await worker.terminate();
+  }
 });
