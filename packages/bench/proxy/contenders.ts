@@ -9,10 +9,10 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { hasCommand } from '@ferrata/tools/peers';
 import { temporaryPaths } from './origin.ts';
 import { findFreePort, untilAccepting } from './ports.ts';
 import type { ProcessGroup, RunningProcess } from './processes.ts';
-import { hasCommand } from './set-up.ts';
 
 /** How long a Node proxy may take until it prints that it is ready. */
 const READY_TIMEOUT_MS = 15_000;

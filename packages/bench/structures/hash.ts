@@ -1,0 +1,47 @@
+/**
+ * What a hash of a key costs: CRC-32 beside zlib's, which Node offers, and the keyed hash beside an unkeyed multiplicative one, which is what
+ * a structure would use that trusts its keys.
+ */
+import { crc32 } from 'node:zlib';
+import { crc32Text, TextHasher } from '@ferrata/hash';
+import { compareTimes, type StructureBench } from './structure-bench.ts';
+
+// Joined from pieces and then flattened by a first reading, as keys mostly are.
+const keys = Array.from({ length: 1024 }, (_, i) => `203.0.${i >>> 8}.${i & 255}`);
+const hasher = new TextHasher({ k0: 1, k1: 2 });
+
+export const hash: StructureBench = {
+  name: 'hash',
+  run: (options) => [
+    ...compareTimes(
+      {
+        operation: 'CRC-32 of an address as text',
+        ours: () => overKeys(crc32Text),
+        peers: { 'node:zlib crc32': () => overKeys((key) => crc32(key)) },
+        operationsPerCall: keys.length,
+      },
+      options,
+    ),
+    ...compareTimes(
+      {
+        operation: 'keyed hash of an address as text',
+        ours: () => overKeys((key) => hasher.hash32(key)),
+        peers: { 'FNV-1a (no key)': () => overKeys(fnv1a) },
+        operationsPerCall: keys.length,
+      },
+      options,
+    ),
+  ],
+};
+
+function overKeys(hashOf: (key: string) => number): number {
+  let sum = 0;
+  for (const key of keys) sum ^= hashOf(key);
+  return sum;
+}
+
+function fnv1a(text: string): number {
+  let word = 0x811c_9dc5;
+  for (let index = 0; index < text.length; index++) word = Math.imul(word ^ text.charCodeAt(index), 0x0100_0193);
+  return word >>> 0;
+}

@@ -1,0 +1,98 @@
+/**
+ * HalfSipHash-1-3 of text: SipHash's little sibling for 32-bit machines, which JavaScript's integers are (Aumasson and Bernstein,
+ * "SipHash: a fast short-input PRF", 2012; HalfSipHash is in the authors' reference code).
+ *
+ * A sketch or a table of slots that peers' keys fall into needs a hash whose collisions peers cannot compute: with one that they can,
+ * an attacker spends other people's allowance or hides among them. Unkeyed hashes, and keyed ones with known collisions for every key (FNV,
+ * Murmur), don't have that; HalfSipHash does, as far as is known, with a key of 64 bits and one round for each word and three to finish. The
+ * hash-table variant: it is no message authentication code.
+ *
+ * ```
+ *   key (k0, k1)  ──▶  v0 v1 v2 v3  ──▶  a round for each word of input  ──▶  3 rounds  ──▶  v1 ^ v3   ──▶ 3 rounds ──▶  v1 ^ v3
+ *                                                                                          low word                   high word
+ * ```
+ * The input is the text in UTF-16, little-endian, so every text hashes apart, also those with lone surrogates, and nothing is encoded:
+ * two units make a word. The last word holds an odd last unit and the low byte of the length in bytes.
+ */
+/** The key: two words of 32 bits. Hashers with the same key agree, on whatever thread they are. */
+export interface TextHasherKey {
+  readonly k0: number;
+  readonly k1: number;
+}
+
+/** A keyed hash of text. */
+export class TextHasher {
+  readonly #k0: number;
+  readonly #k1: number;
+
+  /** @param key secret where peers choose the texts; its low 32 bits count */
+  constructor(key: TextHasherKey) {
+    this.#k0 = key.k0 | 0;
+    this.#k1 = key.k1 | 0;
+  }
+
+  /** Its key, for a hasher elsewhere that has to agree. */
+  get key(): TextHasherKey {
+    return { k0: this.#k0 >>> 0, k1: this.#k1 >>> 0 };
+  }
+
+  /** Hashes a text to 32 bits. @returns a signed 32-bit integer, which V8 keeps unboxed */
+  hash32(text: string): number {
+    return halfSipHash(text, this.#k0, this.#k1, false);
+  }
+
+  /** Hashes a text to 53 bits, all that a number holds exactly. @returns 0 to 2⁵³ − 1; unrelated to `hash32` */
+  hash53(text: string): number {
+    return halfSipHash(text, this.#k0, this.#k1, true);
+  }
+}
+
+/**
+ * HalfSipHash-1-3 of a text's UTF-16LE bytes.
+ *
+ * @returns a signed 32-bit integer; with `isWide` the 64-bit variant's low word and 21 bits of its high word, as 0 to 2⁵³ − 1
+ */
+function halfSipHash(text: string, k0: number, k1: number, isWide: boolean): number {
+  const { length } = text;
+  let v0 = k0;
+  let v1 = isWide ? k1 ^ 0xee : k1;
+  let v2 = 0x6c79_6765 ^ k0;
+  let v3 = 0x7465_6462 ^ k1;
+  // One loop for words of input and rounds to finish: the round is long, and written once it is inlined once.
+  const words = (length >>> 1) + 1;
+  const firstEnd = words + 3;
+  const rounds = isWide ? firstEnd + 3 : firstEnd;
+  let low = 0;
+  for (let round = 0; round < rounds; round++) {
+    let word = 0;
+    if (round < words) {
+      word = wordAt(text, round, length);
+      v3 ^= word;
+    } else if (round === words) {
+      v2 ^= isWide ? 0xee : 0xff;
+    } else if (round === firstEnd) {
+      low = v1 ^ v3;
+      v1 ^= 0xdd;
+    }
+    v0 = (v0 + v1) | 0;
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
+    v2 = (v2 + v3) | 0;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+    v0 = (v0 + v3) | 0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+    v2 = (v2 + v1) | 0;
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
+    v0 ^= word;
+  }
+  const last = v1 ^ v3;
+  return isWide ? (last & 0x1f_ffff) * 0x1_0000_0000 + (low >>> 0) : last;
+}
+
+function wordAt(text: string, index: number, length: number): number {
+  const at = index * 2;
+  if (at + 1 < length) return text.charCodeAt(at) | (text.charCodeAt(at + 1) << 16);
+  const lengthByte = (length & 0x7f) << 25;
+  return at < length ? text.charCodeAt(at) | lengthByte : lengthByte;
+}
