@@ -2,28 +2,37 @@
  * Many deadlines on one wake-up of the clock.
  *
  * A protocol arms a deadline for nearly every message and cancels nearly all of them. A platform timer for each costs an object, a
- * place in a list and a lookup; a deadline here is made once per connection and armed again and again by relinking it into a timing
- * wheel (`internal/timer-wheel.ts`).
+ * place in a list and a lookup; a deadline here is made once per connection and armed again and again. Those that last are filed in a
+ * timing wheel (`internal/timer-wheel.ts`); while arming is frequent, one that is cancelled at once never gets there
+ * (`internal/scheduler.ts`).
  *
  * Rules:
  * - Time is cut into ticks, and a deadline is due at the first tick at or after its time: never early, up to one tick late, and later
  *   only if the event loop was busy.
+ * - The time of many armings close together is taken once, when the event loop comes round: their delays begin then, a millisecond or two
+ *   late. A time given to `arm` holds as it is.
  * - Deadlines run by tick, and within a tick in the order of arming, once each, also after a long pause of the loop.
- * - One wake-up of the clock is pending at a time. Cancelling leaves it: the next arming uses it, or it lapses, and an idle queue
- *   asks for no other.
+ * - One wake-up of the clock is pending for the next tick, and one more while deadlines wait for the time. Cancelling leaves them: the next
+ *   arming uses them, or they lapse, and an idle queue asks for no other.
  * - A callback may do anything with any deadline, and with the queue. What it arms runs with a later wake-up, never in the same round.
  * - A callback that throws stops nobody: the round goes on, and then the error is thrown to the clock (several as an
  *   `AggregateError`). With `systemClock` that is an uncaught exception, as from `setTimeout`.
  */
 import type { Clock } from '@ferrata/clock';
+import { checkNumber } from '@ferrata/error';
 import type { Deadline } from './deadline.ts';
 import { ScheduledDeadline, Scheduler } from './internal/scheduler.ts';
+
+/** A day: longer ticks would be a mistake. */
+const maxTickMs = 86_400_000;
 
 /** Options of a `DeadlineQueue`. */
 export interface DeadlineQueueOptions {
   /** Where time and the wake-up come from. */
   readonly clock: Clock;
-  /** Milliseconds of a tick; default 10, above 0. Smaller: deadlines come closer to their time, and the clock wakes up more often. */
+  /**
+   * Milliseconds of a tick; default 10, above 0, at most a day. Smaller: deadlines come closer to their time, and the clock wakes up more often.
+   */
   readonly tickMs?: number;
 }
 
@@ -34,16 +43,16 @@ export class DeadlineQueue {
   readonly maxDelayMs: number;
   readonly #scheduler: Scheduler;
 
-  /** @throws {RangeError} when `tickMs` is not a finite number above 0 */
+  /** @throws {RangeError} when `tickMs` is not above 0, or longer than a day */
   constructor(options: DeadlineQueueOptions) {
     const { clock, tickMs = 10 } = options;
-    if (!(tickMs > 0 && tickMs < Infinity)) throw new RangeError(`tickMs must be a number of milliseconds above 0: ${String(tickMs)}`);
+    checkNumber('tickMs', tickMs, { above: 0, max: maxTickMs });
     this.clock = clock;
     this.#scheduler = new Scheduler(clock, tickMs);
     this.maxDelayMs = this.#scheduler.maxDelayMs;
   }
 
-  /** Deadlines that are armed. */
+  /** Deadlines that are armed. Counting those that wait for the time takes up to a microsecond. */
   get size(): number {
     return this.#scheduler.size;
   }

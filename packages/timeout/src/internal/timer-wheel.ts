@@ -24,18 +24,19 @@ export interface WheelEntry {
   next: WheelEntry;
   previous: WheelEntry;
   tick: number;
-  /** Index of its slot, or one of the two values below. */
+  /** Where it is: the index of a slot, or `due`; below 0 it is not in the wheel. */
   slot: number;
 }
 
-/** The entry is nowhere. */
+/** The entry is nowhere. Smaller numbers are for the entry's owner, and mean the same to the wheel. */
 export const unfiled = -1;
-/** The entry is in the due list. */
-const due = -2;
 
 const bitsPerLevel = 5;
 const slotsPerLevel = 32;
 const levels = 7;
+
+/** The entry is in the due list. */
+const due = levels * slotsPerLevel;
 
 /** Entries by tick. */
 export class TimerWheel<E extends WheelEntry> {
@@ -65,7 +66,7 @@ export class TimerWheel<E extends WheelEntry> {
     previous.next = next;
     next.previous = previous;
     // The two neighbours are the same only when the sentinel alone is left.
-    if (next === previous && slot >= 0) this.#clearOccupied(slot);
+    if (next === previous && slot < due) this.#clearOccupied(slot);
     forget(entry);
     this.size--;
   }

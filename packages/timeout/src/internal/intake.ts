@@ -1,0 +1,96 @@
+/**
+ * Where armings wait until their ticks are worked out, many at a time.
+ *
+ * ```
+ *   entries   | a  | b  | a  | c   | . |    in the order of arming; a was armed twice, so its first place is stale
+ *   times     | 30 | 60 | 30 | 705 | . |    of c the time is known (700 + 5), of the others the delay
+ * ```
+ * An entry knows its place, and a place counts only while its entry agrees: adding is one store in each column, and taking out is one in
+ * the entry, wherever it is. (A linked list writes to both neighbours each time, and the garbage collector hears of every such write.)
+ *
+ * Pure structure: no clock, no callbacks.
+ */
+
+/** What the intake needs of an entry. */
+export interface IntakeEntry {
+  /** `placeOf(index)` while it waits here, something else otherwise. */
+  slot: number;
+  /** While it waits here: `isDelay` or `isTime`. */
+  tick: number;
+}
+
+/** `tick` of an entry that counts from when the intake is emptied. */
+const isDelay = 0;
+/** `tick` of an entry that came with the time at which it is due. */
+const isTime = 1;
+
+/** Enough that many share one reading of the clock, few enough to stay in the processor's cache: 16 KiB. */
+export const intakeCapacity = 1024;
+
+/** Entries with their delays, in the order of arming. */
+export class Intake<E extends IntakeEntry> {
+  /** Places in use, stale ones included. */
+  count = 0;
+  /** No time that came with an entry since the intake was last emptied is earlier. */
+  earliest = Infinity;
+  readonly #entries: E[] = [];
+  readonly #times = new Float64Array(intakeCapacity);
+  readonly #none: E;
+
+  /** @param none what unused places hold: of the entries' own class, so that the list has one kind of element; never added itself */
+  constructor(none: E) {
+    this.#none = none;
+    for (let index = 0; index < intakeCapacity; index++) this.#entries.push(none);
+  }
+
+  /** Entries that wait. O(`count`): few ask, and counting would cost every arming. */
+  get size(): number {
+    let size = 0;
+    for (let index = 0; index < this.count; index++) if ((this.#entries[index] as E).slot === placeOf(index)) size++;
+    return size;
+  }
+
+  /** Adds an entry that is due `delayMs` after the intake is emptied. An entry that waits already moves to the end. Not when full. */
+  addDelay(entry: E, delayMs: number): void {
+    entry.tick = isDelay;
+    this.#add(entry, delayMs);
+  }
+
+  /** Adds an entry that is due at `time`, as `addDelay` does. */
+  addTime(entry: E, time: number): void {
+    entry.tick = isTime;
+    if (time < this.earliest) this.earliest = time;
+    this.#add(entry, time);
+  }
+
+  #add(entry: E, time: number): void {
+    const index = this.count;
+    this.#entries[index] = entry;
+    this.#times[index] = time;
+    entry.slot = placeOf(index);
+    this.count = index + 1;
+  }
+
+  /**
+   * Hands over what waits, in the order of arming, and forgets all.
+   *
+   * @param now when the delays begin
+   * @param take sets the entry's `slot`, and adds nothing here
+   */
+  empty(now: number, take: (entry: E, time: number) => void): void {
+    for (let index = 0; index < this.count; index++) {
+      const entry = this.#entries[index] as E;
+      if (entry.slot !== placeOf(index)) continue;
+      const time = this.#times[index] as number;
+      take(entry, entry.tick === isTime ? time : now + time);
+    }
+    this.#entries.fill(this.#none, 0, this.count);
+    this.count = 0;
+    this.earliest = Infinity;
+  }
+}
+
+/** Below all values that the wheel gives to `slot`, so that one comparison tells where an entry is. */
+function placeOf(index: number): number {
+  return -2 - index;
+}
