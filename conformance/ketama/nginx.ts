@@ -1,0 +1,136 @@
+/**
+ * A real nginx that says where it would send a key.
+ *
+ * One process, on a socket in a folder of its own, with an `upstream` block for each ring, `hash $http_x_key consistent`: a field value reaches
+ * the hash as the bytes that were sent. `$upstream_addr` lists the servers that it tried, in order, which come back in a field.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type PeerProgram, versionOf } from '@ferrata/tools/peers';
+import type { Ring, RingServer } from './rings.ts';
+
+/** For `providePrograms`. */
+export const NGINX: PeerProgram = { command: 'nginx', debianPackage: 'nginx', purpose: 'the ring that ours must equal' };
+
+const START_TIMEOUT_MS = 10_000;
+const PARALLEL_REQUESTS = 16;
+
+/** A running nginx. */
+export interface RunningNginx {
+  readonly version: string;
+  /** Asks for each key. @returns for each the addresses of the servers tried, in order, as the ring spells them */
+  ask(ring: Ring, keys: readonly string[]): Promise<readonly (readonly string[])[]>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts nginx with an upstream for each ring.
+ *
+ * @throws {Error} with what nginx said, when it does not come up
+ */
+export async function startNginx(rings: readonly Ring[]): Promise<RunningNginx> {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrata-ketama-'));
+  const socketPath = join(folder, 'nginx.sock');
+  const configFile = join(folder, 'nginx.conf');
+  writeFileSync(configFile, configuration(folder, socketPath, rings));
+  const child = spawn('nginx', ['-p', folder, '-c', configFile, '-e', 'stderr'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL_REQUESTS });
+  const stop = async (): Promise<void> => {
+    agent.destroy();
+    await end(child);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    await untilListening(child, socketPath);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    version: versionOf('nginx', '-v'),
+    ask: async (ring, keys) => {
+      const addressOf = new Map(ring.servers.map((server) => [server.shownAs ?? server.address, server.address]));
+      return await Promise.all(
+        keys.map(async (key) => {
+          const shown = await askOne(agent, socketPath, ring.id, key);
+          return shown.map((text) => addressOf.get(text) ?? `${text} (no server of the ring)`);
+        }),
+      );
+    },
+    stop,
+  };
+}
+
+/** Asks for one key. @returns what nginx calls the servers that it tried */
+async function askOne(agent: Agent, socketPath: string, ringId: string, key: string): Promise<readonly string[]> {
+  // Each character a byte: what Node writes into a head is latin1.
+  const headers = { 'x-key': Buffer.from(key, 'utf8').toString('latin1') };
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    request({ agent, socketPath, path: `/${ringId}`, headers }, resolve)
+      .on('error', reject)
+      .end();
+  });
+  for await (const _ of response) {
+    // Read to its end, so that the connection serves again.
+  }
+  const [tried] = response.headersDistinct['x-tried'] ?? [];
+  if (tried === undefined) throw new Error(`nginx answered ${String(response.statusCode)} without saying whom it tried`);
+  return tried.split(', ');
+}
+
+function configuration(folder: string, socketPath: string, rings: readonly Ring[]): string {
+  const temporaryPaths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `  ${kind}_temp_path ${folder}/${kind};`);
+  // One process: no change of user, one pid to end. max_fails=0: a server that refuses stays in the ring.
+  return `daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr emerg;
+events { worker_connections 256; }
+http {
+  access_log off;
+${temporaryPaths.join('\n')}
+  proxy_connect_timeout 2s;
+  proxy_read_timeout 2s;
+  proxy_next_upstream error timeout;
+${rings.map((ring) => `  upstream ${ring.id} {\n    hash $http_x_key consistent;\n${ring.servers.map(serverLine).join('\n')}\n  }`).join('\n')}
+  server {
+    listen unix:${socketPath};
+    add_header X-Tried $upstream_addr always;
+${rings.map(({ id, tries }) => `    location = /${id} { proxy_pass http://${id}; proxy_next_upstream_tries ${tries}; }`).join('\n')}
+  }
+}
+`;
+}
+
+function serverLine({ address, weight = 1, isDown = false }: RingServer): string {
+  return `    server ${address} weight=${weight} max_fails=0${isDown ? ' down' : ''};`;
+}
+
+async function untilListening(child: ChildProcess, socketPath: string): Promise<void> {
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  let failure: string | null = null;
+  child.on('error', (error) => {
+    failure = error.message;
+  });
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (!existsSync(socketPath)) {
+    if (failure !== null || child.exitCode !== null) throw new Error(`nginx did not start: ${failure ?? said.trim()}`);
+    if (performance.now() > deadline) throw new Error(`nginx did not listen within ${START_TIMEOUT_MS / 1000} s: ${said.trim()}`);
+    await delay(20);
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
