@@ -1,0 +1,166 @@
+/**
+ * How much of each key is under way right now, over all threads, in a fixed amount of memory: requests of a client, connections to a
+ * backend.
+ *
+ * Rules:
+ * - A guard takes its count back once, at `release()` or at the end of a `using` block, however often that is said.
+ * - Counts are those of a count-min sketch: never below the truth, so `tryAcquire` never admits more than `max`. A key that
+ *   shares each of its counters with others is refused too early: with the 4 × 8192 counters of the default, one key in 5 700 while 1000
+ *   keys are under way, one in 47 million with 100.
+ * - Two threads that ask at once for the last place may both be refused; they never both get it.
+ * - The counts of a thread that died with guards in its hands stay. A supervisor that replaces workers makes a new `Inflight` for them,
+ *   or gives the memory to threads that end in order.
+ */
+import { checkWholeNumber } from '@ferrata/error';
+import { TextHasher } from '@ferrata/hash';
+import { CounterRows, counterBytes } from './internal/counter-rows.ts';
+import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
+import { checkStep, largestStep, type SketchOptions, sketchParameters } from './options.ts';
+
+/** Options of an `Inflight`: 4 hashes and 8192 slots by default, 128 KiB. */
+export type InflightOptions = SketchOptions;
+
+const layout: RegionLayout<'hashes' | 'slots'> = {
+  kind: 'Inflight',
+  parameters: sketchParameters,
+  dataBytes: ({ hashes, slots }) => counterBytes(hashes, slots),
+};
+
+/** Counts of what is under way by key, on memory that threads can share. */
+export class Inflight {
+  readonly #region: Region<'hashes' | 'slots'>;
+  readonly #hasher: TextHasher;
+  readonly #rows: CounterRows;
+
+  /**
+   * @throws {RangeError} when a parameter is out of its range, or isn't the memory's
+   * @throws {TypeError} when `memory` isn't an `Inflight`'s
+   */
+  constructor({ hashes, slots, memory, random }: InflightOptions = {}) {
+    const parameters = memory === undefined ? { hashes: hashes ?? 4, slots: slots ?? 8192 } : { hashes, slots };
+    this.#region = openRegion(layout, { parameters, memory, random });
+    this.#hasher = new TextHasher(this.#region.key);
+    this.#rows = new CounterRows(this.#region.buffer, this.#region.parameters.hashes, this.#region.parameters.slots);
+  }
+
+  /** Rows of counters. */
+  get hashes(): number {
+    return this.#region.parameters.hashes;
+  }
+
+  /** Counters in a row. */
+  get slots(): number {
+    return this.#region.parameters.slots;
+  }
+
+  /** Its memory, to post to other threads. @throws {TypeError} when the realm has no `SharedArrayBuffer` */
+  get memory(): SharedArrayBuffer {
+    return sharedMemoryOf(this.#region);
+  }
+
+  /**
+   * Counts something that begins.
+   *
+   * @param by a whole number from 0 to 2³¹ − 1
+   * @throws {RangeError} when `by` is anything else
+   */
+  acquire(key: string, by = 1): InflightGuard {
+    checkStep('by', by);
+    const hash = this.#hasher.hash53(key);
+    return new InflightGuard(this.#rows, hash, by, this.#rows.add(hash, by));
+  }
+
+  /**
+   * Counts something that begins, if no more than `max` are then under way.
+   *
+   * @param max a whole number, 0 or more
+   * @param by a whole number from 0 to 2³¹ − 1
+   * @returns null if there is no room
+   * @throws {RangeError} when a number is out of its range
+   */
+  tryAcquire(key: string, max: number, by = 1): InflightGuard | null {
+    checkWholeNumber('max', max, { max: Infinity });
+    checkStep('by', by);
+    const rows = this.#rows;
+    const hash = this.#hasher.hash53(key);
+    // The sum of a first reading may be right for no moment, since others add to the rows in between: two that share the last place could
+    // each see itself first, in different rows. Of any that have finished adding, the last one sees all of them in every row.
+    const estimate = rows.add(hash, by);
+    if (estimate <= max && rows.least(hash) <= max) return new InflightGuard(rows, hash, by, estimate);
+    rows.add(hash, -by);
+    return null;
+  }
+
+  /** Counts without a guard. @returns the new estimate @throws {RangeError} when `by` is not a whole number from 0 to 2³¹ − 1 */
+  increment(key: string, by = 1): number {
+    checkStep('by', by);
+    return this.#rows.add(this.#hasher.hash53(key), by);
+  }
+
+  /** Takes back what `increment` has counted. @returns the new estimate @throws {RangeError} when `by` is not a whole number from 0 to 2³¹ − 1 */
+  decrement(key: string, by = 1): number {
+    checkStep('by', by);
+    return this.#rows.add(this.#hasher.hash53(key), -by);
+  }
+
+  /** How much of a key is under way: this or less. */
+  estimate(key: string): number {
+    return this.#rows.least(this.#hasher.hash53(key));
+  }
+}
+
+/** Something under way, until it is released. */
+export class InflightGuard implements Disposable {
+  readonly #rows: CounterRows;
+  readonly #hash: number;
+  #count: number;
+  #isHeld: boolean;
+  /** The estimate for its key when it began, itself included. */
+  readonly estimateAtStart: number;
+
+  /** Made by `Inflight`. */
+  constructor(rows: CounterRows, hash: number, count: number, estimateAtStart: number) {
+    this.#rows = rows;
+    this.#hash = hash;
+    this.#count = count;
+    this.#isHeld = true;
+    this.estimateAtStart = estimateAtStart;
+  }
+
+  /** How much of its key is under way now: this or less. */
+  get estimate(): number {
+    return this.#rows.least(this.#hash);
+  }
+
+  /** How much it will give back; 0 once released. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /**
+   * Counts more, which is given back with the rest.
+   *
+   * @returns the new estimate
+   * @throws {RangeError} when `by` or the guard's whole count is not from 0 to 2³¹ − 1
+   * @throws {TypeError} when it is released
+   */
+  increment(by = 1): number {
+    if (!this.#isHeld) throw new TypeError('a released guard counts nothing');
+    checkStep('by', by);
+    checkWholeNumber('count', this.#count + by, { max: largestStep });
+    this.#count += by;
+    return this.#rows.add(this.#hash, by);
+  }
+
+  /** Gives back what it counts; does nothing the second time. */
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#rows.add(this.#hash, -this.#count);
+    this.#count = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
