@@ -3,31 +3,31 @@
  * those who know how.
  *
  * ```
- *   byKey:     key ──▶ oldest ⇄ … ⇄ newest      take from one end, the key limit evicts at the other
- *   shared:            oldest ⇄ … ⇄ newest      items with the pool's idle time: one deadline, for the oldest
- *   ownTimes:          oldest ⇄ … ⇄ newest      items with an idle time of their own: a deadline each
+ *   byKey:     key ──▶ oldest ⇄ … ⇄ newest      taken from one end, the key limit evicts at the other
+ *   ages:      time ─▶ oldest ⇄ … ⇄ newest      items with the same idle time: one deadline, for the oldest
+ *   entries:   item ─▶ entry                    weak: an item's entry lives as long as the item
  * ```
  * Rules:
- * - Each put is taken, removed or evicted exactly once. An item that has left by one way can't leave by another.
- * - Every operation is O(1), but for `drain` and a round of idle items, which are O(1) an item.
- * - The shared deadline is lazy: putting and taking don't touch it. When it comes, what has been idle too long is evicted, and it is
+ * - Each put ends once: the item is taken, removed, evicted or has closed. One that has left by one way can't leave by another.
+ * - An item is handed out only if its time isn't over (be its deadline late: a blocked event loop runs on with what had come before
+ *   it gets to its timers), nothing has been heard of it while it was idle, and `isUsable` says yes.
+ * - An item that is in the pool can't be put: it would be handed out twice.
+ * - Every operation is O(1), but for those that evict several items, which are O(1) an item. A round of evictions ends: what is put
+ *   during the round isn't part of it.
+ * - The deadlines are lazy: putting and taking don't touch them. When one comes, what has been idle too long is evicted, and it is
  *   armed for the oldest that is left.
- * - `onEvict` is called last, when the pool is consistent again: it may put, take and drain. If it throws, the other items of the same
- *   round are still told, and then the error is thrown on.
+ * - `onEvict` and `onClosed` are called last, when the pool is consistent again: they may put, take and drain. If one throws, the other
+ *   items of the same round are still told, and then the error is thrown on.
+ * - A clock that goes back makes nothing leave early; items put before it did may make those put after wait for them.
  */
+import { checkWholeNumber } from '@ferrata/error';
 import type { Deadline } from '@ferrata/timeout';
-import { AgeList } from './internal/age-list.ts';
-import { IdleEntry } from './internal/idle-entry.ts';
+import type { AgeList } from './internal/age-list.ts';
+import { AgeLists } from './internal/age-lists.ts';
+import { IdleEntry, State } from './internal/idle-entry.ts';
 import { KeyIndex } from './internal/key-index.ts';
 import { checkIdleTimeout, type EvictReason, type IdlePoolConfig, type IdlePoolOptions, resolveIdlePoolOptions } from './options.ts';
-
-/** An item's stay in a pool, from `put` until it is taken, removed or evicted. */
-export interface PoolEntry<T> {
-  readonly key: string;
-  readonly item: T;
-  /** False from the moment the item left the pool. */
-  readonly isIdle: boolean;
-}
+import type { LeaveReason, PoolEntry } from './pool-entry.ts';
 
 /** Options of one `put`. */
 export interface PutOptions {
@@ -35,13 +35,16 @@ export interface PutOptions {
   readonly idleTimeoutMs?: number;
 }
 
-/** A keyed pool of idle items of any kind. */
-export class IdlePool<T> {
+type Departure = EvictReason | LeaveReason;
+
+/** A keyed pool of idle items: objects of any kind. */
+export class IdlePool<T extends object> implements Disposable {
   readonly #config: IdlePoolConfig<T>;
-  readonly #byKey = new KeyIndex<T>();
-  readonly #shared = new AgeList<T>();
-  readonly #ownTimes = new AgeList<T>();
-  readonly #deadline: Deadline;
+  readonly #byKey: KeyIndex<T>;
+  readonly #entries = new WeakMap<T, IdleEntry<T>>();
+  readonly #ages: AgeLists<T>;
+  /** The entries' way back: they call this and not the pool, whose public methods are its user's. */
+  readonly #owner = { evict: (entry: IdleEntry<T>, reason: LeaveReason): void => this.#evict(entry, reason) };
   #size = 0;
   #nextOrder = 0;
   #isDraining = false;
@@ -49,7 +52,9 @@ export class IdlePool<T> {
   /** @throws {RangeError} when an option is out of its range */
   constructor(options: IdlePoolOptions<T>) {
     this.#config = resolveIdlePoolOptions(options);
-    this.#deadline = this.#config.deadlines.deadline(() => this.#evictExpired());
+    const { hotCount, idleTimeoutMs, deadlines } = this.#config;
+    this.#byKey = new KeyIndex(hotCount);
+    this.#ages = new AgeLists(idleTimeoutMs, deadlines, (list) => this.#evictExpired(list));
   }
 
   /** Idle items in all. */
@@ -67,65 +72,134 @@ export class IdlePool<T> {
     return this.#byKey.find(key)?.length ?? 0;
   }
 
+  /** The place of an item that is idle; null if it isn't. */
+  entryOf(item: T): PoolEntry<T> | null {
+    const entry = this.#entries.get(item);
+    return entry?.isIdle === true ? entry : null;
+  }
+
   /**
    * Gives an item to the pool. When that makes too many, the oldest is evicted: of the key, else of the whole pool.
    *
-   * @param item not in the pool already: put twice, it would be handed out twice
-   * @returns the item's entry, for `remove`; null if the item was evicted at once, because the pool drains or a limit is 0
+   * @returns the item's entry, for `remove`; null if the item has left already: the pool drains, a limit is 0, what watches it found it
+   *   closed or dirty, or `onEvict` of another item took it
+   * @throws {TypeError} when the item is in the pool already, or isn't an object
    * @throws {RangeError} when `idleTimeoutMs` is out of its range
+   * @throws whatever `watch` throws; the item is not in the pool then
    * @throws whatever `onEvict` throws; the item is in the pool all the same
    */
   put(key: string, item: T, options?: PutOptions): PoolEntry<T> | null {
-    const { deadlines, maxIdlePerKey, maxIdle, onEvict } = this.#config;
+    const { deadlines, maxIdlePerKey, maxIdle, watch, recentNow } = this.#config;
     const idleTimeoutMs = options?.idleTimeoutMs ?? this.#config.idleTimeoutMs;
-    checkIdleTimeout(idleTimeoutMs, deadlines);
+    if (options !== undefined) checkIdleTimeout(idleTimeoutMs, deadlines);
+    const entry = this.#entries.get(item) ?? this.#newEntry(item);
+    if (entry.state !== State.away) throw new TypeError('put was given an item that is in the pool already');
     const refusal = this.#refusal(idleTimeoutMs);
     if (refusal !== null) {
-      onEvict(item, refusal);
+      this.#tell(item, refusal);
       return null;
     }
+    const now = recentNow();
+    entry.key = key;
+    entry.departure = null;
+    if (watch !== null && !this.#isWatched(entry, watch)) return null;
 
-    const now = deadlines.now();
-    const siblings = this.#byKey.forAppend(key);
-    const ages = idleTimeoutMs === this.#config.idleTimeoutMs ? this.#shared : this.#ownTimes;
-    const entry = new IdleEntry({ key, item, order: this.#nextOrder++, expiresAt: now + idleTimeoutMs, siblings, ages });
+    const siblings = this.#byKey.forAppend(key, entry.siblings);
+    const ages = options === undefined ? this.#ages.usual : this.#ages.forAppend(idleTimeoutMs);
+    entry.state = State.idle;
+    entry.order = this.#nextOrder++;
+    entry.expiresAt = now + idleTimeoutMs;
+    entry.siblings = siblings;
+    entry.ages = ages;
     siblings.append(entry);
     ages.append(entry);
     this.#size++;
-    if (idleTimeoutMs < Infinity) this.#limitStay(entry, idleTimeoutMs, now);
+    const deadline = ages.idleTimeoutMs === idleTimeoutMs ? ages.deadline : this.#ownDeadline(entry);
+    if (!deadline.isArmed && idleTimeoutMs < Infinity) deadline.arm(idleTimeoutMs, now);
 
     if (siblings.length > maxIdlePerKey) this.#evict(siblings.oldest, 'keyLimit');
-    else if (this.#size > maxIdle) this.#evict(this.#oldest(), 'totalLimit');
-    return entry;
-  }
-
-  /** Takes an item of `key`, the newest or the oldest by the pool's order. @returns undefined if there is none */
-  take(key: string): T | undefined {
-    const siblings = this.#byKey.find(key);
-    const entry = this.#config.order === 'lifo' ? siblings?.newest : siblings?.oldest;
-    if (entry === undefined || entry === null) return undefined;
-    this.#unlink(entry);
-    return entry.item;
+    else if (this.#size > maxIdle) this.#evict(this.#ages.oldest, 'totalLimit');
+    else return entry;
+    return entry.isIdle ? entry : null;
   }
 
   /**
-   * Takes one particular item out: it was closed by its peer, or sent bytes that nobody asked for. `onEvict` isn't called.
+   * Takes an item of `key`: the newest, or in turn, as the pool's order says.
    *
-   * @returns false if the item had left the pool before
+   * @returns undefined if there is none that can be used
+   * @throws whatever `isUsable`, `onEvict`, `onClosed` and the end of `watch` throw; the item in question is evicted then
+   */
+  take(key: string): T | undefined {
+    const { isUsable, watch, recentNow } = this.#config;
+    const siblings = this.#byKey.find(key);
+    if (siblings === undefined) return undefined;
+    // As many as there are now, whatever the callbacks put meanwhile; they may also have taken the rest.
+    for (let tries = siblings.length; tries > 0; tries--) {
+      const entry = siblings.first;
+      if (entry === null) return undefined;
+      if (entry.expiresAt < Infinity && entry.expiresAt <= recentNow()) {
+        this.#evict(entry, 'idle');
+      } else {
+        this.#unlink(entry);
+        if (isUsable === null && watch === null) {
+          entry.state = State.away;
+          return entry.item;
+        }
+        if (this.#isFitForUse(entry)) return entry.item;
+      }
+    }
+    return undefined;
+  }
+
+  /**
+   * Takes one particular item out. Nobody is told.
+   *
+   * @returns false if the item isn't in the pool (any more)
    * @throws {TypeError} when `entry` is not from this pool's `put`
+   * @throws whatever the end of `watch` throws; the item has left all the same
    */
   remove(entry: PoolEntry<T>): boolean {
-    if (!(entry instanceof IdleEntry) || (entry.ages !== this.#shared && entry.ages !== this.#ownTimes)) {
-      throw new TypeError('remove needs an entry that this pool has made');
-    }
-    return this.#unlink(entry as IdleEntry<T>);
+    if (!(entry instanceof IdleEntry) || entry.owner !== this.#owner) throw new TypeError('remove needs an entry that this pool has made');
+    const own = entry as IdleEntry<T>;
+    if (own.state !== State.idle) return false;
+    this.#unlink(own);
+    this.#stopWatching(own);
+    return true;
+  }
+
+  /** Evicts the items of a key, the oldest first: its endpoint has gone. The key can be used again. @returns how many */
+  evictKey(key: string): number {
+    return this.#evictRound('asked', Infinity, () => this.#byKey.find(key)?.oldest ?? null);
+  }
+
+  /**
+   * Evicts the oldest items of all, at most `count`: descriptors run short.
+   *
+   * @returns how many
+   * @throws {RangeError} when `count` is not a whole number from 0 on, or `Infinity`
+   */
+  evictOldest(count: number): number {
+    return this.#evictRound('asked', checkWholeNumber('count', count, { max: Infinity }), () => this.#ages.oldest);
   }
 
   /** Evicts all items, the oldest first, and from now on every item at its `put`. */
   drain(): void {
     this.#isDraining = true;
-    this.#deadline.cancel();
-    this.#evictWhile(() => this.#oldest(), 'drain');
+    this.#ages.cancelDeadlines();
+    this.#evictRound('drain', Infinity, () => this.#ages.oldest);
+  }
+
+  [Symbol.dispose](): void {
+    this.drain();
+  }
+
+  #newEntry(item: T): IdleEntry<T> {
+    // Only what has an identity can be known again; a WeakMap would refuse it too, but not say where the fault is.
+    const isObject = (typeof item === 'object' && item !== null) || typeof item === 'function';
+    if (!isObject) throw new TypeError(`put needs an object, not ${String(item)}`);
+    const entry = new IdleEntry(item, this.#owner);
+    this.#entries.set(item, entry);
+    return entry;
   }
 
   #refusal(idleTimeoutMs: number): EvictReason | null {
@@ -135,39 +209,67 @@ export class IdlePool<T> {
     return idleTimeoutMs === 0 ? 'idle' : null;
   }
 
-  #limitStay(entry: IdleEntry<T>, idleTimeoutMs: number, now: number): void {
-    if (entry.ages === this.#ownTimes) entry.deadline = this.#config.deadlines.deadline(() => this.#evict(entry, 'idle'));
-    const deadline = entry.deadline ?? this.#deadline;
-    if (!deadline.isArmed) deadline.arm(idleTimeoutMs, now);
+  /** Made for an item once: a peer that announces its time announces it in every answer. */
+  #ownDeadline(entry: IdleEntry<T>): Deadline {
+    return (entry.deadline ??= this.#config.deadlines.deadline(() => this.#evict(entry, 'idle')));
   }
 
-  /** The oldest of all: the two lists are each in order, so it is at the front of one of them. */
-  #oldest(): IdleEntry<T> | null {
-    const a = this.#shared.oldest;
-    const b = this.#ownTimes.oldest;
-    if (a === null || b === null) return a ?? b;
-    return a.order < b.order ? a : b;
+  /** Begins to watch an item that is about to be idle. @returns false if the item has gone over it */
+  #isWatched(entry: IdleEntry<T>, watch: NonNullable<IdlePoolConfig<T>['watch']>): boolean {
+    entry.state = State.starting;
+    try {
+      entry.stop = watch(entry.item, entry);
+    } catch (error) {
+      entry.state = State.away;
+      throw error;
+    }
+    const reason = entry.departure ?? (this.#isDraining ? 'drain' : null);
+    if (reason === null) return true;
+    this.#letGo(entry, reason);
+    return false;
   }
 
-  #evictExpired(): void {
+  /** Asks whether an item that is being taken can be used; if not, or if one of the callbacks throws, the item is evicted. */
+  #isFitForUse(entry: IdleEntry<T>): boolean {
+    const { isUsable } = this.#config;
+    let isFit = false;
+    try {
+      entry.stop?.(entry.item);
+      isFit = (isUsable === null || isUsable(entry.item)) && entry.departure === null;
+    } finally {
+      entry.stop = null;
+      entry.state = State.away;
+      if (!isFit) this.#tell(entry.item, entry.departure ?? 'unusable');
+    }
+    return isFit;
+  }
+
+  #evictExpired(ages: AgeList<T>): void {
     const { deadlines } = this.#config;
     const now = deadlines.now();
     try {
-      this.#evictWhile(() => {
-        const { oldest } = this.#shared;
+      this.#evictRound('idle', Infinity, () => {
+        const { oldest } = ages;
         return oldest !== null && oldest.expiresAt <= now ? oldest : null;
-      }, 'idle');
+      });
     } finally {
-      const { oldest } = this.#shared;
+      const { oldest } = ages;
       // A put from `onEvict` may have armed it for later than the oldest that is left.
-      if (oldest !== null) this.#deadline.arm(oldest.expiresAt - now, now);
+      if (oldest !== null && oldest.expiresAt < Infinity) ages.deadline.arm(Math.max(0, oldest.expiresAt - now), now);
     }
   }
 
-  /** Evicts what `next` names until it names nothing; then throws what `onEvict` threw. */
-  #evictWhile(next: () => IdleEntry<T> | null, reason: EvictReason): void {
+  /**
+   * Evicts what `next` names until it names nothing, at most `count` and only what was there before; then throws what callbacks threw.
+   *
+   * @returns how many
+   */
+  #evictRound(reason: EvictReason, count: number, next: () => IdleEntry<T> | null): number {
+    const end = this.#nextOrder;
     const thrown: unknown[] = [];
-    for (let entry = next(); entry !== null; entry = next()) {
+    let evicted = 0;
+    for (let entry = next(); entry !== null && entry.order < end && evicted < count; entry = next()) {
+      evicted++;
       try {
         this.#evict(entry, reason);
       } catch (error) {
@@ -175,23 +277,50 @@ export class IdlePool<T> {
       }
     }
     if (thrown.length === 1) throw thrown[0];
-    if (thrown.length > 1) throw new AggregateError(thrown, `onEvict threw for ${thrown.length} items`);
+    if (thrown.length > 1) throw new AggregateError(thrown, `callbacks threw for ${thrown.length} items`);
+    return evicted;
   }
 
-  #evict(entry: IdleEntry<T> | null, reason: EvictReason): void {
-    if (entry !== null && this.#unlink(entry)) this.#config.onEvict(entry.item, reason);
+  #evict(entry: IdleEntry<T> | null, reason: Departure): void {
+    if (entry === null) return;
+    this.#unlink(entry);
+    this.#letGo(entry, reason);
   }
 
-  /** @returns false if the entry had left the pool before */
-  #unlink(entry: IdleEntry<T>): boolean {
-    const { siblings } = entry;
-    if (siblings === null) return false;
-    siblings.remove(entry);
-    if (siblings.length === 0) this.#byKey.noteEmptied();
-    entry.siblings = null;
-    entry.ages.remove(entry);
-    entry.deadline?.cancel();
+  /** Ends the watching of an item that is in no list, and tells. */
+  #letGo(entry: IdleEntry<T>, reason: Departure): void {
+    try {
+      this.#stopWatching(entry);
+    } finally {
+      this.#tell(entry.item, reason);
+    }
+  }
+
+  #stopWatching(entry: IdleEntry<T>): void {
+    entry.state = State.leaving;
+    try {
+      entry.stop?.(entry.item);
+    } finally {
+      entry.stop = null;
+      entry.state = State.away;
+    }
+  }
+
+  #tell(item: T, reason: Departure): void {
+    if (reason === 'closed') this.#config.onClosed(item);
+    else this.#config.onEvict(item, reason);
+  }
+
+  /** Takes an idle entry out of both lists; from here on nobody can find it. */
+  #unlink(entry: IdleEntry<T>): void {
+    const { siblings, ages } = entry;
+    entry.state = State.leaving;
+    if (siblings !== null) {
+      siblings.remove(entry);
+      if (siblings.length === 0) this.#byKey.noteEmptied();
+    }
+    ages?.remove(entry);
+    if (entry.deadline !== null) entry.deadline.cancel();
     this.#size--;
-    return true;
   }
 }

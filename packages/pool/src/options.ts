@@ -1,11 +1,19 @@
 /** Options of an `IdlePool`, and their check. */
+import { checkWholeNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
+import type { PoolEntry } from './pool-entry.ts';
 
-/** Why an item left the pool without being taken or removed. */
-export type EvictReason = 'idle' | 'keyLimit' | 'totalLimit' | 'drain';
+/**
+ * Why the pool gave an item up that its owner now has to close:
+ *
+ * - `idle`: its time was over · `keyLimit`, `totalLimit`: it was the oldest, and there was one too many
+ * - `unusable`: `isUsable` said no when it was to be taken · `dirty`: what watches it has said so
+ * - `asked`: by `evictKey` or `evictOldest` · `drain`: the pool drains
+ */
+export type EvictReason = 'idle' | 'keyLimit' | 'totalLimit' | 'unusable' | 'dirty' | 'asked' | 'drain';
 
 /** Options of an `IdlePool`. */
-export interface IdlePoolOptions<T> {
+export interface IdlePoolOptions<T extends object> {
   /** Where time and the deadlines of idle items come from. */
   readonly deadlines: DeadlineQueue;
   /** Most idle items of one key; default 128. 0 keeps none. Each one kept costs what the item holds, often a socket at both ends. */
@@ -19,41 +27,89 @@ export interface IdlePoolOptions<T> {
   readonly idleTimeoutMs?: number;
   /**
    * Which item of a key is taken first; default `lifo`: the one put last, the least likely to be stale, while those not needed grow
-   * old and leave. `fifo` spreads the use over all.
+   * old and leave. `fifo` uses them in turn.
    */
   readonly order?: 'lifo' | 'fifo';
-  /** Called for each item that the pool evicts, after it has left the pool: close it here. May call the pool. */
+  /**
+   * With `fifo`: so many items of a key, those put last, are used in turn, and the others only when none of these is left. Default
+   * `Infinity`, all of them; 1 or more. With all in turn none grows old while there is traffic, so the most that were ever needed at
+   * once stay: a limit lets the surplus leave (16 is a good one).
+   */
+  readonly hotCount?: number;
+  /**
+   * A cheaper way to know the time than `deadlines.now()`, on the same clock and never ahead of it: one that was read in the same turn of
+   * the event loop. Reading the clock is much of what `put` and `take` cost. By as much as it is behind, an item leaves early.
+   */
+  readonly recentNow?: () => number;
+  /**
+   * Asked about each item that is about to be taken; one that isn't usable is evicted, and the next is tried. If it throws, the item is
+   * evicted and the error thrown on. May call the pool, but not put this item.
+   */
+  readonly isUsable?: (item: T) => boolean;
+  /**
+   * Begins to watch an item that becomes idle, and returns what ends it. While the item is idle, `entry.leave('closed')` and
+   * `entry.leave('dirty')` take it out. The function returned is called with the item, before anybody gets it, so one function can
+   * serve all items. Both may call the pool, but not put this item.
+   */
+  readonly watch?: (item: T, entry: PoolEntry<T>) => (item: T) => void;
+  /** Called for each item that the pool gives up, after it has left the pool: close it here. May call the pool, and put the item. */
   readonly onEvict?: (item: T, reason: EvictReason) => void;
+  /** Called for each item that left because it has closed by itself (`entry.leave('closed')`). `onEvict` isn't called for it. */
+  readonly onClosed?: (item: T) => void;
 }
 
-/** The options with their defaults filled in. */
-export type IdlePoolConfig<T> = Readonly<Required<IdlePoolOptions<T>>>;
+/** The options with their defaults filled in. Without a hook its place is null, and nothing is called. */
+export interface IdlePoolConfig<T extends object> {
+  readonly deadlines: DeadlineQueue;
+  readonly maxIdlePerKey: number;
+  readonly maxIdle: number;
+  readonly idleTimeoutMs: number;
+  /** Items of a key that are used in turn: 0 is LIFO. */
+  readonly hotCount: number;
+  readonly recentNow: () => number;
+  readonly isUsable: ((item: T) => boolean) | null;
+  readonly watch: ((item: T, entry: PoolEntry<T>) => (item: T) => void) | null;
+  readonly onEvict: (item: T, reason: EvictReason) => void;
+  readonly onClosed: (item: T) => void;
+}
 
 /** Fills in the defaults. @throws {RangeError} when a value is out of its range */
-export function resolveIdlePoolOptions<T>(options: IdlePoolOptions<T>): IdlePoolConfig<T> {
-  const config: IdlePoolConfig<T> = {
-    deadlines: options.deadlines,
-    maxIdlePerKey: options.maxIdlePerKey ?? 128,
-    maxIdle: options.maxIdle ?? 1024,
-    idleTimeoutMs: options.idleTimeoutMs ?? 50_000,
-    order: options.order ?? 'lifo',
-    onEvict: options.onEvict ?? ((): void => {}),
-  };
-  checkCount('maxIdlePerKey', config.maxIdlePerKey);
-  checkCount('maxIdle', config.maxIdle);
-  checkIdleTimeout(config.idleTimeoutMs, config.deadlines);
-  if (config.order !== 'lifo' && config.order !== 'fifo') throw new RangeError(`order must be 'lifo' or 'fifo': ${String(config.order)}`);
-  return Object.freeze(config);
+export function resolveIdlePoolOptions<T extends object>(options: IdlePoolOptions<T>): IdlePoolConfig<T> {
+  const { deadlines, maxIdlePerKey = 128, maxIdle = 1024, idleTimeoutMs = 50_000 } = options;
+  checkIdleTimeout(idleTimeoutMs, deadlines);
+  return Object.freeze({
+    deadlines,
+    maxIdlePerKey: checkWholeNumber('maxIdlePerKey', maxIdlePerKey, { max: Infinity }),
+    maxIdle: checkWholeNumber('maxIdle', maxIdle, { max: Infinity }),
+    idleTimeoutMs,
+    hotCount: resolveHotCount(options.order, options.hotCount),
+    recentNow: options.recentNow ?? ((): number => deadlines.now()),
+    isUsable: options.isUsable ?? null,
+    watch: options.watch ?? null,
+    onEvict: options.onEvict ?? ignore,
+    onClosed: options.onClosed ?? ignore,
+  });
 }
 
 /** @throws {RangeError} when no deadline can be armed for that time */
 export function checkIdleTimeout(idleTimeoutMs: number, deadlines: DeadlineQueue): void {
   const isArmable = idleTimeoutMs >= 0 && idleTimeoutMs <= deadlines.maxDelayMs;
   if (isArmable || idleTimeoutMs === Infinity) return;
-  throw new RangeError(`idleTimeoutMs must be 0 to ${deadlines.maxDelayMs}, or Infinity: ${String(idleTimeoutMs)}`);
+  throw new RangeError(`idleTimeoutMs must be 0 to ${deadlines.maxDelayMs}, or Infinity, not ${String(idleTimeoutMs)}`);
 }
 
-function checkCount(name: string, count: number): void {
-  if (count === Infinity || (Number.isSafeInteger(count) && count >= 0)) return;
-  throw new RangeError(`${name} must be a whole number, 0 or more: ${String(count)}`);
+/** LIFO is a hot queue without places, FIFO one without a limit. */
+function resolveHotCount(order: string | undefined, hotCount: number | undefined): number {
+  switch (order) {
+    case 'fifo':
+      return checkWholeNumber('hotCount', hotCount ?? Infinity, { min: 1, max: Infinity });
+    case 'lifo':
+    case undefined:
+      if (hotCount !== undefined) throw new RangeError("hotCount needs the order 'fifo'");
+      return 0;
+    default:
+      throw new RangeError(`order must be 'lifo' or 'fifo', not ${order}`);
+  }
 }
+
+function ignore(): void {}

@@ -1,26 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ManualClock } from '@ferrata/clock';
-import { DeadlineQueue } from '@ferrata/timeout';
-import { IdlePool } from '../src/index.ts';
-import { AgeList } from '../src/internal/age-list.ts';
 import { IdleEntry } from '../src/internal/idle-entry.ts';
 import { KeyIndex } from '../src/internal/key-index.ts';
+import { takeNames, thing, world } from './fixtures/world.ts';
 
-function append(index: KeyIndex<number>, key: string): IdleEntry<number> {
-  const siblings = index.forAppend(key);
-  const entry = new IdleEntry({ key, item: 0, order: 0, expiresAt: 0, siblings, ages: new AgeList<number>() });
-  siblings.append(entry);
+function append(index: KeyIndex<object>, key: string): IdleEntry<object> {
+  const entry = new IdleEntry<object>({}, { evict: () => {} });
+  entry.key = key;
+  entry.siblings = index.forAppend(key, null);
+  entry.siblings.append(entry);
   return entry;
 }
 
-function remove(index: KeyIndex<number>, entry: IdleEntry<number>): void {
+function remove(index: KeyIndex<object>, entry: IdleEntry<object>): void {
   entry.siblings?.remove(entry);
   if (entry.siblings?.length === 0) index.noteEmptied();
 }
 
 test('the list of a key that has run empty is used again', () => {
-  const index = new KeyIndex<number>();
+  const index = new KeyIndex<object>(0);
   const first = append(index, 'k');
   const list = index.find('k');
   remove(index, first);
@@ -30,7 +28,7 @@ test('the list of a key that has run empty is used again', () => {
 });
 
 test('keys that nobody uses any more do not pile up', () => {
-  const index = new KeyIndex<number>();
+  const index = new KeyIndex<object>(0);
   const kept = [append(index, 'a'), append(index, 'b')];
   for (let i = 0; i < 1000; i++) {
     remove(index, append(index, `peer ${i}`));
@@ -40,7 +38,7 @@ test('keys that nobody uses any more do not pile up', () => {
 });
 
 test('with many keys in use, as many empty ones are kept', () => {
-  const index = new KeyIndex<number>();
+  const index = new KeyIndex<object>(0);
   const entries = Array.from({ length: 1000 }, (_, i) => append(index, `${i}`));
   for (const [i, entry] of entries.entries()) {
     remove(index, entry);
@@ -49,9 +47,31 @@ test('with many keys in use, as many empty ones are kept', () => {
   }
 });
 
+test('a list that the index has forgotten is not used again', () => {
+  const { pool } = world();
+  const things = Array.from({ length: 100 }, (_, i) => thing(`${i}`));
+  for (const [i, one] of things.entries()) {
+    pool.put(`${i}`, one);
+    pool.take(`${i}`);
+  }
+  for (const [i, one] of things.entries()) pool.put(`${i}`, one);
+  for (const [i, one] of things.entries()) assert.deepEqual([pool.sizeOf(`${i}`), pool.take(`${i}`)], [1, one]);
+});
+
 test('a pool drained of many keys can be asked for any of them', () => {
-  const pool = new IdlePool<number>({ deadlines: new DeadlineQueue({ clock: new ManualClock() }) });
-  for (let i = 0; i < 100; i++) pool.put(`${i}`, i);
+  const { pool } = world();
+  for (let i = 0; i < 100; i++) pool.put(`${i}`, thing('a'));
   pool.drain();
-  for (let i = 0; i < 100; i++) assert.deepEqual([pool.sizeOf(`${i}`), pool.take(`${i}`)], [0, undefined]);
+  for (let i = 0; i < 100; i++) assert.deepEqual([pool.sizeOf(`${i}`), takeNames(pool, `${i}`, 1)], [0, '-']);
+});
+
+test('a pool forgets the keys that nobody uses', (t) => {
+  const { pool } = world();
+  const forget = t.mock.method(Map.prototype, 'delete');
+  for (let i = 0; i < 100; i++) {
+    pool.put(`peer ${i}`, thing('a'));
+    pool.take(`peer ${i}`);
+  }
+  const forgotten = new Set(forget.mock.calls.map(({ arguments: [key] }) => key as unknown));
+  assert.ok(Array.from({ length: 80 }, (_, i) => `peer ${i}`).every((key) => forgotten.has(key)));
 });

@@ -1,9 +1,22 @@
-/** Entries of a pool in the order of their putting, the oldest first: a doubly linked list through the entries' own fields. */
+/**
+ * Entries with the same idle time in the order of their putting, the oldest first: a doubly linked list through the entries' own fields.
+ * The first to come is the first to go, so one deadline serves all of them.
+ */
+import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
 import type { IdleEntry } from './idle-entry.ts';
 
-export class AgeList<T> {
+export class AgeList<T extends object> {
   oldest: IdleEntry<T> | null = null;
   newest: IdleEntry<T> | null = null;
+  /** NaN for entries that have a deadline each. */
+  idleTimeoutMs: number;
+  /** Lazy: putting and taking don't move it. It comes no later than the oldest entry's time is over. */
+  readonly deadline: Deadline;
+
+  constructor(idleTimeoutMs: number, deadlines: DeadlineQueue, onDeadline: (list: AgeList<T>) => void) {
+    this.idleTimeoutMs = idleTimeoutMs;
+    this.deadline = deadlines.deadline(() => onDeadline(this));
+  }
 
   append(entry: IdleEntry<T>): void {
     entry.older = this.newest;

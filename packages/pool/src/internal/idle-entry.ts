@@ -1,46 +1,65 @@
-/** What a pool keeps of one idle item: the item, its times, and its places in two lists. */
+/**
+ * What a pool keeps of one item: its times, its places in two lists, and what watches it.
+ *
+ * ```
+ *               put                                 take, remove, evict
+ *   away ──────────────► [starting] ──────► idle ──────────────────────► [leaving] ──────► away
+ *                        watch runs                                       its end runs, isUsable
+ * ```
+ * In the two states in brackets a user's function is running, and the item is nobody's: it can be neither taken nor put, and what
+ * it says of itself is noted in `departure`. Made once for an item and used again for each stay, so a steady pool allocates nothing.
+ */
 import type { Deadline } from '@ferrata/timeout';
-import type { PoolEntry } from '../idle-pool.ts';
+import type { LeaveReason, PoolEntry } from '../pool-entry.ts';
 import type { AgeList } from './age-list.ts';
 import type { KeyList } from './key-list.ts';
 
-export class IdleEntry<T> implements PoolEntry<T> {
-  readonly key: string;
+/** Where an item is. */
+export const State = { away: 0, starting: 1, idle: 2, leaving: 3 } as const;
+export type State = (typeof State)[keyof typeof State];
+
+/** What an entry needs of its pool. */
+export interface EntryOwner<T extends object> {
+  /** The item of an idle entry has to leave. */
+  evict(entry: IdleEntry<T>, reason: LeaveReason): void;
+}
+
+/** All fields are set here and keep their types: putting and taking happens once a request. */
+export class IdleEntry<T extends object> implements PoolEntry<T> {
   readonly item: T;
+  readonly owner: EntryOwner<T>;
+  key = '';
+  state: State = State.away;
+  /** What the item said of itself while a user's function ran. */
+  departure: LeaveReason | null = null;
+  /** Ends the watching. */
+  stop: ((item: T) => void) | null = null;
   /** The number of this put among all of the pool. */
-  readonly order: number;
-  /** When its idle time is over, on the queue's clock. */
-  readonly expiresAt: number;
-  /** The list of its key while it is idle; null ever after. */
-  siblings: KeyList<T> | null;
-  /** The list it grows old in. */
-  readonly ages: AgeList<T>;
-  /** Only for an idle time of its own: the others share the pool's deadline. */
+  order = 0;
+  /** When its idle time is over, on the queue's clock. Never a small integer first, which V8 would keep in another way. */
+  expiresAt = Infinity;
+  /** Only for an idle time of its own, and kept for the next: the others share the pool's deadline. */
   deadline: Deadline | null = null;
+  /** The list of its key, of this stay or the last. */
+  siblings: KeyList<T> | null = null;
+  /** The list it grows old in, of this stay or the last. */
+  ages: AgeList<T> | null = null;
   older: IdleEntry<T> | null = null;
   newer: IdleEntry<T> | null = null;
   olderOfKey: IdleEntry<T> | null = null;
   newerOfKey: IdleEntry<T> | null = null;
 
-  constructor(init: IdleEntryInit<T>) {
-    this.key = init.key;
-    this.item = init.item;
-    this.order = init.order;
-    this.expiresAt = init.expiresAt;
-    this.siblings = init.siblings;
-    this.ages = init.ages;
+  constructor(item: T, owner: EntryOwner<T>) {
+    this.item = item;
+    this.owner = owner;
   }
 
   get isIdle(): boolean {
-    return this.siblings !== null;
+    return this.state === State.idle;
   }
-}
 
-interface IdleEntryInit<T> {
-  readonly key: string;
-  readonly item: T;
-  readonly order: number;
-  readonly expiresAt: number;
-  readonly siblings: KeyList<T>;
-  readonly ages: AgeList<T>;
+  leave(reason: LeaveReason): void {
+    if (this.state === State.idle) this.owner.evict(this, reason);
+    else if (this.state !== State.away) this.departure ??= reason;
+  }
 }

@@ -10,9 +10,15 @@ import { KeyList } from './key-list.ts';
 /** So many empty lists are always kept. */
 const sparedEmpties = 16;
 
-export class KeyIndex<T> {
+export class KeyIndex<T extends object> {
   readonly #lists = new Map<string, KeyList<T>>();
+  readonly #hotCount: number;
   #emptyCount = 0;
+
+  /** @param hotCount of each list */
+  constructor(hotCount: number) {
+    this.#hotCount = hotCount;
+  }
 
   /** Keys that have a list, be it an empty one: at most twice the keys in use and a few. */
   get size(): number {
@@ -24,14 +30,18 @@ export class KeyIndex<T> {
     return this.#lists.get(key);
   }
 
-  /** The list of `key`, to which the caller now appends. */
-  forAppend(key: string): KeyList<T> {
-    const found = this.#lists.get(key);
+  /**
+   * The list of `key`, to which the caller now appends.
+   *
+   * @param last the list that the entry was in before: mostly the same again, and asking the map is a fifth of a put and a take
+   */
+  forAppend(key: string, last: KeyList<T> | null): KeyList<T> {
+    const found = last !== null && last.isListed && last.key === key ? last : this.#lists.get(key);
     if (found !== undefined) {
       if (found.length === 0) this.#emptyCount--;
       return found;
     }
-    const list = new KeyList<T>();
+    const list = new KeyList<T>(key, this.#hotCount);
     this.#lists.set(key, list);
     return list;
   }
@@ -41,7 +51,11 @@ export class KeyIndex<T> {
     this.#emptyCount++;
     const inUse = this.#lists.size - this.#emptyCount;
     if (this.#emptyCount <= sparedEmpties + inUse) return;
-    for (const [key, list] of this.#lists) if (list.length === 0) this.#lists.delete(key);
+    for (const [key, list] of this.#lists) {
+      if (list.length > 0) continue;
+      list.isListed = false;
+      this.#lists.delete(key);
+    }
     this.#emptyCount = 0;
   }
 }
