@@ -1,0 +1,21 @@
+/** One series that only grows: a cell. */
+import type { Counter } from '../series.ts';
+import type { Cells } from './cells.ts';
+
+export class SharedCounter implements Counter {
+  readonly firstCell: number;
+  readonly #own: Float64Array;
+  readonly #refusedCell: number;
+
+  constructor(cells: Cells, cell: number, refusedCell: number) {
+    this.firstCell = cell;
+    this.#own = cells.own;
+    this.#refusedCell = refusedCell;
+  }
+
+  inc(amount = 1): void {
+    const own = this.#own;
+    if (amount >= 0 && Number.isFinite(amount)) own[this.firstCell] = (own[this.firstCell] as number) + amount;
+    else own[this.#refusedCell] = (own[this.#refusedCell] as number) + 1;
+  }
+}
