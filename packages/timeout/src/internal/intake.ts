@@ -6,7 +6,8 @@
  *   times     | 30 | 60 | 30 | 705 | . |    of c the time is known (700 + 5), of the others the delay
  * ```
  * An entry knows its place, and a place counts only while its entry agrees: adding is one store in each column, and taking out is one in
- * the entry, wherever it is. (A linked list writes to both neighbours each time, and the garbage collector hears of every such write.)
+ * the entry, wherever it is. (A linked list writes to both neighbours each time, and the garbage collector hears of every such write.) The
+ * last place is given back, so that what is armed and cancelled at once leaves nothing to look through.
  *
  * Pure structure: no clock, no callbacks.
  */
@@ -31,6 +32,8 @@ export const intakeCapacity = 1024;
 export class Intake<E extends IntakeEntry> {
   /** Places in use, stale ones included. */
   count = 0;
+  /** Entries that gave their place back since whoever counts them set this to 0. */
+  withdrawn = 0;
   /** No time that came with an entry since the intake was last emptied is earlier. */
   earliest = Infinity;
   readonly #entries: E[] = [];
@@ -61,6 +64,13 @@ export class Intake<E extends IntakeEntry> {
     entry.tick = isTime;
     if (time < this.earliest) this.earliest = time;
     this.#add(entry, time);
+  }
+
+  /** Takes out an entry that waits, whose `slot` the caller sets. */
+  withdraw(entry: E): void {
+    if (entry.slot !== placeOf(this.count - 1)) return;
+    this.count--;
+    this.withdrawn++;
   }
 
   #add(entry: E, time: number): void {

@@ -50,7 +50,8 @@ export class Scheduler {
   readonly maxDelayMs: number;
   readonly #tickMs: number;
   readonly #wheel: TimerWheel<ScheduledDeadline>;
-  readonly #intake: Intake<ScheduledDeadline>;
+  /** Open to deadlines alone: cancelling is as short as arming. */
+  readonly intake: Intake<ScheduledDeadline>;
   readonly #onWake: () => void;
   readonly #onStamp: () => void;
   readonly #file: (deadline: ScheduledDeadline, time: number) => void;
@@ -77,7 +78,7 @@ export class Scheduler {
     this.maxDelayMs = maxDelayTicks * tickMs;
     this.#tickMs = tickMs;
     this.#wheel = new TimerWheel(() => new ScheduledDeadline(this, ignoreExpiry));
-    this.#intake = new Intake(new ScheduledDeadline(this, ignoreExpiry));
+    this.intake = new Intake(new ScheduledDeadline(this, ignoreExpiry));
     this.#onWake = (): void => this.#runRound();
     this.#onStamp = (): void => this.#stampAll();
     this.#file = (deadline, time): void => this.#fileAt(deadline, time);
@@ -85,7 +86,7 @@ export class Scheduler {
   }
 
   get size(): number {
-    return this.#wheel.size + this.#intake.size;
+    return this.#wheel.size + this.intake.size;
   }
 
   timeOf(tick: number): number {
@@ -96,7 +97,7 @@ export class Scheduler {
     if (!(delayMs >= 0 && delayMs <= this.maxDelayMs)) checkNumber('delayMs', delayMs, { min: 0, max: this.maxDelayMs });
     if (now !== undefined && now - now !== 0) throw timeOutOfRange(now);
     if (deadline.slot >= 0) this.#wheel.unfile(deadline);
-    const intake = this.#intake;
+    const intake = this.intake;
     if (intake.count >= this.#intakeLimit) {
       // A deadline that waits already is not to be filed by the emptying that makes room for it.
       deadline.slot = unfiled;
@@ -112,7 +113,7 @@ export class Scheduler {
 
   /** Works out the ticks of what waits in the intake. */
   emptyIntake(now: number = this.clock.now()): void {
-    const intake = this.#intake;
+    const intake = this.intake;
     if (intake.count === 0) return;
     this.#armings += intake.count;
     // Not beyond what is overdue already, or the overdue would be in the order of arming, where the order of their times is due.
@@ -126,7 +127,7 @@ export class Scheduler {
     this.#isClosed = true;
     this.#isFrequent = false;
     this.#intakeLimit = 0;
-    this.#intake.empty(0, forget);
+    this.intake.empty(0, forget);
     this.#wheel.clear();
     this.#wakeup?.cancel();
     this.#wakeup = null;
@@ -137,7 +138,7 @@ export class Scheduler {
   /** @returns whether the intake takes one more */
   #makeRoom(): boolean {
     if (!this.#isFrequent) return false;
-    if (this.#intake.count === intakeCapacity) this.emptyIntake();
+    if (this.intake.count === intakeCapacity) this.emptyIntake();
     this.#stamping ??= this.clock.schedule(0, this.#onStamp);
     this.#intakeLimit = intakeCapacity;
     return true;
@@ -168,8 +169,9 @@ export class Scheduler {
     this.#stamping = null;
     this.#intakeLimit = 0;
     this.emptyIntake();
-    if (this.#armings < frequentCount) this.#isFrequent = false;
+    if (this.#armings + this.intake.withdrawn < frequentCount) this.#isFrequent = false;
     this.#armings = 0;
+    this.intake.withdrawn = 0;
   }
 
   /** A time given by the caller may lie behind the wheel's. */
@@ -273,9 +275,13 @@ export class ScheduledDeadline implements Deadline, WheelEntry {
   }
 
   cancel(): void {
-    if (this.slot >= 0) this.#scheduler.unfile(this);
-    // In the intake its place becomes stale, and that is all.
-    else this.slot = unfiled;
+    if (this.slot === unfiled) return;
+    if (this.slot >= 0) {
+      this.#scheduler.unfile(this);
+    } else {
+      this.#scheduler.intake.withdraw(this);
+      this.slot = unfiled;
+    }
   }
 }
 
