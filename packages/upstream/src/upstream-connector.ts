@@ -15,7 +15,7 @@
 import type { WireError } from '@ferrata/error';
 import { type ClientSessionOwner, Http1ClientSession, type HttpEnvironment } from '@ferrata/http';
 import { connect } from '@ferrata/net';
-import { IdlePool, type PoolEntry } from '@ferrata/pool';
+import { IdlePool } from '@ferrata/pool';
 import type { L4Stream } from '@ferrata/stream';
 import { type OpenStream, openInTime, toConnectError } from './open-stream.ts';
 import type { Peer } from './peer.ts';
@@ -53,7 +53,7 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly #environment: HttpEnvironment;
   readonly #pool: IdlePool<Http1ClientSession>;
   readonly #open: OpenStream | null;
-  /** Every open session, with its place in the pool while it is idle. */
+  /** Every open session. */
   readonly #sessions = new Map<Http1ClientSession, Placement>();
   #isClosed = false;
 
@@ -66,6 +66,9 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
       maxIdlePerKey: options.maxIdlePerPeer ?? 128,
       maxIdle: options.maxIdle ?? 1_024,
       idleTimeoutMs: POOL_IDLE_TIMEOUT_MS,
+      // Sessions are put and taken in the events of streams, at which the environment has read the clock.
+      recentNow: () => this.#environment.recentNow,
+      isUsable: (session) => session.isReusable && this.#environment.recentNow < (this.#sessions.get(session)?.retireAt ?? 0),
       onEvict: (session) => this.#drop(session),
     });
   }
@@ -81,17 +84,10 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 
   /** A clean idle connection to `peer`, or null. Send a request on it, or `release` it. */
   take(peer: Peer): Http1ClientSession | null {
-    for (;;) {
-      const session = this.#pool.take(peer.key);
-      if (session === undefined) return null;
-      const placement = this.#sessions.get(session);
-      if (placement !== undefined && session.isReusable && this.#environment.recentNow < placement.retireAt) {
-        placement.entry = null;
-        this.counts.reused++;
-        return session;
-      }
-      this.#drop(session);
-    }
+    const session = this.#pool.take(peer.key);
+    if (session === undefined) return null;
+    this.counts.reused++;
+    return session;
   }
 
   /**
@@ -110,7 +106,7 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     }
     this.counts.connected++;
     const session = new Http1ClientSession(stream, this.#environment, peer.client, this);
-    this.#sessions.set(session, { peer, entry: null, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
+    this.#sessions.set(session, { peer, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
     session.start();
     return session;
   }
@@ -131,15 +127,13 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     // A second less than the server promises, so that we close first and no request meets its close.
     const idleTimeoutMs = Math.min(peer.idleTimeoutMs, session.keepAliveTimeoutMs - 1_000);
     if (idleTimeoutMs <= 0) this.#drop(session);
-    else placement.entry = this.#pool.put(peer.key, session, this.#putOptions(idleTimeoutMs));
+    else this.#pool.put(peer.key, session, this.#putOptions(idleTimeoutMs));
   }
 
   onSessionClose(session: Http1ClientSession, _error: WireError | null, isDirty: boolean): void {
     if (isDirty) this.counts.dirty++;
-    const placement = this.#sessions.get(session);
     this.#sessions.delete(session);
-    const entry = placement?.entry ?? null;
-    if (entry !== null) this.#pool.remove(entry);
+    this.#pool.entryOf(session)?.leave('closed');
   }
 
   /** Closes idle connections, and busy ones as soon as they are idle. */
@@ -179,6 +173,5 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 
 interface Placement {
   readonly peer: Peer;
-  entry: PoolEntry<Http1ClientSession> | null;
   readonly retireAt: number;
 }
