@@ -1,7 +1,7 @@
 /** Options of a `TinyUfo`, and their check. */
 import { type Random, systemRandom } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
-import { keyHasher } from './internal/key-hasher.ts';
+import { KeyHasher } from '@ferrata/hash';
 
 /** Options of a `TinyUfo`. */
 export interface TinyUfoOptions<K extends string | number> {
@@ -60,6 +60,11 @@ export function resolveTinyUfoOptions<K extends string | number>(options: TinyUf
     expectedCount: checkWholeNumber('expectedCount', expectedCount, { min: 1, max: highestExpectedCount }),
     maxCount: checkWholeNumber('maxCount', maxCount, maxCountRange),
     isCompact,
-    hashOf: options.hashOf ?? keyHasher(random),
+    hashOf: options.hashOf ?? defaultHashOf(random),
   });
+}
+
+function defaultHashOf(random: Random): (key: string | number) => number {
+  const hasher = new KeyHasher({ k0: random.uint32(), k1: random.uint32() });
+  return (key) => hasher.hash32(key);
 }
