@@ -10,14 +10,26 @@ import { compareTimes, type StructureBench } from './structure-bench.ts';
 const keys = Array.from({ length: 1024 }, (_, i) => `203.0.${i >>> 8}.${i & 255}`);
 const hasher = new TextHasher({ k0: 1, k1: 2 });
 
+// A loop for each, so that the call in it has one target, as in a program.
 export const hash: StructureBench = {
   name: 'hash',
   run: (options) => [
     ...compareTimes(
       {
         operation: 'CRC-32 of an address as text',
-        ours: () => overKeys(crc32Text),
-        peers: { 'node:zlib crc32': () => overKeys((key) => crc32(key)) },
+        ours: () => {
+          let sum = 0;
+          for (const key of keys) sum ^= crc32Text(key);
+          return sum;
+        },
+        peers: {
+          'node:zlib crc32': () => {
+            let sum = 0;
+            for (const key of keys) sum ^= crc32(key);
+            return sum;
+          },
+        },
+        bars: { 'node:zlib crc32': { maxRatio: 1 } },
         operationsPerCall: keys.length,
       },
       options,
@@ -25,20 +37,26 @@ export const hash: StructureBench = {
     ...compareTimes(
       {
         operation: 'keyed hash of an address as text',
-        ours: () => overKeys((key) => hasher.hash32(key)),
-        peers: { 'FNV-1a (no key)': () => overKeys(fnv1a) },
+        ours: () => {
+          let sum = 0;
+          for (const key of keys) sum ^= hasher.hash32(key);
+          return sum;
+        },
+        peers: {
+          'FNV-1a (no key)': () => {
+            let sum = 0;
+            for (const key of keys) sum ^= fnv1a(key);
+            return sum;
+          },
+        },
+        // What the secret may cost.
+        bars: { 'FNV-1a (no key)': { maxRatio: 3 } },
         operationsPerCall: keys.length,
       },
       options,
     ),
   ],
 };
-
-function overKeys(hashOf: (key: string) => number): number {
-  let sum = 0;
-  for (const key of keys) sum ^= hashOf(key);
-  return sum;
-}
 
 function fnv1a(text: string): number {
   let word = 0x811c_9dc5;

@@ -79,8 +79,7 @@ export class ManualClock implements Clock {
   advanceTo(time: number): void {
     if (checkTime('time', time) < this.#now) throw new RangeError(`time can't go back from ${this.#now} to ${time}`);
     for (let count = 0; this.nextWakeAt <= time; count++) {
-      if (count === this.#maxWakeups)
-        throw new Error(`more than ${count} wake-ups in one advance: does one schedule itself without delay?`);
+      if (count >= this.#maxWakeups) throw new Error(`more than ${count} wake-ups in one advance: does one schedule itself without delay?`);
       this.runNext();
     }
     // A wake-up may itself have advanced further.

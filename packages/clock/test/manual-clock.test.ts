@@ -159,3 +159,10 @@ test('nonsense is refused', () => {
   assert.throws(() => new ManualClock({ now: Number.NaN }), RangeError);
   assert.throws(() => new ManualClock({ maxWakeupsPerAdvance: 0 }), RangeError);
 });
+
+test('the guard against wake-ups without end holds for a fraction too', () => {
+  const clock = new ManualClock({ maxWakeupsPerAdvance: 1.5 });
+  const again = (): void => void clock.schedule(0, again);
+  again();
+  assert.throws(() => clock.advance(1), /more than 2 wake-ups in one advance/);
+});

@@ -16,7 +16,7 @@ export class KeyHasher {
   readonly #double: Float64Array;
   readonly #words: Uint32Array;
 
-  /** @param key secret where peers choose the keys; its low 32 bits count */
+  /** @param key secret where peers choose the keys @throws {RangeError} as `TextHasher` */
   constructor(key: TextHasherKey) {
     this.#texts = new TextHasher(key);
     this.#k0 = key.k0 | 0;

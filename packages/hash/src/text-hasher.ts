@@ -25,10 +25,13 @@ export class TextHasher {
   readonly #k0: number;
   readonly #k1: number;
 
-  /** @param key secret where peers choose the texts; its low 32 bits count */
+  /**
+   * @param key secret where peers choose the texts
+   * @throws {RangeError} when one of its words is not a whole number of 32 bits, signed or not
+   */
   constructor(key: TextHasherKey) {
-    this.#k0 = key.k0 | 0;
-    this.#k1 = key.k1 | 0;
+    this.#k0 = keyWord('k0', key.k0);
+    this.#k1 = keyWord('k1', key.k1);
   }
 
   /** Its key, for a hasher elsewhere that has to agree. */
@@ -36,13 +39,25 @@ export class TextHasher {
     return { k0: this.#k0 >>> 0, k1: this.#k1 >>> 0 };
   }
 
-  /** Hashes a text to 32 bits. @returns a signed 32-bit integer, which V8 keeps unboxed */
+  /**
+   * Hashes a text to 32 bits.
+   *
+   * @returns a signed 32-bit integer, which V8 keeps unboxed
+   * @throws {TypeError} when it isn't text
+   */
   hash32(text: string): number {
+    if (typeof text !== 'string') throw notText(text);
     return halfSipHash(text, this.#k0, this.#k1, false);
   }
 
-  /** Hashes a text to 53 bits, all that a number holds exactly. @returns 0 to 2⁵³ − 1; unrelated to `hash32` */
+  /**
+   * Hashes a text to 53 bits, all that a number holds exactly.
+   *
+   * @returns 0 to 2⁵³ − 1; unrelated to `hash32`
+   * @throws {TypeError} when it isn't text
+   */
   hash53(text: string): number {
+    if (typeof text !== 'string') throw notText(text);
     return halfSipHash(text, this.#k0, this.#k1, true);
   }
 }
@@ -104,4 +119,14 @@ function halfSipHash(text: string, k0: number, k1: number, isWide: boolean): num
   }
   const last = v1 ^ v3;
   return isWide ? (last & 0x1f_ffff) * 0x1_0000_0000 + (low >>> 0) : last;
+}
+
+/** Fractions and NaN would all become 0, and a hash without a secret. */
+function keyWord(name: string, word: number): number {
+  if ((word | 0) === word || word >>> 0 === word) return word | 0;
+  throw new RangeError(`${name} must be a whole number of 32 bits, not ${String(word)}`);
+}
+
+function notText(value: unknown): TypeError {
+  return new TypeError(`only text can be hashed, not ${typeof value}`);
 }

@@ -87,3 +87,19 @@ test('sequential keys fall evenly into slots: χ² of 64 000 keys over 64 slots 
   const chiSquared = slots.reduce((sum, count) => sum + (count - 1000) ** 2 / 1000, 0);
   assert.ok(chiSquared > 27 && chiSquared < 116, String(chiSquared));
 });
+
+test('a key that would be none is refused: fractions, NaN, nothing', () => {
+  for (const word of [0.5, Number.NaN, 2 ** 32, -(2 ** 31) - 1, undefined, '1']) {
+    const key = { k0: word as number, k1: 1 };
+    assert.throws(() => new TextHasher(key), { name: 'RangeError', message: /^k0 must be a whole number of 32 bits, not / });
+  }
+  assert.deepEqual(new TextHasher({ k0: -1, k1: 2 ** 32 - 1 }).key, { k0: 2 ** 32 - 1, k1: 2 ** 32 - 1 });
+});
+
+test('what is no text is refused: numbers would all hash alike', () => {
+  const hasher = new TextHasher({ k0: 1, k1: 2 });
+  for (const value of [12_345, null, undefined, {}]) {
+    assert.throws(() => hasher.hash32(value as string), TypeError);
+    assert.throws(() => hasher.hash53(value as string), TypeError);
+  }
+});
