@@ -1,10 +1,11 @@
 /**
  * `pnpm bench NAME`: `proxy` compares proxies on this machine, `slow-reader`, `idle-connections` and `origin-restart` look at one of them;
  * `structures` compares the structures with their peers, and the name of one measures that one alone; any other NAME runs
- * packages/NAME/bench/*.bench.ts, one file after the other.
+ * packages/NAME/bench/*.bench.ts, one file after the other. `--help` and a name that nothing has are answered with the names that there are.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { runOnTerminal } from './process.ts';
 import { findPackage, readPackages, root } from './workspace.ts';
 
@@ -18,17 +19,28 @@ const comparisonFiles: Readonly<Record<string, string>> = {
   'origin-restart': 'proxy/origin-restart.ts',
   structures: 'structures/run.ts',
 };
-const structures = ['hash', 'timeout', 'ketama', 'lru', 'tinyufo', 'memory-cache', 'limits', 'pool', 'metrics'];
+// By its path: the tools depend on no package.
+const { structureNames } = (await import(pathToFileURL(join(comparisons, 'structures/names.ts')).href)) as {
+  readonly structureNames: readonly string[];
+};
 const files = name === undefined ? [] : benchFiles(name);
 
 if (files.length === 0) {
   const names = packages.filter((entry) => benchFiles(entry.id).length > 0).map((entry) => entry.id);
-  const known = [...new Set([...Object.keys(comparisonFiles), ...structures, ...names])];
-  console.error(name === undefined ? 'usage: pnpm bench NAME [ARGUMENT…]' : `there is nothing to measure under the name "${name}"`);
-  console.error(`NAME is one of: ${known.join(', ')}`);
-  process.exitCode = 2;
+  const known = [...new Set([...Object.keys(comparisonFiles), ...structureNames, ...names])];
+  const isAsked = name === undefined || name === '--help';
+  const lines = [
+    isAsked ? 'usage: pnpm bench NAME [ARGUMENT…]' : `there is nothing to measure under the name "${name}"`,
+    `NAME is one of: ${known.join(', ')}`,
+  ];
+  if (name === '--help') {
+    console.log(lines.join('\n'));
+  } else {
+    console.error(lines.join('\n'));
+    process.exitCode = 2;
+  }
 }
-const chosen = name !== undefined && structures.includes(name) ? [name] : [];
+const chosen = name !== undefined && structureNames.includes(name) ? [name] : [];
 for (const file of files) {
   const code = await runOnTerminal(process.execPath, ['--expose-gc', file, ...chosen, ...args]);
   if (code === 0) continue;
@@ -37,7 +49,7 @@ for (const file of files) {
 }
 
 function benchFiles(wanted: string): readonly string[] {
-  const comparison = structures.includes(wanted) ? 'structures' : wanted;
+  const comparison = structureNames.includes(wanted) ? 'structures' : wanted;
   if (Object.hasOwn(comparisonFiles, comparison)) return [join(comparisons, comparisonFiles[comparison] as string)];
   const entry = findPackage(packages, wanted);
   const folder = join(entry?.folder ?? root, 'bench');

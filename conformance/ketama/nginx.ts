@@ -54,7 +54,9 @@ export async function startNginx(rings: readonly Ring[]): Promise<RunningNginx> 
   return {
     version: versionOf('nginx', '-v'),
     ask: async (ring, keys) => {
-      const addressOf = new Map(ring.servers.map((server) => [server.shownAs ?? server.address, server.address]));
+      const addressOf = new Map(
+        ring.servers.flatMap(({ address, shownAs = address }) => [shownAs].flat().map((shown) => [shown, address] as const)),
+      );
       return await Promise.all(
         keys.map(async (key) => {
           const shown = await askOne(agent, socketPath, ring.id, key);

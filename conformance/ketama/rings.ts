@@ -1,8 +1,8 @@
 /**
  * The rings that nginx and ours are asked about: those of the committed vectors, each for one rule of nginx's, and random ones for the live run.
  *
- * Nobody listens at their addresses, and no packet for them leaves the machine: they are addresses of the loopback network and paths of
- * sockets that don't exist. nginx chooses a server, fails to connect, and says whom it tried.
+ * Nobody listens at their addresses, and no packet for them leaves the machine: they are addresses of the loopback network, ports of
+ * `localhost` and paths of sockets that don't exist. nginx chooses a server, fails to connect, and says whom it tried.
  */
 import type { Random } from '@ferrata/clock';
 
@@ -12,8 +12,8 @@ export interface RingServer {
   readonly weight?: number;
   /** Marked `down`: it keeps its points, and its keys go to the next node. */
   readonly isDown?: boolean;
-  /** What `$upstream_addr` calls it, if not by its address. */
-  readonly shownAs?: string;
+  /** What `$upstream_addr` calls it, if not by its address; several for a name that has several addresses. */
+  readonly shownAs?: string | readonly string[];
 }
 
 /** An `upstream` block. */
@@ -21,7 +21,7 @@ export interface Ring {
   /** Lower-case letters, digits and hyphens. */
   readonly id: string;
   readonly servers: readonly RingServer[];
-  /** How many nodes in a row each key is asked for: more than one shows the order of fail-over. */
+  /** How many servers nginx tries for each key: more than one shows the order of fail-over. */
   readonly tries: number;
 }
 
@@ -32,6 +32,7 @@ export interface Ring {
  * equal weight, so that this doesn't happen.
  */
 export function vectorRings(): readonly Ring[] {
+  const many = addresses(1000, (index) => `127.70.${index >>> 8}.${index & 0xff}:8080`);
   return [
     { id: 'two', tries: 1, servers: addresses(2, (index) => `127.0.0.1:${6443 + index}`) },
     { id: 'ipv4', tries: 1, servers: addresses(10, (index) => `127.64.${index}.${255 - index}:${index ** 5 + 1}`) },
@@ -81,18 +82,41 @@ export function vectorRings(): readonly Ring[] {
       ],
     },
     {
+      id: 'duplicates-fail-over',
+      tries: 4,
+      servers: [
+        ...addresses(10, (index) => `127.71.0.${index}:80`).map((server, index) => (index === 4 ? { ...server, weight: 3 } : server)),
+        ...addresses(5, (index) => `127.71.0.${index}:80`),
+        { address: '127.71.0.0:80' },
+      ],
+    },
+    {
+      id: 'host-names',
+      tries: 1,
+      servers: [
+        named('localhost', 80),
+        ...Array.from({ length: 5 }, (_, index) => named(`localhost:${8080 + index}`, 8080 + index)),
+        named('LocalHost:8090', 8090),
+        { address: '127.72.0.1:8080' },
+      ],
+    },
+    {
       id: 'down',
       tries: 1,
       servers: addresses(30, (index) => `127.69.0.${index}:80`).map((server, index) => ({ ...server, isDown: index % 5 === 0 })),
     },
     { id: 'fail-over', tries: 4, servers: addresses(40, (index) => `unix:/nonexistent/fail-over/${index}`) },
-    { id: 'many', tries: 1, servers: addresses(1000, (index) => `127.70.${index >>> 8}.${index & 0xff}:8080`) },
+    { id: 'many', tries: 1, servers: many },
+    { id: 'many-reversed', tries: 1, servers: many.toReversed() },
   ];
 }
 
+/** A key of the one point that two servers of the ring `many` have in common, 18 and 698: it goes to the one that stands first. */
+const TIE_KEY = 'tie-1502110317-5593';
+
 /** The keys of the committed vectors: paths, numbers, addresses, long ones, short ones, and text beyond ASCII. */
 export function vectorKeys(): readonly string[] {
-  const keys = ['a', '/', '__proto__', 'constructor', '%00', 'ключ', '鍵', '🔑', 'é', 'x'.repeat(4000)];
+  const keys = ['a', '/', '__proto__', 'constructor', '%00', 'ключ', '鍵', '🔑', 'é', 'x'.repeat(4000), TIE_KEY];
   for (let index = 0; index < 150; index++) keys.push(`/assets/${index}/app.js?v=${index * 7919}`);
   for (let index = 0; index < 100; index++) keys.push(String(index * index * 101));
   for (let index = 0; index < 100; index++) keys.push(`198.51.100.${index}`);
@@ -100,12 +124,17 @@ export function vectorKeys(): readonly string[] {
   return keys;
 }
 
-/** Makes a ring by chance: of weights and repeated addresses, of nodes that are down, or with fail-over. */
+/** Makes a ring by chance: of weights and repeated addresses, of nodes that are down, or with fail-over, of repeated addresses too. */
 export function randomRing(id: string, random: Random, { hasIpv6 }: { readonly hasIpv6: boolean }): Ring {
-  const kind = random.below(3);
+  const kind = random.below(4);
   if (kind === 0) return { id, tries: 1, servers: weightedServers(random, hasIpv6) };
   const count = 20 + random.below(60);
-  if (kind === 1) return { id, tries: 3, servers: addresses(count, (index) => `unix:/nonexistent/${id}/${random.uint32()}-${index}`) };
+  if (kind === 1 || kind === 2) {
+    const distinct = addresses(count, (index) => `unix:/nonexistent/${id}/${random.uint32()}-${index}`);
+    return kind === 1
+      ? { id, tries: 3, servers: distinct }
+      : { id, tries: 4, servers: [...distinct, ...distinct.filter(() => random.below(2) === 0)] };
+  }
   const servers = addresses(count, (index) => randomAddress(random, index, hasIpv6));
   return { id, tries: 1, servers: servers.map((server) => ({ ...server, isDown: random.below(10) === 0 })) };
 }
@@ -128,6 +157,11 @@ function randomAddress(random: Random, index: number, hasIpv6: boolean): string 
   if (kind === 0) return `unix:/nonexistent/${random.uint32()}-${index}`;
   if (kind === 1) return `127.${1 + random.below(250)}.${random.below(256)}.${index}:${1 + random.below(65_535)}`;
   return `[::1]:${1 + index * 250 + random.below(250)}`;
+}
+
+/** A server called by a name that the machine's own table of hosts has. */
+function named(address: string, port: number): RingServer {
+  return { address, shownAs: [`127.0.0.1:${port}`, `[::1]:${port}`] };
 }
 
 function addresses(count: number, addressOf: (index: number) => string): readonly RingServer[] {

@@ -1,4 +1,4 @@
-/** The suite `ketama`: see `README.md` beside this file. */
+/** The suite `ketama`: see `README.md` beside this file. A wrong command line ends with 2 and one sentence. */
 import { randomInt } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -9,20 +9,31 @@ import { NGINX, type RunningNginx, startNginx } from './nginx.ts';
 import { randomKey, randomRing } from './rings.ts';
 import { answeredAddresses, compareRing, readVectors } from './vectors.ts';
 
+/** Something wrong on the command line; its message says what to write instead. */
+class UsageError extends Error {}
+
 const LIVE_RINGS = 12;
 const LIVE_KEYS = 300;
 
-const { values } = parseArgs({
-  options: {
-    /** Of the random rings and keys; a failure prints it. */
-    seed: { type: 'string', default: String(randomInt(2 ** 31)) },
-  },
-});
+const USAGE = `usage: node conformance/ketama/run.ts [--seed N]
 
-const { keys, rings } = readVectors();
-const committed = rings.map((ring) => outcomeOf(`vectors/${ring.id}`, () => compareRing(ring, keys, answeredAddresses(ring))));
-const outcomes = [...(await Promise.all(committed)), ...(await runLive(Number(values.seed)))];
-process.exitCode = report('ketama', summarise(outcomes, new Map()));
+  --seed N   makes the random rings and keys of the live part; a run prints its seed`;
+
+try {
+  const seed = readSeed();
+  if (seed === null) {
+    console.log(USAGE);
+  } else {
+    const { keys, rings } = readVectors();
+    const committed = rings.map((ring) => outcomeOf(`vectors/${ring.id}`, () => compareRing(ring, keys, answeredAddresses(ring))));
+    const outcomes = [...(await Promise.all(committed)), ...(await runLive(seed))];
+    process.exitCode = report('ketama', summarise(outcomes, new Map()));
+  }
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
+}
 
 async function runLive(seed: number): Promise<readonly Outcome[]> {
   const missing = providePrograms([NGINX], (line) => console.log(`ketama: ${line}`));
@@ -52,4 +63,20 @@ async function runLive(seed: number): Promise<readonly Outcome[]> {
   }
   await nginx.stop();
   return results;
+}
+
+/** @returns the seed; null if only the usage is asked for */
+function readSeed(): number | null {
+  const options = { seed: { type: 'string' }, help: { type: 'boolean', default: false } } as const;
+  let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
+  try {
+    ({ values } = parseArgs({ options }));
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split(/\.?\n|\. /)[0] ?? ''}; --help lists the options`);
+  }
+  const { seed: text, help: isHelp } = values;
+  if (isHelp) return null;
+  if (text === undefined) return randomInt(2 ** 31);
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new UsageError(`--seed takes a whole number of at most 15 digits, not ${JSON.stringify(text)}`);
 }

@@ -33,7 +33,7 @@ export function readVectors(): Vectors {
 export function compareRing(ring: Ring, keys: readonly string[], answers: readonly (readonly string[])[]): string | null {
   if (answers.length !== keys.length) return `${answers.length} answers for ${keys.length} keys`;
   const ours = new KetamaRing(ring.servers);
-  const up = new Set(ring.servers.filter(({ isDown = false }) => !isDown).map(({ address }) => address));
+  const up = ring.servers.filter(({ isDown = false }) => !isDown).map(({ address }) => address);
   const differences = keys.flatMap((key, index) => {
     const expected = (answers[index] ?? []).join(', ');
     const actual = take(ours.nodesFrom(key), up, ring.tries).join(', ');
@@ -42,14 +42,18 @@ export function compareRing(ring: Ring, keys: readonly string[], answers: readon
   return differences.length === 0 ? null : `${differences.length} of ${keys.length} keys differ; ${differences[0] ?? ''}`;
 }
 
-/** The first nodes of a walk that are up. */
-function take(walk: Iterable<string>, up: ReadonlySet<string>, count: number): readonly string[] {
+/**
+ * What nginx tries if it goes along a walk of ours: servers that are up, of an address that stands in several lines each of them in a row.
+ *
+ * @param up an address for each line
+ */
+function take(walk: Iterable<string>, up: readonly string[], tries: number): readonly string[] {
   const taken: string[] = [];
   for (const address of walk) {
-    if (up.has(address)) taken.push(address);
-    if (taken.length === count) break;
+    taken.push(...up.filter((line) => line === address));
+    if (taken.length >= tries) break;
   }
-  return taken;
+  return taken.slice(0, tries);
 }
 
 /** A ring of the vectors, with addresses for places. */

@@ -1,5 +1,5 @@
 /**
- * Floors 0 to 2 run wherever JavaScript does: the first example of each package's README, bundled with the package, runs in a fresh V8 context
+ * Floors 0 to 2 run wherever JavaScript does: the examples of each package's README, bundled with the package, run in a fresh V8 context
  * that has the language's own globals and `queueMicrotask`, which every platform has. No `process`, `Buffer`, timers, `performance`, `TextEncoder`.
  */
 import assert from 'node:assert/strict';
@@ -13,9 +13,36 @@ import { isPure, type Package, readPackages, root } from '../workspace.ts';
 
 const packages = readPackages();
 
-/** What the examples use of node:assert/strict; values of another realm have other prototypes, so it has to live in there. */
+/** By package and place among its README's examples, from 1: those that show the package together with a platform, and what they take of it. */
+const onPlatform: ReadonlyMap<string, string> = new Map([
+  ['headers 2', 'TextEncoder makes its bytes'],
+  ['limits 2', 'worker threads share a limiter'],
+  ['lru 2', 'a timer of Node paces the work'],
+  ['memory-cache 2', 'it takes the time and, without `random`, the key of its hashes from the system'],
+  ['metrics 2', 'worker threads share the metrics'],
+  ['pool 2', 'sockets of Node are pooled'],
+  ['stream 2', 'TextEncoder and TextDecoder make bytes and text'],
+]);
+
+/**
+ * What the examples use of node:assert/strict; values of another realm have other prototypes, so it has to live in there. Values are equal that
+ * `show` spells alike; a set counts without its order, an object without that of its keys.
+ */
 const assertShim = `
-  const show = (value) => JSON.stringify(value, (_, v) => typeof v === 'bigint' ? v + 'n' : v instanceof Map ? [...v] : v === undefined ? '<undefined>' : v);
+  const show = (value) => {
+    if (typeof value === 'string') return JSON.stringify(value);
+    if (Object.is(value, -0)) return '-0';
+    if (typeof value === 'bigint') return value + 'n';
+    if (typeof value === 'function') return 'function ' + value.name;
+    if (value === null || typeof value !== 'object') return String(value);
+    if (value instanceof Error) return value.name + '(' + show(value.message) + shownFields(value) + ')';
+    if (value instanceof Set) return 'Set(' + Array.from(value, show).sort() + ')';
+    if (value instanceof Map) return 'Map(' + Array.from(value, ([key, held]) => show(key) + ' => ' + show(held)).sort() + ')';
+    if (Array.isArray(value)) return '[' + Array.from(value, show) + ']';
+    if (ArrayBuffer.isView(value)) return value.constructor.name + '[' + Array.from(value, show) + ']';
+    return '{' + shownFields(value) + '}';
+  };
+  const shownFields = (value) => Object.keys(value).sort().map((key) => key + ': ' + show(value[key])).join();
   const check = (isTrue, text) => { if (!isTrue) throw new Error(text); };
   const matches = (error, expected) => {
     if (typeof expected === 'function') check(expected.prototype === undefined ? expected(error) : error instanceof expected, 'another error: ' + error);
@@ -44,15 +71,65 @@ const assertShim = `
   });`;
 
 for (const entry of packages.filter(isPure)) {
-  test(`the example of ${entry.name} runs in a realm without a single global of Node or the web`, async () => {
-    const [example] = extractExamples(readFileSync(join(entry.folder, 'README.md'), 'utf8'));
-    assert.ok(example, 'its README has an example');
-    const bundle = await bundled(example.code);
-    const context = bareRealm();
-    // An async function around all of it, because examples await at their top level.
-    await (runInContext(`(async () => { "use strict";\n${bundle}\n})()`, context, { filename: `${entry.id}.js` }) as Promise<void>);
+  const examples = extractExamples(readFileSync(join(entry.folder, 'README.md'), 'utf8'));
+  test(`${entry.name} has an example that needs no platform`, () => {
+    assert.ok(examples.length > 0);
+    assert.ok(!onPlatform.has(`${entry.id} 1`), 'the first is the one');
+  });
+
+  examples.forEach(({ code, line }, index) => {
+    const reason = onPlatform.get(`${entry.id} ${index + 1}`);
+    if (reason === undefined) {
+      test(`the example of ${entry.name} at line ${line} runs in a realm without a single global of Node or the web`, () => runBare(code));
+    } else {
+      // One that can belongs among the others.
+      test(`the example of ${entry.name} at line ${line} cannot run there: ${reason}`, () =>
+        assert.rejects(runBare(code), /Could not resolve "node:|ReferenceError: \w+ is not defined/));
+    }
   });
 }
+
+test('each exception is one of an example that there is', () => {
+  const ids = new Set(
+    packages.filter(isPure).flatMap((entry) => {
+      const examples = extractExamples(readFileSync(join(entry.folder, 'README.md'), 'utf8'));
+      return examples.map((_, index) => `${entry.id} ${index + 1}`);
+    }),
+  );
+  assert.deepEqual(
+    [...onPlatform.keys()].filter((id) => !ids.has(id)),
+    [],
+  );
+});
+
+test('what stands in for node:assert there tells equal from unequal', async () => {
+  const equal = [
+    'new Set([1, 2]), new Set([2, 1])',
+    'new Map([[1, { a: 1, b: 2 }]]), new Map([[1, { b: 2, a: 1 }]])',
+    'NaN, NaN',
+    '[1n], [1n]',
+  ];
+  const unequal = [
+    'new Set([1, 2]), new Set([1, 3])',
+    'new Set([1]), new Set([1, 2])',
+    'new Set([1]), [1]',
+    'new Set(), {}',
+    'new Map([[1, 2]]), [[1, 2]]',
+    'new Map([[1, 2]]), new Map([[1, 3]])',
+    '[undefined], [null]',
+    '[NaN], [null]',
+    '[0], [-0]',
+    '[1], ["1"]',
+    'Uint8Array.of(1), [1]',
+    'Uint8Array.of(1), Uint8Array.of(2)',
+    'new Error("a"), new Error("b")',
+    '{ a: undefined }, {}',
+  ];
+  for (const pair of equal) await runBare(`import assert from 'node:assert/strict';\nassert.deepEqual(${pair});`);
+  for (const pair of unequal) {
+    await assert.rejects(runBare(`import assert from 'node:assert/strict';\nassert.deepEqual(${pair});`), / is not /, pair);
+  }
+});
 
 test('such a realm has nothing of Node', () => {
   const names = runInContext('Object.getOwnPropertyNames(globalThis)', bareRealm()) as string[];
@@ -62,6 +139,13 @@ test('such a realm has nothing of Node', () => {
     [],
   );
 });
+
+/** Bundles an example and runs it in a realm of its own. */
+async function runBare(code: string): Promise<void> {
+  const bundle = await bundled(code);
+  // An async function around all of it, because examples await at their top level.
+  await (runInContext(`(async () => { "use strict";\n${bundle}\n})()`, bareRealm()) as Promise<void>);
+}
 
 function bareRealm(): Context {
   const context = createContext(Object.create(null) as object);

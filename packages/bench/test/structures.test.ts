@@ -1,28 +1,87 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { structureNames } from '../structures/names.ts';
 import { bytesOf, compareTimes, keepsBar, type StructureRow } from '../structures/structure-bench.ts';
 
-const program = fileURLToPath(new URL('../structures/run.ts', import.meta.url));
+const folder = new URL('../structures/', import.meta.url);
 
-function bench(...args: readonly string[]): { readonly code: number | null; readonly output: string; readonly errors: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+interface Ran {
+  readonly code: number | null;
+  readonly output: string;
+  readonly errors: string;
+}
+
+function run(program: URL, args: readonly string[]): Ran {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(program), ...args], { encoding: 'utf8' });
   return { code: status, output: stdout, errors: stderr };
 }
+
+function bench(...args: readonly string[]): Ran {
+  return run(new URL('run.ts', folder), args);
+}
+
+/** The command behind `pnpm bench`. */
+function pnpmBench(...args: readonly string[]): Ran {
+  return run(new URL('../../../tools/bench.ts', import.meta.url), args);
+}
+
+test('the list of names is that of the files that hold a bench, so none is missing where the list is used', () => {
+  const files = readdirSync(folder).filter((file) => readFileSync(new URL(file, folder), 'utf8').includes(': StructureBench = '));
+  assert.deepEqual(files.toSorted(), structureNames.map((name) => `${name}.ts`).toSorted());
+  for (const name of structureNames)
+    assert.match(readFileSync(new URL(`${name}.ts`, folder), 'utf8'), new RegExp(`^  name: '${name}',$`, 'm'));
+});
+
+test('every structure is a name that `pnpm bench` knows, and hands to the run with its arguments', () => {
+  for (const [code, { output, errors, ...ran }] of [
+    [2, pnpmBench()],
+    [2, pnpmBench('no-such-structure')],
+    [0, pnpmBench('--help')],
+  ] as const) {
+    assert.equal(ran.code, code);
+    const [, list = ''] = /^NAME is one of: (.*)$/m.exec(code === 0 ? output : errors) ?? [];
+    const known = list.split(', ');
+    assert.deepEqual(
+      structureNames.filter((name) => !known.includes(name)),
+      [],
+    );
+  }
+  const { code, errors } = pnpmBench('memory-cache', 'no-such-structure');
+  assert.equal(code, 2);
+  assert.match(errors, /^no bench of a structure is called no-such-structure; there are: hash,/);
+});
+
+test('a wrong command line is answered in one sentence and with 2, --help with the usage and 0', () => {
+  for (const args of [['--json', 'x'], ['--quick=yes'], ['hash', '--seconds', '2']]) {
+    const { code, output, errors } = bench(...args);
+    assert.deepEqual([code, output], [2, ''], args.join(' '));
+    assert.match(errors, /^[^\n]*option[^\n]*; --help lists the options\n$/i);
+  }
+  const { code, output, errors } = bench('hash', '--help');
+  assert.deepEqual([code, errors], [0, '']);
+  assert.match(output, /^usage: pnpm bench structures \[NAME…\]/);
+  for (const name of structureNames) assert.match(output, new RegExp(`\\b${name}\\b`));
+});
 
 test('a quick run measures every structure and prints one table: ours, theirs, ratio', () => {
   const { code, output, errors } = bench('--quick');
   assert.equal(code, 0, errors);
   const [headings = '', , ...lines] = (output.split('\n\n')[0] ?? '').split('\n');
   assert.match(headings, /^structure, operation +unit +ours +theirs +ratio +peer +bar$/);
-  for (const name of ['hash', 'timeout', 'ketama', 'lru', 'tinyufo', 'memory-cache', 'limits', 'pool', 'metrics']) {
+  for (const name of structureNames) {
     assert.ok(
       lines.some((line) => line.startsWith(`${name}: `)),
       `${name} is missing in:\n${output}`,
     );
   }
   assert.doesNotMatch(output, /NaN|n\/a|Infinity/);
+  // No row needs --expose-gc, and no peer is left out in silence.
+  assert.match(output, /^ketama: a ring of 10 nodes +bytes /m);
+  assert.match(output, /^ketama: largest share, 10 nodes of 1600 points +% /m);
+  assert.match(output, /^ketama: consistent-hashing is left out beyond 10 nodes/m);
 });
 
 test('one structure can be measured alone, and an unknown one is refused with the names there are', () => {

@@ -40,7 +40,7 @@ export interface ResolvedKetamaNode {
 export interface KetamaRingOptions {
   /**
    * Points for each unit of weight, 1 to 65 536. Default 160, as in nginx; any other number makes a ring of its own. More points spread
-   * the keys more evenly, at about 10 bytes and 80 ns of building each.
+   * the keys more evenly, at about 10 bytes and 70 ns of building each.
    */
   readonly pointsPerWeight?: number;
   /**
@@ -51,11 +51,11 @@ export interface KetamaRingOptions {
 }
 
 /** nginx's: `npoints = weight * 160`. */
-const DEFAULT_POINTS_PER_WEIGHT = 160;
-const DEFAULT_MAX_POINTS = 2 ** 21;
+const defaultPointsPerWeight = 160;
+const defaultMaxPoints = 2 ** 21;
 
 /** The owner of a point is kept in 16 bits. */
-const MAX_NODES = 2 ** 16;
+const maxNodes = 2 ** 16;
 
 /** The ring. */
 export class KetamaRing {
@@ -67,15 +67,13 @@ export class KetamaRing {
    *
    * @param nodes addresses, or nodes with weights. The order decides only between points with the same hash: the first given has it, as in
    *   an nginx built with a C library whose `qsort` is stable (glibc's). An address given again is the same node, with the greater weight.
-   * @throws {TypeError} when an address is not a text of one letter or more
+   * @throws {TypeError} when `nodes` is a text, or an address is not a text of one letter or more
    * @throws {RangeError} when a weight or an option is out of its range, or the nodes or points are too many
    */
   constructor(nodes: Iterable<KetamaNode | string>, options: KetamaRingOptions = {}) {
-    const pointsPerWeight = checkWholeNumber('pointsPerWeight', options.pointsPerWeight ?? DEFAULT_POINTS_PER_WEIGHT, {
-      min: 1,
-      max: 65_536,
-    });
-    const maxPoints = checkWholeNumber('maxPoints', options.maxPoints ?? DEFAULT_MAX_POINTS, { min: 1, max: 2 ** 26 });
+    const { pointsPerWeight = defaultPointsPerWeight, maxPoints = defaultMaxPoints } = options;
+    checkWholeNumber('pointsPerWeight', pointsPerWeight, { min: 1, max: 65_536 });
+    checkWholeNumber('maxPoints', maxPoints, { min: 1, max: 2 ** 26 });
     const maxWeight = Math.floor(maxPoints / pointsPerWeight);
     const { distinct, stretches } = collect(nodes, maxWeight);
     this.#nodes = distinct;
@@ -130,7 +128,8 @@ export class KetamaRing {
 
   /**
    * Walks the ring from a key on: first the key's node, then the one that would have the key without the first, and so on, each node once.
-   * This is where a key goes while its nodes are down, in the order in which nginx tries them.
+   * This is where a key goes while its nodes are down, in the order in which nginx tries them; of an address that its configuration names
+   * again nginx tries each mention before it moves on, where the walk has it once.
    */
   nodesFrom(key: string | Uint8Array): RingWalk {
     return this.nodesFromHash(hashOf(key));
@@ -160,20 +159,23 @@ interface Collected {
  * the same, so a further mention adds points only as far as its weight goes beyond the earlier ones', at its own place in the order.
  */
 function collect(nodes: Iterable<KetamaNode | string>, maxWeight: number): Collected {
+  // A text is iterable too, and would make a node of each letter.
+  if (typeof nodes === 'string') throw new TypeError(`nodes must be a list of addresses, not the string ${JSON.stringify(nodes)}`);
   const weights = new Map<string, number>();
   const indexes = new Map<string, number>();
   const stretches: Stretch[] = [];
   let total = 0;
   for (const given of nodes) {
-    const address = addressOf(given);
-    const weight = typeof given === 'string' ? 1 : checkWholeNumber(`weight of ${address}`, given.weight ?? 1, { min: 1 });
+    const { address, weight = 1 }: KetamaNode = typeof given === 'string' ? { address: given } : given;
+    checkAddress(address);
+    checkWholeNumber(`weight of ${address}`, weight, { min: 1 });
     const before = weights.get(address) ?? 0;
     if (weight <= before) continue;
     total += weight - before;
     if (total > maxWeight)
       throw new RangeError(`the weights must add up to at most ${maxWeight} (maxPoints ÷ pointsPerWeight), not ${total}`);
     const nodeIndex = indexes.get(address) ?? indexes.size;
-    if (nodeIndex >= MAX_NODES) throw new RangeError(`a ring has at most ${MAX_NODES} nodes`);
+    if (nodeIndex >= maxNodes) throw new RangeError(`a ring has at most ${maxNodes} nodes`);
     indexes.set(address, nodeIndex);
     weights.set(address, weight);
     stretches.push({ nodeIndex, weight: weight - before });
@@ -182,9 +184,8 @@ function collect(nodes: Iterable<KetamaNode | string>, maxWeight: number): Colle
   return { distinct, stretches };
 }
 
-function addressOf(given: KetamaNode | string): string {
-  const address: unknown = typeof given === 'string' ? given : given.address;
-  if (typeof address === 'string' && address !== '') return address;
+function checkAddress(address: unknown): void {
+  if (typeof address === 'string' && address !== '') return;
   throw new TypeError(
     `the address of a node must be a string of one character or more, not ${address === '' ? 'an empty one' : String(address)}`,
   );

@@ -94,6 +94,19 @@ describe('nodes with the same points', () => {
     assert.ok([...new KetamaRing(['unix:host', 'host']).nodesFrom('key')].includes('unix:host'));
   });
 
+  test('even if it is one point of many: the first given of the two has it', () => {
+    // Found by trying: nodes 18 and 698 of these have one point in common, and no others have any. nginx does the same: conformance/ketama.
+    const addresses = Array.from({ length: 1000 }, (_, index) => `127.70.${index >>> 8}.${index & 0xff}:8080`);
+    const shared = 1_502_110_317;
+    const ring = new KetamaRing(addresses);
+    assert.equal(ring.pointCount, 159_999);
+    assert.equal(ring.nodeIndexForHash(shared), 18);
+    assert.equal(ring.nodeIndex(`tie-${shared}-5593`), 18);
+    const reversed = new KetamaRing(addresses.toReversed());
+    assert.equal(reversed.nodeForHash(shared), addresses[698]);
+    assert.equal(reversed.node(`tie-${shared}-5593`), addresses[698]);
+  });
+
   test('leave the points beyond its weight to a heavier one', () => {
     const ring = new KetamaRing(['host', { address: 'UNIX:host', weight: 2 }]);
     assert.equal(ring.pointCount, 320);
@@ -165,8 +178,16 @@ describe('a walk', () => {
 });
 
 describe('nonsense', () => {
+  test('as the list of nodes is refused, a text above all, whose letters would be nodes', () => {
+    assert.throws(() => new KetamaRing('10.0.0.1:80'), {
+      name: 'TypeError',
+      message: 'nodes must be a list of addresses, not the string "10.0.0.1:80"',
+    });
+    for (const nodes of ['', null, undefined, 5, {}]) assert.throws(() => new KetamaRing(nodes as string[]), TypeError);
+  });
+
   test('as a weight is refused with the address', () => {
-    for (const weight of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '2' as unknown as number]) {
+    for (const weight of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, null, '2'] as number[]) {
       assert.throws(() => new KetamaRing([{ address: 'a:1', weight }]), {
         name: 'RangeError',
         message: /^weight of a:1 must be a whole number, 1 or more/,
@@ -186,10 +207,10 @@ describe('nonsense', () => {
   });
 
   test('as an option is refused by its name', () => {
-    for (const value of [0, -160, 0.5, Number.NaN, 2 ** 16 + 1]) {
+    for (const value of [0, -160, 0.5, Number.NaN, 2 ** 16 + 1, null] as number[]) {
       assert.throws(() => new KetamaRing([], { pointsPerWeight: value }), { name: 'RangeError', message: /^pointsPerWeight/ });
     }
-    for (const value of [0, -1, 2 ** 26 + 1]) {
+    for (const value of [0, -1, 2 ** 26 + 1, null] as number[]) {
       assert.throws(() => new KetamaRing([], { maxPoints: value }), { name: 'RangeError', message: /^maxPoints/ });
     }
   });

@@ -3,20 +3,20 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { KetamaRing } from '@ferrata/ketama';
 
-const KEY_COUNT = 1_000_000;
+const keyCount = 1_000_000;
 const addresses = Array.from({ length: 10 }, (_, index) => `10.0.0.${index + 1}:8080`);
 
 /** The owner of each key, by index. */
 function ownersOf(ring: KetamaRing): Uint16Array {
-  const owners = new Uint16Array(KEY_COUNT);
-  for (let key = 0; key < KEY_COUNT; key++) owners[key] = ring.nodeIndex(`/objects/${key}`);
+  const owners = new Uint16Array(keyCount);
+  for (let key = 0; key < keyCount; key++) owners[key] = ring.nodeIndex(`/objects/${key}`);
   return owners;
 }
 
 function sharesOf(ring: KetamaRing): readonly number[] {
   const counts = new Uint32Array(ring.size);
   for (const owner of ownersOf(ring)) counts[owner] = (counts[owner] as number) + 1;
-  return Array.from(counts, (count) => count / KEY_COUNT);
+  return Array.from(counts, (count) => count / keyCount);
 }
 
 describe('of a million keys', () => {
@@ -45,13 +45,13 @@ describe('of a million keys', () => {
     const before = ownersOf(new KetamaRing(addresses));
     const after = ownersOf(new KetamaRing([...addresses, '10.0.0.11:8080']));
     const moved = new Uint32Array(10);
-    for (let key = 0; key < KEY_COUNT; key++) {
+    for (let key = 0; key < keyCount; key++) {
       const owner = before[key] as number;
       if (owner === after[key]) continue;
       assert.equal(after[key], 10);
       moved[owner] = (moved[owner] as number) + 1;
     }
-    const share = moved.reduce((sum, count) => sum + count, 0) / KEY_COUNT;
+    const share = moved.reduce((sum, count) => sum + count, 0) / keyCount;
     assert.ok(Math.abs(share - 1 / 11) < 0.02, `${share} of the keys moved`);
     assert.ok(
       moved.every((count) => count > 0),
