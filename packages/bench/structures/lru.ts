@@ -5,17 +5,26 @@
  * quick-lru holds between `maxSize` entries and twice as many, in two maps of which the older is thrown away whole, so its order is
  * coarser, and its `set` never deletes a single key. It is given the same limit as the others all the same, which favours its hits.
  *
- * The loops are written out for each cache, so that every call in them has one target, as in a program that uses one cache.
+ * Bytes an entry depend on how far V8's `Map`, which is half of them or more, has outgrown what it holds: it doubles. So they are measured
+ * at two sizes, before and after such a step, and in caches that have been filled and in those where entries have come and gone.
  */
+import { runInThisContext } from 'node:vm';
 import { seededRandom } from '@ferrata/clock';
 import { Lru } from '@ferrata/lru';
 import { LRUCache } from 'lru-cache';
 import QuickLru from 'quick-lru';
+import { median } from '../src/index.ts';
 import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { zipf } from './zipf.ts';
 
-/** A cache and the loops over it. Each goes on where its last call ended. */
+/** What all caches here can do. */
+interface Cache {
+  get(key: string): number | undefined;
+  set(key: string, value: number): unknown;
+}
+
+/** The loops over a cache. Each goes on where its last call ended. */
 interface Driver {
-  readonly cache: object;
   /** Looks up the next keys. @returns something that depends on all of them, so that nothing is left out */
   get(): number;
   /** Sets the next keys. */
@@ -26,54 +35,73 @@ interface Driver {
 
 interface Load {
   readonly keys: readonly string[];
-  /** Places in `keys`, one after the other; their number is a multiple of the batch. */
+  /** Places in `keys`, one after the other; their number is a multiple of `batch`. */
   readonly order: Int32Array;
-  readonly maxCount: number;
+  /** Operations in one call. */
+  readonly batch: number;
 }
 
-/** Operations in one call. */
 const batch = 1000;
 
+/** The bench of `@ferrata/lru`. */
 export const lru: StructureBench = {
   name: 'lru',
   run(options) {
-    return [...times(options), ...shardCosts(options), ...bytes(options), ...pauses(options)];
+    return [...times(options), ...promotions(options), ...shardCosts(options), ...bytes(options), ...pauses(options)];
   },
 };
+
+/** At most so much of what `lru-cache` takes. */
+const timeBars = { get: 1.1, set: 1.25, getOrSet: 1.1 } as const;
 
 function times(options: StructureRunOptions): readonly StructureRow[] {
   const rows: StructureRow[] = [];
   for (const maxCount of options.isQuick ? [1000] : [1000, 100_000]) {
-    const count = `${maxCount.toLocaleString('en')} entries`;
+    const count = `${formatCount(maxCount)} entries`;
     const keys = makeKeys(maxCount * 2);
     const there = keys.slice(0, maxCount);
-    const hits: Load = { keys: there, order: uniform(maxCount), maxCount };
-    rows.push(...compareDrivers(`get, hit, ${count}`, hits, there, 'get', options));
+    const hits: Load = { keys: there, order: uniform(maxCount), batch };
+    const zipfKeys = makeKeys(maxCount * 10);
+    const compareCaches = (operation: string, load: Load, filling: readonly string[], method: keyof Driver): void => {
+      const ours = drive('lru', filled(new Lru<string, number>({ maxCount }), filling), load);
+      const lruCache = drive('lru-cache', filled(new LRUCache<string, number>({ max: maxCount }), filling), load);
+      const quickLru = drive('quick-lru', filled(new QuickLru<string, number>({ maxSize: maxCount }), filling), load);
+      const comparison = {
+        operation: `${operation}, ${count}`,
+        ours: () => ours[method](),
+        peers: { 'lru-cache': () => lruCache[method](), 'quick-lru': () => quickLru[method]() },
+        operationsPerCall: batch,
+        bars: options.isQuick ? {} : { 'lru-cache': { maxRatio: timeBars[method] } },
+      };
+      rows.push(...compareTimes(comparison, options));
+    };
+    compareCaches('get, hit', hits, there, 'get');
     // Filled with other keys than those that are asked for.
-    rows.push(...compareDrivers(`get, miss, ${count}`, hits, keys.slice(maxCount), 'get', options));
+    compareCaches('get, miss', hits, keys.slice(maxCount), 'get');
     // One key after the other of twice as many as there is room for: each is new when it comes.
-    const news: Load = { keys, order: Int32Array.from({ length: 2 * maxCount }, (_, index) => index), maxCount };
-    rows.push(...compareDrivers(`set, new key, one evicted, ${count}`, news, there, 'set', options));
-    // A cache of a tenth of all keys, asked by Zipf's law.
-    const some: Load = { keys: makeKeys(maxCount * 10), order: zipf(maxCount * 10, 1), maxCount };
-    rows.push(...compareDrivers(`get or set, zipf 1, ${count} of ten times as many`, some, [], 'getOrSet', options));
+    compareCaches('set, new key, one evicted', { keys, order: sequence(2 * maxCount), batch }, there, 'set');
+    compareCaches('get or set, zipf 1 over ten times as many', { keys: zipfKeys, order: skewed(zipfKeys.length), batch }, [], 'getOrSet');
   }
   return rows;
 }
 
-function compareDrivers(
-  operation: string,
-  load: Load,
-  filling: readonly string[],
-  method: 'get' | 'set' | 'getOrSet',
-  options: StructureRunOptions,
-): readonly StructureRow[] {
-  const [ours, lruCache, quickLru] = [driveLru(load, filling), driveLruCache(load, filling), driveQuickLru(load, filling)];
+/** Whether looking at the first few costs less than moving: keys that are there, a few of them asked for often. */
+function promotions(options: StructureRunOptions): readonly StructureRow[] {
+  const maxCount = 1000;
+  const keys = makeKeys(maxCount);
+  const order = skewed(maxCount);
+  const [looking, plain] = [filled(new Lru<string, number>({ maxCount }), keys), filled(new Lru<string, number>({ maxCount }), keys)];
   const comparison = {
-    operation,
-    ours: () => ours[method](),
-    peers: { 'lru-cache': () => lruCache[method](), 'quick-lru': () => quickLru[method]() },
-    operationsPerCall: batch,
+    operation: `promoteTopN(10), zipf 1, ${formatCount(maxCount)} entries`,
+    ours: () => {
+      for (const place of order) looking.promoteTopN(keys[place] as string, 10);
+    },
+    peers: {
+      promote: () => {
+        for (const place of order) plain.promote(keys[place] as string);
+      },
+    },
+    operationsPerCall: order.length,
   };
   return compareTimes(comparison, options);
 }
@@ -83,16 +111,17 @@ function shardCosts(options: StructureRunOptions): readonly StructureRow[] {
   const maxCount = options.isQuick ? 1000 : 100_000;
   const keys = makeKeys(maxCount * 2);
   const there = keys.slice(0, maxCount);
-  const hits: Load = { keys: there, order: uniform(maxCount), maxCount };
-  const news: Load = { keys, order: Int32Array.from({ length: 2 * maxCount }, (_, index) => index), maxCount };
+  const hits: Load = { keys: there, order: uniform(maxCount), batch };
+  const news: Load = { keys, order: sequence(2 * maxCount), batch };
   const rows: StructureRow[] = [];
   for (const [operation, load, method] of [
     ['get, hit', hits, 'get'],
     ['set, new key, one evicted', news, 'set'],
   ] as const) {
-    const [sharded, plain] = [driveLru(load, there, 16), driveLru(load, there)];
+    const sharded = drive('sharded', filled(new Lru<string, number>({ maxCount, shards: 16, random: seededRandom(1) }), there), load);
+    const plain = drive('plain', filled(new Lru<string, number>({ maxCount }), there), load);
     const comparison = {
-      operation: `${operation}, 16 shards`,
+      operation: `${operation}, ${formatCount(maxCount)} entries in 16 shards`,
       ours: () => sharded[method](),
       peers: { 'one shard': () => plain[method]() },
       operationsPerCall: batch,
@@ -104,57 +133,62 @@ function shardCosts(options: StructureRunOptions): readonly StructureRow[] {
 
 /** Bytes an entry beside its key and its value: the keys are made before, and small integers are no objects. */
 function bytes({ isQuick }: StructureRunOptions): readonly StructureRow[] {
-  const maxCount = isQuick ? 2000 : 1_000_000;
-  const keys = makeKeys(2 * maxCount);
-  const filled: Load = { keys: keys.slice(0, maxCount), order: Int32Array.from({ length: maxCount }, (_, index) => index), maxCount };
-  // Three times as many sets as there is room for: the maps have been rebuilt and hold deleted keys.
-  const churned: Load = { keys, order: Int32Array.from({ length: 3 * maxCount }, (_, index) => index % keys.length), maxCount };
-  const perEntry = (drive: typeof driveLru, load: Load, shards?: number): number => {
-    const make = (): object => {
-      const driver = drive(load, [], shards);
-      for (let done = 0; done < load.order.length; done += batch) driver.set();
-      return driver.cache;
-    };
-    return bytesOf(make) / maxCount;
-  };
   const rows: StructureRow[] = [];
-  for (const [state, load] of [
-    ['filled', filled],
-    ['after twice as many evictions', churned],
-  ] as const) {
-    const operation = `an entry of ${maxCount.toLocaleString('en')}, ${state}`;
-    const ours = perEntry(driveLru, load);
-    const peers = {
-      'lru-cache': perEntry(driveLruCache, load),
-      'quick-lru': perEntry(driveQuickLru, load),
-      'ours in 16 shards': perEntry(driveLru, load, 16),
-    };
-    for (const [peer, theirs] of Object.entries(peers)) {
-      rows.push({ operation, unit: 'bytes', ours, peer, theirs, ratio: ours / theirs, ...(isQuick ? {} : { bar: { maxOurs: 120 } }) });
+  // Nearly as many as a map of 2^20 places holds, and a few more, for which it has twice as many.
+  for (const maxCount of isQuick ? [2000] : [1_000_000, 1_050_000]) {
+    const keys = makeKeys(2 * maxCount);
+    // After three times as many sets as there is room for, the maps have been rebuilt and hold deleted keys.
+    for (const [state, sets] of [
+      ['filled', maxCount],
+      ['after twice as many evictions', 3 * maxCount],
+    ] as const) {
+      for (const weight of [1, 2]) {
+        const perEntry = (make: () => WeightedCache): number => bytesOf(() => fillByWeight(make(), keys, sets, weight)) / maxCount;
+        const limits = weight === 1 ? { maxCount } : { maxCount, maxWeight: weight * maxCount };
+        const sizes = weight === 1 ? { max: maxCount } : { max: maxCount, maxSize: weight * maxCount };
+        const peers: [string, number][] = [['lru-cache', perEntry(() => ofLruCache(new LRUCache(sizes)))]];
+        if (weight === 1) peers.push(['quick-lru', perEntry(() => ofQuickLru(new QuickLru({ maxSize: maxCount })))]);
+        for (const shards of [1, 16]) {
+          const ours = perEntry(() => new Lru<string, number>({ ...limits, shards, random: seededRandom(1) }));
+          const form = `${shards === 1 ? 'one shard' : `${shards} shards`}, weight ${weight}`;
+          const operation = `an entry of ${formatCount(maxCount)}, ${state}, ${form}`;
+          const bar = maxCount === 1_000_000 && state === 'filled' ? { bar: { maxOurs: 120 } } : {};
+          for (const [peer, theirs] of peers) rows.push({ operation, unit: 'bytes', ours, peer, theirs, ratio: ours / theirs, ...bar });
+        }
+      }
     }
   }
   return rows;
 }
 
-/** The longest of all evicting sets of a big cache, by the wall clock: the one in which a map is rebuilt. The less of two runs. */
+interface WeightedCache {
+  set(key: string, value: number, weight?: number): unknown;
+}
+
+function ofLruCache(cache: LRUCache<string, number>): WeightedCache {
+  return { set: (key, value, weight) => (weight === undefined ? cache.set(key, value) : cache.set(key, value, { size: weight })) };
+}
+
+function ofQuickLru(cache: QuickLru<string, number>): WeightedCache {
+  return { set: (key, value) => cache.set(key, value) };
+}
+
+function fillByWeight(cache: WeightedCache, keys: readonly string[], sets: number, weight: number): WeightedCache {
+  for (let done = 0; done < sets; done++) {
+    const key = keys[done % keys.length] as string;
+    if (weight === 1) cache.set(key, done);
+    else cache.set(key, done, weight);
+  }
+  return cache;
+}
+
+/** The longest of all evicting sets of a big cache, by the wall clock: the one in which a map is rebuilt. The median of five runs. */
 function pauses({ isQuick }: StructureRunOptions): readonly StructureRow[] {
   const maxCount = isQuick ? 2000 : 1_000_000;
-  const longest = (shards: number): number => {
-    let least = Infinity;
-    for (let run = 0; run < (isQuick ? 1 : 2); run++) least = Math.min(least, longestSet(maxCount, shards));
-    return least;
-  };
+  const longest = (shards: number): number => median(Array.from({ length: isQuick ? 1 : 5 }, () => longestSet(maxCount, shards)));
   const [ours, theirs] = [longest(16), longest(1)];
-  return [
-    {
-      operation: `longest set of ${maxCount.toLocaleString('en')} entries, 16 shards`,
-      unit: 'ms',
-      ours,
-      peer: 'one shard',
-      theirs,
-      ratio: ours / theirs,
-    },
-  ];
+  const operation = `longest set of ${formatCount(maxCount)} entries in 16 shards, wall time`;
+  return [{ operation, unit: 'ms', ours, peer: 'one shard', theirs, ratio: ours / theirs }];
 }
 
 function longestSet(maxCount: number, shards: number): number {
@@ -169,70 +203,26 @@ function longestSet(maxCount: number, shards: number): number {
   return longest;
 }
 
-function driveLru({ keys, order, maxCount }: Load, filling: readonly string[], shards = 1): Driver {
-  const cache = new Lru<string, number>({ maxCount, shards, random: seededRandom(1) });
-  for (const key of filling) cache.set(key, 1);
-  let at = 0;
-  return {
-    cache,
-    get() {
-      let sum = 0;
-      for (const end = at + batch; at < end; at++) sum += cache.get(keys[order[at] as number] as string) ?? 0;
-      if (at === order.length) at = 0;
-      return sum;
-    },
-    set() {
-      for (const end = at + batch; at < end; at++) cache.set(keys[order[at] as number] as string, at);
-      if (at === order.length) at = 0;
-    },
-    getOrSet() {
-      let hits = 0;
-      for (const end = at + batch; at < end; at++) {
-        const key = keys[order[at] as number] as string;
-        if (cache.get(key) === undefined) cache.set(key, at);
-        else hits++;
-      }
-      if (at === order.length) at = 0;
-      return hits;
-    },
-  };
+function filled<C extends Cache>(cache: C, keys: readonly string[]): C {
+  for (const key of keys) cache.set(key, 1);
+  return cache;
 }
 
-function driveLruCache({ keys, order, maxCount }: Load, filling: readonly string[]): Driver {
-  const cache = new LRUCache<string, number>({ max: maxCount });
-  for (const key of filling) cache.set(key, 1);
-  let at = 0;
-  return {
-    cache,
-    get() {
-      let sum = 0;
-      for (const end = at + batch; at < end; at++) sum += cache.get(keys[order[at] as number] as string) ?? 0;
-      if (at === order.length) at = 0;
-      return sum;
-    },
-    set() {
-      for (const end = at + batch; at < end; at++) cache.set(keys[order[at] as number] as string, at);
-      if (at === order.length) at = 0;
-    },
-    getOrSet() {
-      let hits = 0;
-      for (const end = at + batch; at < end; at++) {
-        const key = keys[order[at] as number] as string;
-        if (cache.get(key) === undefined) cache.set(key, at);
-        else hits++;
-      }
-      if (at === order.length) at = 0;
-      return hits;
-    },
-  };
+/**
+ * Makes the loops over one cache. They are compiled for it alone, so that every call in them has one target, as in a program that uses one
+ * cache.
+ *
+ * @param name makes the source differ, so that V8 takes none that it has compiled before
+ */
+function drive(name: string, cache: Cache, load: Load): Driver {
+  const make = runInThisContext(`(${String(makeDriver)}) // ${name}`) as typeof makeDriver;
+  return make(cache, load);
 }
 
-function driveQuickLru({ keys, order, maxCount }: Load, filling: readonly string[]): Driver {
-  const cache = new QuickLru<string, number>({ maxSize: maxCount });
-  for (const key of filling) cache.set(key, 1);
+/** Reaches nothing but its arguments: it is compiled anew from its source. */
+function makeDriver(cache: Cache, { keys, order, batch }: Load): Driver {
   let at = 0;
   return {
-    cache,
     get() {
       let sum = 0;
       for (const end = at + batch; at < end; at++) sum += cache.get(keys[order[at] as number] as string) ?? 0;
@@ -268,22 +258,14 @@ function uniform(bound: number): Int32Array {
   return Int32Array.from({ length: draws }, () => random.below(bound));
 }
 
-/** Ranks from 0, the n-th with a probability in proportion to 1 / (n + 1) ** exponent. */
-function zipf(count: number, exponent: number): Int32Array {
-  const sums = new Float64Array(count);
-  let sum = 0;
-  for (let rank = 0; rank < count; rank++) sums[rank] = sum += 1 / (rank + 1) ** exponent;
-  const random = seededRandom(12);
-  return Int32Array.from({ length: draws }, () => firstAbove(sums, random.next() * sum));
+function skewed(count: number): Int32Array {
+  return Int32Array.from({ length: draws }, zipf(count, 1, seededRandom(12)));
 }
 
-function firstAbove(sums: Float64Array, value: number): number {
-  let low = 0;
-  let high = sums.length - 1;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sums[middle] as number) > value) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+function sequence(length: number): Int32Array {
+  return Int32Array.from({ length }, (_, index) => index);
+}
+
+function formatCount(count: number): string {
+  return count.toLocaleString('en');
 }

@@ -5,8 +5,11 @@
  * those of all shards together.
  *
  * Rules:
- * - `set` keeps the limits. `admit`, `insertTail` and `incrementWeight` do not: they are the parts for a caller who has to know what
- *   leaves, and calls `evictToLimit` when he can deal with it. In between the limits may be exceeded.
+ * - `set` and `load` keep the limits: `set` evicts what is too much, `load` adds only what there is room for. `admit`, `insertTail` and
+ *   `incrementWeight` do not: they are the parts for a caller who has to know what leaves, and calls `evictToLimit` when he can deal with
+ *   it. In between the limits may be exceeded.
+ * - A shard has a maximum of its own, 2²³ entries. A full one is a limit too: `set` evicts its least recently used entry before it adds
+ *   one, and `load` has no room for it. `admit` and `insertTail`, which never evict, throw.
  * - `get`, `set`, `admit`, `promote` and `promoteTopN` count as use; `peek`, `has`, `insertTail`, `incrementWeight` and iterating don't.
  * - Every operation on a key is O(1), but for `promoteTopN`, which looks at up to n entries.
  * - An iteration visits what a shard holds when its turn comes, the most recently used first, each entry that is still there when it is
@@ -18,7 +21,8 @@
  * After the LRU of Cloudflare's Pingora (`pingora-lru`).
  */
 import { checkWholeNumber } from '@ferrata/error';
-import { checkWeight } from './internal/check-weight.ts';
+import { checkTotalWeight, checkWeight } from './internal/check-weight.ts';
+import { interleave } from './internal/interleave.ts';
 import type { Shard } from './internal/shard.ts';
 import { ShardTable } from './internal/shard-table.ts';
 import { Tally } from './internal/tally.ts';
@@ -128,15 +132,23 @@ export class Lru<K, V> implements Iterable<LruEntry<K, V>> {
    *
    * @returns false if the entry alone is heavier than `maxWeight`: then it isn't held, nothing is evicted for it, and what was there under
    *   the key is removed
-   * @throws {RangeError} when `weight` is no whole number of 1 or more; the cache is as it was
+   * @throws {RangeError} when `weight` is no whole number of 1 or more, or would leave the sum of all no longer exact; the cache is as it
+   *   was
    */
   set(key: K, value: V, weight = 1): boolean {
     checkWeight(weight);
     const shard = this.#table.of(key);
     const slot = shard.find(key);
     const isHeld = weight <= this.#tally.maxWeight;
-    if (isHeld) admitTo(shard, slot, key, value, weight);
-    else if (slot !== 0) shard.release(slot);
+    if (isHeld) {
+      if (slot === 0 && shard.isFull) {
+        checkTotalWeight(this.#tally.weight + weight);
+        shard.evict();
+      }
+      admitTo(shard, slot, key, value, weight);
+    } else if (slot !== 0) {
+      shard.release(slot);
+    }
     while (this.#tally.isOverLimit) this.#table.toEvictFrom().evict();
     return isHeld;
   }
@@ -145,7 +157,8 @@ export class Lru<K, V> implements Iterable<LruEntry<K, V>> {
    * Holds a value under a key as the most recently used, and evicts nothing. Value and weight of a key that is there are replaced.
    *
    * @returns the key's shard
-   * @throws {RangeError} when `weight` is no whole number of 1 or more; the cache is as it was
+   * @throws {RangeError} when `weight` is no whole number of 1 or more, or would leave the sum of all no longer exact, or the key is new
+   *   and its shard is full; the cache is as it was
    */
   admit(key: K, value: V, weight = 1): number {
     checkWeight(weight);
@@ -160,7 +173,7 @@ export class Lru<K, V> implements Iterable<LruEntry<K, V>> {
    * least recently used.
    *
    * @returns false if the key is there; then nothing changes
-   * @throws {RangeError} when `weight` is no whole number of 1 or more; the cache is as it was
+   * @throws {RangeError} as `admit` does
    */
   insertTail(key: K, value: V, weight = 1): boolean {
     checkWeight(weight);
@@ -180,8 +193,8 @@ export class Lru<K, V> implements Iterable<LruEntry<K, V>> {
   }
 
   /**
-   * Makes a key the most recently used of its shard, unless it is among the first `n` already: for a caller to whom looking costs less than
-   * changing. Here it seldom does, so take `promote` without a measurement.
+   * Makes a key the most recently used of its shard, unless it is among the first `n` already: for a caller who wants the
+   * order to change less. It isn't faster: looking costs more than moving does.
    *
    * @returns false if the key isn't there
    * @throws {RangeError} when `n` is no whole number of 0 or more
@@ -283,37 +296,44 @@ export class Lru<K, V> implements Iterable<LruEntry<K, V>> {
   }
 
   /**
-   * Lists all entries of a shard, or of all of them one after the other, as `load` takes them. A big cache is better saved shard by shard,
-   * with other work in between.
+   * Lists all entries of a shard, or of all of them, as `load` takes them: from the most to the least recently used.
+   *
+   * Which of two entries in different shards was used later isn't known. All shards are merged by how far down its own shard an entry is,
+   * which comes near it, as keys are spread evenly. A big cache is better saved shard by shard, with other work in between.
    *
    * @throws {RangeError} when there is no such shard
    */
   save(shard?: number): LruEntry<K, V>[] {
-    return [...this.entries(shard)];
+    return interleave(this.#chosen(shard).map((chosen) => chosen.list()));
   }
 
   /**
-   * Adds entries that `save` has listed, each behind all that its shard holds, and evicts what is too much; at no time are the limits
-   * exceeded by more than one entry. Keys that are there stay as they are. It ends early when nothing more would stay.
-   *
+   * Adds entries that `save` has listed, each behind all that its shard holds, as long as there is room. Nothing is evicted for them.
    * How many shards there were when they were saved doesn't matter.
    *
-   * @throws {RangeError} when a weight is no whole number of 1 or more; the entries before it are loaded
+   * It ends with the first entry for which there is no room, as all that follow have been used less recently still: because the limits
+   * are reached, or its shard is full. Entries that are heavier than `maxWeight`, and keys that are there already, are passed over; a
+   * source that gives nothing else must end by itself.
+   *
+   * @param lists one, which is read as far as there is room; or several, such as those of each shard, which are first read to their ends
+   *   and merged as `save` does: a call for each would put all of one before the next. (A cache in several
+   *   shards is iterated one after the other, so give `cache.save()`, not the cache.)
+   * @throws {RangeError} when a weight is no whole number of 1 or more, or would leave the sum of all no longer exact; the entries before
+   *   it are loaded
    */
-  load(entries: Iterable<LruEntry<K, V>>): void {
-    // What comes for a shard after one of its entries was evicted has been used less recently than that one, and must not take its place.
-    const full = new Set<Shard<K, V>>();
+  load(...lists: readonly Iterable<LruEntry<K, V>>[]): void {
+    const [only] = lists;
+    const entries = lists.length === 1 && only !== undefined ? only : interleave(lists.map((list) => [...list]));
+    const tally = this.#tally;
+    if (tally.isAtLimit) return;
     for (const { key, value, weight } of entries) {
       checkWeight(weight);
+      if (weight > tally.maxWeight) continue;
       const shard = this.#table.of(key);
-      if (full.has(shard) || shard.find(key) !== 0) continue;
+      if (shard.find(key) !== 0) continue;
+      if (weight > tally.maxWeight - tally.weight || shard.isFull) return;
       shard.addLast(key, value, weight);
-      while (this.#tally.isOverLimit) {
-        const from = this.#table.toEvictFrom();
-        from.evict();
-        full.add(from);
-      }
-      if (full.size === this.shardCount) return;
+      if (tally.isAtLimit) return;
     }
   }
 

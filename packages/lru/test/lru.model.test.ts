@@ -34,8 +34,6 @@ class NaiveLru {
     this.settings = settings;
     this.shards = Array.from({ length: settings.shards }, () => []);
     this.#random = seededRandom(settings.seed);
-    // The seed of the hash.
-    if (settings.shards > 1) this.#random.uint32();
   }
 
   get stays(): readonly Stay[] {
@@ -91,6 +89,15 @@ class NaiveLru {
     return evicted;
   }
 
+  load(entries: readonly Stay[]): void {
+    const { maxWeight, maxCount } = this.settings;
+    for (const entry of entries) {
+      if (entry.weight > maxWeight || this.find(entry.key) !== undefined) continue;
+      if (this.weight + entry.weight > maxWeight || this.stays.length >= maxCount) return;
+      this.shardOf(entry.key).push({ ...entry });
+    }
+  }
+
   #drawShard(): Stay[] {
     const { shards } = this;
     if (shards.length === 1) return shards[0] as Stay[];
@@ -144,7 +151,7 @@ function command(label: string, run: (model: NaiveLru, real: Real) => void): Com
     run(model, real) {
       run(model, real);
       const { cache } = real;
-      assert.deepEqual(cache.save(), model.stays);
+      assert.deepEqual([...cache], model.stays);
       assert.deepEqual([cache.size, cache.weight], [model.stays.length, model.weight]);
       assert.deepEqual([cache.evictedCount, cache.evictedWeight], [model.evictedCount, model.evictedWeight]);
       for (const [index, shard] of model.shards.entries()) {
@@ -154,6 +161,7 @@ function command(label: string, run: (model: NaiveLru, real: Real) => void): Com
           shard.reduce((sum, { weight }) => sum + weight, 0),
         );
         assert.deepEqual(cache.peekLru(index), shard.at(-1));
+        assert.deepEqual(cache.save(index), shard);
       }
     },
     toString: () => label,
@@ -230,6 +238,13 @@ const commands: fc.Arbitrary<Command>[] = [
     }),
   ),
   fc.constant(command('evictToLimit', (model, { cache }) => assert.deepEqual(cache.evictToLimit(), model.evictToLimit()))),
+  fc.array(fc.tuple(key, weight), { maxLength: 8 }).map((entries) =>
+    command(`load(${JSON.stringify(entries)})`, (model, { cache }) => {
+      const saved = entries.map(([key, weight]) => ({ key, value: model.nextValue++, weight }));
+      cache.load(saved);
+      model.load(saved);
+    }),
+  ),
   fc.constant(
     command('clear', (model, { cache }) => {
       cache.clear();

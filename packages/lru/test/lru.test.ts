@@ -266,6 +266,21 @@ test('what has left can be collected, keys and values', async () => {
   );
 });
 
+test('what was cleared can be collected, keys and values', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const cache = new Lru<object, object>({ maxCount: 10, shards: 2, shardOf: () => 1, random: seededRandom(1) });
+  const left = Array.from({ length: 4 }, () => setNew(cache));
+  cache.clear();
+  await setImmediate();
+  collect();
+  assert.deepEqual(
+    left.flat().map((ref) => ref.deref()),
+    new Array(8).fill(undefined),
+  );
+  assert.equal(cache.size, 0);
+});
+
 test('keys are compared as those of a Map, and no key is special', () => {
   const odd = ['', '__proto__', 'constructor', 'toString', 'x'.repeat(1_000_000), '\ud800'];
   for (const shards of [1, 7]) {
@@ -314,6 +329,11 @@ test('options out of their range are refused by name', () => {
   }
   assert.throws(() => new Lru({ maxCount: 1, shards: 4097 }), { name: 'RangeError', message: /^shards must be .* from 1 to 4096/ });
   assert.throws(() => new Lru({}), { name: 'RangeError', message: /^maxWeight or maxCount must be given/ });
+  // As in JSON, and from a caller without types: it must not come to mean that there is no limit.
+  for (const name of ['maxWeight', 'maxCount', 'shards']) {
+    const options = { maxCount: 1, ...(JSON.parse(`{"${name}":null}`) as LruOptions<string>) };
+    assert.throws(() => new Lru(options), { name: 'RangeError', message: new RegExp(`^${name} must be a whole number.*, not null$`) });
+  }
   const unlimited = new Lru<number, null>({ maxWeight: Infinity });
   assert.deepEqual([unlimited.maxWeight, unlimited.maxCount, unlimited.shardCount], [Infinity, Infinity, 1]);
 });

@@ -1,18 +1,15 @@
 /**
  * The shards of a cache, and which of them a key belongs to.
  *
- * Numbers are mixed whole; of long strings, the end and some characters before it, so that no key costs more than 64. With
- * a seed of its own each cache spreads differently. A peer who finds keys that all fall into one shard gains nothing: that shard is longer
- * then, and eviction prefers longer ones.
+ * Keys are hashed whole, with a secret of the cache's own. A hash that left something out, or that a peer could compute, would let one
+ * shard become long and all others short: the limits are those of all shards, so what is asked for often would be evicted from the short
+ * ones, although the cache is full of what is not.
  */
 import type { Random } from '@ferrata/clock';
-import { mix32 } from '@ferrata/hash';
+import { KeyHasher } from '@ferrata/hash';
 import type { LruConfig } from '../options.ts';
 import { Shard } from './shard.ts';
 import type { Tally } from './tally.ts';
-
-/** So many of the last characters count, where keys differ most often, and about as many of all before them. */
-const countedChars = 32;
 
 export class ShardTable<K, V> {
   readonly all: readonly Shard<K, V>[];
@@ -20,20 +17,18 @@ export class ShardTable<K, V> {
   readonly #only: Shard<K, V> | null;
   readonly #shardOf: ((key: K) => number) | null;
   readonly #random: Random;
-  readonly #seed: number;
-  /** One number as the two words of its bits. */
-  readonly #number = new Float64Array(1);
-  readonly #words = new Uint32Array(this.#number.buffer);
+  /** Null where no key need be hashed. */
+  readonly #hasher: KeyHasher | null;
 
   constructor(config: LruConfig<K>, tally: Tally) {
-    const { shards, shardOf, random, maxCount } = config;
+    const { shards, shardOf, random, maxCount, maxShardSize } = config;
     // How the entries will spread over several shards isn't known.
     const expectedSize = shards === 1 ? maxCount : Infinity;
-    this.all = Array.from({ length: shards }, () => new Shard<K, V>(tally, expectedSize));
+    this.all = Array.from({ length: shards }, () => new Shard<K, V>(tally, maxShardSize, expectedSize));
     this.#only = shards === 1 ? (this.all[0] as Shard<K, V>) : null;
     this.#shardOf = shardOf;
     this.#random = random;
-    this.#seed = shards === 1 ? 0 : random.uint32() | 0;
+    this.#hasher = shards === 1 || shardOf !== null ? null : new KeyHasher({ k0: random.uint32(), k1: random.uint32() });
   }
 
   /** The shard that a key belongs to. @throws {TypeError} when its type can't be hashed and there is no `shardOf` */
@@ -43,8 +38,8 @@ export class ShardTable<K, V> {
 
   /** The number of that shard. */
   indexOf(key: K): number {
-    if (this.#only !== null) return 0;
-    return this.#shardOf === null ? scale(this.#hash(key), this.all.length) : (this.#shardOf(key) >>> 0) % this.all.length;
+    if (this.#hasher !== null) return scale(this.#hasher.hash32(checkHashable(key)), this.all.length);
+    return this.#shardOf === null || this.#only !== null ? 0 : (this.#shardOf(key) >>> 0) % this.all.length;
   }
 
   /**
@@ -65,33 +60,14 @@ export class ShardTable<K, V> {
     while ((all[index] as Shard<K, V>).size === 0) index = (index + 1) % all.length;
     return all[index] as Shard<K, V>;
   }
+}
 
-  #hash(key: unknown): number {
-    if (typeof key === 'string') return hashSample(key, this.#seed);
-    if (typeof key === 'number') return this.#hashNumber(key);
-    throw new TypeError(`shardOf must be given for keys of type ${typeof key} when there is more than one shard`);
-  }
-
-  #hashNumber(key: number): number {
-    if ((key | 0) === key) return mix32(key ^ this.#seed);
-    // Keys that a map takes for the same must hash the same, and not every NaN has the same bits.
-    this.#number[0] = Number.isNaN(key) ? 0 : key;
-    return mix32((this.#words[0] as number) ^ mix32((this.#words[1] as number) ^ this.#seed));
-  }
+function checkHashable(key: unknown): string | number {
+  if (typeof key === 'string' || typeof key === 'number') return key;
+  throw new TypeError(`shardOf must be given for keys of type ${typeof key} when there is more than one shard`);
 }
 
 /** A word's upper half as a number below `count`, without a division. Off by at most 1 part in 16 for the odd count near 4096. */
 function scale(word: number, count: number): number {
   return ((word >>> 16) * count) >>> 16;
-}
-
-/** FNV-1a over characters in place of bytes (its words are mixed at the end, as its low bits are weak). */
-function hashSample(text: string, seed: number): number {
-  const end = Math.max(0, text.length - countedChars);
-  // At least 1; up to 63 characters where the division leaves a remainder.
-  const step = end < countedChars ? 1 : (end / countedChars) >>> 0;
-  let hash = seed ^ text.length;
-  for (let index = 0; index < end; index += step) hash = Math.imul(hash ^ text.charCodeAt(index), 0x0100_0193);
-  for (let index = end; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x0100_0193);
-  return mix32(hash);
 }

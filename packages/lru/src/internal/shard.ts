@@ -33,16 +33,11 @@ export interface Snapshot {
 /** The birth in a slot that was given back: later than every epoch. */
 const unborn = Infinity;
 
-/**
- * Most keys of a shard. V8's `Map` has room for 2²⁴ keys, of which deleted ones count until it is rebuilt; it rebuilds in place when at
- * least half of them are deleted, and else tries to double and throws. So beyond half of it, a map in which keys come and go fails.
- */
-const maxShardSize = 0x80_0000;
-
 export class Shard<K, V> {
   size = 0;
   weight = 0;
   readonly #tally: Tally;
+  readonly #maxSize: number;
   readonly #expectedSize: number;
   readonly #slotOf = new Map<K, number>();
   #links = new Int32Array(2);
@@ -61,16 +56,23 @@ export class Shard<K, V> {
 
   /**
    * @param tally where the shard's size and weight are counted too
+   * @param maxSize most entries that it can hold
    * @param expectedSize most entries that the shard is expected to hold, for arrays of the right length; not a limit
    */
-  constructor(tally: Tally, expectedSize: number) {
+  constructor(tally: Tally, maxSize: number, expectedSize: number) {
     this.#tally = tally;
+    this.#maxSize = maxSize;
     this.#expectedSize = expectedSize;
   }
 
   /** The key's slot; 0 if the shard doesn't have the key. */
   find(key: K): number {
     return this.#slotOf.get(key) ?? 0;
+  }
+
+  /** Whether an entry has to leave before another one can come. */
+  get isFull(): boolean {
+    return this.size >= this.#maxSize;
   }
 
   /** The slot of the least recently used entry; 0 if there is none. */
@@ -107,16 +109,22 @@ export class Shard<K, V> {
 
   /** Lists what the shard holds now, for `isStill` to compare with later. */
   snapshot(): Snapshot {
-    const links = this.#links;
-    // Nobody knows in which epoch they came. It must not be an earlier one: there may be snapshots from before a `clear`.
-    this.#births ??= new Float64Array(links.length / 2).fill(this.#epoch);
     const slots = new Int32Array(this.size);
-    let at = links[0] as number;
+    let at = this.#links[0] as number;
     for (let index = 0; index < slots.length; index++) {
       slots[index] = at;
-      at = links[2 * at] as number;
+      at = this.#links[2 * at] as number;
     }
+    // Nobody knows in which epoch they came. It must not be an earlier one: there may be snapshots from before a `clear`.
+    this.#births ??= new Float64Array(this.#links.length / 2).fill(this.#epoch);
     return { slots, epoch: this.#epoch++ };
+  }
+
+  /** Lists all entries as they are now, from the most to the least recently used. */
+  list(): LruEntry<K, V>[] {
+    const entries: LruEntry<K, V>[] = [];
+    for (let at = this.#links[0] as number; at !== 0; at = this.#links[2 * at] as number) entries.push(this.entryAt(at));
+    return entries;
   }
 
   /** Whether a slot of a snapshot still holds the entry it held then. */
@@ -210,7 +218,7 @@ export class Shard<K, V> {
   /** Gives a free slot to an entry; it is not in the ring yet. */
   occupy(key: K, value: V, weight: number): number {
     checkTotalWeight(this.#tally.weight + weight);
-    if (this.size >= maxShardSize) throw new RangeError(`a shard holds at most ${maxShardSize} entries: shards must be more`);
+    if (this.isFull) throw new RangeError(`shards must be more: one shard holds ${this.#maxSize} entries at most`);
     const isUnused = this.#freed === 0;
     const slot = isUnused ? this.#unused : this.#freed;
     if (2 * slot >= this.#links.length) this.grow();

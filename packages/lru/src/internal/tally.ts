@@ -13,6 +13,11 @@ export class Tally {
     this.maxCount = maxCount;
   }
 
+  /** Whether nothing more can come, however light. */
+  get isAtLimit(): boolean {
+    return this.weight >= this.maxWeight || this.size >= this.maxCount;
+  }
+
   get isOverLimit(): boolean {
     return this.weight > this.maxWeight || this.size > this.maxCount;
   }
