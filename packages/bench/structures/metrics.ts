@@ -4,7 +4,7 @@
  * Both count the same things under the same names and labels; prom-client keeps them in one thread's objects, ours are for all threads.
  * prom-client has no series to hold on to for gauges and histograms without labels other than the metric itself, so that is what is used.
  */
-import { type Counter, MetricRegistry, writePrometheusText } from '@ferrata/metrics';
+import { type Counter, type Gauge, MetricRegistry, writePrometheusText } from '@ferrata/metrics';
 import prom from 'prom-client';
 import { median, medianRatio } from '../src/index.ts';
 import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
@@ -17,6 +17,9 @@ const statuses = ['200', '204', '301', '304', '400', '401', '403', '404', '500',
 const durations = Float64Array.from({ length: batch }, (_, at) => 0.001 * 2 ** ((at * 7) % 11));
 const buckets = [0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512];
 const manySeries = 1000;
+/** What a peer might put into a label: more than a metric keeps by default. */
+const inventedCount = 4096;
+const invented = Array.from({ length: inventedCount }, (_, at) => `/path/${at}`);
 
 export const metrics: StructureBench = {
   name: 'metrics',
@@ -48,8 +51,16 @@ function counting(options: StructureRunOptions): readonly StructureRow[] {
     }
   }
 
+  const paths = registry.counter('paths_total', { help, labels: ['method', 'path'] });
+  const promPaths = new prom.Counter({ name: 'paths_total', help, labelNames: ['method', 'path'], registers });
+  for (const path of invented) {
+    paths.withValues('GET', path);
+    promPaths.labels('GET', path);
+  }
+
   const gauge = registry.gauge('connections', { help });
   const promGauge = new prom.Gauge({ name: 'connections', help, registers });
+  const sharedGauge = gaugeOfSixteen();
   const histogram = registry.histogram('duration_seconds', { help, buckets });
   const promHistogram = new prom.Histogram({ name: 'duration_seconds', help, buckets, registers });
 
@@ -120,7 +131,7 @@ function counting(options: StructureRunOptions): readonly StructureRow[] {
     ),
     ...compareTimes(
       {
-        operation: 'gauge, set',
+        operation: 'gauge, set, one writer',
         ours: () => {
           for (let at = 0; at < batch; at++) gauge.set(at);
         },
@@ -131,6 +142,39 @@ function counting(options: StructureRunOptions): readonly StructureRow[] {
         },
         operationsPerCall: batch,
         bars: { 'prom-client': { maxRatio: 0.5 } },
+      },
+      options,
+    ),
+    ...compareTimes(
+      {
+        // Setting reads what each writer has added; prom-client has one thread, whatever their number.
+        operation: 'gauge, set, 16 writers',
+        ours: () => {
+          for (let at = 0; at < batch; at++) sharedGauge.set(at);
+        },
+        peers: {
+          'prom-client': () => {
+            for (let at = 0; at < batch; at++) promGauge.set(at);
+          },
+        },
+        operationsPerCall: batch,
+      },
+      options,
+    ),
+    ...compareTimes(
+      {
+        // Of 4096 paths ours keeps 1000, and three of four look-ups overflow; prom-client has no limit and keeps them all.
+        operation: 'counter, 4096 paths looked up, 1000 kept, inc',
+        ours: () => {
+          for (let at = 0; at < inventedCount; at++) paths.with({ method: 'GET', path: invented[at] as string }).inc();
+        },
+        peers: {
+          'prom-client': () => {
+            for (let at = 0; at < inventedCount; at++) promPaths.inc({ method: 'GET', path: invented[at] as string });
+          },
+        },
+        operationsPerCall: inventedCount,
+        bars: { 'prom-client': { maxRatio: 1 } },
       },
       options,
     ),
@@ -173,6 +217,15 @@ function counting(options: StructureRunOptions): readonly StructureRow[] {
       options,
     ),
   ];
+}
+
+/** A gauge of a registry that 16 writers have joined. */
+function gaugeOfSixteen(): Gauge {
+  const first = new MetricRegistry();
+  const registries = [first, ...Array.from({ length: 15 }, () => MetricRegistry.join(first.memory))];
+  const gauges = registries.map((registry) => registry.gauge('connections', { help: 'Measured.' }));
+  for (const gauge of gauges) gauge.inc();
+  return gauges[0] as Gauge;
 }
 
 function methodAt(at: number): string {
@@ -239,7 +292,10 @@ function size({ isQuick, note }: StructureRunOptions): readonly StructureRow[] {
 }
 
 function ourSeries(count: number): MetricRegistry {
-  const registry = new MetricRegistry({ maxCells: count + 8, maxTextBytes: 4096 + count * 48, maxWriters: 4, maxSeriesPerMetric: count });
+  // An eighth of both is for definitions.
+  const maxCells = Math.ceil((count * 8) / 7) + 8;
+  const maxTextBytes = 4096 + Math.ceil((count * 8) / 7) * 48;
+  const registry = new MetricRegistry({ maxCells, maxTextBytes, maxWriters: 4, maxSeriesPerMetric: count });
   const family = registry.counter('bytes_total', { help: 'Measured.', labels: ['backend', 'status'] });
   for (let at = 0; at < count; at++) family.withValues(`backend-${Math.floor(at / 10)}`, statusAt(at)).inc();
   return registry;

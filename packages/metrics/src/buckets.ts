@@ -12,25 +12,27 @@ export const defaultBuckets: readonly number[] = Object.freeze([0.005, 0.01, 0.0
  *
  * Bounds are rounded to 15 digits, so that they read as they were meant, and not as 0.30000000000000004.
  *
- * @throws {RangeError} when `start` is not finite, `width` is not above 0, `count` is not 1 to 512, or a bound is not finite
+ * @throws {RangeError} when `start` is not finite, `width` is not above 0, `count` is not 1 to 512, a bound would not be finite, or `width` is so
+ * small beside a bound that the next one would be the same
  */
 export function linearBuckets(start: number, width: number, count: number): readonly number[] {
   checkNumber('start', start, { min: -Number.MAX_VALUE, max: Number.MAX_VALUE });
   checkNumber('width', width, { above: 0, max: Number.MAX_VALUE });
   checkWholeNumber('count', count, { min: 1, max: maxBuckets });
-  return checkBuckets(Array.from({ length: count }, (_, at) => rounded(start + width * at)));
+  return roundedBounds(count, (at) => start + width * at, `width ${width} is too small beside start ${start}`);
 }
 
 /**
  * Returns `count` bounds, each `factor` times the one before: `exponentialBuckets(1, 2, 4)` is 1, 2, 4, 8. Rounded to 15 digits.
  *
- * @throws {RangeError} when `start` is not above 0, `factor` is not above 1, `count` is not 1 to 512, or a bound is not finite
+ * @throws {RangeError} when `start` is not above 0, `factor` is not above 1, `count` is not 1 to 512, a bound would not be finite, or `factor` is
+ * so close to 1 that the next bound would be the same
  */
 export function exponentialBuckets(start: number, factor: number, count: number): readonly number[] {
   checkNumber('start', start, { above: 0, max: Number.MAX_VALUE });
   checkNumber('factor', factor, { above: 1, max: Number.MAX_VALUE });
   checkWholeNumber('count', count, { min: 1, max: maxBuckets });
-  return checkBuckets(Array.from({ length: count }, (_, at) => rounded(start * factor ** at)));
+  return roundedBounds(count, (at) => start * factor ** at, `factor ${factor} is too close to 1`);
 }
 
 /** @throws {RangeError} when bounds are none, too many, not finite or not ascending */
@@ -45,6 +47,14 @@ export function checkBuckets(bounds: readonly number[]): readonly number[] {
   return bounds;
 }
 
-function rounded(bound: number): number {
-  return Number(bound.toPrecision(15));
+/** @param reason what is wrong when two bounds are the same */
+function roundedBounds(count: number, boundAt: (at: number) => number, reason: string): readonly number[] {
+  let previous = -Infinity;
+  return Array.from({ length: count }, (_, at) => {
+    const bound = Number(boundAt(at).toPrecision(15));
+    if (!Number.isFinite(bound)) throw new RangeError(`bound ${at + 1} of ${count} would be ${bound}, and buckets must be finite`);
+    if (bound <= previous) throw new RangeError(`${reason}: bounds are rounded to 15 digits, and two of them would be ${bound}`);
+    previous = bound;
+    return bound;
+  });
 }

@@ -5,7 +5,7 @@
  * counts; any of them takes a snapshot of all. Nothing is sent, nobody waits for a lock, and nothing grows.
  */
 import { checkWholeNumber } from '@ferrata/error';
-import { Cells } from './internal/cells.ts';
+import { Cells, maxGeneration } from './internal/cells.ts';
 import { type DefinitionOptions, defineMetric, type MetricType } from './internal/definition.ts';
 import { joinMemory, type MemoryLayout, makeMemory } from './internal/memory-layout.ts';
 import { MetricTable } from './internal/metric-table.ts';
@@ -33,28 +33,38 @@ export class MetricRegistry {
   readonly memory: SharedArrayBuffer;
   /** Which of the `maxWriters` this registry is. */
   readonly writer: number;
+  /** How often that writer's place was taken, this time included: `releaseWriter` wants both, so tell them to whoever will call it. */
+  readonly generation: number;
   readonly #cells: Cells;
   readonly #table: MetricTable;
   readonly #families = new Map<string, SharedFamily<unknown, LabelNames>>();
 
-  /** Makes a registry with memory of its own. @throws {RangeError} when an option is out of its range */
+  /**
+   * Makes a registry with memory of its own, or with `memory` joins the one that is there. Options given beside it have to be those of
+   * its maker.
+   *
+   * @throws {RangeError} when an option is out of its range or differs from the maker's, or all of them ask for too much memory
+   * @throws {TypeError} {RangeError} as `join`
+   */
   constructor(options: MetricRegistryOptions & JoinOptions & { readonly memory?: SharedArrayBuffer } = {}) {
     const layout: MemoryLayout =
       options.memory === undefined ? makeMemory(resolveMetricRegistryOptions(options)) : joinMemory(options.memory);
     const { config, memory } = layout;
+    if (options.memory !== undefined) checkAgreement(config, options);
     const { writer } = options;
     if (writer !== undefined) checkWholeNumber('writer', writer, { max: config.maxWriters - 1 });
     this.config = config;
     this.memory = memory;
     this.#cells = new Cells(layout, writer);
     this.writer = this.#cells.writer;
+    this.generation = this.#cells.generation;
     this.#table = new MetricTable(layout, this.#cells);
   }
 
   /**
    * Joins the registry that another thread has made. All options are those of its maker.
    *
-   * @throws {TypeError} when `memory` is not that of a registry, or of another version of this package's layout
+   * @throws {TypeError} when `memory` is not that of a registry, of another version of this package's layout, or damaged
    * @throws {RangeError} when the writer is taken, or none is free
    */
   static join(memory: SharedArrayBuffer, options: JoinOptions = {}): MetricRegistry {
@@ -108,20 +118,26 @@ export class MetricRegistry {
    * Frees the place of a writer whose thread has ended, for its successor. Its counts stay; what it had added to gauges is taken back, since
    * the connections and requests it counted are gone with it.
    *
-   * Only for a thread that has ended: one that still writes would share its numbers with the next, and counts would be lost.
+   * Only for a thread that has ended: one that still writes would share its numbers with the next, and counts would be lost. To say it
+   * twice does nothing, even if a successor has the place already: it is of another generation.
    *
-   * @returns false if there was no such writer
-   * @throws {RangeError} when it is this registry's own writer, or not a writer's number
+   * @param writer `writer` of the registry that ended
+   * @param generation its `generation`
+   * @returns false if that place is free, or somebody else's
+   * @throws {RangeError} when it is this registry itself, or not a writer's number or generation
    */
-  releaseWriter(writer: number): boolean {
+  releaseWriter(writer: number, generation: number): boolean {
     checkWholeNumber('writer', writer, { max: this.config.maxWriters - 1 });
-    if (writer === this.writer) throw new RangeError(`writer ${writer} is this registry itself`);
-    if (!this.#cells.isTaken(writer)) return false;
+    checkWholeNumber('generation', generation, { max: maxGeneration });
+    if (writer === this.writer && generation === this.generation) throw new RangeError(`writer ${writer} is this registry itself`);
+    // What the thread has made is in the log by now, since it has ended.
     this.#table.sync();
+    if (!this.#cells.beginRelease(writer, generation)) return false;
     for (const metric of this.#table.metrics) {
       if (metric.definition.type === 'gauge') metric.forEachSeries((_labelValues, cell) => this.#cells.clear(writer, cell));
     }
-    return this.#cells.release(writer);
+    this.#cells.endRelease(writer, generation);
+    return true;
   }
 
   #define(type: MetricType, name: string, options: DefinitionOptions): unknown {
@@ -130,5 +146,13 @@ export class MetricRegistry {
     let family = this.#families.get(name);
     if (family === undefined) this.#families.set(name, (family = new SharedFamily(metric, this.#table)));
     return family;
+  }
+}
+
+function checkAgreement(config: MetricRegistryConfig, options: MetricRegistryOptions): void {
+  for (const name of Object.keys(config) as (keyof MetricRegistryConfig)[]) {
+    const given = options[name];
+    if (given !== undefined && given !== config[name])
+      throw new RangeError(`${name} is ${config[name]} in this memory, not ${String(given)}`);
   }
 }

@@ -1,4 +1,4 @@
-/** What a registry held at a moment: plain objects, to be written, sent or compared. */
+/** What a registry held at a moment: plain objects, to be written, sent or compared. What they share with the registry is frozen. */
 
 /** Metrics by name, in ascending order of code units. */
 export type MetricsSnapshot = readonly MetricSnapshot[];
@@ -6,11 +6,13 @@ export type MetricsSnapshot = readonly MetricSnapshot[];
 /** One metric with its series: by label values in ascending order of code units, and last the overflow series if there is one. */
 export type MetricSnapshot = NumberMetricSnapshot | HistogramMetricSnapshot;
 
+/** A counter or a gauge. */
 export interface NumberMetricSnapshot extends MetricHead {
   readonly type: 'counter' | 'gauge';
   readonly series: readonly NumberSeries[];
 }
 
+/** A histogram: all of its series have the same buckets. */
 export interface HistogramMetricSnapshot extends MetricHead {
   readonly type: 'histogram';
   /** Upper bounds of the buckets, without the last one, which has none. */
@@ -27,12 +29,14 @@ export interface MetricHead {
   readonly labels: readonly string[];
 }
 
+/** One number of a counter or gauge, all threads together. */
 export interface NumberSeries {
   /** In the order of the metric's labels. */
   readonly labelValues: readonly string[];
   readonly value: number;
 }
 
+/** One distribution, all threads together. */
 export interface HistogramSeries {
   /** In the order of the metric's labels. */
   readonly labelValues: readonly string[];

@@ -29,12 +29,20 @@ test('nonsense is a RangeError that names the argument', () => {
   assert.throws(() => linearBuckets(0, 0, 1), { name: 'RangeError', message: /^width / });
   assert.throws(() => linearBuckets(0, 1, 0), { name: 'RangeError', message: /^count / });
   assert.throws(() => linearBuckets(0, 1, 513), { name: 'RangeError', message: /^count / });
-  assert.throws(() => linearBuckets(1e300, 1, 2), { name: 'RangeError', message: /must ascend/ });
-  assert.throws(() => linearBuckets(0, Number.MAX_VALUE, 3), { name: 'RangeError', message: /must be finite, not Infinity/ });
+  assert.throws(() => linearBuckets(1e300, 1, 2), { name: 'RangeError', message: /^width 1 is too small beside start 1e\+300: / });
+  assert.throws(() => linearBuckets(2 ** 53, 1, 2), {
+    name: 'RangeError',
+    message: /^width 1 is too small beside start 9007199254740992: /,
+  });
+  assert.throws(() => linearBuckets(0, Number.MAX_VALUE, 3), { name: 'RangeError', message: /^bound 2 of 3 would be Infinity/ });
   assert.throws(() => exponentialBuckets(0, 2, 1), { name: 'RangeError', message: /^start / });
   assert.throws(() => exponentialBuckets(1, 1, 1), { name: 'RangeError', message: /^factor / });
   assert.throws(() => exponentialBuckets(1, 2, 1.5), { name: 'RangeError', message: /^count / });
   assert.throws(() => exponentialBuckets(1, 1e300, 3), { name: 'RangeError', message: /must be finite/ });
+  assert.throws(() => exponentialBuckets(1, 1 + Number.EPSILON, 2), {
+    name: 'RangeError',
+    message: 'factor 1.0000000000000002 is too close to 1: bounds are rounded to 15 digits, and two of them would be 1',
+  });
   const registry = new MetricRegistry();
   for (const buckets of [[], [1, 1], [2, 1], [Number.NaN], [1, Infinity]]) {
     assert.throws(() => registry.histogram('size', { help: 'x', buckets }), RangeError);

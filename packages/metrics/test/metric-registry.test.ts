@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Counter, MetricRegistry, type MetricRegistryOptions, type MetricSnapshot } from '@ferrata/metrics';
+import {
+  type Counter,
+  defaultBuckets,
+  type HistogramSeries,
+  MetricRegistry,
+  type MetricRegistryOptions,
+  type MetricSnapshot,
+} from '@ferrata/metrics';
+import { interruptAt } from './fixtures/interleave.ts';
 
 const help = 'For a test.';
 const small = { maxCells: 64, maxTextBytes: 4096, maxWriters: 4 } as const;
@@ -173,6 +181,90 @@ test('above its limit, what is new to a metric is counted in the overflow series
   assert.deepEqual(valuesOf(registry, 'b_total'), { 0: 1, 1: 1, 2: 1, other: 2 });
 });
 
+/** Fills a registry with what a peer might choose, until everything new overflows. */
+function flood(registry: MetricRegistry, valueOf: (at: number) => string): void {
+  const labels = ['x'] as const;
+  const families = ['one_seconds', 'two_seconds', 'three_seconds', 'four_seconds', 'five_seconds'].map((name) =>
+    registry.histogram(name, { help, labels }),
+  );
+  for (let at = 0; at < registry.config.maxSeriesPerMetric; at++) for (const family of families) family.with({ x: valueOf(at) }).observe(1);
+}
+
+test('whatever label values peers choose, metrics that fit into an eighth of the registry can be defined afterwards', () => {
+  const long = (at: number): string => '\u0001'.repeat(120) + String(at).padStart(8, '0');
+  // In turn numbers and text are what runs out, with the defaults as well as in small ones.
+  const all: readonly MetricRegistryOptions[] = [
+    {},
+    { maxTextBytes: 200_000 },
+    { maxCells: 1024, maxTextBytes: 65_536 },
+    { maxCells: 100_000, maxTextBytes: 32_768 },
+  ];
+  for (const options of all) {
+    const registry = new MetricRegistry({ ...options, maxWriters: 1 });
+    flood(registry, String);
+    flood(registry, long);
+    const overflows = valuesOf(registry, 'ferrata_metrics_overflow_total');
+    assert.equal(Object.keys(overflows).length, 5);
+    const { maxCells, maxTextBytes } = registry.config;
+    // The definition of a histogram with default buckets takes 15 numbers; this one's text, 8 bytes beside.
+    const text = ['histogram', 'later_000_seconds', help, 'seconds', [], [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10], 1000];
+    const bytes = 12 + 2 * JSON.stringify(text).length + 2;
+    const room = Math.floor(Math.min(maxCells / 15, maxTextBytes / bytes) / 8);
+    assert.ok(room >= 8);
+    for (let at = 0; at < Math.min(room, 1000); at++) {
+      const name = `later_${String(at).padStart(3, '0')}_seconds`;
+      registry.histogram(name, { help, unit: 'seconds' }).observe(1);
+    }
+    assert.equal(registry.snapshot().filter(({ name }) => name.startsWith('later_')).length, Math.min(room, 1000));
+  }
+});
+
+test('with the defaults, one metric with all the series it may have leaves most of the room to others', () => {
+  const registry = new MetricRegistry({ maxWriters: 1 });
+  const { maxCells, maxTextBytes, maxSeriesPerMetric, maxLabelLength } = registry.config;
+  assert.ok(maxSeriesPerMetric * (defaultBuckets.length + 2) < maxCells / 4);
+  assert.ok(maxSeriesPerMetric * (12 + 2 * maxLabelLength + 2) < maxTextBytes / 4);
+  const greedy = registry.histogram('greedy_seconds', { help, labels: ['x'] });
+  for (let at = 0; at < 2000; at++) greedy.with({ x: '\u0001'.repeat(124) + String(at).padStart(4, '0') }).observe(1);
+  const modest = registry.histogram('modest_seconds', { help, labels: ['x'] });
+  for (let at = 0; at < 1000; at++) modest.with({ x: at }).observe(1);
+  assert.deepEqual(valuesOf(registry, 'ferrata_metrics_overflow_total'), { greedy_seconds: 1000 });
+});
+
+test('label values take the same room whatever their characters are', () => {
+  const made = ['v', '\u0001', '"', '\u4e00'].map((character) => {
+    const registry = new MetricRegistry({ ...small, maxCells: 1024 });
+    const family = registry.counter('a_total', { help, labels: ['x'] });
+    for (let at = 0; at < 100; at++) family.with({ x: character.repeat(100) + String(at).padStart(4, '0') }).inc();
+    return registry.snapshot()[0]?.series.length;
+  });
+  assert.deepEqual(made, [made[0], made[0], made[0], made[0]]);
+  // 7/8 of 4096 bytes, less the definition; 12 + 2 + 2 × 104 bytes each, rounded up to 4; and the overflow.
+  const definition = 8 + 2 * (2 + JSON.stringify(['counter', 'a_total', help, '', ['x'], [], 1000]).length);
+  assert.equal(made[0], Math.floor((3584 - definition) / 224) + 1);
+});
+
+test('a look-up above the limit asks nobody, since limits that are reached stay so', () => {
+  const [one, two] = pair();
+  const family = one.counter('a_total', { help, labels: ['x'], maxSeries: 2 });
+  for (const x of ['1', '2'])
+    two
+      .counter('a_total', { help, labels: ['x'], maxSeries: 2 })
+      .with({ x })
+      .inc();
+  family.with({ x: '2' }).inc();
+  const wasAsked = interruptAt(
+    0,
+    () => {
+      family.with({ x: 'new' }).inc();
+      family.with({ x: '1' }).inc();
+    },
+    () => {},
+  );
+  assert.equal(wasAsked, false);
+  assert.deepEqual(valuesOf(two, 'a_total'), { 1: 2, 2: 2, other: 1 });
+});
+
 test('a label value above the longest is counted in the overflow series', () => {
   const registry = new MetricRegistry({ ...small, maxLabelLength: 4 });
   const family = registry.gauge('a', { help, labels: ['x'] });
@@ -259,6 +351,73 @@ test('values that would spoil a sum are left out and told of', () => {
   assert.deepEqual(metric?.series, [{ labelValues: [], cumulativeCounts: [1, 1], count: 1, sum: -5 }]);
 });
 
+test('what is no number is left out and told of, and never throws', () => {
+  const registry = new MetricRegistry(small);
+  const counter = registry.counter('a_total', { help });
+  const gauge = registry.gauge('b', { help });
+  const histogram = registry.histogram('c', { help, buckets: [1] });
+  gauge.set(7);
+  const throwing = {
+    valueOf(): number {
+      throw new Error('asked');
+    },
+  };
+  for (const given of [1n, Symbol('s'), '5', null, true, [1], throwing]) {
+    const value = given as unknown as number;
+    counter.inc(value);
+    gauge.set(value);
+    gauge.inc(value);
+    gauge.dec(value);
+    histogram.observe(value);
+  }
+  gauge.set(undefined as unknown as number);
+  assert.deepEqual([valuesOf(registry, 'a_total'), valuesOf(registry, 'b')], [{ '': 0 }, { '': 7 }]);
+  assert.deepEqual(valuesOf(registry, 'ferrata_metrics_refused_total'), { a_total: 7, b: 22, c: 7 });
+});
+
+test('no amount spoils a sum: what would take it beyond what threads can add up is left out', () => {
+  const [one, two] = pair();
+  const largest = 2 ** 900;
+  for (const registry of [one, two]) {
+    const counter = registry.counter('a_total', { help });
+    const gauge = registry.gauge('b', { help });
+    const histogram = registry.histogram('c', { help, buckets: [1] });
+    for (const amount of [1e308, largest, largest, 1e308]) counter.inc(amount);
+    for (const amount of [1.7e308, largest, largest]) gauge.inc(amount);
+    for (const value of [1.7e308, largest, largest]) histogram.observe(value);
+    histogram.observe(-1.7e308);
+    histogram.observe(-5e260);
+  }
+  assert.deepEqual([valuesOf(one, 'a_total'), valuesOf(one, 'b')], [{ '': 2 * largest }, { '': 2 * largest }]);
+  assert.deepEqual(one.snapshot().find(({ name }) => name === 'c')?.series, [
+    { labelValues: [], cumulativeCounts: [2, 4], count: 4, sum: 2 * (largest - 5e260) },
+  ]);
+  assert.deepEqual(valuesOf(one, 'ferrata_metrics_refused_total'), { a_total: 6, b: 4, c: 6 });
+});
+
+test('setting a gauge always takes effect, whatever was added or set before', () => {
+  const [one, two] = pair();
+  const [here, there] = [one.gauge('a', { help }), two.gauge('a', { help })];
+  for (const sign of [1, -1]) {
+    here.inc(sign * 2 ** 900);
+    there.inc(sign * 2 ** 900);
+    for (const value of [Number.MAX_VALUE, -Number.MAX_VALUE, Number.NaN, Infinity, -Infinity, Number.MAX_VALUE]) {
+      there.set(value);
+      assert.deepEqual(valuesOf(one, 'a'), { '': value });
+    }
+    here.dec(sign * 2 ** 900);
+    there.dec(sign * 2 ** 900);
+    here.set(5);
+    assert.deepEqual(valuesOf(one, 'a'), { '': 5 });
+  }
+  // As exact as doubles of the size of what was added: here 16.
+  here.inc(1e17);
+  here.set(1);
+  assert.deepEqual(valuesOf(one, 'a'), { '': 0 });
+  here.set(32);
+  assert.deepEqual(valuesOf(one, 'a'), { '': 32 });
+});
+
 test('counts are exact up to 2⁵³', () => {
   const registry = new MetricRegistry(small);
   const counter = registry.counter('a_total', { help });
@@ -315,6 +474,9 @@ test('joining something that is no registry is a TypeError that says why', () =>
   assert.throws(join(new SharedArrayBuffer(1000)), { name: 'TypeError', message: /not that of a MetricRegistry$/ });
   assert.throws(join(copy((words) => (words[1] = 7))), { name: 'TypeError', message: /version 7/ });
   assert.throws(join(copy((words) => (words[2] = 65))), { name: 'TypeError', message: /its head asks for/ });
+  assert.throws(join(copy((words) => (words[4] = -1))), { name: 'TypeError', message: /damaged: its head has options out of their range/ });
+  assert.throws(join(copy((words) => (words[7] = -1))), { name: 'TypeError', message: /damaged: its head counts too much/ });
+  assert.throws(join(copy((words) => (words[9] = 1e9))), { name: 'TypeError', message: /damaged: its head counts too much/ });
   assert.doesNotThrow(join(copy(() => {})));
 });
 
@@ -356,15 +518,103 @@ test('a successor goes on counting where the writer before it ended, and what th
   };
   define(one);
   define(two);
-  assert.equal(one.releaseWriter(two.writer), true);
-  assert.equal(one.releaseWriter(two.writer), false);
+  assert.equal(one.releaseWriter(two.writer, two.generation), true);
+  assert.equal(one.releaseWriter(two.writer, two.generation), false);
   assert.deepEqual([valuesOf(one, 'a_total'), valuesOf(one, 'b'), valuesOf(one, 'c')], [{ '': 6 }, { '': 5 }, { y: 7 }]);
   const successor = MetricRegistry.join(one.memory, { writer: two.writer });
   define(successor);
   assert.deepEqual([valuesOf(one, 'a_total'), valuesOf(one, 'b'), valuesOf(one, 'c')], [{ '': 9 }, { '': 10 }, { y: 14 }]);
-  assert.equal(one.releaseWriter(3), false);
-  assert.throws(() => one.releaseWriter(one.writer), { name: 'RangeError', message: /is this registry itself/ });
-  assert.throws(() => one.releaseWriter(4), { name: 'RangeError', message: /^writer / });
+  assert.equal(one.releaseWriter(3, 1), false);
+  assert.throws(() => one.releaseWriter(one.writer, one.generation), { name: 'RangeError', message: /is this registry itself/ });
+  assert.throws(() => one.releaseWriter(4, 1), { name: 'RangeError', message: /^writer / });
+  assert.throws(() => one.releaseWriter(1, 0.5), { name: 'RangeError', message: /^generation / });
+});
+
+test('a writer that is released a second time does nothing to its successor', () => {
+  const [one, ended] = pair();
+  const successorOf = ({ writer }: MetricRegistry): MetricRegistry => MetricRegistry.join(one.memory, { writer });
+  ended.gauge('a', { help }).inc(5);
+  assert.equal(one.releaseWriter(ended.writer, ended.generation), true);
+  const successor = successorOf(ended);
+  assert.deepEqual([ended.generation, successor.generation], [1, 2]);
+  const gauge = successor.gauge('a', { help });
+  gauge.inc(3);
+  assert.equal(one.releaseWriter(ended.writer, ended.generation), false);
+  assert.throws(() => successorOf(ended), { name: 'RangeError', message: /writer 1 is taken/ });
+  gauge.dec();
+  assert.deepEqual(valuesOf(one, 'a'), { '': 2 });
+  // The maker's own place, if it is somebody else's by now, is like any other.
+  assert.equal(successor.releaseWriter(one.writer, one.generation), true);
+  const again = successorOf(one);
+  assert.equal(one.releaseWriter(one.writer, again.generation), true);
+});
+
+test('the generations of a place begin again when there are no more, and none is mistaken for a place that is free', () => {
+  const [one, two] = pair();
+  // The words of the writers stand after 32 of the head; two bits of each are its state.
+  const words = new Int32Array(one.memory);
+  words[32 + two.writer] = ((2 ** 30 - 2) << 2) | 0;
+  const last = MetricRegistry.join(one.memory, { writer: two.writer });
+  assert.equal(last.generation, 2 ** 30 - 1);
+  assert.equal(one.releaseWriter(last.writer, last.generation), true);
+  assert.equal(one.releaseWriter(last.writer, last.generation), false);
+  assert.equal(MetricRegistry.join(one.memory, { writer: two.writer }).generation, 0);
+});
+
+test('a registry that is given a memory joins it, and options beside it have to be those of its maker', () => {
+  const { memory } = new MetricRegistry(small);
+  const joined = new MetricRegistry({ memory, maxCells: 64 });
+  assert.deepEqual([joined.memory, joined.writer], [memory, 1]);
+  for (const name of ['maxCells', 'maxTextBytes', 'maxWriters', 'maxSeriesPerMetric', 'maxLabelLength'] as const) {
+    for (const value of [-5, Number.NaN, 3]) {
+      assert.throws(() => new MetricRegistry({ memory, [name]: value }), {
+        name: 'RangeError',
+        message: new RegExp(`^${name} is \\d+ in this memory, not ${value}$`),
+      });
+    }
+  }
+  // Nobody of those who failed has a place.
+  assert.equal(MetricRegistry.join(memory).writer, 2);
+});
+
+test('options that ask for more memory than is allowed, or than there is, are a RangeError that names them', (t) => {
+  const named = /^maxCells \(\d+\) × 8 × \(maxWriters \(\d+\) \+ 1\) and maxTextBytes \(\d+\) are \d+ bytes, /;
+  assert.throws(
+    () => new MetricRegistry({ maxCells: 2 ** 24, maxWriters: 1024 }),
+    (error: unknown) => {
+      assert.ok(error instanceof RangeError);
+      assert.match(error.message, named);
+      assert.match(error.message, /at most 4294967296$/);
+      return true;
+    },
+  );
+  const { SharedArrayBuffer: original } = globalThis;
+  t.after(() => Object.assign(globalThis, { SharedArrayBuffer: original }));
+  const none = function (): never {
+    throw new RangeError('Array buffer allocation failed');
+  };
+  Object.assign(globalThis, { SharedArrayBuffer: none });
+  assert.throws(() => new MetricRegistry(small), { name: 'RangeError', message: new RegExp(`${named.source}which the platform`) });
+});
+
+test('what a snapshot shares with the registry cannot be changed', () => {
+  const registry = new MetricRegistry(small);
+  const histogram = registry.histogram('size', { help, labels: ['x'], buckets: [1, 2] }).with({ x: 'a' });
+  histogram.observe(1.5);
+  const before = JSON.stringify(registry.snapshot());
+  const [metric] = registry.snapshot();
+  assert.ok(metric?.type === 'histogram');
+  assert.throws(() => (metric.buckets as number[]).push(99), TypeError);
+  assert.throws(() => (metric.labels as string[]).push('y'), TypeError);
+  const series = metric.series[0] as HistogramSeries;
+  // These are the snapshot's own.
+  (series.cumulativeCounts as number[]).push(1);
+  (series.labelValues as string[]).push('b');
+  (metric.series as unknown[]).length = 0;
+  assert.equal(JSON.stringify(registry.snapshot()), before);
+  const joined = MetricRegistry.join(registry.memory).snapshot()[0];
+  assert.ok(joined?.type === 'histogram' && Object.isFrozen(joined.buckets) && Object.isFrozen(joined.labels));
+  assert.doesNotThrow(() => registry.histogram('size', { help, labels: ['x'], buckets: [1, 2] }));
 });
 
 function pair(): readonly [MetricRegistry, MetricRegistry] {

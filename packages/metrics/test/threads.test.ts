@@ -83,7 +83,7 @@ test('a thread that is terminated while it makes series leaves the others to go 
     .with({ name: 'a' })
     .inc();
   assert.equal(seriesMade(), made + 1);
-  assert.equal(registry.releaseWriter(1), true);
+  assert.equal(registry.releaseWriter(1, 1), true);
   assert.deepEqual(registry.snapshot().find(({ name }) => name === 'in_flight')?.series, [{ labelValues: [], value: 0 }]);
   const successor = MetricRegistry.join(registry.memory, { writer: 1 });
   successor.gauge('in_flight', { help: 'Counted by all.' }).inc();

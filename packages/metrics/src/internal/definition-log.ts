@@ -23,6 +23,11 @@ const recordHead = 2;
 /** Characters that `String.fromCharCode` is given at once: arguments stand on the stack. */
 const sliceLength = 4096;
 
+/** What is thrown when memory does not hold what this package has written there: somebody else has written into it. */
+export function damagedLog(what: string, cause?: unknown): TypeError {
+  return new TypeError(`memory is damaged: in its log of metrics, ${what}`, { cause });
+}
+
 /** One thread's view of the list: a place up to which it has read. */
 export class DefinitionLog {
   readonly #words: Int32Array;
@@ -40,22 +45,28 @@ export class DefinitionLog {
     this.#nextWord = layoutWord.logRoot;
   }
 
-  /** Reads on. @returns the next text, or null at the end of the list */
+  /** Reads on. @returns the next text, or null at the end of the list @throws {TypeError} when the list is damaged */
   next(): string | null {
     const record = Atomics.load(this.#words, this.#nextWord);
     if (record === 0) return null;
+    const text = this.#textOf(record);
     this.#nextWord = record;
-    return this.#textOf(record);
+    return text;
+  }
+
+  /** Whether a text of so many units has room before a word: for now, since others take space too. */
+  hasRoom(length: number, endWord: number): boolean {
+    return this.#firstWord + Atomics.load(this.#words, layoutWord.logUsed) + wordsOf(length) <= endWord;
   }
 
   /**
    * Writes a text where nobody sees it yet.
    *
+   * @param endWord where the room for such texts ends; default: where the log does
    * @returns the record, for `publish` or `discard`; 0 if there is no room for it
    */
-  write(text: string): number {
-    const length = recordHead + Math.ceil(text.length / 2);
-    const record = this.#takeSpace(length);
+  write(text: string, endWord: number = this.#endWord): number {
+    const record = this.#takeSpace(wordsOf(text.length), endWord);
     if (record === 0) return 0;
     this.#words[record] = 0;
     this.#words[record + 1] = text.length;
@@ -71,27 +82,36 @@ export class DefinitionLog {
 
   /** Gives the space of a record back that was not published; it is lost if another thread has taken space since. */
   discard(record: number): void {
-    const end = record + recordHead + Math.ceil((this.#words[record + 1] as number) / 2);
+    const end = record + wordsOf(this.#words[record + 1] as number);
     Atomics.compareExchange(this.#words, layoutWord.logUsed, end - this.#firstWord, record - this.#firstWord);
   }
 
-  #takeSpace(length: number): number {
+  #takeSpace(length: number, endWord: number): number {
     for (;;) {
       const used = Atomics.load(this.#words, layoutWord.logUsed);
       const record = this.#firstWord + used;
-      if (record + length > this.#endWord) return 0;
+      if (record + length > endWord) return 0;
       // Fails only when another thread got its space, so some thread always gets on.
       if (Atomics.compareExchange(this.#words, layoutWord.logUsed, used, used + length) === used) return record;
     }
   }
 
   #textOf(record: number): string {
+    const lastHead = this.#endWord - recordHead;
+    if (record < this.#firstWord || record > lastHead) throw damagedLog('a record lies outside');
+    const length = this.#words[record + 1] as number;
+    if (record + wordsOf(length) > this.#endWord) throw damagedLog('a record has no length that is possible');
     const first = (record + recordHead) * 2;
-    const end = first + (this.#words[record + 1] as number);
+    const end = first + length;
     let text = '';
     for (let at = first; at < end; at += sliceLength) {
       text += String.fromCharCode(...this.#characters.subarray(at, Math.min(end, at + sliceLength)));
     }
     return text;
   }
+}
+
+/** Words of a record with so many units of text. */
+function wordsOf(length: number): number {
+  return recordHead + Math.ceil(length / 2);
 }

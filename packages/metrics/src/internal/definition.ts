@@ -52,8 +52,9 @@ export function defineMetric(type: MetricType, name: string, options: Definition
     name,
     help: help.toWellFormed(),
     unit,
-    labels: [...labels],
-    buckets: type === 'histogram' ? [...checkBuckets(buckets)] : [],
+    // Copied and frozen: snapshots hand them out.
+    labels: Object.freeze([...labels]),
+    buckets: Object.freeze(type === 'histogram' ? [...checkBuckets(buckets)] : []),
     maxSeries: checkWholeNumber('maxSeries', maxSeries, { min: 1, max: 0x100_0000 }),
   };
 }

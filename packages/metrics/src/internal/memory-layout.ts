@@ -3,15 +3,18 @@
  *
  * ```
  *  head        32 words of 32 bits, see `word`
- *  writers     a word for each: 0 free, 1 taken
+ *  writers     a word for each: in whose hands the stripe is, and how often it was taken (cells.ts)
  *  log         definitions of metrics and series, appended by any thread (definition-log.ts)
  *  stripes     1 + maxWriters times maxCells numbers of 64 bits (cells.ts): first the stripe of values that were set,
  *              then one for each writer
  * ```
  *
  * Whoever makes the memory writes the head; everybody else takes all sizes from it, so that threads cannot disagree.
+ *
+ * The last eighth of the log and of the numbers is for definitions alone. Series are made for label values that peers choose; without a part
+ * that they can't reach, a peer could make a program fail which defines a metric later.
  */
-import type { MetricRegistryConfig } from '../options.ts';
+import { type MetricRegistryConfig, resolveMetricRegistryOptions } from '../options.ts';
 
 const magic = 0x4d455452;
 const layoutVersion = 1;
@@ -19,6 +22,9 @@ const headWords = 32;
 
 /** Two lines of cache, which processors fetch in pairs: writers in different threads never touch the same pair. */
 const stripeAlignment = 128;
+
+/** The most memory that options may ask for: far above what anybody can scrape, and within what platforms can index. */
+const maxBytes = 2 ** 32;
 
 /** What stands where in the head. */
 const word = {
@@ -47,7 +53,11 @@ export interface MemoryLayout {
   readonly characters: Uint16Array;
   readonly firstWriterWord: number;
   readonly firstLogWord: number;
+  /** The word after the log, and the one at which the part begins that only definitions may use. */
   readonly endOfLog: number;
+  readonly endOfSeriesLog: number;
+  /** Numbers that may be in use when a series is made; the others are for definitions. */
+  readonly maxSeriesCells: number;
   readonly stripes: Float64Array;
   /** Numbers from one stripe to the next. */
   readonly stripeLength: number;
@@ -55,9 +65,9 @@ export interface MemoryLayout {
 
 export const layoutWord: Pick<typeof word, 'logUsed' | 'logRoot' | 'writersSeen'> = word;
 
-/** Makes the memory for a new registry. @throws {RangeError} when the platform has not that much */
+/** Makes the memory for a new registry. @throws {RangeError} when the options ask for more than is allowed, or than the platform has */
 export function makeMemory(config: MetricRegistryConfig): MemoryLayout {
-  const layout = layOut(new SharedArrayBuffer(byteLengthOf(config)), config);
+  const layout = layOut(allocate(config), config);
   const { words } = layout;
   words[word.magic] = magic;
   words[word.version] = layoutVersion;
@@ -69,7 +79,7 @@ export function makeMemory(config: MetricRegistryConfig): MemoryLayout {
   return layout;
 }
 
-/** Finds the parts of a memory made elsewhere. @throws {TypeError} when it is not the memory of a registry, or one of another version */
+/** Finds the parts of a memory made elsewhere. @throws {TypeError} when it is not that of a registry, of another version, or damaged */
 export function joinMemory(memory: SharedArrayBuffer): MemoryLayout {
   // By its tag: `instanceof` fails for one that was made in another realm.
   if (Object.prototype.toString.call(memory) !== '[object SharedArrayBuffer]') throw new TypeError('memory must be a SharedArrayBuffer');
@@ -82,7 +92,7 @@ export function joinMemory(memory: SharedArrayBuffer): MemoryLayout {
       `memory has version ${read(word.version)} of the layout, and this code knows ${layoutVersion}: threads run different releases`,
     );
   }
-  const config: MetricRegistryConfig = Object.freeze({
+  const config = checkHead({
     maxCells: read(word.maxCells),
     maxTextBytes: read(word.maxTextBytes),
     maxWriters: read(word.maxWriters),
@@ -91,12 +101,42 @@ export function joinMemory(memory: SharedArrayBuffer): MemoryLayout {
   });
   const byteLength = byteLengthOf(config);
   if (memory.byteLength !== byteLength) throw new TypeError(`memory has ${memory.byteLength} bytes, and its head asks for ${byteLength}`);
-  return layOut(memory, config);
+  const layout = layOut(memory, config);
+  const isUsedWithin = isWithin(read(word.logUsed), layout.endOfLog - layout.firstLogWord);
+  if (!isUsedWithin || !isWithin(read(word.writersSeen), config.maxWriters))
+    throw new TypeError('memory is damaged: its head counts too much');
+  return layout;
+}
+
+function isWithin(value: number, max: number): boolean {
+  return value >= 0 && value <= max;
+}
+
+function allocate(config: MetricRegistryConfig): SharedArrayBuffer {
+  const { maxCells, maxWriters, maxTextBytes } = config;
+  const bytes = byteLengthOf(config);
+  const sum = `maxCells (${maxCells}) × 8 × (maxWriters (${maxWriters}) + 1) and maxTextBytes (${maxTextBytes}) are ${bytes} bytes`;
+  if (bytes > maxBytes) throw new RangeError(`${sum}, and must be at most ${maxBytes}`);
+  try {
+    return new SharedArrayBuffer(bytes);
+  } catch (cause) {
+    // The platform's own words name no option.
+    throw new RangeError(`${sum}, which the platform does not give`, { cause });
+  }
+}
+
+function checkHead(head: MetricRegistryConfig): MetricRegistryConfig {
+  try {
+    return resolveMetricRegistryOptions(head);
+  } catch (cause) {
+    throw new TypeError('memory is damaged: its head has options out of their range', { cause });
+  }
 }
 
 function layOut(memory: SharedArrayBuffer, config: MetricRegistryConfig): MemoryLayout {
   const firstStripe = firstStripeOf(config);
   const firstLogWord = headWords + config.maxWriters;
+  const logWords = Math.floor(config.maxTextBytes / 4);
   return {
     memory,
     config,
@@ -104,10 +144,17 @@ function layOut(memory: SharedArrayBuffer, config: MetricRegistryConfig): Memory
     characters: new Uint16Array(memory, 0, firstStripe / 2),
     firstWriterWord: headWords,
     firstLogWord,
-    endOfLog: firstLogWord + Math.floor(config.maxTextBytes / 4),
+    endOfLog: firstLogWord + logWords,
+    endOfSeriesLog: firstLogWord + withoutReserve(logWords),
+    maxSeriesCells: withoutReserve(config.maxCells),
     stripes: new Float64Array(memory, firstStripe),
     stripeLength: stripeBytesOf(config) / 8,
   };
+}
+
+/** What series may use: all but an eighth. */
+function withoutReserve(room: number): number {
+  return room - Math.ceil(room / 8);
 }
 
 function firstStripeOf({ maxWriters, maxTextBytes }: MetricRegistryConfig): number {

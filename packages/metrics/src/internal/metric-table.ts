@@ -6,12 +6,10 @@
  */
 import type { Cells } from './cells.ts';
 import { cellsOf, checkSame, type MetricDefinition, namesOf } from './definition.ts';
-import { DefinitionLog } from './definition-log.ts';
+import { DefinitionLog, damagedLog } from './definition-log.ts';
 import type { MemoryLayout } from './memory-layout.ts';
 import { Metric, type Series } from './metric.ts';
-
-/** A series in the log: the number of its metric, and its label values. */
-type SeriesRecord = readonly [metricId: number, ...labelValues: string[]];
+import { type LogRecord, lengthOfSeries, parseRecord, type SeriesRecord, writeDefinition, writeSeries } from './record.ts';
 
 export class MetricTable {
   /** In the order of definition: a metric's number is its place. */
@@ -22,6 +20,9 @@ export class MetricTable {
   readonly #log: DefinitionLog;
   readonly #cells: Cells;
   readonly #maxCells: number;
+  readonly #maxSeriesCells: number;
+  readonly #endOfLog: number;
+  readonly #endOfSeriesLog: number;
   readonly #maxLabelLength: number;
   #cellsUsed = 0;
 
@@ -29,14 +30,16 @@ export class MetricTable {
     this.#log = new DefinitionLog(layout);
     this.#cells = cells;
     this.#maxCells = layout.config.maxCells;
+    this.#maxSeriesCells = layout.maxSeriesCells;
+    this.#endOfLog = layout.endOfLog;
+    this.#endOfSeriesLog = layout.endOfSeriesLog;
     this.#maxLabelLength = layout.config.maxLabelLength;
     this.sync();
   }
 
-  /** Learns what other threads have added. */
+  /** Learns what other threads have added. @throws {TypeError} when somebody has written into the memory who should not */
   sync(): void {
-    for (let text = this.#log.next(); text !== null; text = this.#log.next())
-      this.#apply(JSON.parse(text) as MetricDefinition | SeriesRecord);
+    for (let text = this.#log.next(); text !== null; text = this.#log.next()) this.#apply(parseRecord(text));
   }
 
   /**
@@ -54,7 +57,7 @@ export class MetricTable {
     const hasCells = (): boolean => this.#cellsUsed + Metric.cellsOf(definition) <= this.#maxCells;
     this.#append(
       () => owner() === undefined && hasCells(),
-      () => JSON.stringify(definition),
+      () => this.#log.write(writeDefinition(definition), this.#endOfLog),
     );
     const metric = this.#byName.get(name);
     if (metric !== undefined) {
@@ -66,32 +69,48 @@ export class MetricTable {
     throw new RangeError(`no room for ${name}: raise ${hasCells() ? 'maxTextBytes' : 'maxCells'} of the registry`);
   }
 
-  /** Finds a series that this thread has not seen, or makes it, or counts that there is no room for it. Never throws. */
+  /** Finds a series that this thread has not seen, or makes it, or counts that there is no room for it. */
   resolve(metric: Metric, labelValues: readonly string[]): Series {
-    if (labelValues.every((value) => value.length <= this.#maxLabelLength)) {
+    const values: string[] = [];
+    for (const value of labelValues) {
+      if (value.length > this.#maxLabelLength) return this.#overflow(metric);
       // Malformed UTF-16 has no form of its own in UTF-8: two such values could become one series, twice in the text.
-      const values = labelValues.map((value) => value.toWellFormed());
-      const { definition } = metric;
-      this.#append(
-        () =>
-          metric.find(values) === undefined &&
-          metric.seriesCount < definition.maxSeries &&
-          this.#cellsUsed + cellsOf(definition) <= this.#maxCells,
-        () => JSON.stringify([metric.id, ...values] satisfies SeriesRecord),
-      );
-      const found = metric.find(values);
-      if (found !== undefined) return found;
+      values.push(value.toWellFormed());
     }
+    return this.#findOrMake(metric, values) ?? this.#overflow(metric);
+  }
+
+  #overflow(metric: Metric): Series {
     const { own } = this.#cells;
     own[metric.overflowCell] = (own[metric.overflowCell] as number) + 1;
     return metric.ownSeries;
   }
 
-  /** Appends a text to the log if it is wanted in the light of all that stands before it, and if there is room. */
-  #append(isWanted: () => boolean, write: () => string): void {
+  #findOrMake(metric: Metric, values: readonly string[]): Series | undefined {
+    // Limits that are reached stay so, and hold for every thread: there is nothing to learn from the log, and a flood of new values is cheap.
+    if (this.#isFull(metric)) return metric.find(values);
+    this.#append(
+      () => !this.#isFull(metric) && metric.find(values) === undefined,
+      () => this.#writeSeries(metric, values),
+    );
+    return metric.find(values);
+  }
+
+  #writeSeries({ id }: Metric, values: readonly string[]): number {
+    // Asked first: where there is none, nothing need be put together, each time that somebody looks up what is new.
+    if (!this.#log.hasRoom(lengthOfSeries(values), this.#endOfSeriesLog)) return 0;
+    return this.#log.write(writeSeries(id, values), this.#endOfSeriesLog);
+  }
+
+  #isFull({ definition, seriesCount }: Metric): boolean {
+    return seriesCount >= definition.maxSeries || this.#cellsUsed + cellsOf(definition) > this.#maxSeriesCells;
+  }
+
+  /** Appends a record to the log if it is wanted in the light of all that stands before it, and if there was room to write it. */
+  #append(isWanted: () => boolean, write: () => number): void {
     this.sync();
     if (!isWanted()) return;
-    const record = this.#log.write(write());
+    const record = write();
     if (record === 0) return;
     while (!this.#log.publish(record)) {
       this.sync();
@@ -102,16 +121,26 @@ export class MetricTable {
     this.sync();
   }
 
-  #apply(record: MetricDefinition | SeriesRecord): void {
-    if ('type' in record) {
-      const metric = new Metric(record, this.metrics.length, this.#cellsUsed, this.#cells);
-      this.metrics.push(metric);
-      this.#byName.set(record.name, metric);
-      for (const name of namesOf(record)) this.#owners.set(name, record.name);
-      this.#cellsUsed += Metric.cellsOf(record);
-      return;
-    }
-    const [metricId, ...labelValues] = record;
-    this.#cellsUsed += (this.metrics[metricId] as Metric).add(labelValues, this.#cellsUsed);
+  #apply(record: LogRecord): void {
+    const cells = 'type' in record ? this.#addMetric(record) : this.#addSeries(record);
+    this.#cellsUsed += cells;
+    if (this.#cellsUsed > this.#maxCells) throw damagedLog('there is more than numbers have room for');
+  }
+
+  #addMetric(definition: MetricDefinition): number {
+    const { name } = definition;
+    // Nobody defines a thing twice: a list that went in a circle would end here.
+    if (this.#byName.has(name)) throw damagedLog(`${name} is defined twice`);
+    const metric = new Metric(definition, this.metrics.length, this.#cellsUsed, this.#cells);
+    this.metrics.push(metric);
+    this.#byName.set(name, metric);
+    for (const one of namesOf(definition)) this.#owners.set(one, name);
+    return Metric.cellsOf(definition);
+  }
+
+  #addSeries({ metricId, labelValues }: SeriesRecord): number {
+    const cells = this.metrics[metricId]?.add(labelValues, this.#cellsUsed) ?? -1;
+    if (cells < 0) throw damagedLog('a series is there twice, or has no metric with such labels');
+    return cells;
   }
 }

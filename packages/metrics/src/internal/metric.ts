@@ -65,8 +65,13 @@ export class Metric {
     return found as Series | undefined;
   }
 
-  /** Adds a series that is not there yet. @returns the cells that it takes of those from `cell` on */
+  /**
+   * Adds a series that is not there yet.
+   *
+   * @returns the cells that it takes of those from `cell` on; -1 if it is there, or has other labels than the metric
+   */
   add(labelValues: readonly string[], cell: number): number {
+    if (labelValues.length === 0 || labelValues.length !== this.definition.labels.length) return -1;
     const isOverflow = labelValues.every((value) => value === overflowValue);
     let level = this.tree;
     for (let at = 0; at < labelValues.length - 1; at++) {
@@ -75,8 +80,10 @@ export class Metric {
       if (below === undefined) level.set(value, (below = new Map()));
       level = below;
     }
+    const last = labelValues.at(-1) as string;
+    if (level.has(last)) return -1;
     // The overflow series under its own name: a second one would be twice in the text.
-    level.set(labelValues.at(-1) as string, isOverflow ? this.ownSeries : this.#seriesAt(cell));
+    level.set(last, isOverflow ? this.ownSeries : this.#seriesAt(cell));
     this.seriesCount++;
     return isOverflow ? 0 : cellsOf(this.definition);
   }

@@ -1,6 +1,6 @@
 /** One series that only grows: a cell. */
 import type { Counter } from '../series.ts';
-import type { Cells } from './cells.ts';
+import { type Cells, maxSum } from './cells.ts';
 
 export class SharedCounter implements Counter {
   readonly firstCell: number;
@@ -15,7 +15,13 @@ export class SharedCounter implements Counter {
 
   inc(amount = 1): void {
     const own = this.#own;
-    if (amount >= 0 && Number.isFinite(amount)) own[this.firstCell] = (own[this.firstCell] as number) + amount;
-    else own[this.#refusedCell] = (own[this.#refusedCell] as number) + 1;
+    if (typeof amount === 'number' && amount >= 0) {
+      const sum = (own[this.firstCell] as number) + amount;
+      if (sum <= maxSum) {
+        own[this.firstCell] = sum;
+        return;
+      }
+    }
+    own[this.#refusedCell] = (own[this.#refusedCell] as number) + 1;
   }
 }

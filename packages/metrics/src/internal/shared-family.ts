@@ -14,7 +14,7 @@ export class SharedFamily<Handle, Names extends LabelNames> implements MetricFam
   constructor(metric: Metric, table: MetricTable) {
     const { name, labels } = metric.definition;
     this.name = name;
-    this.labels = Object.freeze([...labels]) as unknown as Names;
+    this.labels = labels as unknown as Names;
     this.#metric = metric;
     this.#table = table;
     this.#tree = metric.tree;

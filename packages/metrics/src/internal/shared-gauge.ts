@@ -1,6 +1,6 @@
 /** One series that goes up and down: a cell of each writer, and one that is set. */
 import type { Gauge } from '../series.ts';
-import type { Cells } from './cells.ts';
+import { type Cells, maxSum } from './cells.ts';
 
 export class SharedGauge implements Gauge {
   readonly firstCell: number;
@@ -16,16 +16,28 @@ export class SharedGauge implements Gauge {
   }
 
   set(value: number): void {
-    this.#cells.set(this.firstCell, value);
+    if (typeof value === 'number') this.#cells.set(this.firstCell, value);
+    else this.#refuse();
   }
 
   inc(amount = 1): void {
-    const own = this.#own;
-    if (Number.isFinite(amount)) own[this.firstCell] = (own[this.firstCell] as number) + amount;
-    else own[this.#refusedCell] = (own[this.#refusedCell] as number) + 1;
+    if (typeof amount === 'number') this.#add(amount);
+    else this.#refuse();
   }
 
   dec(amount = 1): void {
-    this.inc(-amount);
+    if (typeof amount === 'number') this.#add(-amount);
+    else this.#refuse();
+  }
+
+  #add(amount: number): void {
+    const own = this.#own;
+    const sum = (own[this.firstCell] as number) + amount;
+    if (sum <= maxSum && sum >= -maxSum) own[this.firstCell] = sum;
+    else this.#refuse();
+  }
+
+  #refuse(): void {
+    this.#own[this.#refusedCell] = (this.#own[this.#refusedCell] as number) + 1;
   }
 }

@@ -3,7 +3,7 @@
  * sum of the values. The count of all is added up by the reader, so that it can never differ from the buckets.
  */
 import type { Histogram } from '../series.ts';
-import type { Cells } from './cells.ts';
+import { type Cells, maxSum } from './cells.ts';
 
 /** Above this number of bounds a binary search finds the bucket sooner than a walk. */
 const longestWalk = 16;
@@ -23,15 +23,16 @@ export class SharedHistogram implements Histogram {
 
   observe(value: number): void {
     const own = this.#own;
-    if (!Number.isFinite(value)) {
+    const bounds = this.#bounds;
+    const sumCell = this.firstCell + bounds.length + 1;
+    const sum = typeof value === 'number' ? (own[sumCell] as number) + value : Number.NaN;
+    if (!(sum <= maxSum && sum >= -maxSum)) {
       own[this.#refusedCell] = (own[this.#refusedCell] as number) + 1;
       return;
     }
-    const bounds = this.#bounds;
     const cell = this.firstCell + (bounds.length <= longestWalk ? walk(bounds, value) : search(bounds, value));
     own[cell] = (own[cell] as number) + 1;
-    const sum = this.firstCell + bounds.length + 1;
-    own[sum] = (own[sum] as number) + value;
+    own[sumCell] = sum;
   }
 }
 

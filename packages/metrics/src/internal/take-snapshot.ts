@@ -40,7 +40,7 @@ function histogramSeries(labelValues: readonly string[], cell: number, bounds: n
 /** What the registry says of itself: only what there is reason to look into. */
 function ownMetrics(metrics: readonly Metric[], cells: Cells): readonly MetricSnapshot[] {
   const overflows = 'Look-ups of a series that were given the overflow series instead, by metric.';
-  const refusals = 'Values that were not counted: not finite, or negative for a counter, by metric.';
+  const refusals = 'Values that were not counted: no numbers, not finite, too large, or negative for a counter, by metric.';
   return [
     ownMetric('overflow_total', overflows, metrics, (metric) => cells.added(metric.overflowCell)),
     ownMetric('refused_total', refusals, metrics, (metric) => cells.added(metric.refusedCell)),
