@@ -12,15 +12,16 @@
  * - An item is handed out only if its time isn't over (be its deadline late: a blocked event loop runs on with what had come before
  *   it gets to its timers), nothing has been heard of it while it was idle, and `isUsable` says yes.
  * - An item that is in the pool can't be put: it would be handed out twice.
- * - Every operation is O(1), but for those that evict several items, which are O(1) an item. A round of evictions ends: what is put
- *   during the round isn't part of it.
+ * - Every operation is O(1), amortised (maps that grow), but for those that evict several items, which are O(1) an item. A round of
+ *   evictions ends: what is put during the round isn't part of it.
  * - The deadlines are lazy: putting and taking don't touch them. When one comes, what has been idle too long is evicted, and it is
  *   armed for the oldest that is left.
- * - `onEvict` and `onClosed` are called last, when the pool is consistent again: they may put, take and drain. If one throws, the other
- *   items of the same round are still told, and then the error is thrown on.
+ * - `onEvict` and `onClosed` are called last, when the pool is consistent again: they may put other items, take and drain. The item they
+ *   are told about can't be put before they return: where it was the one too many, that would go on for ever.
+ * - If a callback throws, the others are called all the same, for this item and for the rest of the round, and then the error is thrown on.
  * - A clock that goes back makes nothing leave early; items put before it did may make those put after wait for them.
  */
-import { checkWholeNumber } from '@ferrata/error';
+import { checkWholeNumber, throwCollected } from '@ferrata/error';
 import type { Deadline } from '@ferrata/timeout';
 import type { AgeList } from './internal/age-list.ts';
 import { AgeLists } from './internal/age-lists.ts';
@@ -83,23 +84,25 @@ export class IdlePool<T extends object> implements Disposable {
    *
    * @returns the item's entry, for `remove`; null if the item has left already: the pool drains, a limit is 0, what watches it found it
    *   closed or dirty, or `onEvict` of another item took it
-   * @throws {TypeError} when the item is in the pool already, or isn't an object
-   * @throws {RangeError} when `idleTimeoutMs` is out of its range
+   * @throws {TypeError} when the item is in the pool already, or one of its callbacks is running, or it isn't an object
+   * @throws {RangeError} when `idleTimeoutMs` is out of its range, or `recentNow` tells no time of the clock; the item is not in the pool
+   *   then
    * @throws whatever `watch` throws; the item is not in the pool then
    * @throws whatever `onEvict` throws; the item is in the pool all the same
    */
   put(key: string, item: T, options?: PutOptions): PoolEntry<T> | null {
-    const { deadlines, maxIdlePerKey, maxIdle, watch, recentNow } = this.#config;
+    const { deadlines, maxIdlePerKey, maxIdle, watch, recentNow, isRecentGiven } = this.#config;
     const idleTimeoutMs = options?.idleTimeoutMs ?? this.#config.idleTimeoutMs;
     if (options !== undefined) checkIdleTimeout(idleTimeoutMs, deadlines);
     const entry = this.#entries.get(item) ?? this.#newEntry(item);
-    if (entry.state !== State.away) throw new TypeError('put was given an item that is in the pool already');
+    if (entry.state !== State.away) throw new TypeError(refusalToPut(entry.state));
     const refusal = this.#refusal(idleTimeoutMs);
     if (refusal !== null) {
-      this.#tell(item, refusal);
+      this.#tell(entry, refusal, []);
       return null;
     }
     const now = recentNow();
+    if (isRecentGiven) this.#checkRecent(now, idleTimeoutMs);
     entry.key = key;
     entry.departure = null;
     if (watch !== null && !this.#isWatched(entry, watch)) return null;
@@ -137,7 +140,8 @@ export class IdlePool<T extends object> implements Disposable {
     for (let tries = siblings.length; tries > 0; tries--) {
       const entry = siblings.first;
       if (entry === null) return undefined;
-      if (entry.expiresAt < Infinity && entry.expiresAt <= recentNow()) {
+      // So put that a time that is no number hands nothing out.
+      if (entry.expiresAt < Infinity && !(recentNow() < entry.expiresAt)) {
         this.#evict(entry, 'idle');
       } else {
         this.#unlink(entry);
@@ -202,6 +206,17 @@ export class IdlePool<T extends object> implements Disposable {
     return entry;
   }
 
+  /**
+   * An idle time counted from a time ahead of the clock (of another clock, `Date.now`) would hardly ever be over. So whenever a deadline is
+   * about to be armed by it, which is seldom, it is held against the clock.
+   */
+  #checkRecent(now: number, idleTimeoutMs: number): void {
+    if (!Number.isFinite(now)) throw new RangeError(`recentNow must return a finite number of milliseconds, not ${String(now)}`);
+    if (this.#ages.isDeadlineArmed(idleTimeoutMs) || idleTimeoutMs === Infinity) return;
+    const actual = this.#config.deadlines.now();
+    if (now > actual) throw new RangeError(`recentNow must not be ahead of the clock, which is ${actual}, and returned ${now}`);
+  }
+
   #refusal(idleTimeoutMs: number): EvictReason | null {
     if (this.#isDraining) return 'drain';
     if (this.#config.maxIdlePerKey === 0) return 'keyLimit';
@@ -233,15 +248,20 @@ export class IdlePool<T extends object> implements Disposable {
   #isFitForUse(entry: IdleEntry<T>): boolean {
     const { isUsable } = this.#config;
     let isFit = false;
+    let thrown: unknown[] | null = null;
     try {
       entry.stop?.(entry.item);
       isFit = (isUsable === null || isUsable(entry.item)) && entry.departure === null;
-    } finally {
-      entry.stop = null;
-      entry.state = State.away;
-      if (!isFit) this.#tell(entry.item, entry.departure ?? 'unusable');
+    } catch (error) {
+      thrown = [error];
     }
-    return isFit;
+    if (!isFit) {
+      this.#tell(entry, entry.departure ?? 'unusable', thrown ?? []);
+      return false;
+    }
+    entry.stop = null;
+    entry.state = State.away;
+    return true;
   }
 
   #evictExpired(ages: AgeList<T>): void {
@@ -254,8 +274,11 @@ export class IdlePool<T extends object> implements Disposable {
       });
     } finally {
       const { oldest } = ages;
-      // A put from `onEvict` may have armed it for later than the oldest that is left.
-      if (oldest !== null && oldest.expiresAt < Infinity) ages.deadline.arm(Math.max(0, oldest.expiresAt - now), now);
+      // A put from `onEvict` may have armed it for later than the oldest that is left. Nothing waits longer than its idle time from now, be
+      // the clock or `recentNow` as it may.
+      if (oldest !== null && oldest.expiresAt < Infinity) {
+        ages.deadline.arm(Math.min(Math.max(0, oldest.expiresAt - now), ages.idleTimeoutMs), now);
+      }
     }
   }
 
@@ -276,8 +299,7 @@ export class IdlePool<T extends object> implements Disposable {
         thrown.push(error);
       }
     }
-    if (thrown.length === 1) throw thrown[0];
-    if (thrown.length > 1) throw new AggregateError(thrown, `callbacks threw for ${thrown.length} items`);
+    throwCollected(thrown, `callbacks threw for ${thrown.length} items`);
     return evicted;
   }
 
@@ -289,11 +311,13 @@ export class IdlePool<T extends object> implements Disposable {
 
   /** Ends the watching of an item that is in no list, and tells. */
   #letGo(entry: IdleEntry<T>, reason: Departure): void {
+    const thrown: unknown[] = [];
     try {
       this.#stopWatching(entry);
-    } finally {
-      this.#tell(entry.item, reason);
+    } catch (error) {
+      thrown.push(error);
     }
+    this.#tell(entry, reason, thrown);
   }
 
   #stopWatching(entry: IdleEntry<T>): void {
@@ -306,9 +330,18 @@ export class IdlePool<T extends object> implements Disposable {
     }
   }
 
-  #tell(item: T, reason: Departure): void {
-    if (reason === 'closed') this.#config.onClosed(item);
-    else this.#config.onEvict(item, reason);
+  /** Tells that an item has left; then throws what its callbacks have thrown. The item is nobody's until they have returned. */
+  #tell(entry: IdleEntry<T>, reason: Departure, thrown: unknown[]): void {
+    entry.stop = null;
+    entry.state = State.leaving;
+    try {
+      if (reason === 'closed') this.#config.onClosed(entry.item);
+      else this.#config.onEvict(entry.item, reason);
+    } catch (error) {
+      thrown.push(error);
+    }
+    entry.state = State.away;
+    throwCollected(thrown, `${thrown.length} callbacks of an item threw`);
   }
 
   /** Takes an idle entry out of both lists; from here on nobody can find it. */
@@ -323,4 +356,10 @@ export class IdlePool<T extends object> implements Disposable {
     if (entry.deadline !== null) entry.deadline.cancel();
     this.#size--;
   }
+}
+
+function refusalToPut(state: State): string {
+  return state === State.idle
+    ? 'put was given an item that is in the pool already'
+    : 'put was given an item while a callback of the pool runs for it';
 }

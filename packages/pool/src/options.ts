@@ -1,5 +1,5 @@
 /** Options of an `IdlePool`, and their check. */
-import { checkWholeNumber } from '@ferrata/error';
+import { checkNumber, checkWholeNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { PoolEntry } from './pool-entry.ts';
 
@@ -38,7 +38,8 @@ export interface IdlePoolOptions<T extends object> {
   readonly hotCount?: number;
   /**
    * A cheaper way to know the time than `deadlines.now()`, on the same clock and never ahead of it: one that was read in the same turn of
-   * the event loop. Reading the clock is much of what `put` and `take` cost. By as much as it is behind, an item leaves early.
+   * the event loop. Reading the clock is much of what `put` and `take` cost. By as much as it is behind, an item leaves early. One of
+   * another clock (`Date.now`) makes `put` throw, if it is ahead.
    */
   readonly recentNow?: () => number;
   /**
@@ -52,9 +53,15 @@ export interface IdlePoolOptions<T extends object> {
    * serve all items. Both may call the pool, but not put this item.
    */
   readonly watch?: (item: T, entry: PoolEntry<T>) => (item: T) => void;
-  /** Called for each item that the pool gives up, after it has left the pool: close it here. May call the pool, and put the item. */
+  /**
+   * Called for each item that the pool gives up, after it has left the pool: close it here. May call the pool, but not put this item before
+   * it returns.
+   */
   readonly onEvict?: (item: T, reason: EvictReason) => void;
-  /** Called for each item that left because it has closed by itself (`entry.leave('closed')`). `onEvict` isn't called for it. */
+  /**
+   * Called for each item that left because it has closed by itself (`entry.leave('closed')`). `onEvict` isn't called for it. May do what
+   * `onEvict` may.
+   */
   readonly onClosed?: (item: T) => void;
 }
 
@@ -67,6 +74,8 @@ export interface IdlePoolConfig<T extends object> {
   /** Items of a key that are used in turn: 0 is LIFO. */
   readonly hotCount: number;
   readonly recentNow: () => number;
+  /** False if `recentNow` is the clock itself. */
+  readonly isRecentGiven: boolean;
   readonly isUsable: ((item: T) => boolean) | null;
   readonly watch: ((item: T, entry: PoolEntry<T>) => (item: T) => void) | null;
   readonly onEvict: (item: T, reason: EvictReason) => void;
@@ -84,6 +93,7 @@ export function resolveIdlePoolOptions<T extends object>(options: IdlePoolOption
     idleTimeoutMs,
     hotCount: resolveHotCount(options.order, options.hotCount),
     recentNow: options.recentNow ?? ((): number => deadlines.now()),
+    isRecentGiven: options.recentNow !== undefined,
     isUsable: options.isUsable ?? null,
     watch: options.watch ?? null,
     onEvict: options.onEvict ?? ignore,
@@ -93,9 +103,7 @@ export function resolveIdlePoolOptions<T extends object>(options: IdlePoolOption
 
 /** @throws {RangeError} when no deadline can be armed for that time */
 export function checkIdleTimeout(idleTimeoutMs: number, deadlines: DeadlineQueue): void {
-  const isArmable = idleTimeoutMs >= 0 && idleTimeoutMs <= deadlines.maxDelayMs;
-  if (isArmable || idleTimeoutMs === Infinity) return;
-  throw new RangeError(`idleTimeoutMs must be 0 to ${deadlines.maxDelayMs}, or Infinity, not ${String(idleTimeoutMs)}`);
+  if (idleTimeoutMs !== Infinity) checkNumber('idleTimeoutMs', idleTimeoutMs, { min: 0, max: deadlines.maxDelayMs });
 }
 
 /** LIFO is a hot queue without places, FIFO one without a limit. */

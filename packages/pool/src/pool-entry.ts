@@ -16,6 +16,8 @@ export interface PoolEntry<T extends object> {
    *
    * While the item isn't idle nothing happens: then its events are its holder's. But inside `watch` and `isUsable` it counts, and the item
    * goes as soon as they return.
+   *
+   * @throws {TypeError} when `reason` is neither
    */
   leave(reason: LeaveReason): void;
 }

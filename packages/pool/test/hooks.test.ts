@@ -66,13 +66,13 @@ test('isUsable may use the pool, but not put the item it is asked about', () => 
   assert.equal(takeNames(pool, 'k', 1), 'a');
 });
 
-test('a search ends, though each unusable item is put again at once', () => {
+test('a search ends, though another is put for each unusable item', () => {
   const { deadlines } = world();
   let asked = 0;
   const pool: IdlePool<Thing> = new IdlePool<Thing>({
     deadlines,
     isUsable: () => ++asked === 0,
-    onEvict: (item) => void pool.put('k', item),
+    onEvict: () => putAll(pool, 'k', 'd'),
   });
   putAll(pool, 'k', 'abc');
   assert.equal(pool.take('k'), undefined);
@@ -278,6 +278,53 @@ test('if the end of the watching throws the item leaves all the same, and is not
   assert.throws(() => pool.take('k'), /^Error: boom$/);
   assert.throws(() => clock.advance(1000), /^Error: boom$/);
   assert.deepEqual([told, pool.size], [['b:unusable', 'a:idle'], 0]);
+});
+
+test('when several callbacks of an item throw, all their errors are thrown together', () => {
+  const fail = (name: string) => (): never => {
+    throw new Error(name);
+  };
+  const errorsOf = (run: () => unknown): string => {
+    try {
+      run();
+    } catch (error) {
+      if (error instanceof AggregateError) return error.errors.map(String).join();
+      return `alone: ${String(error)}`;
+    }
+    return 'none';
+  };
+  const asked = world({ isUsable: fail('isUsable'), onEvict: fail('onEvict') }).pool;
+  putAll(asked, 'k', 'a');
+  assert.equal(
+    errorsOf(() => asked.take('k')),
+    'Error: isUsable,Error: onEvict',
+  );
+  const watched = world({ watch: () => fail('stop'), onEvict: fail('onEvict'), onClosed: fail('onClosed') }).pool;
+  putAll(watched, 'k', 'ab');
+  assert.equal(
+    errorsOf(() => watched.take('k')),
+    'Error: stop,Error: onEvict',
+  );
+  assert.equal(
+    errorsOf(() => watched.evictOldest(1)),
+    'Error: stop,Error: onEvict',
+  );
+  const entry = watched.put('k', thing('c'));
+  assert.equal(
+    errorsOf(() => entry?.leave('closed')),
+    'Error: stop,Error: onClosed',
+  );
+  assert.equal(watched.size, 0);
+});
+
+test('a reason to leave that does not exist is refused, and the item stays', () => {
+  const { pool, told } = watchedWorld();
+  const entry = pool.put('k', thing('a'));
+  assert.throws(() => entry?.leave('nonsense' as 'closed'), {
+    name: 'TypeError',
+    message: "leave needs 'closed' or 'dirty', not nonsense",
+  });
+  assert.deepEqual([told, takeNames(pool, 'k', 1)], [[], 'a']);
 });
 
 test('onClosed may use the pool, and is optional', () => {

@@ -290,17 +290,75 @@ test('an item whose time is over is not handed out, even if the event loop was b
   assert.deepEqual(told, ['c:idle', 'a:idle', 'd:idle']);
 });
 
-test('a pool that is given the time does not read the clock', () => {
+test('a pool that is given the time reads the clock only to hold it against the first of it, for each deadline that it arms', () => {
   let now = 0;
   const { clock, deadlines, pool, told } = world({ idleTimeoutMs: 1000, recentNow: () => now });
-  const readings: number[] = [];
-  deadlines.now = (): number => readings.push(0);
-  putAll(pool, 'k', 'ab');
-  assert.equal(takeNames(pool, 'k', 1), 'b');
+  let readings = 0;
+  deadlines.now = (): number => {
+    readings++;
+    return clock.now();
+  };
+  putAll(pool, 'k', 'abc');
+  assert.equal(takeNames(pool, 'k', 2), 'cb');
+  putAll(pool, 'k', 'd');
+  assert.equal(readings, 1);
+  pool.put('k', thing('e'), { idleTimeoutMs: 5 });
+  pool.put('k', thing('f'), { idleTimeoutMs: Infinity });
+  assert.equal(readings, 2);
   now = 1000;
-  assert.equal(takeNames(pool, 'k', 1), '-');
-  assert.deepEqual([told, readings], [['a:idle'], []]);
-  assert.equal(clock.now(), 0);
+  assert.equal(takeNames(pool, 'k', 2), 'f-');
+  assert.deepEqual([told, readings], [['e:idle', 'd:idle', 'a:idle'], 2]);
+});
+
+test('a recentNow of another clock, ahead of the deadlines’, is refused before the item is watched or in the pool', () => {
+  let now = 1.79e12;
+  let watched = 0;
+  const watch = (): (() => void) => {
+    watched++;
+    return () => {};
+  };
+  const { clock, pool, told } = world({ recentNow: () => now, idleTimeoutMs: 1000, watch });
+  for (const options of [undefined, { idleTimeoutMs: 50 }]) {
+    assert.throws(
+      () => pool.put('k', thing('a'), options),
+      /^RangeError: recentNow must not be ahead of the clock, which is 0, and returned 1790000000000$/,
+    );
+  }
+  assert.deepEqual([pool.size, watched], [0, 0]);
+  now = clock.now();
+  putAll(pool, 'k', 'b');
+  clock.advance(1000);
+  assert.deepEqual(told, ['b:idle']);
+});
+
+test('an item whose time was given too late meanwhile stops no deadline', () => {
+  let now = 0;
+  const { clock, pool, told } = world({ recentNow: () => now, idleTimeoutMs: 1000 });
+  putAll(pool, 'k', 'a');
+  now = 1.79e12;
+  putAll(pool, 'k', 'b');
+  clock.advance(5000);
+  now = 5000;
+  assert.deepEqual([told, pool.size], [['a:idle'], 1]);
+});
+
+test('a recentNow that is no number puts nothing, and hands nothing out', () => {
+  let now: unknown = 0;
+  let watched = 0;
+  const watch = (): (() => void) => {
+    watched++;
+    return () => {};
+  };
+  const { pool, told } = world({ recentNow: () => now as number, watch });
+  putAll(pool, 'k', 'a');
+  for (const bad of [Number.NaN, Infinity, -Infinity, '0', undefined]) {
+    now = bad;
+    assert.throws(() => pool.put('k', thing('b')), /^RangeError: recentNow must return a finite number of milliseconds, not /);
+  }
+  assert.deepEqual([pool.size, watched], [1, 1]);
+  now = Number.NaN;
+  assert.equal(pool.take('k'), undefined);
+  assert.deepEqual([told, pool.size], [['a:idle'], 0]);
 });
 
 test('a clock that goes back makes nothing leave early, and stops nobody', () => {
@@ -382,25 +440,25 @@ test('evictOldest evicts so many of all keys, the oldest first', () => {
   for (const bad of [-1, 1.5, Number.NaN]) assert.throws(() => pool.evictOldest(bad), RangeError);
 });
 
-test('a round of evictions ends, though each evicted item is put again at once', () => {
+test('a round of evictions ends, though another item is put for each that is evicted', () => {
   const { deadlines } = world();
-  const pool: IdlePool<Thing> = new IdlePool<Thing>({ deadlines, onEvict: (item) => void pool.put('k', item) });
+  const pool: IdlePool<Thing> = new IdlePool<Thing>({ deadlines, onEvict: ({ name }) => void pool.put('k', thing(name)) });
   putAll(pool, 'k', 'abc');
   assert.equal(pool.evictKey('k'), 3);
   assert.equal(pool.evictOldest(5), 3);
   assert.equal(takeNames(pool, 'k', 4), 'cba-');
 });
 
-test('an item that is put again in its round with a time long past leaves with the next', () => {
+test('an item that is put in a round with a time long past leaves with the next', () => {
   const clock = new LateClock();
   const told: string[] = [];
   const pool: IdlePool<Thing> = new IdlePool<Thing>({
     deadlines: new DeadlineQueue({ clock }),
     idleTimeoutMs: 1000,
     recentNow: () => 0,
-    onEvict(item, reason) {
+    onEvict(_, reason) {
       told.push(reason);
-      if (told.length === 1) pool.put('k', item);
+      if (told.length === 1) putAll(pool, 'k', 'b');
     },
   });
   putAll(pool, 'k', 'a');
@@ -408,6 +466,38 @@ test('an item that is put again in its round with a time long past leaves with t
   clock.advance(0);
   clock.advance(10);
   assert.deepEqual([told, pool.size], [['idle', 'idle'], 0]);
+});
+
+test('an item cannot be put before onEvict or onClosed has returned that is told about it, and can be afterwards', () => {
+  const refusals: string[] = [];
+  const putBack = (item: Thing): void => {
+    assert.throws(() => pool.put('k', item), {
+      name: 'TypeError',
+      message: 'put was given an item while a callback of the pool runs for it',
+    });
+    refusals.push(item.name);
+  };
+  const { deadlines } = world();
+  const pool: IdlePool<Thing> = new IdlePool<Thing>({ deadlines, maxIdlePerKey: 1, onEvict: putBack, onClosed: putBack });
+  const [a, b] = [thing('a'), thing('b')];
+  pool.put('k', a);
+  pool.put('k', b);
+  assert.deepEqual([refusals, takeNames(pool, 'k', 2)], [['a'], 'b-']);
+  pool.put('k', a)?.leave('closed');
+  assert.equal(pool.put('k', a)?.isIdle, true);
+  pool.drain();
+  pool.put('k', b);
+  assert.deepEqual(refusals, ['a', 'a', 'a', 'b']);
+});
+
+test('a pool that would evict for ever, each item for the other, ends with an error, and stays consistent', () => {
+  const { deadlines } = world();
+  for (const isDrained of [false, true]) {
+    const pool: IdlePool<Thing> = new IdlePool<Thing>({ deadlines, maxIdlePerKey: 1, onEvict: (item) => void pool.put('k', item) });
+    putAll(pool, 'k', 'a');
+    assert.throws(() => (isDrained ? pool.drain() : putAll(pool, 'k', 'b')), { name: 'TypeError', message: /callback of the pool runs/ });
+    assert.equal(takeNames(pool, 'k', 2), isDrained ? '--' : 'b-');
+  }
 });
 
 test('drain evicts all, the oldest first, and later every item at its put', () => {
@@ -519,6 +609,8 @@ test('options out of range are refused, by name', () => {
     { idleTimeoutMs: -1 },
     { idleTimeoutMs: Number.NaN },
     { idleTimeoutMs: 1e13 },
+    { idleTimeoutMs: '50' as unknown as number },
+    { maxIdle: '50' as unknown as number },
     { order: 'random' as 'fifo' },
     { hotCount: 16 },
     { hotCount: 0, order: 'fifo' },
@@ -533,6 +625,6 @@ test('options out of range are refused, by name', () => {
     );
   }
   const { pool } = world({ maxIdle: Infinity, maxIdlePerKey: Infinity });
-  assert.throws(() => pool.put('k', thing('a'), { idleTimeoutMs: -1 }), RangeError);
+  for (const bad of [-1, '50']) assert.throws(() => pool.put('k', thing('a'), { idleTimeoutMs: bad as number }), RangeError);
   assert.equal(pool.size, 0);
 });

@@ -102,8 +102,12 @@ class Ledger {
 
   told(item: Item): void {
     assert.ok(item.place === 'going' || item.place === 'coming', item.place);
-    item.place = 'held';
-    this.playSome(item);
+    item.place = 'going';
+    try {
+      this.playSome(item);
+    } finally {
+      this.step(item, 'going', 'held');
+    }
   }
 
   /** What callbacks throw comes out of whatever called them; it is expected here and nothing else is. */
@@ -220,7 +224,7 @@ class Ledger {
     const idle = this.items.filter((item) => item.entry?.isIdle === true);
     assert.equal(this.pool.size, idle.length);
     for (const key of keys) assert.equal(this.pool.sizeOf(key), idle.filter((item) => item.key === key).length);
-    for (const item of idle) assert.equal(item.place, 'idle');
+    for (const item of this.items) assert.equal(item.entry?.isIdle === true, item.place === 'idle');
   }
 }
 

@@ -8,9 +8,11 @@
  *
  * Rules:
  * - Time is cut into ticks, and a deadline is due at the first tick at or after its time: never early, up to one tick late, and later
- *   only if the event loop was busy.
+ *   if the event loop is busy then.
  * - The time of many armings close together is taken once, when the event loop comes round: their delays begin then, a millisecond or two
- *   late. A time given to `arm` holds as it is.
+ *   after the arming if the loop is free. If it was blocked in between, they begin after the block, and the deadlines are later by as much;
+ *   a synchronous run of many armings takes the time every 32. A time given to `arm` holds as it is, and so does every arming while few
+ *   are armed.
  * - Deadlines run by tick, and within a tick in the order of arming, once each, also after a long pause of the loop.
  * - One wake-up of the clock is pending for the next tick, and one more while deadlines wait for the time. Cancelling leaves them: the next
  *   arming uses them, or they lapse, and an idle queue asks for no other.
@@ -23,6 +25,8 @@ import { checkNumber } from '@ferrata/error';
 import type { Deadline } from './deadline.ts';
 import { ScheduledDeadline, Scheduler } from './internal/scheduler.ts';
 
+/** Shorter ticks than the clock's wake-ups can follow would only make the longest delay short. */
+const minTickMs = 0.1;
 /** A day: longer ticks would be a mistake. */
 const maxTickMs = 86_400_000;
 
@@ -31,7 +35,8 @@ export interface DeadlineQueueOptions {
   /** Where time and the wake-up come from. */
   readonly clock: Clock;
   /**
-   * Milliseconds of a tick; default 10, above 0, at most a day. Smaller: deadlines come closer to their time, and the clock wakes up more often.
+   * Milliseconds of a tick; default 10, 0.1 to a day. Smaller: deadlines come closer to their time, the clock wakes up more often, and
+   * the longest delay is shorter.
    */
   readonly tickMs?: number;
 }
@@ -43,10 +48,10 @@ export class DeadlineQueue {
   readonly maxDelayMs: number;
   readonly #scheduler: Scheduler;
 
-  /** @throws {RangeError} when `tickMs` is not above 0, or longer than a day */
+  /** @throws {RangeError} when `tickMs` is not 0.1 to a day */
   constructor(options: DeadlineQueueOptions) {
     const { clock, tickMs = 10 } = options;
-    checkNumber('tickMs', tickMs, { above: 0, max: maxTickMs });
+    checkNumber('tickMs', tickMs, { min: minTickMs, max: maxTickMs });
     this.clock = clock;
     this.#scheduler = new Scheduler(clock, tickMs);
     this.maxDelayMs = this.#scheduler.maxDelayMs;
@@ -86,23 +91,28 @@ export class DeadlineQueue {
    */
   withTimeout<T>(promise: PromiseLike<T>, delayMs: number, makeError: () => Error): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const deadline = this.after(delayMs, () => {
+      const deadline = this.deadline(() => {
         try {
           reject(makeError());
         } catch (thrown) {
           reject(thrown);
         }
       });
+      let isSettled = false;
       promise.then(
         (value) => {
+          isSettled = true;
           deadline.cancel();
           resolve(value);
         },
         (reason: unknown) => {
+          isSettled = true;
           deadline.cancel();
           reject(reason);
         },
       );
+      // Last, and not if a thenable has settled at once: whatever throws here rejects, leaves no deadline, and no rejection unhandled.
+      if (!isSettled) deadline.arm(delayMs);
     });
   }
 

@@ -77,6 +77,8 @@ type Way = 'rare' | 'frequent';
 const burst = 40;
 /** Armings without time between them after which the twin of rare arming refuses more: with those of callbacks too few to be frequent. */
 const rareCount = 15;
+/** Armings in one turn, after those of the burst, up to which the queue can't have read the clock once more for them. */
+const unmarkedCount = 15;
 
 interface Armed {
   readonly index: number;
@@ -107,6 +109,7 @@ class NaiveQueue {
   arm(index: number, delayMs: number, now: number | null): void {
     this.cancel(index);
     this.armings += 1;
+    if (this.armings > unmarkedCount) this.mayBeSettled = true;
     this.armed.push({ index, delayMs, order: this.#order++, start: now ?? (this.way === 'rare' ? this.time : null) });
   }
 
@@ -119,9 +122,8 @@ class NaiveQueue {
     if (ms >= 1) this.armings = 0;
   }
 
-  /** The loop comes round: whatever waited for the time has it. */
+  /** Whatever waited for the time has it. */
   stamp(): void {
-    this.mayBeSettled = false;
     for (const one of this.armed) one.start ??= this.time;
   }
 
@@ -133,6 +135,7 @@ class NaiveQueue {
   runUntil(end: number): void {
     for (;;) {
       this.stamp();
+      this.mayBeSettled = false;
       const next = this.armed.toSorted((a, b) => this.expiresAt(a) - this.expiresAt(b) || a.order - b.order)[0];
       if (next === undefined || this.expiresAt(next) > end) return;
       this.time = Math.max(this.time, this.expiresAt(next));
@@ -345,7 +348,7 @@ for (const way of ['rare', 'frequent'] as const) {
 test('no deadline is ever early, whatever the numbers', () => {
   const time = fc.double({ min: 0, max: 1e10, noNaN: true });
   const delay = fc.oneof(fc.double({ min: 0, max: 1e6, noNaN: true }), fc.integer({ min: 0, max: 1000 }));
-  const tick = fc.oneof(fc.double({ min: 0.001, max: 100, noNaN: true }), fc.constant(10));
+  const tick = fc.oneof(fc.double({ min: 0.1, max: 100, noNaN: true }), fc.constant(10));
   fc.assert(
     fc.property(time, delay, tick, (start, delayMs, tickMs) => {
       const clock = new BlockingClock(start);

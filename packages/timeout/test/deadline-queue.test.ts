@@ -244,7 +244,9 @@ test('ticks may be any length', () => {
   const clock = new ManualClock();
   const deadlines = new DeadlineQueue({ clock, tickMs: 0.5 });
   assert.equal(deadlines.after(1.2, () => {}).expiresAt, 1.5);
-  for (const tickMs of [0, -1, Number.NaN, Infinity]) assert.throws(() => new DeadlineQueue({ clock, tickMs }), RangeError);
+  assert.equal(new DeadlineQueue({ clock, tickMs: 0.1 }).after(0.25, () => {}).expiresAt, 3 * 0.1);
+  for (const tickMs of [0, -1, 5e-324, 0.0999, 86_400_001, Number.NaN, Infinity, '10' as unknown as number])
+    assert.throws(() => new DeadlineQueue({ clock, tickMs }), RangeError);
 });
 
 test('rounding of ticks that are no binary fractions makes nothing early, and nothing stuck', () => {

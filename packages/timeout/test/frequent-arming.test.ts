@@ -83,6 +83,78 @@ test('a delay begins when a blocked loop comes round; one whose beginning was gi
   assert.equal(deadlines.size, 0);
 });
 
+test('a run of armings that takes long itself has the time taken every 32, so that their delays begin close to the arming', () => {
+  const clock = new ManualClock();
+  const late = lateClock(clock);
+  const queue = new DeadlineQueue({ clock: late });
+  makeFrequent(queue);
+  const ran: string[] = [];
+  for (let i = 0; i < 100; i++) {
+    clock.advance(10);
+    queue.after(50, () => ran.push(`${i}@${clock.now()}`));
+  }
+  late.blockMs = 3000;
+  late.wakeAll();
+  late.wakeAll();
+  assert.equal(clock.now(), 4000);
+  // The last few had no reading after them but that of the stamping, 3 s later.
+  const first = ran.map((one) => Number(one.split('@')[0]));
+  assert.deepEqual(first, Array.from(first.keys()), 'in the order of their times');
+  assert.ok(first.length >= 100 - 34, `${first.length} of them ran at once`);
+  clock.advance(50);
+  late.wakeAll();
+  assert.equal(ran.length, 100);
+  assert.equal(ran.at(-1), '99@4050');
+});
+
+test('delays that begin before a block run in the order of their times after it', () => {
+  const clock = new ManualClock();
+  const late = lateClock(clock);
+  const queue = new DeadlineQueue({ clock: late });
+  makeFrequent(queue);
+  const log: string[] = [];
+  queue.after(50, () => log.push('second'));
+  queue.after(20, () => log.push('first'));
+  const idle = queue.deadline(() => assert.fail('was cancelled'));
+  for (let i = 0; i < 40; i++) idle.arm(1000);
+  idle.cancel();
+  late.blockMs = 500;
+  late.wakeAll();
+  late.wakeAll();
+  assert.deepEqual(log, ['first', 'second']);
+});
+
+test('the time is taken every 32 also after somebody has asked when a deadline expires', () => {
+  const clock = new ManualClock();
+  const late = lateClock(clock);
+  const queue = new DeadlineQueue({ clock: late });
+  makeFrequent(queue);
+  const many = Array.from({ length: 300 }, () => queue.after(10_000, () => {}));
+  assert.equal(many[0]?.expiresAt, 10_000);
+  let ran = 0;
+  for (let i = 0; i < 40; i++) queue.after(50, () => ran++);
+  late.blockMs = 500;
+  late.wakeAll();
+  late.wakeAll();
+  assert.equal(ran, 32);
+});
+
+test('what takes the place of a cancelled one behind a reading does not count from that reading', () => {
+  const clock = new ManualClock();
+  const late = lateClock(clock);
+  const queue = new DeadlineQueue({ clock: late });
+  makeFrequent(queue);
+  late.wakeAll();
+  makeFrequent(queue);
+  const log: string[] = [];
+  const all = Array.from({ length: 200 }, () => queue.after(10, () => {}));
+  for (const one of all.toReversed()) one.cancel();
+  clock.advance(95);
+  const deadline = queue.after(10, () => log.push(`a@${clock.now()}`));
+  late.wakeAll();
+  assert.deepEqual([deadline.expiresAt, log], [110, []]);
+});
+
 test('after a blocked loop what is overdue runs by time, whichever wake-up comes first', () => {
   for (const isReversed of [false, true]) {
     const { clock, log, note } = world();
@@ -195,6 +267,53 @@ test('a time that is no finite number is refused, and the deadline stays as it w
       assert.throws(() => deadline.arm(20, now), /RangeError: now must be a finite number of milliseconds/);
     }
     assert.equal(deadline.expiresAt, 10);
+  }
+});
+
+test('a time that lies so far ahead that the ticks run out is refused; one by a longest delay is not', () => {
+  for (const isFrequent of [false, true]) {
+    const { clock, deadlines, log, note } = world(1_000_000);
+    if (isFrequent) makeFrequent(deadlines);
+    deadlines.after(30, note('other'));
+    const deadline = deadlines.after(10, note('a'));
+    const { maxDelayMs } = deadlines;
+    for (const now of [2 ** 32 * 10 + 500, 4 * maxDelayMs + 2_000_000, 1.79e12, Number.MAX_VALUE]) {
+      assert.throws(() => deadline.arm(50, now), /^RangeError: now must be the time of the queue's clock, which is 1000000, not /);
+    }
+    clock.advance(30);
+    assert.deepEqual(log, ['a@1000010', 'other@1000030']);
+    const ahead = clock.now() + maxDelayMs;
+    deadline.arm(maxDelayMs, ahead);
+    assert.equal(deadline.expiresAt, ahead + maxDelayMs);
+    clock.advance(2 * maxDelayMs - 10);
+    assert.equal(log.length, 2);
+    clock.advance(10);
+    assert.equal(log.length, 3);
+  }
+});
+
+test('a queue that has slept for years is given the time of its clock', () => {
+  for (const isFrequent of [false, true]) {
+    const { clock, deadlines, log, note } = world();
+    clock.advance(100 * deadlines.maxDelayMs);
+    if (isFrequent) makeFrequent(deadlines);
+    const now = clock.now();
+    deadlines.deadline(note('a')).arm(50, now);
+    clock.advance(50);
+    assert.deepEqual(log, [`a@${now + 50}`]);
+  }
+});
+
+test('numbers given as text are refused, and the deadline stays as it was', () => {
+  for (const isFrequent of [false, true]) {
+    const { deadlines } = world(1000);
+    if (isFrequent) makeFrequent(deadlines);
+    const deadline = deadlines.after(10, () => {});
+    for (const bad of ['50', null, true]) {
+      assert.throws(() => deadline.arm(bad as unknown as number), /^RangeError: delayMs must be 0 to /);
+      assert.throws(() => deadline.arm(50, bad as unknown as number), /^RangeError: now must be a finite number of milliseconds/);
+    }
+    assert.equal(deadline.expiresAt, 1010);
   }
 });
 

@@ -50,9 +50,45 @@ test('a throw while the error is made becomes the rejection', async () => {
   await assert.rejects(timed, broken);
 });
 
-test('a delay out of range is a rejection', async () => {
+test('a delay out of range is a rejection, and what the work rejects with later is not an unhandled one', async () => {
   const { deadlines } = world();
-  await assert.rejects(deadlines.withTimeout(Promise.resolve(1), -1, tooSlow), RangeError);
+  const slow = Promise.withResolvers<number>();
+  await assert.rejects(deadlines.withTimeout(slow.promise, -1, tooSlow), RangeError);
+  // The test runner fails the run on an unhandled rejection.
+  slow.reject(new Error('too late'));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(deadlines.size, 0);
+});
+
+test('a thenable whose then throws, or that settles at once, leaves no deadline behind', async () => {
+  const { clock, deadlines } = world();
+  let made = 0;
+  const thenable = (then: (resolve: (value: number) => void, reject: (reason: unknown) => void) => void): PromiseLike<number> =>
+    // oxlint-disable-next-line unicorn/no-thenable -- a thenable is what is tested
+    ({ then }) as PromiseLike<number>;
+  const timed = (work: PromiseLike<number>): Promise<number> =>
+    deadlines.withTimeout(work, 100, () => {
+      made++;
+      return tooSlow();
+    });
+  const broken = new Error('then is broken');
+  const all = [
+    timed(
+      thenable(() => {
+        throw broken;
+      }),
+    ),
+    timed(thenable((resolve) => resolve(7))),
+    timed(thenable((_, reject) => reject(broken))),
+  ];
+  assert.equal(deadlines.size, 0);
+  clock.advance(200);
+  assert.deepEqual(await Promise.allSettled(all), [
+    { status: 'rejected', reason: broken },
+    { status: 'fulfilled', value: 7 },
+    { status: 'rejected', reason: broken },
+  ]);
+  assert.equal(made, 0);
 });
 
 test('after close there is no time limit', async () => {

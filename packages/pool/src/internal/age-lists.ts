@@ -48,6 +48,13 @@ export class AgeLists<T extends object> {
     return list;
   }
 
+  /** Whether a deadline is pending that serves entries with that idle time, so that none has to be armed for one more. */
+  isDeadlineArmed(idleTimeoutMs: number): boolean {
+    if (this.usual.idleTimeoutMs === idleTimeoutMs) return this.usual.deadline.isArmed;
+    for (const list of this.#lists) if (list.idleTimeoutMs === idleTimeoutMs) return list.deadline.isArmed;
+    return false;
+  }
+
   /** The oldest of all: each list is in order, so it is at the front of one of them. */
   get oldest(): IdleEntry<T> | null {
     let oldest: IdleEntry<T> | null = null;

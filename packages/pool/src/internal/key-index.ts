@@ -3,24 +3,28 @@
  *
  * A key's list is kept when it runs empty: most often it held the only connection to a place, which comes back after one request, and
  * setting and deleting an entry of a map costs more than all the rest. But keys may be made up by peers, so empty ones are swept out
- * when there are more of them than of the others.
+ * when there are more of them than of the others: a few lists each time, or one `take` in many would wait for all of them.
  */
 import { KeyList } from './key-list.ts';
 
 /** So many empty lists are always kept. */
 const sparedEmpties = 16;
+/** Lists visited each time that one has run empty while there are too many: more than come in meanwhile, few enough to go unnoticed. */
+const visitedAtOnce = 8;
 
 export class KeyIndex<T extends object> {
   readonly #lists = new Map<string, KeyList<T>>();
   readonly #hotCount: number;
   #emptyCount = 0;
+  /** Where the sweep has come to. A map's iterator goes on rightly whatever is set and deleted meanwhile. */
+  #sweep: MapIterator<KeyList<T>> = this.#lists.values();
 
   /** @param hotCount of each list */
   constructor(hotCount: number) {
     this.#hotCount = hotCount;
   }
 
-  /** Keys that have a list, be it an empty one: at most twice the keys in use and a few. */
+  /** Keys that have a list, be it an empty one: about twice the keys in use and a few. */
   get size(): number {
     return this.#lists.size;
   }
@@ -46,16 +50,18 @@ export class KeyIndex<T extends object> {
     return list;
   }
 
-  /** To be called when the caller has removed the last entry of a list. O(1), amortised: a sweep removes half of what it visits. */
+  /** To be called when the caller has removed the last entry of a list. */
   noteEmptied(): void {
     this.#emptyCount++;
-    const inUse = this.#lists.size - this.#emptyCount;
-    if (this.#emptyCount <= sparedEmpties + inUse) return;
-    for (const [key, list] of this.#lists) {
-      if (list.length > 0) continue;
-      list.isListed = false;
-      this.#lists.delete(key);
+    for (let visits = visitedAtOnce; visits > 0 && this.#emptyCount > sparedEmpties + (this.#lists.size - this.#emptyCount); visits--) {
+      const next = this.#sweep.next();
+      if (next.done === true) {
+        this.#sweep = this.#lists.values();
+      } else if (next.value.length === 0) {
+        next.value.isListed = false;
+        this.#lists.delete(next.value.key);
+        this.#emptyCount--;
+      }
     }
-    this.#emptyCount = 0;
   }
 }

@@ -2,9 +2,12 @@
  * Where armings wait until their ticks are worked out, many at a time.
  *
  * ```
- *   entries   | a  | b  | a  | c   | . |    in the order of arming; a was armed twice, so its first place is stale
- *   times     | 30 | 60 | 30 | 705 | . |    of c the time is known (700 + 5), of the others the delay
+ *   entries   | a  | b  | a  | c   | mark | d  | . |    in the order of arming; a was armed twice, so its first place is stale
+ *   times     | 30 | 60 | 30 | 705 | 702  | 30 | . |    of c the time is known (700 + 5), of the others the delay
  * ```
+ * A mark holds a reading of the clock: what stands before it was armed by then, so a and b are due at 732 and 762, however much later
+ * the intake is emptied.
+ *
  * An entry knows its place, and a place counts only while its entry agrees: adding is one store in each column, and taking out is one in
  * the entry, wherever it is. (A linked list writes to both neighbours each time, and the garbage collector hears of every such write.) The
  * last place is given back, so that what is armed and cancelled at once leaves nothing to look through.
@@ -20,7 +23,7 @@ export interface IntakeEntry {
   tick: number;
 }
 
-/** `tick` of an entry that counts from when the intake is emptied. */
+/** `tick` of an entry that counts from the next mark, or from when the intake is emptied. */
 const isDelay = 0;
 /** `tick` of an entry that came with the time at which it is due. */
 const isTime = 1;
@@ -28,14 +31,23 @@ const isTime = 1;
 /** Enough that many share one reading of the clock, few enough to stay in the processor's cache: 16 KiB. */
 export const intakeCapacity = 1024;
 
+/**
+ * Places of the intake from one reading of the clock to the next. As many as make armings frequent, so that what waits is not stamped more
+ * coarsely than about a millisecond of a program that arms evenly; a reading for so many costs each 1 to 2 ns.
+ */
+export const markEvery = 32;
+
 /** Entries with their delays, in the order of arming. */
 export class Intake<E extends IntakeEntry> {
   /** Places in use, stale ones included. */
   count = 0;
   /** Entries that gave their place back since whoever counts them set this to 0. */
   withdrawn = 0;
-  /** No time that came with an entry since the intake was last emptied is earlier. */
+  /** No time that came with an entry, and no mark, since the intake was last emptied is earlier. */
   earliest = Infinity;
+  /** The places of the marks. */
+  readonly #marks = new Int32Array(intakeCapacity / markEvery);
+  #markCount = 0;
   readonly #entries: E[] = [];
   readonly #times = new Float64Array(intakeCapacity);
   readonly #none: E;
@@ -53,7 +65,7 @@ export class Intake<E extends IntakeEntry> {
     return size;
   }
 
-  /** Adds an entry that is due `delayMs` after the intake is emptied. An entry that waits already moves to the end. Not when full. */
+  /** Adds an entry that is due `delayMs` after the next mark, or after the intake is emptied. An entry that waits already moves to the end. Not when full. */
   addDelay(entry: E, delayMs: number): void {
     entry.tick = isDelay;
     this.#add(entry, delayMs);
@@ -73,6 +85,19 @@ export class Intake<E extends IntakeEntry> {
     this.withdrawn++;
   }
 
+  /**
+   * Notes that it is `now`, for the entries that are here. Takes a place, which keeps those before it from being given back. `markEvery`
+   * places after the last one at least, and not when full.
+   */
+  mark(now: number): void {
+    const index = this.count;
+    this.#entries[index] = this.#none;
+    this.#times[index] = now;
+    this.#marks[this.#markCount++] = index;
+    this.count = index + 1;
+    if (now < this.earliest) this.earliest = now;
+  }
+
   #add(entry: E, time: number): void {
     const index = this.count;
     this.#entries[index] = entry;
@@ -84,19 +109,30 @@ export class Intake<E extends IntakeEntry> {
   /**
    * Hands over what waits, in the order of arming, and forgets all.
    *
-   * @param now when the delays begin
+   * @param now when the delays begin of those without a mark behind them
    * @param take sets the entry's `slot`, and adds nothing here
    */
   empty(now: number, take: (entry: E, time: number) => void): void {
-    for (let index = 0; index < this.count; index++) {
+    let begin = 0;
+    for (let mark = 0; mark < this.#markCount; mark++) {
+      const end = this.#marks[mark] as number;
+      this.#handOver(begin, end, this.#times[end] as number, take);
+      begin = end;
+    }
+    this.#handOver(begin, this.count, now, take);
+    this.#entries.fill(this.#none, 0, this.count);
+    this.count = 0;
+    this.#markCount = 0;
+    this.earliest = Infinity;
+  }
+
+  #handOver(begin: number, end: number, now: number, take: (entry: E, time: number) => void): void {
+    for (let index = begin; index < end; index++) {
       const entry = this.#entries[index] as E;
       if (entry.slot !== placeOf(index)) continue;
       const time = this.#times[index] as number;
       take(entry, entry.tick === isTime ? time : now + time);
     }
-    this.#entries.fill(this.#none, 0, this.count);
-    this.count = 0;
-    this.earliest = Infinity;
   }
 }
 

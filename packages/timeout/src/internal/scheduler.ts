@@ -10,8 +10,10 @@
  * ```
  * Reading the clock costs several times what an arming costs otherwise, and nearly all deadlines are cancelled or moved soon. So when
  * arming is frequent, a deadline waits in the intake, and a wake-up that comes as soon as the event loop gets to it takes the time for
- * all. That time is no earlier than any arming it stands for: nothing is early. When arming is rare, the wake-up would cost more than
- * the readings it saves. So readings are counted, and wake-ups too; neither path needs a setting.
+ * all. That time is no earlier than any arming it stands for: nothing is early. It is later by as long as the program goes on before the
+ * loop comes round, and nothing tells how much of that passed before the arming: only a reading after an arming bounds its time from
+ * above. So where much is armed without the loop coming round, the clock is read now and then (`markEvery`). When arming is rare, the
+ * wake-up would cost more than the readings it saves. So readings are counted, and wake-ups too; neither path needs a setting.
  *
  * The intake is emptied before anything else looks at ticks (a round, `expiresAt`), and nothing is filed past it: the order in which
  * deadlines are filed is always the order of arming.
@@ -19,9 +21,9 @@
  * The wheel's ticks count from `origin`. When they grow large the wheel is rebased, so a process may run for years with small integers.
  */
 import type { Clock, Wakeup } from '@ferrata/clock';
-import { checkNumber } from '@ferrata/error';
+import { checkNumber, throwCollected } from '@ferrata/error';
 import type { Deadline } from '../deadline.ts';
-import { Intake, intakeCapacity } from './intake.ts';
+import { Intake, intakeCapacity, markEvery } from './intake.ts';
 import { TimerWheel, unfiled, type WheelEntry } from './timer-wheel.ts';
 
 /**
@@ -31,6 +33,8 @@ import { TimerWheel, unfiled, type WheelEntry } from './timer-wheel.ts';
  */
 export const maxDelayTicks = 0x2000_0000;
 const rebaseAbove = maxDelayTicks;
+/** Ticks to which nothing can come by right, so that a time beyond them was given by mistake: the three above and one longest delay more. */
+const farthestTick = 4 * maxDelayTicks;
 
 /** `wakeTick` when no wake-up is pending: anything is earlier. */
 const never = Infinity;
@@ -49,6 +53,8 @@ export class Scheduler {
   readonly clock: Clock;
   readonly maxDelayMs: number;
   readonly #tickMs: number;
+  /** `farthestTick` in milliseconds after tick 0. */
+  readonly #farthestMs: number;
   readonly #wheel: TimerWheel<ScheduledDeadline>;
   /** Open to deadlines alone: cancelling is as short as arming. */
   readonly intake: Intake<ScheduledDeadline>;
@@ -67,8 +73,8 @@ export class Scheduler {
   #armings = 0;
   #countedFrom = -Infinity;
   /**
-   * Armings go to the intake while it holds fewer than this: its capacity while they are frequent and the stamping wake-up is pending,
-   * else 0. One comparison where there would be three, on the shortest path.
+   * Armings go to the intake while it holds fewer than this: up to the next mark while they are frequent and the stamping wake-up is
+   * pending, else 0. One comparison where there would be three, on the shortest path.
    */
   #intakeLimit = 0;
   #isClosed = false;
@@ -77,6 +83,7 @@ export class Scheduler {
     this.clock = clock;
     this.maxDelayMs = maxDelayTicks * tickMs;
     this.#tickMs = tickMs;
+    this.#farthestMs = farthestTick * tickMs;
     this.#wheel = new TimerWheel(() => new ScheduledDeadline(this, ignoreExpiry));
     this.intake = new Intake(new ScheduledDeadline(this, ignoreExpiry));
     this.#onWake = (): void => this.#runRound();
@@ -94,8 +101,13 @@ export class Scheduler {
   }
 
   arm(deadline: ScheduledDeadline, delayMs: number, now: number | undefined): void {
-    if (!(delayMs >= 0 && delayMs <= this.maxDelayMs)) checkNumber('delayMs', delayMs, { min: 0, max: this.maxDelayMs });
-    if (now !== undefined && now - now !== 0) throw timeOutOfRange(now);
+    // A number given as text would pass the comparisons, and be joined on as text.
+    if (!(typeof delayMs === 'number' && delayMs >= 0 && delayMs <= this.maxDelayMs)) {
+      checkNumber('delayMs', delayMs, { min: 0, max: this.maxDelayMs });
+    }
+    if (now !== undefined && !(typeof now === 'number' && now > -Infinity && now - this.#origin + delayMs <= this.#farthestMs)) {
+      this.#checkTime(now, delayMs);
+    }
     if (deadline.slot >= 0) this.#wheel.unfile(deadline);
     const intake = this.intake;
     if (intake.count >= this.#intakeLimit) {
@@ -116,6 +128,7 @@ export class Scheduler {
     const intake = this.intake;
     if (intake.count === 0) return;
     this.#armings += intake.count;
+    if (this.#intakeLimit > 0) this.#intakeLimit = markEvery;
     // Not beyond what is overdue already, or the overdue would be in the order of arming, where the order of their times is due.
     if (this.#wheel.size === 0) this.#catchUpIdleWheel(Math.min(now, intake.earliest));
     intake.empty(now, this.#file);
@@ -138,10 +151,21 @@ export class Scheduler {
   /** @returns whether the intake takes one more */
   #makeRoom(): boolean {
     if (!this.#isFrequent) return false;
-    if (this.intake.count === intakeCapacity) this.emptyIntake();
+    const intake = this.intake;
+    if (intake.count === intakeCapacity) this.emptyIntake();
+    else if (intake.count > 0) intake.mark(this.clock.now());
     this.#stamping ??= this.clock.schedule(0, this.#onStamp);
-    this.#intakeLimit = intakeCapacity;
+    this.#intakeLimit = Math.min(intake.count + markEvery, intakeCapacity);
     return true;
+  }
+
+  /** A time so far ahead that it looks wrong is right if the queue has slept for months: an idle wheel's time stands still. */
+  #checkTime(now: number, delayMs: number): void {
+    if (!Number.isFinite(now)) throw new RangeError(`now must be a finite number of milliseconds, not ${String(now)}`);
+    const actual = this.clock.now();
+    if (this.#wheel.size === 0) this.#catchUpIdleWheel(Math.min(actual, this.intake.earliest));
+    if (now - this.#origin + delayMs <= this.#farthestMs) return;
+    throw new RangeError(`now must be the time of the queue's clock, which is ${actual}, not ${now}`);
   }
 
   #armAtOnce(deadline: ScheduledDeadline, delayMs: number, known: number | undefined): void {
@@ -207,8 +231,7 @@ export class Scheduler {
         thrown.push(error);
       }
     }
-    if (thrown.length === 1) throw thrown[0];
-    if (thrown.length > 1) throw new AggregateError(thrown, `${thrown.length} deadlines threw`);
+    throwCollected(thrown, `${thrown.length} deadlines threw`);
   }
 
   #wakeAt(tick: number): void {
@@ -291,7 +314,3 @@ function forget(deadline: ScheduledDeadline): void {
 
 /** The callback of sentinels, which are never due. */
 function ignoreExpiry(): void {}
-
-function timeOutOfRange(now: number): RangeError {
-  return new RangeError(`now must be a finite number of milliseconds, not ${String(now)}`);
-}
