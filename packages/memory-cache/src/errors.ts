@@ -1,5 +1,5 @@
 /** The errors of a read-through cache. A look-up's own error is always the cause; its type, source, retry and wire codes stay visible. */
-import { applicationError, isWireError, limitError, WireError } from '@ferrata/error';
+import { applicationError, isWireError, limitError, timeoutError, WireError } from '@ferrata/error';
 
 /** `CACHE_LOOK_UP_FAILED`: `lookUp` or `lookUpMany` threw or rejected. */
 export function lookUpFailed(cause: unknown): WireError {
@@ -15,6 +15,11 @@ export function tooManyWaiters(maxWaiters: number): WireError {
     source: 'internal',
     wire: { status: 503 },
   });
+}
+
+/** `CACHE_LOCK_TIMEOUT`: a caller has waited as long as it may for look-ups that don't end, and no other may begin. */
+export function lockTimedOut(): WireError {
+  return timeoutError('CACHE_LOCK_TIMEOUT', 'the look-ups of the key do not end', { fault: 'local', source: 'internal' });
 }
 
 function describe(thrown: unknown): string | undefined {

@@ -2,4 +2,4 @@
 
 export { type CacheRead, type ManyHits, MemoryCache, type MemoryCacheOptions } from './memory-cache.ts';
 export { type LookedUp, type ReadThroughCacheOptions } from './options.ts';
-export { type ManyReads, type ReadOptions, ReadThroughCache, type ReadThroughResult } from './read-through-cache.ts';
+export { type HookErrors, type ManyReads, type ReadOptions, ReadThroughCache, type ReadThroughResult } from './read-through-cache.ts';

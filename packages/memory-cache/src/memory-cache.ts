@@ -12,7 +12,7 @@
  */
 import type { Clock } from '@ferrata/clock';
 import { checkNumber, checkWholeNumber } from '@ferrata/error';
-import { TinyUfo, type TinyUfoEntry, type TinyUfoOptions } from '@ferrata/tinyufo';
+import { TinyUfo, type TinyUfoOptions } from '@ferrata/tinyufo';
 
 /** Options of a `MemoryCache`: those of the `TinyUfo` that holds the entries, and what gives them weights and times. */
 export interface MemoryCacheOptions<K extends string | number, V> extends TinyUfoOptions<K> {
@@ -62,7 +62,7 @@ export class MemoryCache<K extends string | number, V> {
   readonly #defaultTtlMs: number;
   readonly #entries: TinyUfo<K, Entry<V>>;
   /** Where purging has come to. */
-  #purge: Iterator<TinyUfoEntry<K, Entry<V>>> | null = null;
+  #purgePlace = 0;
 
   /** @throws {RangeError} when an option is out of its range */
   constructor(options: MemoryCacheOptions<K, V>) {
@@ -112,15 +112,15 @@ export class MemoryCache<K extends string | number, V> {
    * @throws {RangeError} when `maxStaleMs` is negative or NaN
    */
   read(key: K, maxStaleMs = 0): CacheRead<V> {
-    if (!(maxStaleMs >= 0)) checkNumber('maxStaleMs', maxStaleMs, { min: 0 });
+    // The type too: a text would compare like a number here, and be joined to one elsewhere.
+    if (!(typeof maxStaleMs === 'number' && maxStaleMs >= 0)) checkNumber('maxStaleMs', maxStaleMs, { min: 0 });
     const entry = this.#entries.get(key);
     if (entry === undefined) return miss;
     const { value, expiresAt } = entry;
     // The clock is only read for entries that can expire.
     const staleMs = expiresAt === Infinity ? -Infinity : this.#clock.now() - expiresAt;
     if (staleMs < 0) return { status: 'hit', value, staleMs: 0 };
-    // At the very end of its life a value is stale by nothing, and still expired where nothing stale is wanted.
-    return maxStaleMs > 0 && staleMs <= maxStaleMs ? { status: 'stale', value, staleMs } : expired;
+    return isAllowed(staleMs, maxStaleMs) ? { status: 'stale', value, staleMs } : expired;
   }
 
   /** Reads the fresh values of many keys, all at the same time of the clock. */
@@ -171,26 +171,30 @@ export class MemoryCache<K extends string | number, V> {
   }
 
   /**
-   * Takes out entries that expired more than `maxStaleMs` ago. A cache works without it: what has expired and isn't asked for is soon
+   * Takes out entries that `read(key, maxStaleMs)` wouldn't hand out. A cache works without it: what has expired and isn't asked for is soon
    * evicted. Call it now and then to have the memory back sooner.
    *
-   * @param maxVisits most entries to look at; the next call goes on where this one stops, so that a large cache is purged in small steps
+   * @param maxVisits most places to look at, those without an entry too; the next call goes on where this one stops, so that a large cache
+   *   is purged in small steps, each of which takes no longer than so many visits
    * @returns how many it has taken out
    * @throws {RangeError} when `maxVisits` is not a whole number or `Infinity`, or `maxStaleMs` negative or NaN
    */
   purgeExpired(maxVisits: number, maxStaleMs = 0): number {
     checkWholeNumber('maxVisits', maxVisits, { max: Infinity });
     checkNumber('maxStaleMs', maxStaleMs, { min: 0 });
-    const latest = this.#clock.now() - maxStaleMs;
+    const now = this.#clock.now();
     let purgedCount = 0;
-    // Once round at most: the size at the beginning bounds it.
-    for (let left = Math.min(maxVisits, this.#entries.size); left > 0; left--) {
-      const entry = this.#nextToVisit();
-      if (entry === undefined) break;
-      if (entry.value.expiresAt > latest) continue;
-      this.#entries.remove(entry.key);
+    const visit = (key: K, { expiresAt }: Entry<V>): void => {
+      const staleMs = now - expiresAt;
+      if (staleMs < 0 || isAllowed(staleMs, maxStaleMs)) return;
+      this.#entries.remove(key);
       purgedCount++;
-    }
+    };
+    const from = this.#purgePlace;
+    const reached = this.#entries.visit(from, maxVisits, visit);
+    const left = maxVisits - (reached - from);
+    // Once round at most.
+    this.#purgePlace = left > 0 ? this.#entries.visit(0, Math.min(left, from), visit) : reached;
     return purgedCount;
   }
 
@@ -199,18 +203,9 @@ export class MemoryCache<K extends string | number, V> {
     this.#entries.clear();
   }
 
-  /** The entry after the one visited last, in a ring. @returns undefined if there is none */
-  #nextToVisit(): TinyUfoEntry<K, Entry<V>> | undefined {
-    const step = this.#purge?.next();
-    if (step !== undefined && step.done !== true) return step.value;
-    this.#purge = this.#entries.entries();
-    const first = this.#purge.next();
-    return first.done === true ? undefined : first.value;
-  }
-
   #makeEntry(key: K, value: V, ttlMs: number = this.#defaultTtlMs): Entry<V> | null {
     if (ttlMs === Infinity) return new Entry(value, Infinity);
-    if (!(ttlMs >= 0)) checkNumber('ttlMs', ttlMs, { min: 0 });
+    if (!(typeof ttlMs === 'number' && ttlMs >= 0)) checkNumber('ttlMs', ttlMs, { min: 0 });
     if (ttlMs > 0) return new Entry(value, this.#clock.now() + ttlMs);
     this.#entries.remove(key);
     return null;
@@ -219,6 +214,11 @@ export class MemoryCache<K extends string | number, V> {
   #weightOf(key: K, value: V): number {
     return this.#weigh === undefined ? 1 : this.#weigh(value, key);
   }
+}
+
+/** At the very end of its life a value is stale by nothing, and still expired where nothing stale is wanted. */
+function isAllowed(staleMs: number, maxStaleMs: number): boolean {
+  return maxStaleMs > 0 && staleMs <= maxStaleMs;
 }
 
 /** A newcomer that was refused is among the evicted. */

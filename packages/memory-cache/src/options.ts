@@ -3,6 +3,8 @@ import { checkNumber, checkWholeNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { MemoryCache } from './memory-cache.ts';
 
+const dayMs = 86_400_000;
+
 /** What a look-up has found. */
 export interface LookedUp<V> {
   readonly value: V;
@@ -30,18 +32,32 @@ export interface ReadThroughCacheOptions<K extends string | number, V, E = undef
   readonly lookUpMany?: (keys: readonly K[], extra: E | undefined) => readonly LookedUp<V>[] | PromiseLike<readonly LookedUp<V>[]>;
   /**
    * How long others wait for one look-up alone, in milliseconds, before one of them makes a second; default 5000, above 0. Smaller: a slow
-   * source is asked more often for the same key. `Infinity`: a look-up that never settles holds its key for ever.
+   * source is asked more often for the same key. `Infinity`: a look-up that never settles holds its key until `lockTimeoutMs`.
    */
   readonly lockAgeMs?: number;
   /**
-   * How long one caller waits for the look-ups of others, in milliseconds, before it makes one for itself; default 10 000, at least 0.
-   * Below `lockAgeMs`, all who wait ask a slow source at once. `Infinity`: no limit.
+   * How long one caller waits for look-ups that began before it came, in milliseconds; default 10 000, at least 0. All whose time is over
+   * then share one look-up that has begun since, or begins now; if `maxPendingLookUps` forbids it, or that look-up takes longer than
+   * `lockAgeMs`, they are rejected with `CACHE_LOCK_TIMEOUT`. Smaller: a slow source is asked more often. `Infinity`: no limit.
    */
   readonly lockTimeoutMs?: number;
+  /**
+   * Most look-ups of one key that go on at once, whatever they began for; default 4, at least 1. Whoever would begin one more waits until one
+   * ends. Larger: a stuck source is asked more often. Look-ups that never settle hold their key once there are so many of them.
+   */
+  readonly maxPendingLookUps?: number;
   /** Most callers that wait for one key; default 10 000, at least 0. One more is refused with `CACHE_TOO_MANY_WAITERS`. Each costs some 300 bytes. */
   readonly maxWaiters?: number;
-  /** Told when a look-up fails that nobody waits for, one for a stale value; the stale value stays. Must not throw. Default: nobody is told. */
-  readonly onUpdateError?: (error: Error, key: K) => void;
+  /**
+   * How long after a failed update of a stale value no other update of that key begins, in milliseconds; default 1000, 0 to a day. Smaller:
+   * a source that is down is asked more often.
+   */
+  readonly updateRetryMs?: number;
+  /**
+   * Told when a look-up fails that nobody waits for, one for a stale value; the stale value stays. Default: nobody is told. What it throws,
+   * or rejects with, is kept in `hookErrors` and goes nowhere else.
+   */
+  readonly onUpdateError?: (error: Error, key: K) => unknown;
 }
 
 /** The options with their defaults filled in, but for the cache. */
@@ -54,14 +70,17 @@ export function resolveReadThroughCacheOptions<K extends string | number, V, E>(
   options: ReadThroughCacheOptions<K, V, E>,
 ): ReadThroughCacheConfig<K, V, E> {
   // One by one: the methods of a class would be lost in a copy.
-  const { deadlines, lookUp, lookUpMany, lockAgeMs = 5000, lockTimeoutMs = 10_000, maxWaiters = 10_000, onUpdateError = ignore } = options;
+  const { deadlines, lookUp, lookUpMany, lockAgeMs = 5000, lockTimeoutMs = 10_000, onUpdateError = ignore } = options;
+  const { maxPendingLookUps = 4, maxWaiters = 10_000, updateRetryMs = 1000 } = options;
   return Object.freeze({
     deadlines,
     lookUp,
     lookUpMany,
     lockAgeMs: checkNumber('lockAgeMs', lockAgeMs, { above: 0 }),
     lockTimeoutMs: checkNumber('lockTimeoutMs', lockTimeoutMs, { min: 0 }),
+    maxPendingLookUps: checkWholeNumber('maxPendingLookUps', maxPendingLookUps, { min: 1, max: Infinity }),
     maxWaiters: checkWholeNumber('maxWaiters', maxWaiters, { max: Infinity }),
+    updateRetryMs: checkNumber('updateRetryMs', updateRetryMs, { min: 0, max: dayMs }),
     onUpdateError,
   });
 }

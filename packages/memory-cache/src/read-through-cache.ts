@@ -2,23 +2,29 @@
  * A cache that finds what it hasn't: the first who asks for a missing key makes the look-up, the others wait for it.
  *
  * Rules:
- * - While a look-up for a key is younger than `lockAgeMs`, no other begins for that key; but for callers who have waited `lockTimeoutMs`
- *   and make one for themselves, which isn't stored, and `getMany`, which never waits for others.
- * - A look-up older than that may be stuck: one caller takes its place, and the others wait for either. (So does nginx with
- *   `proxy_cache_lock_age`; its `proxy_cache_lock_timeout` is our `lockTimeoutMs`.) However slow a source is, it sees no more look-ups of a
- *   key than fit into its answering time, not one for each caller.
- * - If a look-up fails, the caller that made it gets the error, and the one who has been waiting longest makes the next: a source that is
- *   down sees one look-up at a time for a key.
- * - Of several look-ups of a key the one that began last counts: an older answer that comes later is given to its caller only.
- * - `put`, `delete` and `clear` put an end to what went on before: a look-up that began earlier doesn't overwrite them.
- * - What is found goes to everybody who waits even if it isn't stored (`ttlMs` 0, too heavy).
+ * - While a look-up of a key is younger than `lockAgeMs` and its answer still counts, who wants the key waits for it; but for `getMany`, and
+ *   for callers who have waited `lockTimeoutMs`.
+ * - A look-up older than that may be stuck: one caller makes another, and all wait for either. (So does nginx with `proxy_cache_lock_age`;
+ *   its `proxy_cache_lock_timeout` is our `lockTimeoutMs`.)
+ * - Callers who have waited `lockTimeoutMs` share one look-up that began since they came; if there is none, the first of them makes it. They
+ *   end as it does, or are rejected when it is late too. So the look-ups that callers of `get` begin while none ends are at least
+ *   `lockAgeMs` or `lockTimeoutMs` apart, whichever is shorter.
+ * - Never more than `maxPendingLookUps` look-ups of a key go on at once, whatever they began for.
+ * - If a look-up fails, those get the error who made it and who share it, and the one who has been waiting longest makes the next.
+ * - Of several look-ups of a key the one that began last counts: an older answer that comes later is stored no more, and nobody gets it who
+ *   came after the newer one.
+ * - `put`, `delete` and `clear` put an end to what went on before: a look-up that began earlier doesn't overwrite them, and who comes later
+ *   doesn't wait for it. Who has been waiting keeps its place and its time.
+ * - What is found goes to everybody who waits even if it isn't stored (`ttlMs` 0, too heavy, a `ttlMs` or weight out of range). What was
+ *   wrong with it is told to the caller who made the look-up.
  *
- * Every call settles if the look-ups do, and at most `lockTimeoutMs` and a look-up later; a look-up that never settles concerns its own
- * caller only. The state of one key is in `internal/lock.ts`.
+ * A caller who waits settles within `lockTimeoutMs` and `lockAgeMs` together, whatever becomes of the look-ups. Who made a look-up waits for
+ * that one or for any other's answer, and for ever if there is none. The state of one key is in `internal/lock.ts`.
  */
 
-import { lookUpFailed, tooManyWaiters } from './errors.ts';
-import { Caller, type FoundStatus, Lock } from './internal/lock.ts';
+import { lockTimedOut, lookUpFailed, tooManyWaiters } from './errors.ts';
+import { Caller, type FoundStatus, Lock, type LookUp } from './internal/lock.ts';
+import { Pauses } from './internal/pauses.ts';
 import type { CacheRead, MemoryCache } from './memory-cache.ts';
 import { type LookedUp, type ReadThroughCacheConfig, type ReadThroughCacheOptions, resolveReadThroughCacheOptions } from './options.ts';
 
@@ -30,7 +36,10 @@ export interface ReadOptions<E = undefined> {
   readonly ttlMs?: number | undefined;
   /** How long ago a value may have expired that is handed out at once; default 0: none. */
   readonly maxStaleMs?: number | undefined;
-  /** What follows when a stale value is handed out; default `return`: nothing. `update`: one look-up begins, unless one is going on. */
+  /**
+   * What follows when a stale value is handed out; default `return`: nothing. `update`: a look-up begins, unless a young one is going on, or
+   * as many as may, or an update failed less than `updateRetryMs` ago.
+   */
   readonly whenStale?: 'return' | 'update' | undefined;
 }
 
@@ -48,8 +57,14 @@ export interface ReadThroughResult<V> {
 export interface ManyReads<K, V> {
   /** By key, in the order of asking but for those looked up, which come last. Without `error`: all keys. */
   readonly reads: ReadonlyMap<K, ReadThroughResult<V>>;
-  /** Why keys are missing in `reads`; of several errors the first. */
+  /** Why keys are missing in `reads`, or their values couldn't be stored; of several errors the first. */
   readonly error: Error | null;
+}
+
+/** How often a hook has failed, and what it threw the last time. */
+export interface HookErrors {
+  readonly count: number;
+  readonly last: unknown;
 }
 
 /** A cache with one look-up for each key. */
@@ -59,11 +74,20 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
   readonly #config: ReadThroughCacheConfig<K, V, E>;
   /** Keys about which something is going on. */
   readonly #locks = new Map<K, Lock<K, V, E>>();
+  /** Keys whose update has just failed. */
+  readonly #pauses: Pauses<K>;
+  #hookErrors: HookErrors = Object.freeze({ count: 0, last: undefined });
 
   /** @throws {RangeError} when an option is out of its range */
   constructor(options: ReadThroughCacheOptions<K, V, E>) {
     this.#config = resolveReadThroughCacheOptions(options);
+    this.#pauses = new Pauses(this.#config.updateRetryMs);
     this.cache = options.cache;
+  }
+
+  /** What `onUpdateError` itself has thrown or rejected with: nobody waits for it, and it must not end the program. */
+  get hookErrors(): HookErrors {
+    return this.#hookErrors;
   }
 
   /** Keys about which something is going on: looked up, or waited for. */
@@ -95,7 +119,8 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
   /**
    * Reads a value as `get` does, and says where it comes from.
    *
-   * @throws {WireError} `CACHE_LOOK_UP_FAILED` when the look-up of this call fails; `CACHE_TOO_MANY_WAITERS` when `maxWaiters` wait already
+   * @throws {WireError} `CACHE_LOOK_UP_FAILED` when the look-up of this call fails; `CACHE_TOO_MANY_WAITERS` when `maxWaiters` wait already;
+   *   `CACHE_LOCK_TIMEOUT` when the look-ups of others take too long and no other may begin, or that takes too long as well
    * @throws {TypeError} when `lookUp` returns anything but `{ value, ttlMs? }`
    * @throws {RangeError} when an option, or a `ttlMs` or weight that the look-up led to, is out of its range
    */
@@ -105,7 +130,8 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
   }
 
   /**
-   * Reads the values of many keys, those that the cache hasn't with one `lookUpMany`. It doesn't wait for look-ups of others; others wait for it.
+   * Reads the values of many keys, those that the cache hasn't with one `lookUpMany`. It doesn't wait for look-ups of others, but for keys
+   * of which `maxPendingLookUps` go on; others wait for it.
    *
    * @throws what `readMany` gives as `error`; call that to have what was found all the same
    */
@@ -125,12 +151,10 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
       if (isFound(cached)) reads.set(key, cached);
       else missing.set(key, cached.status);
     }
-    if (missing.size === 0) return { reads, error: null };
-    const error =
-      this.#config.lookUpMany === undefined
-        ? await this.#askEach(missing, options, reads)
-        : await this.#lookUpMany(missing, options, reads);
-    return { reads, error };
+    const errors: Error[] = [];
+    if (this.#config.lookUpMany === undefined) await this.#askEach(missing, options, reads, errors);
+    else await this.#lookUpMany(missing, options, reads, errors);
+    return { reads, error: errors[0] ?? null };
   }
 
   /**
@@ -141,23 +165,27 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
    */
   put(key: K, value: V, ttlMs?: number): boolean {
     const isStored = this.cache.put(key, value, ttlMs);
+    this.#pauses.end(key);
     const lock = this.#locks.get(key);
     if (lock !== undefined) {
-      this.#locks.delete(key);
-      giveToWaiters(lock, value);
+      lock.invalidate();
+      lock.serve(value);
+      lock.deadline?.cancel();
     }
     return isStored;
   }
 
   /** Takes a value out. Look-ups that began before won't bring it back. @returns true if there was one, fresh or not */
   delete(key: K): boolean {
-    this.#locks.delete(key);
+    this.#pauses.end(key);
+    this.#locks.get(key)?.invalidate();
     return this.cache.delete(key);
   }
 
   /** Takes all values out. Look-ups that began before won't bring any back. */
   clear(): void {
-    this.#locks.clear();
+    this.#pauses.clear();
+    for (const lock of this.#locks.values()) lock.invalidate();
     this.cache.clear();
   }
 
@@ -167,14 +195,28 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
     return cached;
   }
 
-  /** Begins a look-up that nobody waits for, unless one is going on. */
+  /** Begins a look-up that nobody waits for, unless one is going on, or as many as may, or one has just failed. */
   #update(key: K, { extra, ttlMs }: ReadOptions<E>): void {
+    const now = this.#config.deadlines.now();
+    const known = this.#locks.get(key);
+    if ((known !== undefined && (known.isLedAt(now) || !known.hasRoom)) || this.#pauses.has(key, now)) return;
+    const lock = known ?? this.#lockOf(key);
+    const onError = (error: Error): void => this.#noteFailedUpdate(error, key);
+    void this.#makeLookUp(lock, lock.begin(now, null), { extra, ttlMs, onError });
+  }
+
+  #noteFailedUpdate(error: Error, key: K): void {
     const { deadlines, onUpdateError } = this.#config;
-    const lock = this.#lockOf(key);
-    const now = deadlines.now();
-    if (lock.isLedAt(now)) return;
-    const reject = (error: Error): void => onUpdateError(error, key);
-    void this.#lead(lock, new Caller({ key, extra, ttlMs, status: 'expired', resolve: ignore, reject }), now);
+    this.#pauses.begin(key, deadlines.now());
+    const note = (thrown: unknown): void => {
+      this.#hookErrors = Object.freeze({ count: this.#hookErrors.count + 1, last: thrown });
+    };
+    try {
+      // An async function is a hook too.
+      Promise.resolve(onUpdateError(error, key)).catch(note);
+    } catch (thrown) {
+      note(thrown);
+    }
   }
 
   #ask(key: K, { extra, ttlMs }: ReadOptions<E>, status: 'miss' | 'expired'): Promise<ReadThroughResult<V>> {
@@ -188,41 +230,34 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
     const { deadlines, maxWaiters } = this.#config;
     const lock = this.#lockOf(caller.key);
     const now = deadlines.now();
-    if (!lock.isLedAt(now)) {
-      void this.#lead(lock, caller, now);
+    lock.welcome(caller, now);
+    if (!lock.isLedAt(now) && lock.hasRoom) {
+      this.#lead(lock, caller, now);
     } else if (lock.waiterCount >= maxWaiters) {
       caller.reject(tooManyWaiters(maxWaiters));
     } else {
-      lock.addWaiter(caller, now);
+      lock.addWaiter(caller);
       this.#limitWait(lock, now);
     }
   }
 
-  /** Makes a look-up that others may wait for. Never rejects. */
-  async #lead(lock: Lock<K, V, E>, caller: Caller<K, V, E>, now: number): Promise<void> {
-    const ticket = lock.begin(now);
-    try {
-      const found = await this.#lookUp(caller);
-      this.#settle(lock, ticket, found, caller.ttlMs);
-      caller.resolve(found.value, caller.status);
-    } catch (error) {
-      caller.reject(error as Error);
-    } finally {
-      this.#end(lock, ticket);
-    }
+  #lead(lock: Lock<K, V, E>, caller: Caller<K, V, E>, now: number): void {
+    void this.#makeLookUp(lock, lock.begin(now, caller), caller);
   }
 
-  /** Makes a look-up for one caller, who has waited long enough for others. Never rejects. */
-  async #lookUpAlone(caller: Caller<K, V, E>): Promise<void> {
+  /** Carries out a look-up that has begun. Never rejects: nothing in it throws but what is caught, `onError` included. */
+  async #makeLookUp(lock: Lock<K, V, E>, lookUp: LookUp<K, V, E>, { extra, ttlMs, onError }: LookUpWish<E>): Promise<void> {
     try {
-      const { value } = await this.#lookUp(caller);
-      caller.resolve(value, caller.status);
+      const found = await this.#lookUp(lock.key, extra);
+      this.#settle(lock, lookUp, found, ttlMs, onError);
     } catch (error) {
-      caller.reject(error as Error);
+      lock.fail(lookUp, error as Error);
+      onError?.(error as Error);
     }
+    this.#end(lock, lookUp);
   }
 
-  async #lookUp({ key, extra }: Caller<K, V, E>): Promise<LookedUp<V>> {
+  async #lookUp(key: K, extra: E | undefined): Promise<LookedUp<V>> {
     let found: LookedUp<V>;
     try {
       found = await this.#config.lookUp(key, extra);
@@ -232,40 +267,64 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
     return checkLookedUp('lookUp', found);
   }
 
-  /** Looks many keys up at once. @returns the error, if there is one */
+  /** Looks many keys up at once, but for those of which too many look-ups go on. */
   async #lookUpMany(
     missing: ReadonlyMap<K, 'miss' | 'expired'>,
     options: ReadOptions<E>,
     reads: Map<K, ReadThroughResult<V>>,
-  ): Promise<Error | null> {
-    const { extra, ttlMs } = options;
+    errors: Error[],
+  ): Promise<void> {
     const now = this.#config.deadlines.now();
-    const lookUps = Array.from(missing, ([key, status]) => {
+    const begun: BegunLookUp<K, V, E>[] = [];
+    const held = new Map<K, 'miss' | 'expired'>();
+    for (const [key, status] of missing) {
       const lock = this.#lockOf(key);
-      return { lock, ticket: lock.begin(now), status };
-    });
+      if (lock.hasRoom) begun.push({ lock, lookUp: lock.begin(now, null), status });
+      else held.set(key, status);
+    }
+    await Promise.all([this.#settleMany(begun, options, reads, errors), this.#askEach(held, options, reads, errors)]);
+  }
+
+  async #settleMany(
+    begun: readonly BegunLookUp<K, V, E>[],
+    { extra, ttlMs }: ReadOptions<E>,
+    reads: Map<K, ReadThroughResult<V>>,
+    errors: Error[],
+  ): Promise<void> {
+    if (begun.length === 0) return;
+    const keys = begun.map(({ lock }) => lock.key);
+    let results: readonly LookedUp<V>[];
     try {
-      const results = await this.#callLookUpMany([...missing.keys()], extra);
-      for (const [index, { lock, ticket, status }] of lookUps.entries()) {
-        const found = results[index] as LookedUp<V>;
-        this.#settle(lock, ticket, found, ttlMs);
-        reads.set(lock.key, { status, value: found.value, staleMs: 0 });
-      }
-      return null;
+      results = await this.#callLookUpMany(keys, extra);
     } catch (error) {
-      return error as Error;
-    } finally {
-      for (const { lock, ticket } of lookUps) this.#end(lock, ticket);
+      errors.push(error as Error);
+      for (const { lock, lookUp } of begun) {
+        lock.fail(lookUp, error as Error);
+        this.#end(lock, lookUp);
+      }
+      return;
+    }
+    // Each by itself, so that what is wrong with one doesn't lose the others.
+    for (const [index, { lock, lookUp, status }] of begun.entries()) {
+      try {
+        const found = checkLookedUp('lookUpMany', results[index]);
+        this.#settle(lock, lookUp, found, ttlMs, (error) => void errors.push(error));
+        reads.set(lock.key, { status, value: found.value, staleMs: 0 });
+      } catch (error) {
+        lock.fail(lookUp, error as Error);
+        errors.push(error as Error);
+      }
+      this.#end(lock, lookUp);
     }
   }
 
-  /** Looks keys up one by one, at the same time. @returns the first error, if there is one */
+  /** Looks keys up one by one, at the same time. */
   async #askEach(
     missing: ReadonlyMap<K, 'miss' | 'expired'>,
     options: ReadOptions<E>,
     reads: Map<K, ReadThroughResult<V>>,
-  ): Promise<Error | null> {
-    const errors: Error[] = [];
+    errors: Error[],
+  ): Promise<void> {
     const askOne = async ([key, status]: [K, 'miss' | 'expired']): Promise<void> => {
       try {
         reads.set(key, await this.#ask(key, options, status));
@@ -274,7 +333,6 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
       }
     };
     await Promise.all(Array.from(missing, askOne));
-    return errors[0] ?? null;
   }
 
   async #callLookUpMany(keys: readonly K[], extra: E | undefined): Promise<readonly LookedUp<V>[]> {
@@ -284,76 +342,104 @@ export class ReadThroughCache<K extends string | number, V, E = undefined> {
     } catch (thrown) {
       throw lookUpFailed(thrown);
     }
-    if (!Array.isArray(results) || results.length !== keys.length) {
-      throw new TypeError(`lookUpMany must return ${keys.length} results, one for each key`);
+    if (Array.isArray(results) && results.length === keys.length) return results as readonly LookedUp<V>[];
+    throw new TypeError(`lookUpMany must return ${keys.length} results, one for each key`);
+  }
+
+  /**
+   * Stores what a look-up has found, unless a later look-up, or `put`, `delete` or `clear`, came first, and gives it to all who may have it.
+   *
+   * @param onError told if it can't be stored, as the maker is; the others have what was found all the same
+   */
+  #settle(lock: Lock<K, V, E>, lookUp: LookUp<K, V, E>, found: LookedUp<V>, ttlMs: number | undefined, onError: OnError | undefined): void {
+    const { value } = found;
+    let failure: Error | null = null;
+    if (lock.count(lookUp)) {
+      try {
+        // Forced: it was asked for just now, and admission would have those who ask next look it up again.
+        this.cache.forcePut(lock.key, value, found.ttlMs ?? ttlMs);
+        this.#pauses.end(lock.key);
+      } catch (error) {
+        failure = error as Error;
+      }
     }
-    for (const found of results as readonly LookedUp<V>[]) checkLookedUp('lookUpMany', found);
-    return results as readonly LookedUp<V>[];
+    const { maker } = lookUp;
+    lookUp.maker = null;
+    if (failure === null) maker?.resolve(value, maker.status);
+    else maker?.reject(failure);
+    lock.serve(value, lookUp.ticket);
+    if (failure !== null) onError?.(failure);
   }
 
-  /** Stores what a look-up has found, and gives it to those who wait; unless a later look-up, or `put`, `delete` or `clear`, came first. */
-  #settle(lock: Lock<K, V, E>, ticket: number, found: LookedUp<V>, ttlMs: number | undefined): void {
-    if (!lock.isNews(ticket)) return;
-    // Forced: it was asked for just now, and admission would have those who ask next look it up again.
-    if (this.#isCurrent(lock)) this.cache.forcePut(lock.key, found.value, found.ttlMs ?? ttlMs);
-    lock.count(ticket);
-    giveToWaiters(lock, found.value);
-  }
-
-  /** After a look-up: if nobody else's goes on, one who still waits makes the next. */
-  #end(lock: Lock<K, V, E>, ticket: number): void {
-    lock.end(ticket);
-    if (!lock.isLed) this.#passOn(lock);
-    if (lock.waiterCount === 0) lock.deadline?.cancel();
-    if (lock.isIdle && this.#isCurrent(lock)) this.#locks.delete(lock.key);
-  }
-
-  /** Lets the one who has been waiting longest make the next look-up. */
-  #passOn(lock: Lock<K, V, E>): void {
-    if (this.#isCurrent(lock)) {
-      const next = lock.takeWaiter();
-      if (next !== undefined) void this.#lead(lock, next, this.#config.deadlines.now());
-      return;
+  /** After a look-up: if no other that counts is going on, one who still waits makes the next. */
+  #end(lock: Lock<K, V, E>, lookUp: LookUp<K, V, E>): void {
+    lock.end(lookUp);
+    if (lock.waiterCount > 0) {
+      const now = this.#config.deadlines.now();
+      this.#passOn(lock, now);
+      this.#limitWait(lock, now);
+    } else {
+      lock.deadline?.cancel();
+      if (lock.isIdle) this.#locks.delete(lock.key);
     }
-    // Since `delete` or `clear` the key has another lock, and what is looked up under this one is not stored.
-    for (let caller = lock.takeWaiter(); caller !== undefined; caller = lock.takeWaiter()) this.#leadOrWait(caller);
   }
 
-  /** Arms the deadline for what comes first: the leader is late, or the first waiter has waited long enough. */
+  /** Lets the one who has been waiting longest make the next look-up, where that is wanted and allowed. */
+  #passOn(lock: Lock<K, V, E>, now: number): void {
+    const next = lock.needsLookUp(now) ? lock.takeWaiter() : undefined;
+    if (next !== undefined) this.#lead(lock, next, now);
+  }
+
+  /** Arms the deadline for what comes first: the newest look-up is late, or somebody has waited long enough. */
   #limitWait(lock: Lock<K, V, E>, now: number): void {
-    if (lock.waiterCount === 0) return;
     const { deadlines, lockTimeoutMs } = this.#config;
-    const dueAt = Math.min(lock.lateAt, lock.waitingSince + lockTimeoutMs);
-    if (dueAt === Infinity) return;
+    const dueAt = lock.nextDueAt(lockTimeoutMs);
+    const isArmed = lock.deadline?.isArmed === true;
+    // An earlier time is left alone: to set it anew for each caller costs more than to be woken up in vain now and then.
+    if (dueAt === Infinity || (isArmed && dueAt >= lock.dueAt)) return;
     lock.deadline ??= deadlines.deadline(() => this.#endWaits(lock));
-    // An armed one is early enough: both times only move on.
-    if (!lock.deadline.isArmed) lock.deadline.arm(Math.min(Math.max(0, dueAt - now), deadlines.maxDelayMs), now);
+    lock.dueAt = dueAt;
+    lock.deadline.arm(Math.min(Math.max(0, dueAt - now), deadlines.maxDelayMs), now);
   }
 
   #endWaits(lock: Lock<K, V, E>): void {
     const { deadlines, lockTimeoutMs } = this.#config;
     const now = deadlines.now();
-    // First, so that where both times are over together one of the waiters makes a look-up that is stored.
-    if (!lock.isLedAt(now)) this.#passOn(lock);
-    while (lock.waitingSince + lockTimeoutMs <= now) {
-      const caller = lock.takeWaiter();
-      if (caller !== undefined) void this.#lookUpAlone(caller);
+    // First, so that where both times are over together those who are overdue share what begins here.
+    this.#passOn(lock, now);
+    for (let caller = lock.takeOverdue(now, lockTimeoutMs); caller !== undefined; caller = lock.takeOverdue(now, lockTimeoutMs)) {
+      if (lock.ride(caller, now)) continue;
+      if (lock.hasRoom) this.#lead(lock, caller, now);
+      else caller.reject(lockTimedOut());
     }
+    lock.rejectLateRiders(now, lockTimedOut);
     this.#limitWait(lock, now);
   }
 
   #lockOf(key: K): Lock<K, V, E> {
     const known = this.#locks.get(key);
     if (known !== undefined) return known;
-    const lock = new Lock<K, V, E>(key, this.#config.lockAgeMs);
+    const { lockAgeMs, maxPendingLookUps } = this.#config;
+    const lock = new Lock<K, V, E>(key, lockAgeMs, maxPendingLookUps);
     this.#locks.set(key, lock);
     return lock;
   }
+}
 
-  /** False since `put`, `delete` or `clear`. */
-  #isCurrent(lock: Lock<K, V, E>): boolean {
-    return this.#locks.get(lock.key) === lock;
-  }
+type OnError = (error: Error) => void;
+
+/** What a look-up is made with; `onError` is told of what goes wrong, where that isn't the maker's affair. */
+interface LookUpWish<E> {
+  readonly extra: E | undefined;
+  readonly ttlMs: number | undefined;
+  readonly onError?: OnError;
+}
+
+/** One key's part in a look-up of many. */
+interface BegunLookUp<K, V, E> {
+  readonly lock: Lock<K, V, E>;
+  readonly lookUp: LookUp<K, V, E>;
+  readonly status: 'miss' | 'expired';
 }
 
 type FoundRead<V> = Extract<CacheRead<V>, { readonly status: 'hit' | 'stale' }>;
@@ -364,16 +450,8 @@ function isFound<V>(read: CacheRead<V>): read is FoundRead<V> {
   return read.status === 'hit' || read.status === 'stale';
 }
 
-function giveToWaiters<K, V, E>(lock: Lock<K, V, E>, value: V): void {
-  for (let caller = lock.takeWaiter(); caller !== undefined; caller = lock.takeWaiter()) {
-    caller.resolve(value, 'lockHit');
-  }
-}
-
 /** What untyped code may return by mistake would otherwise be stored as a value that is `undefined`. */
 function checkLookedUp<V>(name: string, found: LookedUp<V> | null | undefined): LookedUp<V> {
   if (typeof found === 'object' && found !== null && 'value' in found) return found;
   throw new TypeError(`${name} must give { value, ttlMs? } for each key`);
 }
-
-function ignore(): void {}

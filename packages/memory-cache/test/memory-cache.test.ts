@@ -220,9 +220,9 @@ describe('purging', () => {
     cache.put('e', 5);
     clock.advance(30);
     assert.equal(cache.size, 5);
-    assert.equal(cache.purgeExpired(Infinity, 10), 2);
+    assert.equal(cache.purgeExpired(Infinity, 10), 1);
     assert.equal(cache.getStale('c', Infinity), 2);
-    assert.equal(cache.purgeExpired(Infinity), 1);
+    assert.equal(cache.purgeExpired(Infinity), 2);
     assert.equal(cache.size, 2);
     assert.deepEqual([cache.get('d'), cache.get('e')], [3, 5]);
   });
@@ -240,6 +240,28 @@ describe('purging', () => {
     for (let step = 0; step < 25; step++) purgedCount += cache.purgeExpired(4);
     assert.equal(purgedCount, 100);
     assert.equal(cache.size, 0);
+  });
+
+  test('leaves exactly what a reader with the same allowance may still have', () => {
+    const { cache, clock } = makeCache();
+    cache.put('a', 1, 100);
+    clock.advance(600);
+    assert.equal(cache.purgeExpired(Infinity, 500), 0);
+    assert.equal(cache.read('a', 500).status, 'stale');
+    clock.advance(0.5);
+    assert.equal(cache.read('a', 500).status, 'expired');
+    assert.equal(cache.purgeExpired(Infinity, 500), 1);
+  });
+
+  test('counts places without an entry as visits, so that a step is bounded in a cache that has emptied', () => {
+    const { cache, clock } = makeCache<number>({ maxWeight: 1000 });
+    for (let key = 0; key < 1000; key++) cache.put(key, key, key === 999 ? 1000 : 10);
+    clock.advance(10);
+    assert.equal(cache.purgeExpired(Infinity), 999);
+    clock.advance(1000);
+    // The last one is 999 places away.
+    const steps = Array.from({ length: 100 }, () => cache.purgeExpired(10));
+    assert.deepEqual(steps, [...Array.from({ length: 99 }, () => 0), 1]);
   });
 
   test('bears changes between its steps', () => {
@@ -304,6 +326,12 @@ describe('bad input', () => {
       assert.throws(() => cache.purgeExpired(wrong), { name: 'RangeError', message: /maxVisits/ });
       assert.throws(() => cache.purgeExpired(1, wrong), { name: 'RangeError', message: /maxStaleMs/ });
     }
+    // Untyped code may pass texts, which would be joined to a time, not added.
+    const text = '50' as unknown as number;
+    assert.throws(() => cache.put('a', 1, text), { name: 'RangeError', message: /ttlMs/ });
+    assert.throws(() => cache.read('a', text), { name: 'RangeError', message: /maxStaleMs/ });
+    assert.throws(() => cache.purgeExpired(1, text), { name: 'RangeError', message: /maxStaleMs/ });
+    assert.throws(() => new MemoryCache({ clock, maxWeight: 1, defaultTtlMs: text }), { name: 'RangeError', message: /defaultTtlMs/ });
     for (const weight of [0, -1, Number.NaN, 1.5, 65_536]) {
       const weighed = new MemoryCache<string, number>({ clock, maxWeight: 100_000, weigh: () => weight });
       assert.throws(() => weighed.put('a', 1), { name: 'RangeError', message: /weight/ });

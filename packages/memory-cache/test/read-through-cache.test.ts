@@ -7,6 +7,10 @@ import { DeadlineQueue } from '@ferrata/timeout';
 import { MemoryCache, ReadThroughCache } from '../src/index.ts';
 import { settled, World } from './fixtures/source.ts';
 
+function reasonOf(error: unknown): string {
+  return (error as WireError).reason;
+}
+
 describe('one look-up', () => {
   test('a missing value is looked up, a stored one is not', async () => {
     const world = new World();
@@ -212,15 +216,31 @@ describe('failures', () => {
     }
   });
 
-  test('a time to live or weight out of range is a RangeError, and the next caller looks up', async () => {
+  test('what cannot be stored goes to all who wait, and whoever made the look-up is told why', async () => {
+    const world = new World({
+      weigh: (value) => {
+        if (value === 'bad') throw new Error('weigh broke');
+        return value === 'heavy' ? 70_000 : 1;
+      },
+    });
+    for (const [value, ttlMs, message] of [
+      ['1', -1, /ttlMs/],
+      ['heavy', 10, /weight/],
+      ['bad', 10, /weigh broke/],
+    ] as const) {
+      const fails = assert.rejects(world.through.get('a'), { message });
+      const waiting = Array.from({ length: 50 }, () => world.through.read('a'));
+      await world.only().answer(value, ttlMs);
+      await fails;
+      for (const read of await Promise.all(waiting)) assert.deepEqual(read, { status: 'lockHit', value, staleMs: 0 });
+      assert.deepEqual([world.lookUps.length, world.cache.size, world.through.pendingCount], [0, 0, 0]);
+    }
+  });
+
+  test('an allowance out of range is refused', async () => {
     const world = new World();
-    const [first, second] = [world.through.get('a'), world.through.get('a')] as const;
-    const fails = assert.rejects(first, { name: 'RangeError', message: /ttlMs/ });
-    await world.only().answer('1', -1);
-    await fails;
-    await world.only().answer('2', 10);
-    assert.equal(await second, '2');
     await assert.rejects(world.through.get('a', { maxStaleMs: Number.NaN }), { name: 'RangeError', message: /maxStaleMs/ });
+    await assert.rejects(world.through.read('a', { maxStaleMs: -1 }), { name: 'RangeError', message: /maxStaleMs/ });
   });
 });
 
@@ -233,10 +253,13 @@ describe('look-ups that take long', () => {
     await world.advance(1000);
     reads.push(world.through.get('a'));
     const [first, second, third] = [world.next(), world.next(), world.next()];
+    await second.answer('2', 0);
+    // The first has it too: its own look-up may be stuck. The third's own is younger, but may be as slow.
+    assert.deepEqual(await Promise.all(reads), ['2', '2', '2']);
     await first.answer('1');
-    await second.answer('2');
+    assert.equal(world.cache.size, 0);
     await third.answer('3');
-    assert.deepEqual(await Promise.all(reads), ['1', '2', '3']);
+    assert.equal(world.cache.get('a'), '3');
     assert.equal(world.through.pendingCount, 0);
   });
 
@@ -251,10 +274,12 @@ describe('look-ups that take long', () => {
     await world.advance(990);
     assert.equal(world.lookUps.length, 0);
     await slow.answer('slow');
-    assert.equal((await Promise.all([reads[0], reads[2], reads[3]])).map((read) => read?.value).join(), 'slow,slow,slow');
+    assert.equal(
+      (await Promise.all(reads)).map(({ status, value }) => `${status} ${value}`).join(),
+      'miss slow,lockHit slow,lockHit slow,lockHit slow',
+    );
     assert.equal(world.cache.get('a'), 'slow');
     await second.answer('second');
-    assert.equal((await reads[1])?.value, 'second');
     assert.equal(world.cache.get('a'), 'second');
     assert.equal(world.through.pendingCount, 0);
     assert.equal(world.deadlines.size, 0);
@@ -271,41 +296,135 @@ describe('look-ups that take long', () => {
     // Those who ask now wait for a third look-up; the old answer is not for them.
     const [third, fourth] = [world.through.get('a'), world.through.get('a')];
     await oldLookUp.answer('old');
-    assert.deepEqual([await old, await young], ['old', 'new']);
+    assert.deepEqual([await old, await young], ['new', 'new']);
     assert.equal(world.cache.get('a'), undefined);
     await world.only().answer('third');
     assert.deepEqual([await third, await fourth], ['third', 'third']);
   });
 
-  test('a look-up that never settles holds nobody but its own caller', async () => {
+  test('a look-up that never settles holds nobody, not even its own caller, once another answers', async () => {
     const world = new World({ lockAgeMs: 1000, lockTimeoutMs: 5000 });
-    void world.through.get('a');
+    const stuck = world.through.get('a');
     const waiting = world.through.get('a');
     world.next();
     await world.advance(1000);
     await world.only().answer('1', 500);
-    assert.equal(await waiting, '1');
+    assert.deepEqual([await stuck, await waiting], ['1', '1']);
     await world.advance(500);
     const later = [world.through.get('a'), world.through.get('a')];
     await world.only().answer('2');
     assert.deepEqual(await Promise.all(later), ['2', '2']);
   });
 
-  test('after the lock time-out each who waits looks up for itself, and stores nothing', async () => {
+  test('a thousand callers of a stuck source share one look-up when their time is over', async () => {
     const world = new World({ lockAgeMs: Infinity, lockTimeoutMs: 1000 });
-    const leading = world.through.get('a');
-    const slow = world.only();
-    const first = world.through.read('a');
-    await world.advance(500);
-    const second = world.through.read('a');
-    await world.advance(500);
-    const alone = world.only();
-    await alone.answer('alone');
-    assert.deepEqual(await first, { status: 'miss', value: 'alone', staleMs: 0 });
-    assert.equal(world.cache.size, 0);
-    await slow.answer('slow');
-    assert.deepEqual([await leading, await second], ['slow', { status: 'lockHit', value: 'slow', staleMs: 0 }]);
+    const reads = Array.from({ length: 1000 }, () => world.through.read('a'));
+    world.next();
+    await world.advance(990);
+    assert.equal(world.lookUps.length, 0);
+    await world.advance(10);
+    await world.only().answer('1');
+    const statuses = (await Promise.all(reads)).map(({ status }) => status);
+    assert.deepEqual(
+      [statuses.filter((status) => status === 'miss').length, statuses.filter((status) => status === 'lockHit').length],
+      [1, 999],
+    );
+    assert.equal(world.cache.get('a'), '1');
     assert.equal(world.deadlines.size, 0);
+  });
+
+  test('with the defaults a stuck source sees four look-ups of a key, and everybody but those who made them is told', async () => {
+    const world = new World();
+    const ends = Array.from({ length: 1000 }, () => world.through.get('a').then(undefined, reasonOf));
+    let settledCount = 0;
+    for (const end of ends) void end.then(() => settledCount++);
+    for (let time = 0; time < 60_000; time += 1000) {
+      await world.advance(1000);
+      if (time % 10_000 === 0) ends.push(world.through.get('a').then(undefined, reasonOf));
+    }
+    assert.equal(world.lookUps.length, 4);
+    assert.equal(settledCount, 997);
+    assert.equal(await ends[500], 'CACHE_LOCK_TIMEOUT');
+    assert.equal(await ends.at(-2), 'CACHE_LOCK_TIMEOUT');
+    // One that ends after all sets everybody free.
+    await world.next().answer('1');
+    assert.equal(await ends[0], '1');
+    assert.equal(await ends.at(-1), '1');
+  });
+
+  test('who is overdue shares a look-up that began since it came, and makes one if there is none', async () => {
+    const world = new World({ lockAgeMs: Infinity, lockTimeoutMs: 1000 });
+    void world.through.get('a');
+    const reads = [world.through.read('a')];
+    await world.advance(500);
+    reads.push(world.through.read('a'));
+    await world.advance(500);
+    assert.equal(world.lookUps.length, 2);
+    await world.advance(200);
+    reads.push(world.through.read('a'));
+    await world.advance(300);
+    // The second is overdue, and shares what the first has begun; the third came after that.
+    assert.equal(world.lookUps.length, 2);
+    await world.advance(700);
+    assert.equal(world.lookUps.length, 3);
+    const [, second, third] = [world.next(), world.next(), world.next()];
+    const fails = Promise.allSettled(reads);
+    await second.fail(new Error('down'));
+    await third.answer('3');
+    assert.deepEqual(
+      (await fails).map(({ status }) => status),
+      ['rejected', 'rejected', 'fulfilled'],
+    );
+    assert.equal(world.deadlines.size, 0);
+  });
+
+  test('who shares a look-up that is late too is told so', async () => {
+    const world = new World({ lockAgeMs: 2000, lockTimeoutMs: 1000, maxPendingLookUps: 2 });
+    void world.through.get('a');
+    const [made, shared] = [world.through.get('a'), world.through.get('a')] as const;
+    await world.advance(1000);
+    assert.equal(world.lookUps.length, 2);
+    const late = assert.rejects(shared, { type: 'timeout', reason: 'CACHE_LOCK_TIMEOUT', status: 504, source: 'internal' });
+    await world.advance(1990);
+    await world.advance(10);
+    await late;
+    await world.next().answer('1');
+    assert.equal(await made, '1');
+    assert.equal(world.deadlines.size, 0);
+  });
+
+  test('where no other look-up may begin, who comes waits until one ends, or its time is over', async () => {
+    const world = new World({ lockAgeMs: 1000, lockTimeoutMs: 3000, maxPendingLookUps: 1 });
+    const first = world.through.get('a');
+    const slow = world.only();
+    await world.advance(1500);
+    const late = assert.rejects(world.through.get('a'), { reason: 'CACHE_LOCK_TIMEOUT' });
+    await world.advance(2000);
+    const waiting = world.through.get('a');
+    await world.advance(1000);
+    await late;
+    assert.equal(world.lookUps.length, 0);
+    const fails = assert.rejects(first, { reason: 'CACHE_LOOK_UP_FAILED' });
+    await slow.fail(new Error('down'));
+    await fails;
+    await world.only().answer('1');
+    assert.equal(await waiting, '1');
+  });
+
+  test('after delete too, no more look-ups go on than may', async () => {
+    const world = new World({ maxPendingLookUps: 2, lockTimeoutMs: Infinity });
+    const gets = [world.through.get('a')];
+    for (let time = 0; time < 10; time++) {
+      world.through.delete('a');
+      gets.push(world.through.get('a'));
+    }
+    assert.equal(world.lookUps.length, 2);
+    await world.next().answer('old');
+    await world.next().answer('new');
+    assert.deepEqual(await Promise.all(gets.slice(0, 2)), ['old', 'new']);
+    await world.only().answer('newest');
+    assert.deepEqual(new Set(await Promise.all(gets.slice(2))), new Set(['newest']));
+    assert.equal(world.cache.get('a'), 'newest');
   });
 
   test('a look-up of one’s own may fail too', async () => {
@@ -318,28 +437,15 @@ describe('look-ups that take long', () => {
     await fails;
   });
 
-  test('three callers of a look-up of 2 s with a lock time-out of 1 s have three values', async () => {
-    const world = new World({ lockAgeMs: Infinity, lockTimeoutMs: 1000 });
-    const gets = [1, 2, 3].map(() => world.through.get('a'));
-    await world.advance(1000);
-    assert.equal(world.lookUps.length, 3);
-    for (const value of ['1', '2', '3']) await world.next().answer(value);
-    assert.equal(
-      (await Promise.all(gets)).reduce((sum, value) => sum + Number(value), 0),
-      6,
-    );
-  });
-
-  test('where both times are over, one of those who wait makes a look-up that is stored', async () => {
+  test('where both times are over, those who wait share one look-up', async () => {
     const world = new World({ lockAgeMs: 1000, lockTimeoutMs: 1000 });
     void world.through.get('a');
     world.next();
     const waiting = [world.through.get('a'), world.through.get('a')];
     await world.advance(1000);
-    await world.next().answer('stored');
-    await world.only().answer('alone');
-    assert.deepEqual(await Promise.all(waiting), ['stored', 'alone']);
-    assert.equal(world.cache.get('a'), 'stored');
+    await world.only().answer('1');
+    assert.deepEqual(await Promise.all(waiting), ['1', '1']);
+    assert.equal(world.cache.get('a'), '1');
   });
 
   test('a late look-up that nobody waits for costs no wake-ups', async () => {
@@ -440,25 +546,134 @@ describe('stale values', () => {
     assert.deepEqual(await read, { status: 'lockHit', value: 'new', staleMs: 0 });
   });
 
-  test('an update that fails is told to onUpdateError, the stale value stays, and the next read tries again', async () => {
+  const update = { maxStaleMs: Infinity, whenStale: 'update' } as const;
+
+  test('an update that fails is told to onUpdateError, the stale value stays, and after a pause the next read tries again', async () => {
     const told: string[] = [];
-    const world = new World({ onUpdateError: (error, key) => void told.push(`${key}: ${error.message}`) });
+    const world = new World({ onUpdateError: (error, key) => told.push(`${key}: ${error.message}`), updateRetryMs: 500 });
     expireA(world);
-    const options = { maxStaleMs: 1000, whenStale: 'update' } as const;
-    await world.through.get('a', options);
+    await world.through.get('a', update);
     await world.only().fail(new Error('down'));
     assert.deepEqual(told, ['a: application CACHE_LOOK_UP_FAILED: down']);
-    assert.equal(await world.through.get('a', options), 'old');
+    await world.advance(499);
+    assert.equal(await world.through.get('a', update), 'old');
+    assert.equal(world.lookUps.length, 0);
+    await world.advance(1);
+    assert.equal(await world.through.get('a', update), 'old');
     await world.only().answer('new');
     assert.equal(world.cache.get('a'), 'new');
+  });
+
+  test('a source that fails at once is asked once in each pause, however many read the stale value', async () => {
+    let count = 0;
+    const world = new World({
+      lookUp: () => {
+        count++;
+        throw new Error('down');
+      },
+    });
+    expireA(world);
+    world.cache.put('b', 'other', 1);
+    for (let second = 1; second <= 3; second++) {
+      for (let time = 0; time < 1000; time++) assert.equal(await world.through.get('a', update), 'old');
+      assert.equal(count, second);
+      await world.advance(1000);
+    }
+    // Another key has its own pause.
+    await world.through.get('b', update);
+    assert.equal(count, 4);
+  });
+
+  test('a source that hangs has no more look-ups than may go on at once, for ever', async () => {
+    const world = new World();
+    expireA(world);
+    for (let time = 0; time < 100; time++) {
+      assert.equal(await world.through.get('a', update), 'old');
+      await world.advance(5000);
+    }
+    assert.equal(world.lookUps.length, 4);
+    assert.equal(world.deadlines.size, 0);
+  });
+
+  test('a pause ends with the next value, with delete and with clear', async () => {
+    const world = new World({ updateRetryMs: 86_400_000 });
+    const failOnce = async (): Promise<void> => {
+      expireA(world);
+      await world.through.get('a', update);
+      await world.only().fail(new Error('down'));
+      await world.through.get('a', update);
+      assert.equal(world.lookUps.length, 0);
+    };
+    const endings: readonly (() => unknown)[] = [
+      () => world.through.put('a', 'x', 1),
+      () => world.through.delete('a'),
+      () => world.through.clear(),
+      async () => {
+        const get = world.through.get('a');
+        await world.only().answer('x', 1);
+        await get;
+      },
+    ];
+    for (const end of endings) {
+      await failOnce();
+      await end();
+    }
+    await failOnce();
+  });
+
+  test('without a pause every read of a stale value tries again', async () => {
+    const world = new World({ updateRetryMs: 0 });
+    expireA(world);
+    for (let time = 0; time < 3; time++) {
+      await world.through.get('a', update);
+      await world.only().fail(new Error('down'));
+    }
+  });
+
+  test('an update that cannot be stored has failed', async () => {
+    const told: Error[] = [];
+    const world = new World({ onUpdateError: (error) => told.push(error) });
+    expireA(world);
+    await world.through.get('a', update);
+    const waiting = world.through.get('a');
+    await world.only().answer('new', -1);
+    assert.equal(await waiting, 'new');
+    assert.match(String(told), /^RangeError: ttlMs/);
+    assert.equal(await world.through.get('a', update), 'old');
+    assert.equal(world.lookUps.length, 0);
   });
 
   test('an update that fails disturbs nobody when nobody wants to be told', async () => {
     const world = new World();
     expireA(world);
-    await world.through.get('a', { maxStaleMs: 1000, whenStale: 'update' });
+    await world.through.get('a', update);
     await world.only().fail(new Error('down'));
     assert.equal(world.through.pendingCount, 0);
+    assert.deepEqual(world.through.hookErrors, { count: 0, last: undefined });
+  });
+
+  test('an onUpdateError that throws or rejects ends nothing, and what it threw is kept', async () => {
+    const broke = new Error('hook broke');
+    for (const onUpdateError of [
+      () => {
+        throw broke;
+      },
+      () => Promise.reject(broke),
+    ]) {
+      const world = new World({ onUpdateError, updateRetryMs: 0 });
+      expireA(world);
+      for (let count = 1; count <= 2; count++) {
+        await world.through.get('a', update);
+        const waiting = world.through.get('a');
+        await world.only().fail(new Error('down'));
+        assert.deepEqual(world.through.hookErrors, { count, last: broke });
+        await world.only().answer('x', 0);
+        assert.equal(await waiting, 'x');
+        assert.equal(world.through.pendingCount, 0);
+        world.cache.put('a', 'old', 1);
+        await world.advance(1);
+      }
+    }
   });
 });
 
@@ -485,8 +700,9 @@ describe('changes while a look-up goes on', () => {
     const waiting = world.through.read('a');
     assert.equal(world.through.put('a', 'put', 100), true);
     assert.deepEqual(await waiting, { status: 'lockHit', value: 'put', staleMs: 0 });
+    assert.equal(await leading, 'put');
+    assert.equal(world.deadlines.size, 0);
     await world.only().answer('looked up');
-    assert.equal(await leading, 'looked up');
     assert.equal(await world.through.get('a'), 'put');
     assert.equal(world.through.put('b', 'put'), true);
     assert.throws(() => world.through.put('b', 'put', Number.NaN), RangeError);
@@ -497,10 +713,14 @@ describe('changes while a look-up goes on', () => {
     world.cache.put('b', 'x');
     const get = world.through.get('a');
     world.through.clear();
-    assert.deepEqual([world.cache.size, world.through.pendingCount], [0, 0]);
-    await world.only().answer('1');
+    assert.equal(world.cache.size, 0);
+    const later = world.through.get('a');
+    await world.next().answer('1');
     assert.equal(await get, '1');
     assert.equal(world.cache.size, 0);
+    await world.only().answer('2');
+    assert.equal(await later, '2');
+    assert.equal(world.through.pendingCount, 0);
   });
 
   test('after delete and a failure, those who still wait look up together with those who came later', async () => {
@@ -519,22 +739,64 @@ describe('changes while a look-up goes on', () => {
   });
 });
 
-test('those who still wait after delete and a failure count towards maxWaiters with those who came later', async () => {
-  const world = new World({ maxWaiters: 2 });
-  const early = [1, 2, 3].map(() => world.through.get('a'));
-  const ends = Promise.allSettled(early);
-  const first = world.only();
-  world.through.delete('a');
-  const late = [world.through.get('a'), world.through.get('a')];
-  const second = world.only();
-  await first.fail(new Error('down'));
-  await second.answer('1', 0);
-  assert.deepEqual(await Promise.all(late), ['1', '1']);
-  assert.deepEqual(
-    (await ends).map((end) => (end.status === 'fulfilled' ? end.value : String(end.reason).split(' ')[2]?.slice(0, -1))),
-    ['CACHE_LOOK_UP_FAILED', '1', 'CACHE_TOO_MANY_WAITERS'],
-  );
-  assert.equal(world.through.pendingCount, 0);
+describe('those who wait while values are deleted', () => {
+  test('settle within their time all the same', async () => {
+    for (const change of ['delete', 'clear'] as const) {
+      const world = new World({ lockAgeMs: 1000, lockTimeoutMs: 100 });
+      const lead = (): void => void world.through.get('a').catch(() => {});
+      lead();
+      let settledAt = Infinity;
+      void world.through
+        .get('a')
+        .catch(() => {})
+        .then(() => {
+          settledAt = world.clock.now();
+        });
+      // Look-ups of 90 ms that fail, a change every 60 ms, and always somebody who asks anew.
+      const running: { readonly endsAt: number; readonly end: () => Promise<void> }[] = [];
+      for (let time = 0; time <= 500; time += 10) {
+        for (const lookUp of world.lookUps.splice(0)) running.push({ endsAt: time + 90, end: () => lookUp.fail(new Error('down')) });
+        if (running[0] !== undefined && running[0].endsAt <= time) await running.shift()?.end();
+        if (time % 60 === 50) {
+          world.through[change]('a');
+          lead();
+        }
+        await world.advance(10);
+      }
+      // Its time is over after 100 ms, and then it ends as one look-up of 90 ms does; a tick each is how exact deadlines are.
+      assert.ok(settledAt <= 100 + 90 + 20, `settled at ${settledAt}`);
+    }
+  });
+
+  test('keep their places in front of those who come later', async () => {
+    const world = new World({ maxPendingLookUps: 1 });
+    const ends: string[] = [];
+    const ask = (name: string): void => void world.through.get('a').catch(() => ends.push(name));
+    for (const name of ['1', '2', '3']) ask(name);
+    world.through.delete('a');
+    for (const name of ['4', '5']) ask(name);
+    for (let time = 0; time < 5; time++) await world.only().fail(new Error('down'));
+    assert.equal(ends.join(), '1,2,3,4,5');
+  });
+
+  test('are not refused, although later callers are', async () => {
+    const world = new World({ maxWaiters: 2 });
+    const early = Promise.allSettled([1, 2, 3].map(() => world.through.get('a')));
+    const first = world.only();
+    world.through.delete('a');
+    // Makes a look-up of its own, which those who wait may profit from too.
+    const maker = world.through.get('a');
+    const second = world.only();
+    await assert.rejects(world.through.get('a'), { reason: 'CACHE_TOO_MANY_WAITERS' });
+    await first.fail(new Error('down'));
+    await second.answer('1', 0);
+    assert.equal(await maker, '1');
+    assert.deepEqual(
+      (await early).map((end) => (end.status === 'fulfilled' ? end.value : (end.reason as WireError).reason)),
+      ['CACHE_LOOK_UP_FAILED', '1', '1'],
+    );
+    assert.equal(world.through.pendingCount, 0);
+  });
 });
 
 describe('bad input', () => {
@@ -545,6 +807,10 @@ describe('bad input', () => {
       assert.throws(() => new World({ lockTimeoutMs }), { name: 'RangeError', message: /lockTimeoutMs/ });
     for (const maxWaiters of [-1, Number.NaN, 0.5])
       assert.throws(() => new World({ maxWaiters }), { name: 'RangeError', message: /maxWaiters/ });
-    assert.ok(new World({ maxWaiters: Infinity }));
+    for (const maxPendingLookUps of [0, -1, Number.NaN, 1.5])
+      assert.throws(() => new World({ maxPendingLookUps }), { name: 'RangeError', message: /maxPendingLookUps/ });
+    for (const updateRetryMs of [-1, Number.NaN, Infinity])
+      assert.throws(() => new World({ updateRetryMs }), { name: 'RangeError', message: /updateRetryMs/ });
+    assert.ok(new World({ maxWaiters: Infinity, maxPendingLookUps: Infinity }));
   });
 });

@@ -23,7 +23,7 @@
 import { checkWholeNumber } from '@ferrata/error';
 import { EntrySlots, mainQueue, smallQueue } from './internal/entry-slots.ts';
 import { FrequencySketch } from './internal/frequency-sketch.ts';
-import { CompactIndex, MapIndex, noSlot, type SlotIndex } from './internal/slot-index.ts';
+import { CompactIndex, isKey, MapIndex, noSlot, type SlotIndex } from './internal/slot-index.ts';
 import { resolveTinyUfoOptions, type TinyUfoOptions } from './options.ts';
 
 /** What a cache held, or holds, under a key. */
@@ -35,7 +35,7 @@ export interface TinyUfoEntry<K extends string | number, V> {
 
 /**
  * Counters of the sketch for each entry expected. Measured over Zipf 0.9 to 1.5 and caches of 0.5 to 25 % of the items: with 16 no hit ratio is
- * more than 0.2 points below Pingora's, with 4 no more than 1.0; Pingora's own compact form, with 0.2 and less, is up to 1.4 below.
+ * more than 0.2 points below Pingora's, with 4 none more than 0.9; Pingora's own compact form, with 0.2 and less, is up to 1.4 below.
  */
 const countersPerEntry = 16;
 const compactCountersPerEntry = 4;
@@ -44,7 +44,10 @@ const incrementsPerEntryAndAge = 8;
 const weightRange = { min: 1, max: 0xffff } as const;
 const nothing: readonly never[] = Object.freeze([]);
 
-/** A cache of values under keys that are texts or numbers, bounded in weight. Keys are equal as in a `Map`. */
+/**
+ * A cache of values under keys that are texts or numbers, bounded in weight. Keys are equal as in a `Map`. Nothing is ever found under what is
+ * neither text nor a number, and nothing can be put there.
+ */
 export class TinyUfo<K extends string | number, V> {
   readonly #maxWeight: number;
   readonly #maxCount: number;
@@ -110,13 +113,31 @@ export class TinyUfo<K extends string | number, V> {
   }
 
   /**
-   * Visits all entries, in no particular order. The cache may change meanwhile: an entry that is there from the beginning until it is reached is
-   * visited exactly once, one that has left is not, and one that came meanwhile may be.
+   * Visits all entries, in no particular order. The cache may change meanwhile: an entry that is there from this call until it is reached is
+   * visited exactly once, one that has left is not, and one that came meanwhile may be. However many come, it ends: it visits no more
+   * than the most that there had been at once before this call.
    */
-  *entries(): IterableIterator<TinyUfoEntry<K, V>> {
-    for (let slot = this.#slots.start; slot < this.#slots.end; slot++) {
-      if (this.#slots.weights[slot] !== 0) yield this.#entryIn(slot);
+  entries(): IterableIterator<TinyUfoEntry<K, V>> {
+    return this.#entriesBefore(this.#slots.end);
+  }
+
+  /**
+   * Visits the entries in a number of places, for a walk in steps that each take bounded time: places without an entry count too.
+   *
+   * @param from the place to begin at, 0 or what the last step returned
+   * @param maxPlaces most places to look at; a step that returns less than `from + maxPlaces` has come to the end
+   * @param visit called for each entry, in no particular order; it may change the cache
+   * @returns the place after the last one looked at
+   */
+  visit(from: number, maxPlaces: number, visit: (key: K, value: V, weight: number) => void): number {
+    const slots = this.#slots;
+    const { start } = slots;
+    let slot = start + from;
+    for (const end = slot + maxPlaces; slot < end && slot < slots.end; slot++) {
+      const weight = slots.weights[slot] as number;
+      if (weight !== 0) visit(slots.keys[slot] as K, slots.values[slot] as V, weight);
     }
+    return slot - start;
   }
 
   /**
@@ -127,6 +148,7 @@ export class TinyUfo<K extends string | number, V> {
    * @returns what left for it, the newcomer itself if it was refused; not the value that was replaced. A value that is
    * heavier than the one it replaces may be what leaves. A refused or evicted key has no entry: no old value outlives a new one.
    * @throws {RangeError} when `weight` is out of its range
+   * @throws {TypeError} when the key is neither text nor a number; with either, the cache is as it was
    */
   put(key: K, value: V, weight = 1): readonly TinyUfoEntry<K, V>[] {
     return this.#write(key, value, weight, false);
@@ -139,6 +161,7 @@ export class TinyUfo<K extends string | number, V> {
    * @param weight a whole number from 1 to 65 535; default 1
    * @returns what left for it
    * @throws {RangeError} when `weight` is out of its range
+   * @throws {TypeError} when the key is neither text nor a number; with either, the cache is as it was
    */
   forcePut(key: K, value: V, weight = 1): readonly TinyUfoEntry<K, V>[] {
     return this.#write(key, value, weight, true);
@@ -153,7 +176,7 @@ export class TinyUfo<K extends string | number, V> {
     return value;
   }
 
-  /** Removes all entries and forgets what it knows about frequencies. */
+  /** Removes all entries, gives back the memory that they took, and forgets what it knows about frequencies. The sketch of those keeps its size. */
   clear(): void {
     this.#index.clear();
     this.#slots.clear();
@@ -166,6 +189,8 @@ export class TinyUfo<K extends string | number, V> {
 
   #write(key: K, value: V, weight: number, isForced: boolean): readonly TinyUfoEntry<K, V>[] {
     checkWholeNumber('weight', weight, weightRange);
+    // Here and not in the hash, which may be the caller's own and take anything.
+    if (!isKey(key)) throw new TypeError(`a key must be a string or a number, not ${typeof key}`);
     const hash = this.#hashOf(key) | 0;
     const frequency = this.#sketch.increment(hash);
     const slot = this.#index.findHashed(key, hash);
@@ -283,6 +308,13 @@ export class TinyUfo<K extends string | number, V> {
     const key = this.#slots.keys[slot] as K;
     this.#index.delete(key, this.#slots.hashes[slot] as number, slot);
     this.#slots.vacate(slot);
+  }
+
+  *#entriesBefore(end: number): Generator<TinyUfoEntry<K, V>, undefined> {
+    // The slots may end earlier than they did: the cache may have been cleared.
+    for (let slot = this.#slots.start; slot < end && slot < this.#slots.end; slot++) {
+      if (this.#slots.weights[slot] !== 0) yield this.#entryIn(slot);
+    }
   }
 
   #entryIn(slot: number): TinyUfoEntry<K, V> {

@@ -267,6 +267,44 @@ for (const isCompact of [false, true]) {
       }
     });
 
+    test('holds nothing under what is neither text nor a number, and refuses to, whatever hashes the keys', () => {
+      const hashed: unknown[] = [];
+      const hashOf = (key: unknown): number => {
+        hashed.push(key);
+        return 7;
+      };
+      for (const cache of [make({ maxWeight: 5 }), make({ maxWeight: 5, hashOf })]) {
+        cache.put('a', 1);
+        for (const odd of [undefined, null, true, {}, ['a'], Symbol('a'), 1n, () => 1]) {
+          const key = odd as Key;
+          assert.deepEqual([cache.get(key), cache.peek(key), cache.has(key), cache.remove(key)], [undefined, undefined, false, undefined]);
+          const error = { name: 'TypeError', message: `a key must be a string or a number, not ${typeof odd}` };
+          assert.throws(() => cache.put(key, 2), error);
+          assert.throws(() => cache.forcePut(key, 2), error);
+        }
+        assert.deepEqual([cache.size, cache.weight, cache.get('a')], [1, 1, 1]);
+      }
+      assert.ok(
+        hashed.every((key) => key === 'a'),
+        'an own hash meets no other keys',
+      );
+    });
+
+    test('is as it was when an own hash throws', () => {
+      const cache = make({
+        maxWeight: 2,
+        hashOf(key) {
+          if (key === 'bad') throw new Error('no hash');
+          return 1;
+        },
+      });
+      cache.put('a', 1);
+      cache.put('b', 2);
+      assert.throws(() => cache.put('bad', 3), /^Error: no hash$/);
+      assert.throws(() => cache.forcePut('bad', 3), /^Error: no hash$/);
+      assert.deepEqual([cache.size, cache.weight, keysOf(cache)], [2, 2, ['a', 'b']]);
+    });
+
     test('returns one empty list, which nobody can fill, when nothing leaves', () => {
       const cache = make({ maxWeight: 2 });
       const evicted = cache.put('a', 1);
@@ -290,12 +328,69 @@ for (const isCompact of [false, true]) {
       assert.equal(new Set(visited).size, visited.length);
     });
 
-    test('ends an iteration when it is cleared under it', () => {
-      const cache = makeFull();
-      const iteration = cache.entries();
-      iteration.next();
+    test('ends an iteration whose loop adds entries', () => {
+      const cache = make({ maxWeight: 1000 });
+      cache.put(0, 0);
+      let visits = 0;
+      for (const { key } of cache.entries()) {
+        visits++;
+        cache.put((key as number) + 1, 0);
+      }
+      assert.equal(visits, 1);
+      // Where some have left, others that came meanwhile may be visited: as many as have been there at once, no more.
+      for (let key = 0; key < 100; key++) cache.put(key, 0);
+      for (let key = 0; key < 50; key++) cache.remove(key);
+      let next = 1000;
+      visits = 0;
+      for (const _ of cache.entries()) {
+        visits++;
+        for (let more = 0; more < 3; more++) cache.put(next++, 0);
+      }
+      assert.ok(visits >= 50 && visits <= 100, `${visits}`);
+    });
+
+    test('visits its entries in steps, each of bounded length, and comes to the end when it is cleared meanwhile', () => {
+      const cache = make({ maxWeight: 100 });
+      for (let key = 0; key < 50; key++) cache.put(key, key, 2);
+      cache.remove(3);
+      const visited: Key[] = [];
+      const visit = (key: Key, value: unknown, weight: number): void => {
+        assert.deepEqual([value, weight], [key, 2]);
+        visited.push(key);
+        cache.remove(key);
+      };
+      assert.equal(cache.visit(0, 20, visit), 20);
+      assert.equal(visited.length, 19, 'a place without an entry counts');
+      assert.equal(cache.visit(20, 40, visit), 50);
+      assert.deepEqual([new Set(visited).size, cache.size], [49, 0]);
       cache.clear();
-      assert.equal(iteration.next().done, true);
+      assert.equal(cache.visit(20, 40, visit), 20);
+      assert.equal(visited.length, 49);
+    });
+
+    test('begins an iteration with the call that asks for it', () => {
+      const cache = makeFull();
+      cache.remove(3);
+      const iteration = cache.entries();
+      cache.put(4, 'd', 1);
+      cache.put(5, 'e', 1);
+      const visited = new Set([...iteration].map(({ key }) => key));
+      assert.deepEqual([visited.has(1), visited.has(2), visited.has(5)], [true, true, false]);
+    });
+
+    test('ends an iteration when it is cleared under it, and invents nothing when it is filled again', () => {
+      for (const refilled of [0, 3, 40]) {
+        const cache = make({ maxWeight: 100 });
+        for (let key = 0; key < 50; key++) cache.put(key, key);
+        const iteration = cache.entries();
+        for (let step = 0; step < 20; step++) iteration.next();
+        cache.remove(45);
+        cache.clear();
+        for (let key = 100; key < 100 + refilled; key++) cache.put(key, key);
+        const rest = [...iteration];
+        assert.equal(rest.length, Math.max(0, refilled - 20));
+        for (const { key, value, weight } of rest) assert.deepEqual([(key as number) >= 100, value, weight], [true, key, 1]);
+      }
     });
 
     test('repeats with the same random source and the same calls', () => {
@@ -338,4 +433,23 @@ test('a cache may be bounded in bytes: the sketch is sized for entries', () => {
   const cache = new TinyUfo<string, string>({ maxWeight: Number.MAX_SAFE_INTEGER, random: seededRandom(1) });
   assert.deepEqual(cache.put('a', 'value', 65_535), []);
   assert.equal(cache.weight, 65_535);
+});
+
+test('a walk by visit looks at bounded numbers of places, empty ones too, and may change the cache', () => {
+  const cache = new TinyUfo<number, number>({ maxWeight: 10, random: seededRandom(1) });
+  for (let key = 0; key < 8; key++) cache.put(key, 10 * key, key === 7 ? 2 : 1);
+  for (let key = 1; key < 7; key++) cache.remove(key);
+  const seen: string[] = [];
+  const visit = (key: number, value: number, weight: number): void => void seen.push(`${key} ${value} ${weight}`);
+  assert.deepEqual([cache.visit(0, 3, visit), cache.visit(3, 4, visit)], [3, 7]);
+  assert.deepEqual(seen, ['0 0 1']);
+  // Less than what was asked for: the end.
+  assert.deepEqual([cache.visit(7, 4, visit), cache.visit(8, 4, visit), cache.visit(100, Infinity, visit)], [8, 8, 100]);
+  assert.deepEqual(seen, ['0 0 1', '7 70 2']);
+  assert.equal(cache.visit(0, 0, visit), 0);
+  assert.equal(
+    cache.visit(0, Infinity, () => cache.clear()),
+    1,
+  );
+  assert.equal(cache.size, 0);
 });

@@ -20,30 +20,26 @@ export const mainQueue = 1;
 export const highestUses = 3;
 
 const firstSlot = 2;
+/** Of the arrays of an empty cache, heads included. */
+const initialLength = 16;
 const usesMask = 0b011;
 const mainBit = 0b100;
 
-/** The slots of a cache. Its arrays are replaced when it grows: read them from here each time. */
+/** The slots of a cache. Its arrays are replaced when it grows or is cleared: read them from here each time. */
 export class EntrySlots<K, V> {
-  readonly keys: (K | undefined)[] = [undefined, undefined];
-  readonly values: (V | undefined)[] = [undefined, undefined];
-  hashes: Int32Array;
-  weights: Uint16Array;
-  #states: Uint8Array;
-  #next: Int32Array;
-  #previous: Int32Array;
+  keys: (K | undefined)[] = [undefined, undefined];
+  values: (V | undefined)[] = [undefined, undefined];
+  hashes = new Int32Array(0);
+  weights = new Uint16Array(0);
+  #states = new Uint8Array(0);
+  #next = new Int32Array(0);
+  #previous = new Int32Array(0);
   #freeSlot = 0;
   readonly #maxLength: number;
 
   /** @param maxCount most entries that there will be at once */
   constructor(maxCount: number) {
     this.#maxLength = maxCount + firstSlot;
-    const length = Math.min(16, this.#maxLength);
-    this.hashes = new Int32Array(length);
-    this.weights = new Uint16Array(length);
-    this.#states = new Uint8Array(length);
-    this.#next = new Int32Array(length);
-    this.#previous = new Int32Array(length);
     this.clear();
   }
 
@@ -77,6 +73,7 @@ export class EntrySlots<K, V> {
 
   /** Frees the slot of an entry, which is in no queue any more. */
   vacate(slot: number): void {
+    // Or the collector would keep what nobody can reach.
     this.keys[slot] = undefined;
     this.values[slot] = undefined;
     this.weights[slot] = 0;
@@ -84,10 +81,16 @@ export class EntrySlots<K, V> {
     this.#freeSlot = slot;
   }
 
-  /** Frees all slots. */
+  /** Frees all slots, and gives back the memory that they took. */
   clear(): void {
-    this.keys.length = firstSlot;
-    this.values.length = firstSlot;
+    const length = Math.min(initialLength, this.#maxLength);
+    this.keys = [undefined, undefined];
+    this.values = [undefined, undefined];
+    this.hashes = new Int32Array(length);
+    this.weights = new Uint16Array(length);
+    this.#states = new Uint8Array(length);
+    this.#next = new Int32Array(length);
+    this.#previous = new Int32Array(length);
     this.#freeSlot = 0;
     for (const queue of [smallQueue, mainQueue]) {
       this.#next[queue] = queue;
