@@ -128,12 +128,16 @@ export class TinyUfo<K extends string | number, V> {
    * @param maxPlaces most places to look at; a step that returns less than `from + maxPlaces` has come to the end
    * @param visit called for each entry, in no particular order; it may change the cache
    * @returns the place after the last one looked at
+   * @throws {RangeError} when `from` is not a whole number, 0 or more, or `maxPlaces` neither that nor `Infinity`
    */
   visit(from: number, maxPlaces: number, visit: (key: K, value: V, weight: number) => void): number {
+    checkWholeNumber('from', from);
+    checkWholeNumber('maxPlaces', maxPlaces, { max: Infinity });
     const slots = this.#slots;
     const { start } = slots;
     let slot = start + from;
-    for (const end = slot + maxPlaces; slot < end && slot < slots.end; slot++) {
+    // The end is where it is now: a visitor that adds entries doesn't put it off. It may also clear the cache.
+    for (const end = Math.min(slot + maxPlaces, slots.end); slot < end && slot < slots.end; slot++) {
       const weight = slots.weights[slot] as number;
       if (weight !== 0) visit(slots.keys[slot] as K, slots.values[slot] as V, weight);
     }

@@ -453,3 +453,24 @@ test('a walk by visit looks at bounded numbers of places, empty ones too, and ma
   );
   assert.equal(cache.size, 0);
 });
+
+test('a step over places checks its numbers, and ends whatever the visitor adds', () => {
+  const cache = new TinyUfo<number, number>({ maxWeight: 1000, random: seededRandom(1) });
+  cache.put(0, 0);
+  for (const [from, maxPlaces] of [
+    [-1, 1],
+    [0.5, 1],
+    [Number.NaN, 1],
+    [0, -1],
+    [0, Number.NaN],
+    ['0', 1],
+  ] as [number, number][]) {
+    assert.throws(() => cache.visit(from, maxPlaces, () => {}), RangeError);
+  }
+  let visits = 0;
+  cache.visit(0, Infinity, (key) => {
+    visits++;
+    cache.put(key + 1, 0);
+  });
+  assert.equal(visits, 1);
+});
