@@ -11,7 +11,7 @@ import { checkNumber } from '@ferrata/error';
 import { TextHasher } from '@ferrata/hash';
 import { CounterRows, counterBytes } from './internal/counter-rows.ts';
 import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
-import { checkStep, type SketchOptions, sketchParameters } from './options.ts';
+import { checkStep, mostHashes, mostSlots, type SketchOptions, sketchParameters } from './options.ts';
 
 /** Options of an `Estimator`: 4 hashes and 8192 slots by default, 128 KiB. */
 export type EstimatorOptions = SketchOptions;
@@ -24,14 +24,15 @@ export interface SketchSize {
 
 /** The error that a sketch may have. */
 export interface SketchError {
-  /** Above 0 and below 1: the part of all counts together by which an estimate may be too large. */
+  /** The part of all counts together by which an estimate may be too large: 1.63e-7 (e ÷ 2²⁴) to 1. */
   readonly epsilon: number;
-  /** Above 0 and below 1: the chance that an estimate is off by more. */
+  /** The chance that an estimate is off by more: 1.13e-7 (e^−16) to 1. */
   readonly delta: number;
 }
 
 const layout: RegionLayout<'hashes' | 'slots'> = {
   kind: 'Estimator',
+  hasKeys: true,
   parameters: sketchParameters,
   dataBytes: ({ hashes, slots }) => counterBytes(hashes, slots),
 };
@@ -56,12 +57,13 @@ export class Estimator {
   /**
    * Returns the size for an error that is good enough: `new Estimator(Estimator.sizeFor({ epsilon: 0.001, delta: 0.01 }))`.
    *
-   * @throws {RangeError} when a number is out of its range, or the sketch would be larger than an estimator may be
+   * @throws {RangeError} when a number is out of its range
    */
   static sizeFor({ epsilon, delta }: SketchError): SketchSize {
-    checkNumber('epsilon', epsilon, { above: 0, max: 1 });
-    checkNumber('delta', delta, { above: 0, max: 1 });
-    const hashes = sketchParameters.hashes(Math.max(1, Math.ceil(Math.log(1 / delta))));
+    checkNumber('epsilon', epsilon, { min: Math.E / mostSlots, max: 1 });
+    checkNumber('delta', delta, { min: Math.exp(-mostHashes), max: 1 });
+    // The least delta may come out as a digit more than its own logarithm.
+    const hashes = Math.min(mostHashes, Math.max(1, Math.ceil(Math.log(1 / delta))));
     return { hashes, slots: sketchParameters.slots(Math.ceil(Math.E / epsilon)) };
   }
 
@@ -83,17 +85,18 @@ export class Estimator {
   /**
    * Counts a key's events.
    *
-   * @param by a whole number from 0 to 2³¹ − 1; counters stay at 2³¹ − 1 when they get there
+   * @param by a whole number from 0 to 2³¹ − 1; counters stay at 2 130 706 432 when they get there
    * @returns the new estimate
    * @throws {RangeError} when `by` is anything else
    */
   increment(key: string, by = 1): number {
     checkStep('by', by);
-    return this.#rows.add(this.#hasher.hash53(key), by);
+    return this.#rows.addSaturating(this.#hasher.hash53(key), by);
   }
 
   /**
-   * Takes back what was counted; more than that makes the estimates of other keys too small.
+   * Takes back what was counted; more than that makes the estimates of other keys too small, and so does taking back from a counter that
+   * has stayed at its end.
    *
    * @param by a whole number from 0 to 2³¹ − 1
    * @returns the new estimate, below zero if more was taken back than counted
@@ -101,7 +104,7 @@ export class Estimator {
    */
   decrement(key: string, by = 1): number {
     checkStep('by', by);
-    return this.#rows.add(this.#hasher.hash53(key), -by);
+    return this.#rows.addSaturating(this.#hasher.hash53(key), -by);
   }
 
   /** The estimate of a key's count. */

@@ -17,7 +17,7 @@ import { checkNumber } from '@ferrata/error';
 import { aloneTimeBits, largestRatePerMs, longestWindowMs, planTicks } from './internal/arrival-words.ts';
 import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
 import { SingleBucket, singleBucketBytes } from './internal/single-bucket.ts';
-import { checkStep, type JoinOptions, type MemoryOptions } from './options.ts';
+import { checkCount, checkTime, type JoinOptions, type MemoryOptions } from './options.ts';
 
 /** Options of a `Gcra`. */
 export interface GcraOptions extends MemoryOptions {
@@ -31,6 +31,7 @@ export interface GcraOptions extends MemoryOptions {
 
 const layout: RegionLayout<'intervalMs' | 'toleranceMs'> = {
   kind: 'Gcra',
+  hasKeys: false,
   parameters: {
     intervalMs: (value) => checkNumber('intervalMs', value, { min: 1 / largestRatePerMs(aloneTimeBits), max: longestWindowMs }),
     toleranceMs: (value) => checkNumber('toleranceMs', value, { min: 0, max: longestWindowMs }),
@@ -53,9 +54,9 @@ export class Gcra {
   constructor(options: GcraOptions | (JoinOptions & Partial<GcraOptions>)) {
     const { intervalMs, toleranceMs, clock, memory } = options;
     const parameters = memory === undefined ? { intervalMs, toleranceMs: toleranceMs ?? 0 } : { intervalMs, toleranceMs };
-    this.#region = openRegion(layout, { parameters, memory, random: null });
+    this.#region = openRegion(layout, { parameters, memory });
     const eventsPerMs = 1 / this.intervalMs;
-    this.#windowEvents = 1 + this.toleranceMs / this.intervalMs;
+    this.#windowEvents = wholeIfClose(1 + this.toleranceMs / this.intervalMs);
     checkNumber('toleranceMs', this.toleranceMs, { min: 0, max: longestWindowMs - this.intervalMs });
     const plan = planTicks(aloneTimeBits, eventsPerMs, this.#windowEvents);
     this.#clock = clock;
@@ -85,16 +86,24 @@ export class Gcra {
    * @param count a whole number, 0 or more
    * @param now the clock's time, if the caller has just read it
    * @returns false if they come too early, and then they don't count
-   * @throws {RangeError} when `count` is anything else
+   * @throws {RangeError} when `count` is anything else, or `now` is not a time
    */
   tryPass(count = 1, now = this.#clock.now()): boolean {
-    checkStep('count', count);
+    checkCount(count);
+    checkTime(now);
     return count <= this.#windowEvents && this.#bucket.take(count * this.#ticksPerEvent, now);
   }
 
   /** Milliseconds until so many may pass, if no others do: 0 for now, `Infinity` for more than the tolerance ever allows. */
   retryAfterMs(count = 1, now = this.#clock.now()): number {
-    checkStep('count', count);
+    checkCount(count);
+    checkTime(now);
     return count > this.#windowEvents ? Infinity : this.#bucket.waitMs(count * this.#ticksPerEvent, now);
   }
+}
+
+/** A number that is off a whole one by a few of its last digits, as (burst − 1) × interval ÷ interval may be: then the whole one. */
+function wholeIfClose(value: number): number {
+  const whole = Math.round(value);
+  return Math.abs(value - whole) <= whole * 2 ** -50 ? whole : value;
 }

@@ -7,21 +7,23 @@
  * - Counts are those of a count-min sketch: never below the truth, so `tryAcquire` never admits more than `max`. A key that
  *   shares each of its counters with others is refused too early: with the 4 × 8192 counters of the default, one key in 5 700 while 1000
  *   keys are under way, one in 47 million with 100.
+ * - At 2 130 706 432 a count is full: what would go beyond is refused whole, so whatever was counted can be taken back.
  * - Two threads that ask at once for the last place may both be refused; they never both get it.
  * - The counts of a thread that died with guards in its hands stay. A supervisor that replaces workers makes a new `Inflight` for them,
  *   or gives the memory to threads that end in order.
  */
 import { checkWholeNumber } from '@ferrata/error';
 import { TextHasher } from '@ferrata/hash';
-import { CounterRows, counterBytes } from './internal/counter-rows.ts';
+import { CounterRows, counterBytes, largestSum } from './internal/counter-rows.ts';
 import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
-import { checkStep, largestStep, type SketchOptions, sketchParameters } from './options.ts';
+import { checkStep, type SketchOptions, sketchParameters } from './options.ts';
 
 /** Options of an `Inflight`: 4 hashes and 8192 slots by default, 128 KiB. */
 export type InflightOptions = SketchOptions;
 
 const layout: RegionLayout<'hashes' | 'slots'> = {
   kind: 'Inflight',
+  hasKeys: true,
   parameters: sketchParameters,
   dataBytes: ({ hashes, slots }) => counterBytes(hashes, slots),
 };
@@ -62,12 +64,12 @@ export class Inflight {
    * Counts something that begins.
    *
    * @param by a whole number from 0 to 2³¹ − 1
-   * @throws {RangeError} when `by` is anything else
+   * @throws {RangeError} when `by` is anything else, or more than there is room for
    */
   acquire(key: string, by = 1): InflightGuard {
     checkStep('by', by);
     const hash = this.#hasher.hash53(key);
-    return new InflightGuard(this.#rows, hash, by, this.#rows.add(hash, by));
+    return new InflightGuard(this.#rows, hash, by, addOrThrow(this.#rows, hash, by));
   }
 
   /**
@@ -81,26 +83,38 @@ export class Inflight {
   tryAcquire(key: string, max: number, by = 1): InflightGuard | null {
     checkWholeNumber('max', max, { max: Infinity });
     checkStep('by', by);
+    if (by > max) return null;
     const rows = this.#rows;
     const hash = this.#hasher.hash53(key);
     // The sum of a first reading may be right for no moment, since others add to the rows in between: two that share the last place could
     // each see itself first, in different rows. Of any that have finished adding, the last one sees all of them in every row.
-    const estimate = rows.add(hash, by);
+    const estimate = rows.addExactly(hash, by);
+    if (Number.isNaN(estimate)) return null;
     if (estimate <= max && rows.least(hash) <= max) return new InflightGuard(rows, hash, by, estimate);
-    rows.add(hash, -by);
+    rows.takeBack(hash, by);
     return null;
   }
 
-  /** Counts without a guard. @returns the new estimate @throws {RangeError} when `by` is not a whole number from 0 to 2³¹ − 1 */
+  /**
+   * Counts without a guard.
+   *
+   * @returns the new estimate
+   * @throws {RangeError} when `by` is not a whole number from 0 to 2³¹ − 1, or more than there is room for
+   */
   increment(key: string, by = 1): number {
     checkStep('by', by);
-    return this.#rows.add(this.#hasher.hash53(key), by);
+    return addOrThrow(this.#rows, this.#hasher.hash53(key), by);
   }
 
-  /** Takes back what `increment` has counted. @returns the new estimate @throws {RangeError} when `by` is not a whole number from 0 to 2³¹ − 1 */
+  /**
+   * Takes back what `increment` has counted.
+   *
+   * @returns the new estimate
+   * @throws {RangeError} when `by` is not a whole number from 0 to 2³¹ − 1, or two thousand million more are taken back than were counted
+   */
   decrement(key: string, by = 1): number {
     checkStep('by', by);
-    return this.#rows.add(this.#hasher.hash53(key), -by);
+    return addOrThrow(this.#rows, this.#hasher.hash53(key), -by);
   }
 
   /** How much of a key is under way: this or less. */
@@ -141,26 +155,32 @@ export class InflightGuard implements Disposable {
    * Counts more, which is given back with the rest.
    *
    * @returns the new estimate
-   * @throws {RangeError} when `by` or the guard's whole count is not from 0 to 2³¹ − 1
+   * @throws {RangeError} when `by` is not a whole number from 0 to 2³¹ − 1, or more than there is room for
    * @throws {TypeError} when it is released
    */
   increment(by = 1): number {
     if (!this.#isHeld) throw new TypeError('a released guard counts nothing');
     checkStep('by', by);
-    checkWholeNumber('count', this.#count + by, { max: largestStep });
+    const estimate = addOrThrow(this.#rows, this.#hash, by);
     this.#count += by;
-    return this.#rows.add(this.#hash, by);
+    return estimate;
   }
 
   /** Gives back what it counts; does nothing the second time. */
   release(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    this.#rows.add(this.#hash, -this.#count);
+    this.#rows.takeBack(this.#hash, this.#count);
     this.#count = 0;
   }
 
   [Symbol.dispose](): void {
     this.release();
   }
+}
+
+function addOrThrow(rows: CounterRows, hash: number, by: number): number {
+  const estimate = rows.addExactly(hash, by);
+  if (Number.isNaN(estimate)) throw new RangeError(`by must leave a count within ${largestSum}, which ${Math.abs(by)} does not`);
+  return estimate;
 }

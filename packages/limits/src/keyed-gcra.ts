@@ -6,10 +6,10 @@
  *   whatever threads do and however many other keys there are.
  * - The table never grows, and no key in use is pushed out by another: a place is free again once its bucket is full.
  * - A new key that finds no place is refused, or let pass uncounted, as `whenFull` says; `fullCount` counts these.
- * - Two keys share a bucket with a chance of one in 131 072 at most, and then get less, never more. The hash has a secret key, so nobody
- *   can choose keys that do.
- * - Time is counted in ticks of at most 16 µs: a token may come early by so much. A jump of the clock forward fills buckets, no more; with
- *   a clock that goes back keys get nothing until it has caught up.
+ * - A key shares its bucket with another one in use with a chance of one in 190 000 while `maxKeys` are in use, and of one in 65 536 at most:
+ *   both together then get less, never more. The hash has a secret key, so nobody can choose keys that do.
+ * - Time is counted in ticks of at most 16 µs: a token may come early or late by so much. A jump of the clock forward fills buckets, no more;
+ *   with a clock that goes back keys get nothing until it has caught up.
  */
 import type { Clock } from '@ferrata/clock';
 import { checkNumber, checkWholeNumber } from '@ferrata/error';
@@ -17,7 +17,7 @@ import { TextHasher } from '@ferrata/hash';
 import { checkWindow, largestRatePerMs, planTicks, taggedTimeBits } from './internal/arrival-words.ts';
 import { BucketTable, bucketTableBytes, waysPerSet } from './internal/bucket-table.ts';
 import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
-import { checkStep, type JoinOptions, type KeyedOptions, powerOfTwoFrom } from './options.ts';
+import { checkCount, checkTime, type JoinOptions, type KeyedOptions } from './options.ts';
 
 /** Options of a `KeyedGcra`. */
 export interface KeyedGcraOptions extends KeyedOptions {
@@ -26,8 +26,8 @@ export interface KeyedGcraOptions extends KeyedOptions {
   /** Most tokens of a key at once: a whole number, 1 or more, that comes back in 2³² ms (49 days) or less. */
   readonly burst: number;
   /**
-   * How many keys are in use at once, that is, have taken what has not come back yet: 1 to 2²⁴. The table has twice as many places and up
-   * to four times, of 8 bytes each; with `maxKeys` in use, one new key in some thousand finds none.
+   * How many keys are in use at once, that is, have taken what has not come back yet: 1 to 2²⁴. The table has three times as many places of
+   * 8 bytes, in sets of 16, as a key may have only those of its set: with `maxKeys` in use, one new key in some 6000 finds none.
    */
   readonly maxKeys: number;
   /** What becomes of a key that finds no place; default `refuse`. Each thread decides for itself. */
@@ -38,6 +38,7 @@ export interface KeyedGcraOptions extends KeyedOptions {
 
 const layout: RegionLayout<'tokensPerSecond' | 'burst' | 'maxKeys'> = {
   kind: 'KeyedGcra',
+  hasKeys: true,
   parameters: {
     tokensPerSecond: (value) => checkNumber('tokensPerSecond', value, { above: 0, max: largestRatePerMs(taggedTimeBits) * 1000 }),
     burst: (value) => checkWholeNumber('burst', value, { min: 1 }),
@@ -108,10 +109,11 @@ export class KeyedGcra {
    * @param count a whole number, 0 or more; more than `burst` are never there
    * @param now the clock's time, if the caller has just read it
    * @returns false if there aren't that many, or the key finds no place and `whenFull` is `refuse`
-   * @throws {RangeError} when `count` is anything else
+   * @throws {RangeError} when `count` is anything else, or `now` is not a time
    */
   tryTake(key: string, count = 1, now = this.#clock.now()): boolean {
-    checkStep('count', count);
+    checkCount(count);
+    checkTime(now);
     if (count > this.#burst) return false;
     if (count === 0) return true;
     return this.#table.take(this.#hasher.hash53(key), count * this.#ticksPerToken, now) ?? this.#admitsWhenFull;
@@ -129,21 +131,22 @@ export class KeyedGcra {
    * no place, the time until one is free.
    */
   retryAfterMs(key: string, count = 1, now = this.#clock.now()): number {
-    checkStep('count', count);
+    checkCount(count);
+    checkTime(now);
     if (count > this.#burst) return Infinity;
     const hash = this.#hasher.hash53(key);
     const ahead = this.#table.ahead(hash, now);
-    if (ahead !== undefined) return this.#table.msOf(Math.max(0, ahead + (count - this.#burst) * this.#ticksPerToken));
-    return this.#admitsWhenFull ? 0 : this.#table.msOf(this.#table.roomInTicks(hash, now));
+    if (ahead !== undefined) return this.#table.waitMs(ahead + (count - this.#burst) * this.#ticksPerToken, now);
+    return this.#admitsWhenFull ? 0 : this.#table.waitMs(this.#table.roomInTicks(hash, now), now);
   }
 
   /** Milliseconds until a key's bucket is full. */
   resetMs(key: string, now = this.#clock.now()): number {
-    return this.#table.msOf(this.#table.ahead(this.#hasher.hash53(key), now) ?? 0);
+    return this.#table.waitMs(this.#table.ahead(this.#hasher.hash53(key), now) ?? 0, now);
   }
 }
 
-/** Twice the places: with half of them taken, sets of 16 overflow for one key in some thousand. */
+/** Fewer keys than a set has ways always find room in one. With a third of all places taken, one set in some 6000 has none left; with half, one in 120. */
 function setsFor(maxKeys: number): number {
-  return powerOfTwoFrom(Math.ceil((2 * maxKeys) / waysPerSet));
+  return maxKeys < waysPerSet ? 1 : Math.ceil((3 * maxKeys) / waysPerSet);
 }

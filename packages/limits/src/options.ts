@@ -1,6 +1,6 @@
 /** Options that several structures have in common, and the checks of their parameters. */
 import type { Clock, Random } from '@ferrata/clock';
-import { checkWholeNumber } from '@ferrata/error';
+import { checkNumber, checkWholeNumber } from '@ferrata/error';
 import { mostRows } from './internal/row-index.ts';
 
 /** Where a structure's memory comes from. */
@@ -37,19 +37,41 @@ export interface JoinOptions {
   readonly clock: Clock;
 }
 
+/** The times that are understood: to 285 000 years from the clock's origin, so that a millisecond is always there. */
+const furthestTime = Number.MAX_SAFE_INTEGER;
+
 /** How many events one call may count. */
 export const largestStep = 0x7fff_ffff;
+/** The most rows and columns of a sketch. */
+export const mostHashes = mostRows;
+export const mostSlots = 0x100_0000;
 
 /** Checks the parameters of a sketch. */
 export const sketchParameters = {
-  hashes: (value: number): number => checkWholeNumber('hashes', value, { min: 1, max: mostRows }),
-  slots: (value: number): number => powerOfTwoFrom(checkWholeNumber('slots', value, { min: 1, max: 0x100_0000 })),
+  hashes: (value: number): number => checkWholeNumber('hashes', value, { min: 1, max: mostHashes }),
+  slots: (value: number): number => powerOfTwoFrom(checkWholeNumber('slots', value, { min: 1, max: mostSlots })),
 } as const;
 
 /** Checks how many events a call counts. @throws {RangeError} when it isn't a whole number from 0 to 2³¹ − 1 */
 export function checkStep(name: string, by: number): void {
   if ((by | 0) === by && by >= 0) return;
   checkWholeNumber(name, by, { max: largestStep });
+}
+
+/** Checks how many tokens or events are taken at once. @throws {RangeError} when it isn't a whole number, 0 or more */
+export function checkCount(count: number): void {
+  if ((count | 0) === count && count >= 0) return;
+  checkWholeNumber('count', count);
+}
+
+/**
+ * Checks a time: NaN and infinities would stay in shared memory, for all threads.
+ *
+ * @throws {RangeError} when it isn't a number from −2⁵³ + 1 to 2⁵³ − 1
+ */
+export function checkTime(now: number): void {
+  if (now >= -furthestTime && now <= furthestTime) return;
+  checkNumber('now', now, { min: -furthestTime, max: furthestTime });
 }
 
 /** The least power of two that is at least so much. */

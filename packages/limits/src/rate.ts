@@ -10,15 +10,18 @@
  * - Intervals begin at multiples of `intervalMs` on the clock, so all threads turn together without asking each other.
  * - No count is lost at a turn, nor is anything cleared.
  * - After an interval in which a key didn't occur its rate is 0; after two without a call everything is.
- * - Time never goes back: a clock that does keeps counting in the latest interval that any thread has begun, until it has caught up.
- * - Counts are those of a count-min sketch: the truth or more. A counter stays at 67 108 863 in an interval: count bytes in KiB.
+ * - Time never goes back: a clock that does keeps counting in the latest interval that any thread has begun, until it has caught up. So
+ *   after a clock was ahead for once, everything is one interval until it has come there again.
+ * - A thread that was interrupted between reading the time and counting counts in the interval that it read, as long as that one is read
+ *   by anybody, or else in the one that runs; it never undoes what others have counted. Reading is always of the interval that runs.
+ * - Counts are those of a count-min sketch: the truth or more. A counter stays at 66 060 288 in an interval: count bytes in KiB.
  */
 import type { Clock } from '@ferrata/clock';
 import { checkNumber } from '@ferrata/error';
 import { TextHasher } from '@ferrata/hash';
 import { IntervalCounters, intervalCounterBytes } from './internal/interval-counters.ts';
 import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
-import { checkStep, type JoinOptions, type SketchOptions, sketchParameters } from './options.ts';
+import { checkStep, checkTime, type JoinOptions, type SketchOptions, sketchParameters } from './options.ts';
 
 /** Options of a `Rate`: 4 hashes and 1024 slots by default, 32 KiB. */
 export interface RateOptions extends SketchOptions {
@@ -41,6 +44,7 @@ export interface RateComponents {
 
 const layout: RegionLayout<'intervalMs' | 'hashes' | 'slots'> = {
   kind: 'Rate',
+  hasKeys: true,
   parameters: { intervalMs: (value) => checkNumber('intervalMs', value, { min: 1, max: 0x7fff_ffff }), ...sketchParameters },
   dataBytes: ({ hashes, slots }) => intervalCounterBytes(hashes, slots),
 };
@@ -52,7 +56,7 @@ export class Rate {
   readonly #counters: IntervalCounters;
   readonly #clock: Clock;
   readonly #intervalMs: number;
-  /** The interval that this thread counts in, modulo 2³², and its bounds on the clock. */
+  /** The interval that this thread counts in, its low 32 bits, and its bounds on the clock. */
   #interval: number;
   #startsAt: number;
   #endsAt: number;
@@ -73,7 +77,8 @@ export class Rate {
     this.#startsAt = 0;
     this.#endsAt = 0;
     const now = clock.now();
-    if (memory === undefined) this.#counters.begin(Math.floor(now / this.#intervalMs) | 0);
+    checkTime(now);
+    if (memory === undefined) this.#counters.begin(Math.floor(now / this.#intervalMs));
     this.#enter(now);
   }
 
@@ -103,18 +108,18 @@ export class Rate {
    * @param by a whole number from 0 to 2³¹ − 1
    * @param now the clock's time, if the caller has just read it: reading it is a quarter of the cost
    * @returns the estimate for the running interval, these included
-   * @throws {RangeError} when `by` is anything else
+   * @throws {RangeError} when `by` is anything else, or `now` is not a time
    */
   observe(key: string, by = 1, now = this.#clock.now()): number {
     checkStep('by', by);
+    checkTime(now);
     if (now >= this.#endsAt) this.#enter(now);
     return this.#counters.add(this.#hasher.hash53(key), this.#interval, by);
   }
 
   /** Events a second in the last interval that ended: steady, but up to an interval late. */
   rate(key: string, now = this.#clock.now()): number {
-    if (now >= this.#endsAt) this.#enter(now);
-    return (this.#counters.least(this.#hasher.hash53(key), this.#interval - 1) * 1000) / this.#intervalMs;
+    return (this.#read(key, now).previous * 1000) / this.#intervalMs;
   }
 
   /**
@@ -122,34 +127,36 @@ export class Rate {
    * by the part of its interval that the window still covers, and the current one.
    */
   proportionalRate(key: string, now = this.#clock.now()): number {
-    if (now >= this.#endsAt) this.#enter(now);
-    const hash = this.#hasher.hash53(key);
-    const previous = this.#counters.least(hash, this.#interval - 1);
-    const current = this.#counters.least(hash, this.#interval);
-    return ((previous * (1 - this.#fractionAt(now)) + current) * 1000) / this.#intervalMs;
+    const { previous, current, fraction } = this.#read(key, now);
+    return ((previous * (1 - fraction) + current) * 1000) / this.#intervalMs;
   }
 
   /** Returns what your own formula makes of a key's counts. */
   rateWith<Result>(key: string, formula: (components: RateComponents) => Result, now = this.#clock.now()): Result {
-    if (now >= this.#endsAt) this.#enter(now);
-    const hash = this.#hasher.hash53(key);
-    return formula({
-      previous: this.#counters.least(hash, this.#interval - 1),
-      current: this.#counters.least(hash, this.#interval),
-      intervalMs: this.#intervalMs,
-      fraction: this.#fractionAt(now),
-    });
+    return formula(this.#read(key, now));
   }
 
-  #fractionAt(now: number): number {
-    return Math.min(1, Math.max(0, (now - this.#startsAt) / this.#intervalMs));
+  #read(key: string, now: number): RateComponents {
+    checkTime(now);
+    if (now >= this.#endsAt) this.#enter(now);
+    const hash = this.#hasher.hash53(key);
+    for (;;) {
+      const interval = this.#interval;
+      const previous = this.#counters.least(hash, (interval - 1) | 0);
+      const current = this.#counters.least(hash, interval);
+      // Else counters that were read may have gone on meanwhile, and would seem empty.
+      if (this.#counters.isLatest(interval)) {
+        const fraction = Math.min(1, Math.max(0, (now - this.#startsAt) / this.#intervalMs));
+        return { previous, current, intervalMs: this.#intervalMs, fraction };
+      }
+      this.#enter(now);
+    }
   }
 
   #enter(now: number): void {
-    const wanted = Math.floor(now / this.#intervalMs);
-    this.#interval = this.#counters.enter(wanted | 0);
     // Another thread may be further on.
-    const number = wanted + ((this.#interval - wanted) | 0);
+    const number = this.#counters.enter(Math.floor(now / this.#intervalMs));
+    this.#interval = number | 0;
     this.#startsAt = number * this.#intervalMs;
     this.#endsAt = (number + 1) * this.#intervalMs;
   }

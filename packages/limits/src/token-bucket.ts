@@ -4,7 +4,7 @@
  * Rules:
  * - It begins full. In any span of time no more than `burst` and what the rate brings in that span is taken, whatever threads do.
  * - Taking is all or nothing, and one atomic operation: no locks, no timers, 192 bytes.
- * - Time is counted in ticks of at most 1 µs: a token may come early by so much.
+ * - Time is counted in ticks of at most 1 µs: a token may come early or late by so much.
  * - A jump of the clock forward fills it, no more. A clock that goes back gets nothing until it has caught up.
  */
 import type { Clock } from '@ferrata/clock';
@@ -12,7 +12,7 @@ import { checkNumber, checkWholeNumber } from '@ferrata/error';
 import { aloneTimeBits, checkWindow, largestRatePerMs, planTicks } from './internal/arrival-words.ts';
 import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
 import { SingleBucket, singleBucketBytes } from './internal/single-bucket.ts';
-import { checkStep, type JoinOptions, type MemoryOptions } from './options.ts';
+import { checkCount, checkTime, type JoinOptions, type MemoryOptions } from './options.ts';
 
 /** Options of a `TokenBucket`. */
 export interface TokenBucketOptions extends MemoryOptions {
@@ -26,6 +26,7 @@ export interface TokenBucketOptions extends MemoryOptions {
 
 const layout: RegionLayout<'tokensPerSecond' | 'burst'> = {
   kind: 'TokenBucket',
+  hasKeys: false,
   parameters: {
     tokensPerSecond: (value) => checkNumber('tokensPerSecond', value, { above: 0, max: largestRatePerMs(aloneTimeBits) * 1000 }),
     burst: (value) => checkWholeNumber('burst', value, { min: 1 }),
@@ -47,7 +48,7 @@ export class TokenBucket {
    */
   constructor(options: TokenBucketOptions | (JoinOptions & Partial<TokenBucketOptions>)) {
     const { tokensPerSecond, burst, clock, memory } = options;
-    this.#region = openRegion(layout, { parameters: { tokensPerSecond, burst }, memory, random: null });
+    this.#region = openRegion(layout, { parameters: { tokensPerSecond, burst }, memory });
     const { parameters } = this.#region;
     const tokensPerMs = parameters.tokensPerSecond / 1000;
     checkWindow('burst', parameters.burst, tokensPerMs);
@@ -80,10 +81,11 @@ export class TokenBucket {
    * @param count a whole number, 0 or more; more than `burst` are never there
    * @param now the clock's time, if the caller has just read it
    * @returns false if there aren't that many
-   * @throws {RangeError} when `count` is anything else
+   * @throws {RangeError} when `count` is anything else, or `now` is not a time
    */
   tryTake(count = 1, now = this.#clock.now()): boolean {
-    checkStep('count', count);
+    checkCount(count);
+    checkTime(now);
     return count <= this.#burst && this.#bucket.take(count * this.#ticksPerToken, now);
   }
 
@@ -94,7 +96,8 @@ export class TokenBucket {
 
   /** Milliseconds until so many may be taken, if nobody else takes any: 0 for now, `Infinity` for more than `burst`. */
   retryAfterMs(count = 1, now = this.#clock.now()): number {
-    checkStep('count', count);
+    checkCount(count);
+    checkTime(now);
     return count > this.#burst ? Infinity : this.#bucket.waitMs(count * this.#ticksPerToken, now);
   }
 

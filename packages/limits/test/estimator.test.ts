@@ -27,13 +27,16 @@ test('any text is a key, and none is special', () => {
 
 test('a counter stays at its ends, and comes back from them', () => {
   const estimator = new Estimator({ slots: 1, hashes: 1, random: seededRandom(3) });
-  assert.equal(estimator.increment('a', 0x7fff_fffe), 0x7fff_fffe);
-  assert.equal(estimator.increment('a', 2), 0x7fff_ffff);
-  assert.equal(estimator.increment('a', 0x7fff_ffff), 0x7fff_ffff);
-  assert.equal(estimator.decrement('a', 5), 0x7fff_fffa);
+  const end = 2_130_706_432;
+  assert.equal(estimator.increment('a', end - 1), end - 1);
+  assert.equal(estimator.increment('a', 2), end);
+  assert.equal(estimator.increment('a'), end);
+  assert.equal(estimator.increment('a', 0x7fff_ffff), end);
+  assert.equal(estimator.decrement('a', 5), end - 5);
   for (let time = 0; time < 3; time++) estimator.decrement('a', 0x7fff_ffff);
-  assert.equal(estimator.estimate('a'), -0x8000_0000);
-  assert.equal(estimator.increment('a'), -0x7fff_ffff);
+  assert.equal(estimator.estimate('a'), -end);
+  assert.equal(estimator.decrement('a'), -end);
+  assert.equal(estimator.increment('a'), 1 - end);
 });
 
 test('slots are rounded up to a power of two', () => {
@@ -53,9 +56,11 @@ test('slots are rounded up to a power of two', () => {
 test('sizeFor gives the size of the textbook', () => {
   assert.deepEqual(Estimator.sizeFor({ epsilon: 0.001, delta: 0.01 }), { hashes: 5, slots: 4096 });
   assert.deepEqual(Estimator.sizeFor({ epsilon: 1, delta: 1 }), { hashes: 1, slots: 4 });
-  assert.throws(() => Estimator.sizeFor({ epsilon: 0, delta: 0.5 }), new RangeError('epsilon must be above 0 and at most 1, not 0'));
-  assert.throws(() => Estimator.sizeFor({ epsilon: 0.5, delta: Number.NaN }), /^RangeError: delta must be above 0/);
-  assert.throws(() => Estimator.sizeFor({ epsilon: 1e-9, delta: 0.5 }), /^RangeError: slots must be a whole number/);
+  assert.deepEqual(Estimator.sizeFor({ epsilon: Math.E / 2 ** 24, delta: Math.exp(-16) }), { hashes: 16, slots: 2 ** 24 });
+  for (const bad of [0, -1, 1e-9, 1.1, Number.NaN, Infinity]) {
+    assert.throws(() => Estimator.sizeFor({ epsilon: bad, delta: 0.5 }), /^RangeError: epsilon must be 1\.62\d+e-7 to 1, not/);
+    assert.throws(() => Estimator.sizeFor({ epsilon: 0.5, delta: bad }), /^RangeError: delta must be 1\.12\d+e-7 to 1, not/);
+  }
 });
 
 test('bad numbers are refused by name', () => {

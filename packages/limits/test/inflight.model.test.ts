@@ -49,7 +49,7 @@ const acquire = fc.tuple(key, by).map(([key, by]) =>
 const tryAcquire = fc.tuple(key, fc.nat(8), by).map(([key, max, by]) =>
   command(`tryAcquire(${key}, ${max}, ${by})`, (model, real) => {
     const guard = real.inflight.tryAcquire(key, max, by);
-    assert.equal(guard !== null, (model.counts.get(key) ?? 0) + by <= max);
+    assert.equal(guard !== null, by <= max && (model.counts.get(key) ?? 0) + by <= max);
     if (guard === null) return;
     change(model, key, by);
     real.guards.push(guard);
@@ -120,6 +120,42 @@ test('where all keys share the counters, what is refused is too much, never too 
   assert.equal(inflight.tryAcquire('b', 2)?.estimateAtStart, 1);
 });
 
+test('what is refused, or has no room, leaves no trace in what others hold', () => {
+  for (const slots of [1, 8192]) {
+    const inflight = new Inflight({ slots, random: seededRandom(1) });
+    using held = inflight.acquire('a', 3);
+    assert.equal(inflight.tryAcquire('a', 5, 2 ** 31 - 1), null);
+    assert.equal(inflight.tryAcquire('a', Infinity, 2 ** 31 - 1), null);
+    assert.throws(() => inflight.acquire('a', 2 ** 31 - 1), /^RangeError: by must leave/);
+    assert.equal(inflight.estimate('a'), 3);
+    using large = inflight.acquire('a', 2_130_706_432 - 3);
+    assert.throws(() => held.increment(), /^RangeError: by must leave/);
+    assert.throws(() => inflight.acquire('a', 10), /^RangeError: by must leave/);
+    large.release();
+    assert.equal(inflight.estimate('a'), 3);
+    held.release();
+    assert.equal(inflight.estimate('a'), 0);
+  }
+});
+
+test('a key that has no room in one row takes nothing in the others', () => {
+  // Two columns: of twenty keys some share the second row with a full one, and not the first.
+  const inflight = new Inflight({ hashes: 2, slots: 2, random: seededRandom(1) });
+  inflight.increment('full', 2_130_706_432);
+  const counters = new Int32Array(inflight.memory, 128, 4);
+  let isTried = false;
+  for (let index = 0; index < 20; index++) {
+    const before = [...counters];
+    const key = `key ${index}`;
+    const guard = inflight.tryAcquire(key, Infinity);
+    // Refused by the second row, after the first had room.
+    if (guard === null && inflight.estimate(key) === 0) isTried = true;
+    guard?.release();
+    assert.deepEqual([...counters], before);
+  }
+  assert.ok(isTried);
+});
+
 test('bad numbers are refused by name', () => {
   const inflight = new Inflight();
   assert.throws(() => inflight.tryAcquire('a', -1), /^RangeError: max must/);
@@ -130,7 +166,15 @@ test('bad numbers are refused by name', () => {
     assert.throws(() => inflight.increment('a', by), /^RangeError: by must/);
     assert.throws(() => inflight.decrement('a', by), /^RangeError: by must/);
   }
-  const guard = inflight.acquire('a', 2 ** 31 - 1);
-  assert.throws(() => guard.increment(1), /^RangeError: count must/);
+  const largest = 2_130_706_432;
+  using guard = inflight.acquire('a', largest);
+  const noRoom = new RangeError('by must leave a count within 2130706432, which 1 does not');
+  assert.throws(() => guard.increment(1), noRoom);
+  assert.throws(() => inflight.acquire('a'), noRoom);
+  assert.throws(() => inflight.increment('a', 1), noRoom);
+  assert.equal(inflight.tryAcquire('a', Infinity), null);
+  assert.deepEqual([guard.count, inflight.estimate('a')], [largest, largest]);
+  assert.equal(inflight.decrement('c', largest), -largest);
+  assert.throws(() => inflight.decrement('c'), noRoom);
   assert.equal(inflight.tryAcquire('b', Infinity)?.estimate, 1);
 });

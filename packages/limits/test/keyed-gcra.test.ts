@@ -72,23 +72,49 @@ for (const whenFull of ['refuse', 'admit'] as const) {
   });
 }
 
-test('with maxKeys in use, nearly all of them find a place', () => {
-  const maxKeys = 4096;
-  const limiter = new KeyedGcra({ tokensPerSecond: 1, burst: 1, maxKeys, clock: new ManualClock(), random: seededRandom(3) });
-  for (let key = 0; key < maxKeys; key++) limiter.tryTake(`198.51.100.${key}`);
-  assert.ok(limiter.fullCount <= maxKeys / 500, `${limiter.fullCount} found no place`);
-  let second = 0;
-  for (let key = 0; key < maxKeys; key++) if (limiter.tryTake(`198.51.100.${key}`)) second++;
-  assert.equal(second, 0);
+test('with maxKeys in use, one new key in thousands finds no place', () => {
+  const maxKeys = 60_000;
+  const limiter = new KeyedGcra({ tokensPerSecond: 1, burst: 1, maxKeys, clock: new ManualClock({ now: 1000 }), random: seededRandom(3) });
+  let inUse = 0;
+  for (let key = 0; inUse < maxKeys; key++) if (limiter.tryTake(`198.51.100.${key}`)) inUse++;
+  assert.ok(limiter.fullCount <= maxKeys / 20_000, `${limiter.fullCount} found no place`);
+  let without = 0;
+  for (let key = 0; key < maxKeys; key++) if (limiter.remaining(`203.0.113.${key}`) === 0) without++;
+  assert.ok(without <= maxKeys / 3000, `${without} of ${maxKeys} would find no place`);
+});
+
+test('fewer keys than a set has places always find one', () => {
+  for (let maxKeys = 1; maxKeys < 16; maxKeys++) {
+    for (let seed = 1; seed < 20; seed++) {
+      const limiter = new KeyedGcra({ tokensPerSecond: 1, burst: 1, maxKeys, clock: new ManualClock(), random: seededRandom(seed) });
+      for (let key = 0; key < maxKeys; key++) assert.ok(limiter.tryTake(`key ${key}`));
+    }
+  }
+});
+
+test('ticks come round without a trace', () => {
+  // 2⁴⁴ ticks, of which a token of 1 a second has 2¹⁶.
+  const round = 2 ** 28 * 1000;
+  for (const start of [round - 1500, 2 * round - 1, round / 4, -1500, 0]) {
+    const clock = new ManualClock({ now: start });
+    const limiter = new KeyedGcra({ tokensPerSecond: 1, burst: 3, maxKeys: 1, clock, random: seededRandom(1) });
+    for (let second = 0; second < 5; second++) {
+      for (const key of ['a', 'b']) {
+        assert.ok(limiter.tryTake(key, second === 0 ? 3 : 1), `at ${start} + ${second}`);
+        assert.equal(limiter.tryTake(key), false, `at ${start} + ${second}`);
+      }
+      clock.advance(1000.1);
+    }
+  }
 });
 
 test('an announcement that a thread left behind is carried out by the next', () => {
   const clock = new ManualClock({ now: 1000 });
   const limiter = new KeyedGcra({ tokensPerSecond: 1, burst: 1, maxKeys: 1, clock, random: seededRandom(4) });
-  // The one set's announcement lies after the header and a line for counts: tag 5, way 3, turn 0, step 1.
+  // The one set's announcement lies after the header and a line for counts: tag 5, way 3, a mark, step 8.
   const announced = new BigUint64Array(limiter.memory, 128 + 64, 1);
   const words = new BigUint64Array(limiter.memory, 128 + 64 + 8, 16);
-  announced[0] = (5n << 44n) | (3n << 40n) | 1n;
+  announced[0] = (5n << 44n) | (3n << 40n) | (1n << 39n) | 8n;
   assert.ok(limiter.tryTake('a'));
   assert.equal((announced[0] ?? 0n) >> 44n, 0n);
   assert.equal(words[3], (5n << 44n) | 256n);
@@ -101,7 +127,7 @@ test('an announcement of a place that is taken again is given up', () => {
   const announced = new BigUint64Array(limiter.memory, 128 + 64, 1);
   const words = new BigUint64Array(limiter.memory, 128 + 64 + 8, 16);
   words[3] = (9n << 44n) | 1_000_000n;
-  announced[0] = (5n << 44n) | (3n << 40n) | 1n;
+  announced[0] = (5n << 44n) | (3n << 40n) | (1n << 39n) | 8n;
   assert.ok(limiter.tryTake('a'));
   assert.equal((announced[0] ?? 0n) >> 44n, 0n);
   assert.equal(words[3], (9n << 44n) | 1_000_000n);

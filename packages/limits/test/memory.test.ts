@@ -73,6 +73,16 @@ test('memory of something else is refused, with what it is', () => {
   assert.throws(() => new Estimator({ memory }), /^TypeError: memory is of version 2 of this package's layout, not 1/);
 });
 
+test('a source of chance that is none is refused, where keys are hashed', () => {
+  for (const random of [null, {}, 'seed'] as unknown as readonly ReturnType<typeof seededRandom>[]) {
+    const message = /^TypeError: random must have a method uint32/;
+    assert.throws(() => new Estimator({ random }), message);
+    assert.throws(() => new Inflight({ random }), message);
+    assert.throws(() => new Rate({ intervalMs: 1, clock, random }), message);
+    assert.throws(() => new KeyedGcra({ tokensPerSecond: 1, burst: 1, maxKeys: 1, clock, random }), message);
+  }
+});
+
 test('in a realm without shared memory all of them work, for one thread', () => {
   const descriptor = Object.getOwnPropertyDescriptor(globalThis, 'SharedArrayBuffer');
   assert.ok(descriptor);

@@ -106,6 +106,21 @@ test('long runs of short intervals find no counter from before', () => {
   }
 });
 
+test('whatever the steps that time takes, no counter is found again when tags come round', () => {
+  for (let step = 1; step <= 20; step++) {
+    for (const first of [100, 101]) {
+      const clock = new ManualClock({ now: first });
+      const rate = new Rate({ intervalMs: 1, hashes: 2, slots: 16, clock, random: seededRandom(6) });
+      for (let key = 0; key < 100; key++) rate.observe(`key ${key}`, 7);
+      clock.advance(2);
+      for (let now = first + 2; now < first + 300; now += step) {
+        rate.rateWith('key 0', ({ previous, current }) => assert.equal(previous + current, 0, `step ${step}, at ${now}`));
+        clock.advance(step);
+      }
+    }
+  }
+});
+
 test('a rate is 0 in its first interval, then that of the last one, and 0 after two idle ones', () => {
   const clock = new ManualClock({ now: 12_345 });
   const rate = new Rate({ intervalMs: 1000, clock });
@@ -163,9 +178,10 @@ test('a late thread counts in the interval that runs, and its counts are not los
 test('a counter stays at its end for the interval', () => {
   const clock = new ManualClock();
   const rate = new Rate({ intervalMs, clock });
-  const largest = 67_108_863;
+  const largest = 66_060_288;
   assert.equal(rate.observe('a', largest - 1), largest - 1);
   assert.equal(rate.observe('a', 5), largest);
+  assert.equal(rate.observe('a'), largest);
   assert.equal(rate.observe('a', 2 ** 31 - 1), largest);
   clock.advance(intervalMs);
   assert.equal(rate.observe('a', 2 ** 31 - 1), largest);

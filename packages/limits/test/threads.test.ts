@@ -5,7 +5,17 @@ import { before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { ManualClock, seededRandom } from '@ferrata/clock';
 import { Estimator, Gcra, Inflight, KeyedGcra, Rate, TokenBucket } from '../src/index.ts';
-import { churnKeys, type HammerData, type HammerResult, inflightMax, intervalMs, tries } from './fixtures/hammer-plan.ts';
+import {
+  churnBurst,
+  churnKeys,
+  churnRounds,
+  type HammerData,
+  type HammerResult,
+  inflightMax,
+  inflightRounds,
+  intervalMs,
+  tries,
+} from './fixtures/hammer-plan.ts';
 
 const threads = 8;
 const random = seededRandom(1);
@@ -16,14 +26,18 @@ const rate = new Rate({ intervalMs, slots: 64, clock, random });
 const tokenBucket = new TokenBucket({ tokensPerSecond: 10, burst: 4000, clock });
 const gcra = new Gcra({ intervalMs: 100, toleranceMs: 199_900, clock });
 const keyed = new KeyedGcra({ tokensPerSecond: 10, burst: 50, maxKeys: 8, clock, random });
-const churn = new KeyedGcra({ tokensPerSecond: 100, burst: 2, maxKeys: 8, clock, random });
-const sync = new SharedArrayBuffer(16);
+const churn = new KeyedGcra({ tokensPerSecond: 1000, burst: churnBurst, maxKeys: 8, clock, random });
+const sync = new SharedArrayBuffer(8);
+const held = new SharedArrayBuffer(inflightRounds * 4);
+const taken = new SharedArrayBuffer(churnRounds * churnKeys * 4);
 let results: readonly HammerResult[] = [];
 
 before(async () => {
   const shared: Omit<HammerData, 'index'> = {
     threads,
     sync,
+    held,
+    taken,
     estimator: estimator.memory,
     inflight: inflight.memory,
     rate: rate.memory,
@@ -50,8 +64,10 @@ test('an estimator loses no count of eight threads', () => {
 test('guards of eight threads give back all that they took, and never more than the limit are held at once', () => {
   assert.equal(inflight.estimate('backend'), 0);
   assert.equal(inflight.estimate('other'), 0);
-  for (const { heldAtOnce } of results) assert.ok(heldAtOnce <= inflightMax, `${heldAtOnce} held at once`);
-  assert.ok(sumOf(({ admissions }) => admissions) > 0);
+  const rounds = new Int32Array(held);
+  for (const [round, count] of rounds.entries()) assert.ok(count <= inflightMax, `${count} held at once in round ${round}`);
+  // In all rounds eight ask for three places, and in most all three are taken: two that ask for the last at once may both be refused.
+  assert.ok(rounds.filter((count) => count === inflightMax).length > inflightRounds / 10);
 });
 
 test('a rate loses no count of eight threads that find each new interval at once', () => {
@@ -83,23 +99,10 @@ test('each key has one bucket, however many threads bring it in at once', () => 
   assert.equal(keyed.fullCount, 0);
 });
 
-test('no key gets more than its burst and its rate in any span, while keys take each other’s places', () => {
-  const tokensPerMs = 0.1;
-  const log = results.flatMap((result) => result.log);
-  assert.ok(log.length > churnKeys.length * 2);
-  for (const key of churnKeys.keys()) {
-    const own = log.filter(([of]) => of === key).toSorted(([, a], [, b]) => a - b);
-    // A thread may have been interrupted between reading the time and taking: what comes in that time is not exact.
-    const slack = Math.max(...own.map(([, from, to]) => to - from));
-    for (const [, from] of own) {
-      const inSpan = own
-        .filter(([, start]) => start >= from)
-        .map(([, , end]) => end)
-        .toSorted((a, b) => a - b);
-      for (const [earlier, to] of inSpan.entries()) {
-        const most = 2 + (to - from + slack + 1) * tokensPerMs;
-        assert.ok(earlier + 1 <= most, `${churnKeys[key] ?? ''} got ${earlier + 1} from ${from} to ${to}, at most ${most}`);
-      }
-    }
-  }
+test('each key has one bucket in each round, while keys take each other’s places', () => {
+  const wrong = [...new Int32Array(taken).entries()].filter(([, count]) => count !== churnBurst);
+  assert.deepEqual(wrong, []);
+  assert.equal(churn.fullCount, 0);
+  // All threads have seen the same.
+  for (const { replaced } of results) assert.ok(replaced > churnRounds * 2, `${replaced} replacements`);
 });

@@ -13,9 +13,13 @@
  *
  * - A token is a whole power of two of ticks, so rates are exact; time is rounded down to ticks.
  * - Ticks come round after years. What lies less than a quarter of that ahead is ahead, anything else is over.
- * - An arrival time only ever grows, so a comparison that still finds the word it read finds nothing changed in between.
+ * - An arrival time only ever grows, so a comparison that still finds the word it read finds nothing changed in between. That, and the next
+ *   rule, hold while no clock goes back by more than that quarter.
  * - A clock that goes back finds the arrival further ahead: it admits less, never more.
  */
+
+import { checkTime } from '../options.ts';
+import { highHalf, lowHalf } from './halves.ts';
 
 /** How a rate and a burst are counted in ticks. */
 export interface TickPlan {
@@ -75,9 +79,6 @@ export class ArrivalWords {
   /** A word in its making, as one number and as two. */
   readonly #word: BigInt64Array;
   readonly #halves: Int32Array;
-  /** Which half of a word is the high one: 1 on nearly all machines. */
-  readonly #high: number;
-  readonly #low: number;
 
   constructor(words: BigInt64Array, plan: TickPlan) {
     this.#words = words;
@@ -87,26 +88,28 @@ export class ArrivalWords {
     this.#highModulus = 2 ** (plan.timeBits - 32);
     this.#word = new BigInt64Array(1);
     this.#halves = new Int32Array(this.#word.buffer);
-    this.#word[0] = 1n;
-    this.#high = this.#halves[0] as number;
-    this.#low = 1 - this.#high;
   }
 
-  /** Where the high half of a word is, in 32-bit words. */
-  get highHalf(): number {
-    return this.#high;
-  }
-
-  /** A time in ticks. */
+  /** A time in ticks. @throws {RangeError} when it is not a time */
   ticksAt(now: number): number {
+    checkTime(now);
     const ticks = Math.floor(now * this.#ticksPerMs);
     const modulus = this.#modulus;
     return ticks >= 0 && ticks < modulus ? ticks : ticks - Math.floor(ticks / modulus) * modulus;
   }
 
-  /** A number of ticks in milliseconds. */
-  msOf(ticks: number): number {
-    return ticks / this.#ticksPerMs;
+  /** Milliseconds from a time until so many ticks have passed: who waits exactly so long isn't early by a rounded digit. */
+  waitMs(ticks: number, now: number): number {
+    if (ticks <= 0) return 0;
+    const target = Math.floor(now * this.#ticksPerMs) + ticks;
+    let wait = target / this.#ticksPerMs - now;
+    for (let step = 1 / this.#ticksPerMs; Math.floor((now + wait) * this.#ticksPerMs) < target; step *= 2) wait += step;
+    return wait;
+  }
+
+  /** The later of two times in ticks. */
+  laterOf(ticks: number, other: number): number {
+    return this.ticksUntil(ticks, other) > 0 ? other : ticks;
   }
 
   /** The word of a bucket that is full. */
@@ -116,7 +119,12 @@ export class ArrivalWords {
 
   /** How far ahead of a time a word's arrival is; 0 for a full bucket. */
   aheadOf(word: bigint, ticks: number): number {
-    const ahead = this.#arrivalIn(word) - ticks;
+    return this.ticksUntil(ticks, this.#arrivalIn(word));
+  }
+
+  /** How far a time is ahead of another; 0 for one that is over. */
+  ticksUntil(ticks: number, other: number): number {
+    const ahead = other - ticks;
     const positive = ahead < 0 ? ahead + this.#modulus : ahead;
     return positive < this.#modulus / 4 ? positive : 0;
   }
@@ -124,7 +132,7 @@ export class ArrivalWords {
   /** The tag of a word that was read. */
   tagOf(word: bigint): number {
     this.#word[0] = word;
-    return Math.floor(((this.#halves[this.#high] as number) >>> 0) / this.#highModulus);
+    return Math.floor(((this.#halves[highHalf] as number) >>> 0) / this.#highModulus);
   }
 
   /** Takes from a bucket that has room. @returns `otherTag` when the word is another one's by now */
@@ -146,13 +154,13 @@ export class ArrivalWords {
 
   #arrivalIn(word: bigint): number {
     this.#word[0] = word;
-    const high = (this.#halves[this.#high] as number) & (this.#highModulus - 1);
-    return high * 0x1_0000_0000 + ((this.#halves[this.#low] as number) >>> 0);
+    const high = (this.#halves[highHalf] as number) & (this.#highModulus - 1);
+    return high * 0x1_0000_0000 + ((this.#halves[lowHalf] as number) >>> 0);
   }
 
   #pack(tagPart: number, arrival: number): bigint {
-    this.#halves[this.#high] = tagPart + Math.floor(arrival / 0x1_0000_0000);
-    this.#halves[this.#low] = arrival;
+    this.#halves[highHalf] = tagPart + Math.floor(arrival / 0x1_0000_0000);
+    this.#halves[lowHalf] = arrival;
     return this.#word[0] as bigint;
   }
 }

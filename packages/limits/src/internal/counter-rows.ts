@@ -6,16 +6,17 @@
  *
  * Rules:
  * - No count is lost, whatever threads do at once: every change is one atomic operation on one counter.
- * - A counter that would leave −2³¹ … 2³¹ − 1 stays at that end.
+ * - At ±2 130 706 432 counters stay (`addSaturating`: what comes beyond is forgotten, so taking it back isn't exact), or an addition is
+ *   refused in all rows (`addExactly`: what was added can be taken back).
  */
 
 import { headerBytes } from './region.ts';
 import { columnOf, highBitsOf } from './row-index.ts';
 
-const largest = 0x7fff_ffff;
-/** Up to here a plain atomic addition can't overflow unless 63 threads are between reading and adding at once. */
-const safeCount = 0x4000_0000;
-const safeStep = 0x100_0000;
+/** Larger steps are added by exchange, smaller ones by plain atomic addition. */
+const safeStep = 0x1_0000;
+/** The most that a counter says: from here no fewer than 256 threads between reading and adding could overflow it. */
+export const largestSum = 0x8000_0000 - 256 * safeStep;
 
 /** Bytes of so many rows and columns. */
 export function counterBytes(hashes: number, slots: number): number {
@@ -37,20 +38,47 @@ export class CounterRows {
     this.#mask = slots - 1;
   }
 
-  /** Adds to a key's counters. @returns the least of them as this addition left it */
-  add(hash: number, by: number): number {
+  /** Adds to a key's counters, as far as they go. @returns the least of them as this addition left it */
+  addSaturating(hash: number, by: number): number {
     const counters = this.#counters;
     const rows = this.#rows;
     const slots = this.#slots;
     const mask = this.#mask;
     const low = hash | 0;
     const high = highBitsOf(hash);
-    let least = largest;
+    let least = largestSum;
     for (let row = 0; row < rows; row++) {
-      const count = addSaturating(counters, row * slots + columnOf(low, high, row, mask), by);
+      const index = row * slots + columnOf(low, high, row, mask);
+      const count = hasRoom(counters[index] as number, by) ? Atomics.add(counters, index, by) + by : saturate(counters, index, by);
       if (count < least) least = count;
     }
     return least;
+  }
+
+  /** Adds to all of a key's counters or none. @returns the least of them as this addition left it; NaN if one of them has no room */
+  addExactly(hash: number, by: number): number {
+    const counters = this.#counters;
+    const rows = this.#rows;
+    const slots = this.#slots;
+    const mask = this.#mask;
+    const low = hash | 0;
+    const high = highBitsOf(hash);
+    let least = largestSum;
+    for (let row = 0; row < rows; row++) {
+      const index = row * slots + columnOf(low, high, row, mask);
+      const count = hasRoom(counters[index] as number, by) ? Atomics.add(counters, index, by) + by : addIfRoom(counters, index, by);
+      if (Number.isNaN(count)) {
+        this.#takeBack(hash, by, row);
+        return count;
+      }
+      if (count < least) least = count;
+    }
+    return least;
+  }
+
+  /** Takes back what `addExactly` has added. */
+  takeBack(hash: number, by: number): void {
+    this.#takeBack(hash, by, this.#rows);
   }
 
   /** The least of a key's counters. */
@@ -58,7 +86,7 @@ export class CounterRows {
     const counters = this.#counters;
     const low = hash | 0;
     const high = highBitsOf(hash);
-    let least = largest;
+    let least = largestSum;
     for (let row = 0; row < this.#rows; row++) {
       const count = Atomics.load(counters, row * this.#slots + columnOf(low, high, row, this.#mask));
       if (count < least) least = count;
@@ -71,18 +99,33 @@ export class CounterRows {
     const counters = this.#counters;
     for (let index = 0; index < counters.length; index++) Atomics.store(counters, index, 0);
   }
+
+  #takeBack(hash: number, by: number, rows: number): void {
+    const counters = this.#counters;
+    const low = hash | 0;
+    const high = highBitsOf(hash);
+    for (let row = 0; row < rows; row++) Atomics.sub(counters, row * this.#slots + columnOf(low, high, row, this.#mask), by);
+  }
 }
 
-function addSaturating(counters: Int32Array, index: number, by: number): number {
-  const count = counters[index] as number;
-  if (count < safeCount && count > -safeCount && by <= safeStep && by >= -safeStep) return Atomics.add(counters, index, by) + by;
-  return addFarOut(counters, index, by);
+function hasRoom(count: number, by: number): boolean {
+  const sum = count + by;
+  return sum <= largestSum && sum >= -largestSum && by <= safeStep && by >= -safeStep;
 }
 
-function addFarOut(counters: Int32Array, index: number, by: number): number {
+function saturate(counters: Int32Array, index: number, by: number): number {
   for (;;) {
     const count = Atomics.load(counters, index);
-    const sum = Math.max(-largest - 1, Math.min(largest, count + by));
+    const sum = Math.max(-largestSum, Math.min(largestSum, count + by));
+    if (Atomics.compareExchange(counters, index, count, sum) === count) return sum;
+  }
+}
+
+function addIfRoom(counters: Int32Array, index: number, by: number): number {
+  for (;;) {
+    const count = Atomics.load(counters, index);
+    const sum = count + by;
+    if (sum > largestSum || sum < -largestSum) return Number.NaN;
     if (Atomics.compareExchange(counters, index, count, sum) === count) return sum;
   }
 }

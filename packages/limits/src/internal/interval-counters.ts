@@ -11,26 +11,29 @@
  * is cleared at a turn: each counter carries the interval that it belongs to, and the first addition in a new one replaces count and
  * tag in one atomic operation. So a turn costs nothing, no thread waits for another, and one that dies leaves nothing half done.
  *
- * A tag comes round after 128 intervals. Old counters are swept out before: each new interval sweeps one part in 32, and after a pause
- * of 16 intervals or more everything is. That is done before the new interval is announced, by each thread that would announce it, so a
- * thread that counts in an interval finds no counter older than 64.
+ * - An interval is announced before anything is counted in it. So who finds a counter of another interval than its own and sees after that
+ *   that its own is still the latest knows the counter to be old. Else it is late itself, and counts in the latest: a thread that was
+ *   interrupted for however long takes nothing from those that weren't.
+ * - A tag comes round after 128 intervals. What is neither of the running interval nor of the one before is swept out in time: each turn
+ *   sweeps one part in 32, and one after a pause of 16 intervals or more sweeps everything, before the new interval is announced. A
+ *   sweeper that finds it announced already is late, and stops.
+ * - Swept is a count of 0 with the tag of an interval that is read, so an addition on its way to the counter isn't lost.
  */
+import { lowHalf } from './halves.ts';
 import { headerBytes } from './region.ts';
 import { columnOf, highBitsOf } from './row-index.ts';
 
 const countBits = 26;
-/** The most that one counter holds. */
-export const largestCount = 2 ** countBits - 1;
+const countMask = 2 ** countBits - 1;
 const tagMask = 63;
-/** Up to here a plain atomic addition can't reach the tag unless 64 threads are between reading and adding at once. */
-const safeCount = 2 ** (countBits - 1);
-const safeStep = 2 ** (countBits - 7);
+/** Larger steps are added by exchange, smaller ones by plain atomic addition. */
+const safeStep = 2 ** 13;
+/** The most that a counter says: from here no fewer than 128 threads between reading and adding could reach the tag. */
+const largestCount = 2 ** countBits - 128 * safeStep;
 
 const stripes = 32;
 /** A pause of so many intervals leaves nothing that anybody may read. */
 const longPause = stripes / 2;
-/** How old, in turns of its half, a counter is when it is swept: others may still be reading what is younger. */
-const sweptAge = 4;
 
 /** The word that says which interval has begun has a line of the processor's cache for itself. */
 const stateWords = 16;
@@ -40,9 +43,11 @@ export function intervalCounterBytes(hashes: number, slots: number): number {
   return stateWords * 4 + 2 * hashes * slots * 4;
 }
 
-/** Counters of the running interval and the one before. Intervals are numbered modulo 2³². */
+/** Counters of the running interval and the one before. Intervals are whole numbers; all but `enter` know their low 32 bits. */
 export class IntervalCounters {
-  readonly #latest: Int32Array;
+  readonly #latest: BigInt64Array;
+  /** The same in halves: its low one says whether it has changed. */
+  readonly #latestHalves: Int32Array;
   readonly #counters: Int32Array;
   readonly #rows: number;
   readonly #slots: number;
@@ -50,7 +55,8 @@ export class IntervalCounters {
 
   /** @param slots a power of two */
   constructor(buffer: SharedArrayBuffer | ArrayBuffer, hashes: number, slots: number) {
-    this.#latest = new Int32Array(buffer, headerBytes, 1);
+    this.#latest = new BigInt64Array(buffer, headerBytes, 1);
+    this.#latestHalves = new Int32Array(buffer, headerBytes, 2);
     this.#counters = new Int32Array(buffer, headerBytes + stateWords * 4, 2 * hashes * slots);
     this.#rows = hashes;
     this.#slots = slots;
@@ -59,23 +65,29 @@ export class IntervalCounters {
 
   /** Sets the interval that memory begins with; only before others have it. */
   begin(interval: number): void {
-    Atomics.store(this.#latest, 0, interval);
+    Atomics.store(this.#latest, 0, BigInt(interval));
   }
 
-  /** Goes on to an interval, unless a later one has begun. @returns the latest of them, as a signed 32-bit number */
+  /** Goes on to an interval, unless a later one has begun. @returns the latest of them */
   enter(interval: number): number {
     const latest = this.#latest;
+    const wanted = BigInt(interval);
     let seen = Atomics.load(latest, 0);
-    while (((interval - seen) | 0) > 0) {
-      this.#sweep(seen, interval);
-      const found = Atomics.compareExchange(latest, 0, seen, interval);
-      if (found === seen) return interval | 0;
+    while (wanted > seen) {
+      this.#sweep(seen, wanted);
+      const found = Atomics.compareExchange(latest, 0, seen, wanted);
+      if (found === seen) return interval;
       seen = found;
     }
-    return seen;
+    return Number(seen);
   }
 
-  /** Adds to a key's counters in an interval. @returns the least of them as this addition left it */
+  /** Whether no later interval has begun. */
+  isLatest(interval: number): boolean {
+    return Atomics.load(this.#latestHalves, lowHalf) === interval;
+  }
+
+  /** Adds to a key's counters in an interval, or in the latest if the counters went on to it. @returns the least of them as this left it */
   add(hash: number, interval: number, by: number): number {
     const counters = this.#counters;
     const rows = this.#rows;
@@ -87,8 +99,17 @@ export class IntervalCounters {
     const high = highBitsOf(hash);
     let least = largestCount;
     for (let row = 0; row < rows; row++) {
-      const count = addTagged(counters, half + row * slots + columnOf(low, high, row, mask), tag, by);
-      if (count < least) least = count;
+      const index = half + row * slots + columnOf(low, high, row, mask);
+      const counter = counters[index] as number;
+      let sum: number;
+      if (counter >>> countBits === tag && (counter & countMask) < largestCount && by <= safeStep) {
+        // Should the turn come between reading and adding, this counts in the interval that runs.
+        sum = (Atomics.add(counters, index, by) & countMask) + by;
+      } else {
+        sum = this.#addByExchange(index, interval, by);
+        if (sum < 0) return this.add(hash, Atomics.load(this.#latestHalves, lowHalf), by);
+      }
+      if (sum < least) least = sum;
     }
     return least;
   }
@@ -103,79 +124,63 @@ export class IntervalCounters {
     let least = largestCount;
     for (let row = 0; row < this.#rows; row++) {
       const counter = Atomics.load(counters, half + row * this.#slots + columnOf(low, high, row, this.#mask));
-      const count = counter >>> countBits === tag ? counter & largestCount : 0;
+      const count = counter >>> countBits === tag ? counter & countMask : 0;
       if (count < least) least = count;
     }
     return least;
   }
 
-  #sweep(seen: number, interval: number): void {
-    const { length } = this.#counters;
-    const turned = (interval - seen) | 0;
-    if (turned >= longPause) {
-      this.#sweepAll(seen);
-      return;
-    }
-    for (let back = 0; back < turned; back++) {
-      const stripe = (interval - back) & (stripes - 1);
-      this.#sweepPart(Math.floor((stripe * length) / stripes), Math.floor(((stripe + 1) * length) / stripes), interval);
+  /** Adds once in each interval, and large steps. @returns the sum; −1 if a later interval has begun and the counter isn't the caller's */
+  #addByExchange(index: number, interval: number, by: number): number {
+    const counters = this.#counters;
+    const tag = tagOf(interval);
+    for (;;) {
+      // An atomic reading, which the one of the latest interval can't overtake.
+      const counter = Atomics.load(counters, index);
+      const isOwn = counter >>> countBits === tag;
+      if (!isOwn && !this.isLatest(interval)) return -1;
+      const count = isOwn ? counter & countMask : 0;
+      const sum = Math.min(largestCount, count + by);
+      if (Atomics.compareExchange(counters, index, counter, (tag << countBits) | sum) === counter) return sum;
     }
   }
 
-  #sweepPart(from: number, end: number, interval: number): void {
-    const counters = this.#counters;
-    const oddFrom = counters.length / 2;
-    for (let index = from; index < end; index++) {
-      const counter = Atomics.load(counters, index);
-      if (counter === 0) continue;
-      // The interval of this half that runs or ended last.
-      const current = interval - (index >= oddFrom === ((interval & 1) === 1) ? 0 : 1);
-      const age = ageOf(counter, tagOf(current));
-      if (age >= sweptAge && !isLater(age)) Atomics.compareExchange(counters, index, counter, 0);
+  #sweep(seen: bigint, wanted: bigint): void {
+    const { length } = this.#counters;
+    const last = Number(BigInt.asIntN(32, seen));
+    const next = Number(BigInt.asIntN(32, wanted));
+    if (wanted - seen >= longPause) {
+      this.#sweepPart(0, length, { last, readable: next, isAll: true });
+      return;
+    }
+    for (let interval = next; interval !== last; interval = (interval - 1) | 0) {
+      const stripe = interval & (stripes - 1);
+      const from = Math.floor((stripe * length) / stripes);
+      this.#sweepPart(from, Math.floor(((stripe + 1) * length) / stripes), { last, readable: last, isAll: false });
     }
   }
 
   /**
-   * Everything was counted before the pause, as long as nobody has announced its end: then what was read may be new. (A thread interrupted
-   * between that look and its exchange could undo only a counter that others have meanwhile brought to the same tag and the same count.)
+   * Empties counters: those that are neither of the interval that is readable nor of the one before, or all.
+   *
+   * A thread interrupted between its look at the latest interval and its exchange could undo only a counter that others have meanwhile
+   * brought to the same tag and the same count, which takes 128 intervals.
    */
-  #sweepAll(seen: number): void {
+  #sweepPart(from: number, end: number, { last, readable, isAll }: { last: number; readable: number; isAll: boolean }): void {
     const counters = this.#counters;
-    for (let index = 0; index < counters.length; index++) {
+    const oddFrom = counters.length / 2;
+    for (let index = from; index < end; index++) {
       const counter = Atomics.load(counters, index);
-      if (counter === 0) continue;
-      if (Atomics.load(this.#latest, 0) !== seen) return;
-      Atomics.compareExchange(counters, index, counter, 0);
+      if ((counter & countMask) === 0) continue;
+      const half = index >= oddFrom ? 1 : 0;
+      const tag = tagOf((readable & 1) === half ? readable : readable - 1);
+      if (!isAll && counter >>> countBits === tag) continue;
+      if (!this.isLatest(last)) return;
+      Atomics.compareExchange(counters, index, counter, tag << countBits);
     }
   }
 }
 
 function tagOf(interval: number): number {
   return (interval >>> 1) & tagMask;
-}
-
-/** How many turns of its half ago a counter was counted in; the upper half of the numbers means later than `tag`. */
-function ageOf(counter: number, tag: number): number {
-  return (tag - (counter >>> countBits)) & tagMask;
-}
-
-function isLater(age: number): boolean {
-  return age > tagMask >>> 1;
-}
-
-function addTagged(counters: Int32Array, index: number, tag: number, by: number): number {
-  let counter = counters[index] as number;
-  for (;;) {
-    const age = ageOf(counter, tag);
-    // Who was interrupted for two intervals counts in the one that runs: nobody would see it in its own. An empty counter has no tag.
-    const isCurrent = age === 0 || (isLater(age) && counter !== 0);
-    const count = isCurrent ? counter & largestCount : 0;
-    // Should the turn come between reading and adding, the same holds.
-    if (isCurrent && count < safeCount && by <= safeStep) return (Atomics.add(counters, index, by) & largestCount) + by;
-    const sum = Math.min(largestCount, count + by);
-    const next = (isCurrent ? counter & ~largestCount : tag << countBits) | sum;
-    const found = Atomics.compareExchange(counters, index, counter, next);
-    if (found === counter) return sum;
-    counter = found;
-  }
 }

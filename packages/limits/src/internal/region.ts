@@ -23,6 +23,8 @@ export type RegionKind = 'Estimator' | 'Inflight' | 'Rate' | 'TokenBucket' | 'Gc
 /** How one kind of structure uses its memory. */
 export interface RegionLayout<Name extends string> {
   readonly kind: RegionKind;
+  /** Whether keys are hashed, so that a key of the hash is drawn. */
+  readonly hasKeys: boolean;
   /** Each parameter in its place of the header, with what checks it (and may round it). */
   readonly parameters: Readonly<Record<Name, (value: number) => number>>;
   /** Bytes after the header. */
@@ -34,8 +36,8 @@ export interface RegionRequest<Name extends string> {
   /** Undefined: not given. */
   readonly parameters: Readonly<Record<Name, number | undefined>>;
   readonly memory: SharedArrayBuffer | undefined;
-  /** Draws the key of the hash, for new memory only; null where nothing is hashed. */
-  readonly random: Random | null | undefined;
+  /** Draws the key of the hash, for new memory only. */
+  readonly random?: Random | undefined;
 }
 
 /** A structure's memory, made or joined. */
@@ -47,8 +49,6 @@ export interface Region<Name extends string> {
 
 /** Where the structure's own bytes begin: two lines of the processor's cache are the header's. */
 export const headerBytes = 128;
-/** The same in 32-bit words. */
-export const headerWords = headerBytes / 4;
 
 /** "FeLi", and the layout that this file and the structures describe: change it with any of them. */
 const mark = 0x4665_4c69;
@@ -59,7 +59,7 @@ const kinds: readonly RegionKind[] = ['Estimator', 'Inflight', 'Rate', 'TokenBuc
  * Makes memory, or joins it where some is given.
  *
  * @throws {RangeError} when a parameter is out of its range, or isn't the one that the memory was made with
- * @throws {TypeError} when the memory is not shared, or not that of such a structure
+ * @throws {TypeError} when the memory is not shared, or not that of such a structure, or `random` is no source of numbers
  */
 export function openRegion<Name extends string>(layout: RegionLayout<Name>, request: RegionRequest<Name>): Region<Name> {
   const { memory } = request;
@@ -84,10 +84,15 @@ function makeRegion<Name extends string>(
   const checked = checkParameters(layout, (name) => parameters[name]);
   const byteLength = headerBytes + layout.dataBytes(checked);
   const buffer = hasSharedMemory() ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength);
-  const key = random === null ? { k0: 0, k1: 0 } : { k0: random.uint32(), k1: random.uint32() };
+  const key = layout.hasKeys ? drawKey(random) : { k0: 0, k1: 0 };
   new Int32Array(buffer, 0, 5).set([mark, kinds.indexOf(layout.kind), version, key.k0, key.k1]);
   new Float64Array(buffer, 64, names.length).set(names.map((name) => checked[name]));
   return { buffer, parameters: checked, key };
+}
+
+function drawKey(random: Random): TextHasherKey {
+  if (typeof random?.uint32 !== 'function') throw new TypeError(`random must have a method uint32, as a Random has`);
+  return { k0: random.uint32(), k1: random.uint32() };
 }
 
 function joinRegion<Name extends string>(

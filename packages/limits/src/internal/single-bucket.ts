@@ -35,12 +35,12 @@ export class SingleBucket {
 
   /** Milliseconds until so many ticks may be taken. */
   waitMs(ticks: number, now: number): number {
-    return this.#arrivals.msOf(Math.max(0, this.#ahead(now) + ticks - this.#windowTicks));
+    return this.#arrivals.waitMs(this.#ahead(now) + ticks - this.#windowTicks, now);
   }
 
   /** Milliseconds until it is full. */
   fullInMs(now: number): number {
-    return this.#arrivals.msOf(this.#ahead(now));
+    return this.#arrivals.waitMs(this.#ahead(now), now);
   }
 
   #ahead(now: number): number {
