@@ -85,7 +85,7 @@ function timesAmong(live: number, options: StructureRunOptions): readonly Struct
           bars: {
             'setTimeout + clearTimeout': { maxRatio: 0.5 },
             'setTimeout + unref + clearTimeout': { maxRatio: 0.5 },
-            'undici setFastTimeout + clearFastTimeout': { maxRatio: 1.5 },
+            'undici setFastTimeout + clearFastTimeout': { maxRatio: 1 },
           },
         },
         options,

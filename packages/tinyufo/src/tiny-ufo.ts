@@ -192,7 +192,9 @@ export class TinyUfo<K extends string | number, V> {
   }
 
   #write(key: K, value: V, weight: number, isForced: boolean): readonly TinyUfoEntry<K, V>[] {
-    checkWholeNumber('weight', weight, weightRange);
+    // The check itself takes longer than these comparisons.
+    if (!((weight | 0) === weight && weight >= weightRange.min && weight <= weightRange.max))
+      checkWholeNumber('weight', weight, weightRange);
     // Here and not in the hash, which may be the caller's own and take anything.
     if (!isKey(key)) throw new TypeError(`a key must be a string or a number, not ${typeof key}`);
     const hash = this.#hashOf(key) | 0;
