@@ -274,6 +274,8 @@ export class SocketStream implements L4Stream {
     // A socket has no use for the error; any other duplex may lead to a layer that can tell its peer.
     else host.destroy(host instanceof Socket ? undefined : error);
     this.#gate &= ~Gate.inside;
+    // The host may have closed before, in good order, while the end waited for the sink to resume: no other `close` will come.
+    if ((this.#gate & Gate.closeDue) !== 0) this.#scheduleFlush();
   }
 
   // The listeners: `this` is the socket.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
-import { Duplex, PassThrough, Readable } from 'node:stream';
+import { Duplex, duplexPair, PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { describe, test } from 'node:test';
@@ -162,6 +162,25 @@ describe('fromDuplex', () => {
     duplex.destroy();
     await sink.untilClose();
     assert.equal(sink.closeError?.reason, 'CONNECTION_CLOSED_EARLY');
+  });
+
+  test('an abort tells of the close of a duplex that had closed in good order while the stream was paused (contract line 1)', async () => {
+    const [near, far] = duplexPair();
+    const stream = fromDuplex(near);
+    const peer = fromDuplex(far);
+    const sink = new RecordingSink();
+    const peerSink = new RecordingSink();
+    stream.attach(sink);
+    peer.attach(peerSink);
+    stream.pause();
+    stream.end();
+    peer.end();
+    await peerSink.untilClose();
+    while (!near.closed) await new Promise((resolve) => void setImmediate(resolve));
+    assert.equal(sink.isClosed, false, 'the end waits for the sink to resume');
+    stream.abort(applicationError('TEST_ABORT'));
+    await sink.untilClose();
+    assert.equal((sink.closeError as WireError).reason, 'TEST_ABORT');
   });
 
   test('an error of a duplex that does not destroy itself closes the stream', async () => {
