@@ -280,6 +280,6 @@ test('an announcement is withdrawn only when its place is free no more, whoever 
 test('no key gets more than its burst and its rate in any span, whoever is interrupted where, and whatever clocks do', () => {
   fc.assert(
     fc.property(calls(2), (script) => checkLaw(script)),
-    { numRuns: 15_000 },
+    { numRuns: 8_000 },
   );
 });
