@@ -78,6 +78,8 @@ test('a quick run measures every structure and prints one table: ours, theirs, r
     );
   }
   assert.doesNotMatch(output, /NaN|n\/a|Infinity/);
+  assert.match(output, /ratio ≤ 1 \(not judged\)/);
+  assert.doesNotMatch(output, / met$| MISSED|bars missed/m);
   // No row needs --expose-gc, and no peer is left out in silence.
   assert.match(output, /^ketama: a ring of 10 nodes +bytes /m);
   assert.match(output, /^ketama: largest share, 10 nodes of 1600 points +% /m);
