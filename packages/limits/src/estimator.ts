@@ -8,9 +8,10 @@
  * Source: Cormode and Muthukrishnan, "An improved data stream summary: the count-min sketch and its applications" (2005).
  */
 import { checkNumber } from '@ferrata/error';
-import { TextHasher } from '@ferrata/hash';
-import { CounterRows, counterBytes } from './internal/counter-rows.ts';
-import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
+import type { TextHasher } from '@ferrata/hash';
+import type { CounterRows } from './internal/counter-rows.ts';
+import { type Region, sharedMemoryOf } from './internal/region.ts';
+import { openSketch } from './internal/sketch.ts';
 import { checkStep, mostHashes, mostSlots, type SketchOptions, sketchParameters } from './options.ts';
 
 /** Options of an `Estimator`: 4 hashes and 8192 slots by default, 128 KiB. */
@@ -30,13 +31,6 @@ export interface SketchError {
   readonly delta: number;
 }
 
-const layout: RegionLayout<'hashes' | 'slots'> = {
-  kind: 'Estimator',
-  hasKeys: true,
-  parameters: sketchParameters,
-  dataBytes: ({ hashes, slots }) => counterBytes(hashes, slots),
-};
-
 /** A count-min sketch of text keys, on memory that threads can share. */
 export class Estimator {
   readonly #region: Region<'hashes' | 'slots'>;
@@ -47,11 +41,11 @@ export class Estimator {
    * @throws {RangeError} when a parameter is out of its range, or isn't the memory's
    * @throws {TypeError} when `memory` isn't an estimator's
    */
-  constructor({ hashes, slots, memory, random }: EstimatorOptions = {}) {
-    const parameters = memory === undefined ? { hashes: hashes ?? 4, slots: slots ?? 8192 } : { hashes, slots };
-    this.#region = openRegion(layout, { parameters, memory, random });
-    this.#hasher = new TextHasher(this.#region.key);
-    this.#rows = new CounterRows(this.#region.buffer, this.#region.parameters.hashes, this.#region.parameters.slots);
+  constructor(options: EstimatorOptions = {}) {
+    const { region, hasher, rows } = openSketch('Estimator', options);
+    this.#region = region;
+    this.#hasher = hasher;
+    this.#rows = rows;
   }
 
   /**

@@ -13,20 +13,14 @@
  *   or gives the memory to threads that end in order.
  */
 import { checkWholeNumber } from '@ferrata/error';
-import { TextHasher } from '@ferrata/hash';
-import { CounterRows, counterBytes, largestSum } from './internal/counter-rows.ts';
-import { openRegion, type Region, type RegionLayout, sharedMemoryOf } from './internal/region.ts';
-import { checkStep, type SketchOptions, sketchParameters } from './options.ts';
+import type { TextHasher } from '@ferrata/hash';
+import { type CounterRows, largestSum } from './internal/counter-rows.ts';
+import { type Region, sharedMemoryOf } from './internal/region.ts';
+import { openSketch } from './internal/sketch.ts';
+import { checkStep, type SketchOptions } from './options.ts';
 
 /** Options of an `Inflight`: 4 hashes and 8192 slots by default, 128 KiB. */
 export type InflightOptions = SketchOptions;
-
-const layout: RegionLayout<'hashes' | 'slots'> = {
-  kind: 'Inflight',
-  hasKeys: true,
-  parameters: sketchParameters,
-  dataBytes: ({ hashes, slots }) => counterBytes(hashes, slots),
-};
 
 /** Counts of what is under way by key, on memory that threads can share. */
 export class Inflight {
@@ -38,11 +32,11 @@ export class Inflight {
    * @throws {RangeError} when a parameter is out of its range, or isn't the memory's
    * @throws {TypeError} when `memory` isn't an `Inflight`'s
    */
-  constructor({ hashes, slots, memory, random }: InflightOptions = {}) {
-    const parameters = memory === undefined ? { hashes: hashes ?? 4, slots: slots ?? 8192 } : { hashes, slots };
-    this.#region = openRegion(layout, { parameters, memory, random });
-    this.#hasher = new TextHasher(this.#region.key);
-    this.#rows = new CounterRows(this.#region.buffer, this.#region.parameters.hashes, this.#region.parameters.slots);
+  constructor(options: InflightOptions = {}) {
+    const { region, hasher, rows } = openSketch('Inflight', options);
+    this.#region = region;
+    this.#hasher = hasher;
+    this.#rows = rows;
   }
 
   /** Rows of counters. */

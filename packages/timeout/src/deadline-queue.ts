@@ -1,5 +1,5 @@
 /**
- * Many deadlines on one wake-up of the clock.
+ * Many deadlines on a shared wake-up of the clock.
  *
  * A protocol arms a deadline for nearly every message and cancels nearly all of them. A platform timer for each costs an object, a
  * place in a list and a lookup; a deadline here is made once per connection and armed again and again. Those that last are filed in a

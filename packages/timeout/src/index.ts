@@ -1,4 +1,4 @@
-/** @ferrata/timeout: any number of coarse deadlines on one wake-up of a clock; one that never fires costs almost nothing. */
+/** @ferrata/timeout: any number of coarse deadlines on a shared wake-up of a clock; one that never fires costs almost nothing. */
 
 export { type Deadline } from './deadline.ts';
 export { DeadlineQueue, type DeadlineQueueOptions } from './deadline-queue.ts';

@@ -2,20 +2,7 @@ import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { DeadlineQueue } from '../src/index.ts';
-
-interface World {
-  readonly clock: ManualClock;
-  readonly deadlines: DeadlineQueue;
-  readonly log: string[];
-  /** A callback that notes its name and the time. */
-  note(name: string): () => void;
-}
-
-function world(now = 0): World {
-  const clock = new ManualClock({ now });
-  const log: string[] = [];
-  return { clock, deadlines: new DeadlineQueue({ clock }), log, note: (name) => () => void log.push(`${name}@${clock.now()}`) };
-}
+import { world } from './fixtures/world.ts';
 
 test('a deadline runs at the first tick at or after its time, once', () => {
   const { clock, deadlines, log, note } = world();

@@ -3,20 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Clock, ManualClock, type Wakeup } from '@ferrata/clock';
 import { type Deadline, DeadlineQueue } from '../src/index.ts';
-
-interface World {
-  readonly clock: ManualClock;
-  readonly deadlines: DeadlineQueue;
-  readonly log: string[];
-  /** A callback that notes its name and the time. */
-  note(name: string): () => void;
-}
-
-function world(now = 0): World {
-  const clock = new ManualClock({ now });
-  const log: string[] = [];
-  return { clock, deadlines: new DeadlineQueue({ clock }), log, note: (name) => () => void log.push(`${name}@${clock.now()}`) };
-}
+import { world } from './fixtures/world.ts';
 
 /** Arms and cancels so often within an instant that the queue goes over to taking the time for many at once. */
 function makeFrequent(deadlines: DeadlineQueue): void {
