@@ -20,7 +20,7 @@ export {
   idOfNameCode,
   KnownHeader,
   knownName,
-  nameCodeOfBytes,
+  nameCodeIn,
   nameOfNameCode,
   wellKnownId,
   wellKnownIdOfBytes,

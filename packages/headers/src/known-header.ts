@@ -184,11 +184,14 @@ export function wellKnownIdWithin(text: string, start: number, end: number): Kno
 
 /** Like `wellKnownId`, for bytes from `start` up to `end`; for decoders that do not care how the name was written. */
 export function wellKnownIdOfBytes(bytes: Uint8Array, start: number, end: number): KnownHeader | 0 {
-  return idOfNameCode(nameCodeOfBytes(bytes, start, end));
+  const length = end - start;
+  if (length < MIN_LENGTH || length > MAX_LENGTH) return 0;
+  const id = candidate(length, bytes[start] as number, bytes[end - 1] as number);
+  return id !== 0 && bytesSpellIgnoringCase(bytes, start, id) ? id : 0;
 }
 
 /**
- * Recognises the name in `bytes` from `start` up to `end` and how it is written, in one pass; for decoders.
+ * Recognises the name in the bytes of `view` from `start` up to `end` and how it is written, in one pass; for decoders.
  *
  * ```text
  *   7      6      5 … 0
@@ -198,21 +201,23 @@ export function wellKnownIdOfBytes(bytes: Uint8Array, start: number, end: number
  *                             id + 128        well known, in some other case
  * ```
  *
+ * By a view, as a name lies anywhere: comparing words instead of bytes takes half the time.
+ *
  * @returns a code for `idOfNameCode` and `nameOfNameCode`
  */
-export function nameCodeOfBytes(bytes: Uint8Array, start: number, end: number): number {
+export function nameCodeIn(view: DataView, start: number, end: number): number {
   const length = end - start;
   if (length < MIN_LENGTH || length > MAX_LENGTH) return 0;
-  const first = bytes[start] as number;
-  const id = candidate(length, first, bytes[end - 1] as number);
+  const first = view.getUint8(start);
+  const id = candidate(length, first, view.getUint8(end - 1));
   if (id === 0) return 0;
   // Only two spellings are common on the wire, and the case of the first letter tells which of them it can be.
   const code = (first & 0x20) !== 0 ? id : id + CANONICAL_SPELLING;
-  if (bytesSpell(bytes, start, end, code)) return code;
-  return bytesSpellIgnoringCase(bytes, start, id) ? id + OTHER_SPELLING : 0;
+  if (spellsCode(view, start, end, code)) return code;
+  return viewSpellsIgnoringCase(view, start, id) ? id + OTHER_SPELLING : 0;
 }
 
-/** The number of the name behind a code of `nameCodeOfBytes`, 0 if it is not well known. */
+/** The number of the name behind a code of `nameCodeIn`, 0 if it is not well known. */
 export function idOfNameCode(code: number): KnownHeader | 0 {
   return (code & ID_MASK) as KnownHeader | 0;
 }
@@ -275,17 +280,30 @@ function candidate(length: number, first: number, last: number): KnownHeader | 0
 }
 
 /** Whether the bytes are exactly the name with this code, whose length they have. */
-function bytesSpell(bytes: Uint8Array, start: number, end: number, code: number): boolean {
+function spellsCode(view: DataView, start: number, end: number, code: number): boolean {
   let word = code * (ROW / 4);
   let at = start;
-  for (; at + 4 <= end; at += 4, word++) if (wordAt(bytes, at) !== wordsByCode[word]) return false;
-  let rest = 0;
-  for (let shift = 0; at < end; at++, shift += 8) rest |= (bytes[at] as number) << shift;
-  return rest === wordsByCode[word];
+  for (; at + 4 <= end; at += 4, word++) if (view.getInt32(at, true) !== wordsByCode[word]) return false;
+  const rest = end - at;
+  return rest === 0 || lastWordAt(view, at, rest) === wordsByCode[word];
+}
+
+/** The first `count` bytes of a word, 1 to 3, and zeros. */
+function lastWordAt(view: DataView, at: number, count: number): number {
+  if (at + 4 <= view.byteLength) return view.getInt32(at, true) & ((1 << (count * 8)) - 1);
+  let word = 0;
+  for (let i = 0; i < count; i++) word |= view.getUint8(at + i) << (i * 8);
+  return word;
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {
   return (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | ((bytes[at + 3] as number) << 24);
+}
+
+function viewSpellsIgnoringCase(view: DataView, start: number, id: number): boolean {
+  const length = lengths[id] as number;
+  for (let i = 0; i < length; i++) if (!isSameLetter(view.getUint8(start + i), lowerBytes[id * ROW + i] as number)) return false;
+  return true;
 }
 
 function bytesSpellIgnoringCase(bytes: Uint8Array, start: number, id: number): boolean {

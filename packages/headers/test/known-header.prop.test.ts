@@ -5,7 +5,7 @@ import {
   idOfNameCode,
   KnownHeader,
   knownName,
-  nameCodeOfBytes,
+  nameCodeIn,
   nameOfNameCode,
   wellKnownId,
   wellKnownIdOfBytes,
@@ -41,7 +41,7 @@ describe('recognition of names', () => {
         assert.equal(wellKnownId(name), id);
         assert.equal(wellKnownIdWithin(`${'-'.repeat(offset)}${name}:`, offset, offset + name.length), id);
         assert.equal(wellKnownIdOfBytes(bytes, offset, offset + name.length), id);
-        const code = nameCodeOfBytes(bytes, offset, offset + name.length);
+        const code = nameCodeIn(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), offset, offset + name.length);
         assert.equal(idOfNameCode(code), id);
         assert.ok(['', name].includes(nameOfNameCode(code)));
       }),

@@ -61,10 +61,10 @@ export interface ServerExchange {
    * Sends a piece of the body, which then belongs to the exchange; dropped where the response has no body (HEAD, 204, 304).
    *
    * @returns false: accepted, but wait for `onResponseDrain`; also when the exchange is over
-   * @throws {RangeError} when it is more than the length announced: abort the exchange
+   * @throws {RangeError} when it is more than the length announced: nothing of it is sent, and the exchange ends with `BODY_LENGTH_WRONG`
    */
   sendData(chunk: Uint8Array): boolean;
-  /** Ends the response. @throws {RangeError} when bytes of the length announced are missing: abort the exchange */
+  /** Ends the response. @throws {RangeError} when bytes of the length announced are missing: the exchange ends with `BODY_LENGTH_WRONG` */
   sendEnd(trailers?: HeaderMap | null): void;
   /**
    * Answers 101 (or 2xx to CONNECT) and hands the connection over, paused until you attach a sink. Call `closeTunnel` when the tunnel is at its
@@ -112,7 +112,14 @@ export interface ClientExchange {
   /** Nothing of the request has been given to the network. */
   readonly isUnsent: boolean;
   readonly isClosed: boolean;
+  /**
+   * Sends a piece of the body, which then belongs to the exchange.
+   *
+   * @returns false: accepted, but wait for `onRequestDrain`; also when the exchange is over
+   * @throws {RangeError} when it is more than the length announced: nothing of it is sent, and the exchange ends with `BODY_LENGTH_WRONG`
+   */
   sendData(chunk: Uint8Array): boolean;
+  /** Ends the request. @throws {RangeError} when bytes of the length announced are missing: the exchange ends with `BODY_LENGTH_WRONG` */
   sendEnd(trailers?: HeaderMap | null): void;
   pauseResponse(): void;
   resumeResponse(): void;

@@ -265,7 +265,11 @@ export class Http1ClientSession implements L4Sink {
   // ---- called by the exchange ----------------------------------------------------------------------------------------------------
 
   sendData(chunk: Uint8Array): boolean {
-    this.#machine.sendData(chunk, this.#environment.now());
+    try {
+      this.#machine.sendData(chunk, this.#environment.now());
+    } catch (thrown) {
+      this.#breakOff(thrown);
+    }
     if (this.#machine.outputBytes >= FLUSH_AT_BYTES) this.#flush();
     else this.#scheduleFlush();
     return !this.#isFull;
@@ -273,9 +277,19 @@ export class Http1ClientSession implements L4Sink {
 
   sendEnd(trailers: HeaderMap | null): void {
     const now = this.#environment.now();
-    this.#machine.sendEnd(trailers, now);
+    try {
+      this.#machine.sendEnd(trailers, now);
+    } catch (thrown) {
+      this.#breakOff(thrown);
+    }
     this.#flush();
     this.#watch(now);
+  }
+
+  /** A body longer or shorter than announced: the connection is cut, lest the server take the next request for the rest of this one. */
+  #breakOff(thrown: unknown): never {
+    if (thrown instanceof RangeError) this.#fail(internalError('BODY_LENGTH_WRONG', thrown.message, { cause: thrown, retry: 'never' }));
+    throw thrown;
   }
 
   pauseResponse(): void {

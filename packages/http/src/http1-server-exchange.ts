@@ -61,14 +61,31 @@ export class Http1ServerExchange implements ServerExchange {
 
   sendData(chunk: Uint8Array): boolean {
     if (this.isClosed) return false;
-    if (this.#machine.sendData(chunk)) this.responseBytes += chunk.length;
+    try {
+      if (this.#machine.sendData(chunk)) this.responseBytes += chunk.length;
+    } catch (thrown) {
+      this.#breakOff(thrown);
+    }
     return this.#session.afterSend();
   }
 
   sendEnd(trailers: HeaderMap | null = null): void {
     if (this.isClosed) return;
-    this.#machine.sendEnd(trailers);
+    try {
+      this.#machine.sendEnd(trailers);
+    } catch (thrown) {
+      this.#breakOff(thrown);
+    }
     this.#session.endExchange(this);
+  }
+
+  /**
+   * A body longer or shorter than announced ends the exchange, whether or not its caller looks at the throw: the client must not take the next
+   * answer for the rest of this one.
+   */
+  #breakOff(thrown: unknown): never {
+    if (thrown instanceof RangeError) this.abort(internalError('BODY_LENGTH_WRONG', thrown.message, { cause: thrown, source: 'internal' }));
+    throw thrown;
   }
 
   openTunnel(head: ResponseHead): Tunnel {

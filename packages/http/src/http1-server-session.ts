@@ -19,7 +19,7 @@ import type { Deadline } from '@ferrata/timeout';
 import type { HttpApplication, Tunnel } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
-import { FLUSH_AT_BYTES, MAX_CHUNKS_AHEAD, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
+import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
 import type { ResolvedHttp1ServerOptions } from './options.ts';
 
 const Mode = { serving: 0, lingering: 1, tunnel: 2, cut: 3, closed: 4 } as const;
@@ -235,7 +235,7 @@ export class Http1ServerSession implements L4Sink {
       return false;
     }
     if (hasNewChunk) this.#chunksAhead++;
-    return bufferedBytes > this.#options.maxLookAheadBytes || this.#chunksAhead > MAX_CHUNKS_AHEAD;
+    return bufferedBytes > this.#options.maxLookAheadBytes || this.#chunksAhead > this.#options.maxLookAheadChunks;
   }
 
   /** The peer broke a rule: tell it if that is still possible, and close. */

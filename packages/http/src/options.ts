@@ -15,8 +15,13 @@ export interface Http1ServerOptions {
   readonly connection?: ServerConnectionOptions;
   /** How long a client that reads nothing may hold a response. Default 30 000. */
   readonly writeTimeoutMs?: number;
-  /** Bytes of pipelined requests that are read ahead before reading stops. Default 16 384. */
+  /**
+   * Bytes of pipelined requests that are read ahead before reading stops. Default 16 384. They are stored, not looked at: a request is parsed
+   * when the answer to the one before it is whole. More holds more memory for each client that pipelines.
+   */
   readonly maxLookAheadBytes?: number;
+  /** Chunks of pipelined requests that are read ahead, whatever their size: a chunk of one byte costs far more than its byte. Default 64. */
+  readonly maxLookAheadChunks?: number;
   /**
    * How long a client that has ended its side may wait for a response to begin. Default 2 000.
    * A half-close and a close look alike until something is written: a longer grace serves slow answers to half-closed clients, and keeps
@@ -56,6 +61,7 @@ export function resolveHttp1ServerOptions(options: Http1ServerOptions = {}): Res
     connection: resolveServerConnectionOptions(options.connection),
     writeTimeoutMs: checkNumber('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { above: 0 }),
     maxLookAheadBytes: checkNumber('maxLookAheadBytes', options.maxLookAheadBytes ?? 16_384, { above: 0 }),
+    maxLookAheadChunks: checkNumber('maxLookAheadChunks', options.maxLookAheadChunks ?? 64, { above: 0 }),
     halfCloseGraceMs: checkNumber('halfCloseGraceMs', options.halfCloseGraceMs ?? 2_000, { above: 0 }),
     lingerTimeoutMs: checkNumber('lingerTimeoutMs', options.lingerTimeoutMs ?? 2_000, { above: 0 }),
     maxLingeringBytes: checkNumber('maxLingeringBytes', options.maxLingeringBytes ?? 16_777_216, { above: 0 }),

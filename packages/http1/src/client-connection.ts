@@ -15,7 +15,7 @@
  * @see RFC 9112 §9 · RFC 9110 §15.2
  */
 import { ByteWriter } from '@ferrata/bytes';
-import { protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { internalError, protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type HeaderMap, KnownHeader, listHas, parseList, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import {
   type ClientConnectionOptions,
@@ -27,6 +27,7 @@ import { hasConnectionOption } from './internal/connection-option.ts';
 import { OutputQueue } from './internal/output-queue.ts';
 import { MessageEvent } from './message-event.ts';
 import { formatRequestHead } from './message-writer.ts';
+import { targetForm } from './request-target.ts';
 import { ResponseDecoder } from './response-decoder.ts';
 
 const Phase = { idle: 0, busy: 1, tunnel: 2, finished: 3 } as const;
@@ -41,6 +42,8 @@ export class ClientConnection {
   #phase: Phase = Phase.idle;
   #isRequestDone = true;
   #isResponseDone = true;
+  /** The body came out longer or shorter than announced. */
+  #isBrokenOff = false;
   #hasResponded = false;
   #hasFinalHead = false;
   #isPersistent = true;
@@ -91,7 +94,8 @@ export class ClientConnection {
   }
   /** No exchange is running, and another may begin. */
   get isReusable(): boolean {
-    return this.#phase === Phase.idle && this.#error === null;
+    // Bytes that nobody asked for would be read as the answer to the next request.
+    return this.#phase === Phase.idle && this.#error === null && this.#decoder.bufferedBytes === 0;
   }
   get isBusy(): boolean {
     return this.#phase === Phase.busy;
@@ -239,11 +243,13 @@ export class ClientConnection {
    *
    * @param bodyLength ≥ 0, or `BodyLength.chunked` if unknown
    * @param upgrade the value of `Upgrade` to ask for (RFC 9110 §7.8), or null
-   * @throws {TypeError} when an exchange is running, the connection cannot take another, or `head` is invalid
+   * @throws {TypeError} when an exchange is running, the connection cannot take another, or `head` is invalid; also when it has not one Host, or
+   *   a target that is none for its method, as servers send such requests to different places
    * @throws {RangeError} when `bodyLength` is no length of a request
    */
   sendHead(head: RequestHead, bodyLength: number, upgrade: string | null, now: number): void {
     if (!this.isReusable) throw new TypeError('the connection cannot take a request');
+    checkRoute(head);
     // Asked to switch, a server may take what follows for the new protocol: such a connection carries nothing after this (CVE-2026-58055).
     const isLast = upgrade !== null || this.#requests + 1 >= this.#options.maxRequests || wantsClose(head.headers);
     let connection = '';
@@ -267,20 +273,48 @@ export class ClientConnection {
     if (bodyLength === 0) this.#isRequestDone = true;
   }
 
-  /** @throws {RangeError} when it is more than the length announced */
+  /**
+   * Sends a piece of the body; the chunk belongs to the machine from now on.
+   *
+   * @throws {RangeError} when it is more than the length announced; nothing of it is sent, and the connection can only be aborted: `nextEvent`
+   *   throws from now on
+   * @throws {TypeError} when no request is open
+   */
   sendData(chunk: Uint8Array, now: number): void {
-    if (this.#isRequestDone) throw new TypeError('no request is open');
+    if (this.#isRequestDone || this.#isBrokenOff) throw new TypeError('no request is open');
     this.#lastProgressAt = now;
-    this.#body.write(chunk);
+    try {
+      this.#body.write(chunk);
+    } catch (thrown) {
+      throw this.#breakOff(thrown);
+    }
   }
 
-  /** @throws {RangeError} when less was sent than the length announced */
+  /**
+   * Ends the request. Does nothing if it is whole.
+   *
+   * @param trailers sent if the body is chunked, else dropped
+   * @throws {RangeError} when less was sent than the length announced; the connection can only be aborted: `nextEvent` throws from now on
+   * @throws {TypeError} when the request was broken off by such an error
+   */
   sendEnd(trailers: HeaderMap | null, now: number): void {
+    if (this.#isBrokenOff) throw new TypeError('the request was broken off');
     if (this.#isRequestDone) return;
-    this.#body.end(trailers);
+    try {
+      this.#body.end(trailers);
+    } catch (thrown) {
+      throw this.#breakOff(thrown);
+    }
     this.#isRequestDone = true;
     this.#lastProgressAt = now;
     this.#settle();
+  }
+
+  /** A request that cannot be completed: whatever followed it would be read as the rest of its body. */
+  #breakOff(thrown: unknown): unknown {
+    this.#fail(internalError('H1_BODY_LENGTH_WRONG', 'the body is not as long as announced', { retry: 'never', cause: thrown }));
+    this.#isBrokenOff = true;
+    return thrown;
   }
 
   /** No more requests on this connection; the one that runs goes on. */
@@ -298,6 +332,18 @@ export class ClientConnection {
   /** After a switch of protocols: bytes that came beyond the response head. */
   takeRemaining(): Uint8Array {
     return this.#decoder.takeRemaining();
+  }
+}
+
+/** RFC 9112 §3.2: one Host, and a target of a form that the method may have. @throws {TypeError} */
+function checkRoute({ method, target, headers }: RequestHead): void {
+  if (headers.countKnown(KnownHeader.host) !== 1) throw new TypeError('a request must have one Host field');
+  // Usual targets cost one comparison.
+  if (target.charCodeAt(0) === 0x2f && method !== 'CONNECT') return;
+  try {
+    targetForm(method, target);
+  } catch (thrown) {
+    throw new TypeError(`not a target for ${JSON.stringify(method)}: ${JSON.stringify(target)}`, { cause: thrown });
   }
 }
 

@@ -27,7 +27,10 @@ export interface ServerConnectionOptions {
   readonly idleTimeoutMs?: number;
   /** Requests on one connection; the last answer says `Connection: close`. Default 1 000. */
   readonly maxRequests?: number;
-  /** Bytes of a body that are read and thrown away after an early response, to keep the connection. Default 65 536. */
+  /**
+   * Bytes of a body that are read and thrown away after an early response, to keep the connection. Default 65 536. More lets a client make the
+   * server read for nothing. If more are left, or nobody knows how many (chunks), the response says `Connection: close`.
+   */
   readonly maxDrainBytes?: number;
   /** Interim responses to one request. Default 8; more are dropped. */
   readonly maxInterimResponses?: number;

@@ -15,7 +15,7 @@ const rows = {
   H1_BARE_CR: ['protocol', 400, 'CR without LF'],
   H1_BARE_LF: ['protocol', 400, 'LF without CR'],
   // Request line
-  H1_EMPTY_LINES_TOO_MANY: ['limit', 400, 'too many empty lines before the request line'],
+  H1_EMPTY_LINES_TOO_MANY: ['limit', 400, 'too many empty lines before a start line'],
   H1_METHOD_INVALID: ['protocol', 400, 'the method is no token'],
   H1_METHOD_TOO_LONG: ['limit', 501, 'the method is too long'],
   H1_TARGET_EMPTY: ['protocol', 400, 'the request target is empty'],

@@ -26,9 +26,11 @@ export {
   type DecoderOptions,
   type ForbiddenTrailers,
   type RequestDecoderOptions,
+  type RequestLeniency,
   type ResolvedRequestDecoderOptions,
   type ResolvedResponseDecoderOptions,
   type ResponseDecoderOptions,
+  type ResponseLeniency,
   resolveRequestDecoderOptions,
   resolveResponseDecoderOptions,
 } from './options.ts';

@@ -16,7 +16,7 @@
  */
 import { concatBytes } from '@ferrata/bytes';
 import { toWireError, type WireError } from '@ferrata/error';
-import { HeaderMap, HttpVersion, KnownHeader, listHas, type RequestHead } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, KnownHeader, listHas, type RequestHead } from '@ferrata/headers';
 import { http1Error } from './errors.ts';
 import { CR, LF } from './internal/ascii.ts';
 import { BodyDecoder } from './internal/body-decoder.ts';
@@ -70,12 +70,20 @@ export class RequestDecoder {
   constructor(options: RequestDecoderOptions | ResolvedRequestDecoderOptions = {}) {
     const resolved = resolveRequestDecoderOptions(options);
     this.#options = resolved;
-    const { maxFields, maxFieldBytes, maxFieldNameBytes, maxHeadBytes } = resolved;
+    const { maxFields, maxFieldBytes, maxFieldNameBytes, maxHeadBytes, leniency } = resolved;
+    const { bareLineFeed } = leniency;
     this.#line = new RequestLineScanner(resolved);
     this.#reader = new SectionReader(
       'request',
       this.#line,
-      new FieldScanner('request', { maxFields, maxFieldBytes, maxFieldNameBytes, tooManyReason: 'H1_FIELDS_TOO_MANY' }),
+      new FieldScanner('request', {
+        maxFields,
+        maxFieldBytes,
+        maxFieldNameBytes,
+        tooManyReason: 'H1_FIELDS_TOO_MANY',
+        // RFC 9112 §5.1 and §5.2 oblige a server to refuse these two in requests.
+        leniency: { bareLineFeed, foldedFields: false, blankBeforeColon: false },
+      }),
       { maxBytes: maxHeadBytes, tooLargeReason: 'H1_HEAD_TOO_LARGE' },
     );
     this.#body = new BodyDecoder('request', resolved);
@@ -252,10 +260,10 @@ export class RequestDecoder {
       if (byte !== LF) throw http1Error('H1_BARE_CR', 'request');
       input.at++;
       this.#phase = Phase.between;
-    } else if (byte === CR) {
+    } else if (byte === CR || (byte === LF && this.#options.leniency.bareLineFeed)) {
       if (++this.#emptyLines > this.#options.maxEmptyLines) throw http1Error('H1_EMPTY_LINES_TOO_MANY', 'request');
       input.at++;
-      this.#phase = Phase.emptyLineFeed;
+      if (byte === CR) this.#phase = Phase.emptyLineFeed;
     } else {
       this.#emptyLines = 0;
       this.#reader.start();
@@ -282,13 +290,12 @@ export class RequestDecoder {
   #buildHead(): RequestHead {
     const line = this.#line;
     const text = this.#reader.decode();
-    const headers = new HeaderMap();
-    buildFields(this.#reader, text, headers);
+    const headers = buildFields(this.#reader, text);
     this.#isHostPlain = isHostPlain(this.#reader, headers);
     this.#reader.release();
     return {
       method: methodWithin(text, line.methodEnd),
-      target: text.substring(line.methodEnd + 1, line.targetEnd),
+      target: line.isTargetRaw ? encodeTarget(text, line) : text.substring(line.methodEnd + 1, line.targetEnd),
       version: line.version,
       headers,
     };
@@ -298,7 +305,7 @@ export class RequestDecoder {
     const { method, target, version, headers } = head;
     this.#form = targetForm(method, target);
     if (!this.#isHostPlain) checkHost(headers, version);
-    const framed = framedLength(headers, version, 'request');
+    const framed = framedLength(headers, version, 'request', this.#options.leniency);
     // RFC 9112 §6.3: a request that names no length has no body; it is never delimited by the end of the connection.
     const bodyLength = framed < -1 ? 0 : framed;
     // RFC 9110 §9.3.6: content of CONNECT has no meaning, and a server could take it for the first bytes of the tunnel.
@@ -333,6 +340,13 @@ export class RequestDecoder {
     this.#input.discard();
     return error;
   }
+}
+
+/** RFC 3986 §2.1: each byte above 0x7F as `%` and two digits; what has been encoded already stays as it is. */
+function encodeTarget(text: string, line: RequestLineScanner): string {
+  return text
+    .substring(line.methodEnd + 1, line.targetEnd)
+    .replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 function expectsContinue(headers: HeaderMap): boolean {

@@ -17,32 +17,45 @@
  */
 import { concatBytes } from '@ferrata/bytes';
 import { toWireError, type WireError } from '@ferrata/error';
-import { HeaderMap, type ResponseHead } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, type ResponseHead } from '@ferrata/headers';
 import { http1Error } from './errors.ts';
+import { CR, LF } from './internal/ascii.ts';
 import { BodyDecoder } from './internal/body-decoder.ts';
 import { keepsAlive } from './internal/connection-option.ts';
 import { buildFields } from './internal/field-builder.ts';
+import { unfoldFields } from './internal/field-folds.ts';
 import { FieldScanner } from './internal/field-scanner.ts';
 import { framedLength, UNFRAMED } from './internal/framing.ts';
 import { MessageInput } from './internal/message-input.ts';
 import { SectionReader } from './internal/section-reader.ts';
 import { StatusLineScanner } from './internal/status-line-scanner.ts';
 import { BodyLength, MessageEvent } from './message-event.ts';
-import { type ResolvedResponseDecoderOptions, type ResponseDecoderOptions, resolveResponseDecoderOptions } from './options.ts';
+import {
+  type ResolvedResponseDecoderOptions,
+  type ResponseDecoderOptions,
+  type ResponseLeniency,
+  resolveResponseDecoderOptions,
+} from './options.ts';
 
-const Phase = { between: 0, head: 1, body: 2, finished: 3, tunnel: 4, detached: 5 } as const;
+const Phase = { between: 0, head: 1, body: 2, emptyLineFeed: 3, finished: 4, tunnel: 5, detached: 6 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** Empty lines that `emptyLinesBeforeResponse` skips. */
+const MAX_EMPTY_LINES = 4;
 
 /** A cursor over the responses of one connection: `expect` a response, `feed` bytes, call `next` until it returns false. */
 export class ResponseDecoder {
+  readonly #leniency: Required<ResponseLeniency>;
   readonly #input = new MessageInput();
   readonly #line: StatusLineScanner;
   readonly #reader: SectionReader;
   readonly #body: BodyDecoder;
   /** Methods of the requests whose final response has not come; the first `#answered` of them have been answered. */
   readonly #methods: string[] = [];
+  #methodCount = 0;
   #answered = 0;
   #phase: Phase = Phase.between;
+  #emptyLines = 0;
   #error: WireError | null = null;
   #event: MessageEvent = MessageEvent.none;
   #head: ResponseHead | null = null;
@@ -50,21 +63,24 @@ export class ResponseDecoder {
   #bodyLength = 0;
   #keepAlive = true;
   #isInterim = false;
+  /** A response that has no body has announced one: bytes of it may still come. */
+  #hasStrayBody = false;
   /** An interim response to the request at hand has come. */
   #hasInterim = false;
 
   /** @throws {RangeError} when an option makes no sense */
   constructor(options: ResponseDecoderOptions | ResolvedResponseDecoderOptions = {}) {
     const resolved = resolveResponseDecoderOptions(options);
-    const { maxFields, maxFieldBytes, maxFieldNameBytes, maxHeadBytes } = resolved;
+    const { maxFields, maxFieldBytes, maxFieldNameBytes, maxHeadBytes, leniency } = resolved;
+    this.#leniency = leniency;
     this.#line = new StatusLineScanner(resolved);
     this.#reader = new SectionReader(
       'response',
       this.#line,
-      new FieldScanner('response', { maxFields, maxFieldBytes, maxFieldNameBytes, tooManyReason: 'H1_FIELDS_TOO_MANY' }),
+      new FieldScanner('response', { maxFields, maxFieldBytes, maxFieldNameBytes, tooManyReason: 'H1_FIELDS_TOO_MANY', leniency }),
       { maxBytes: maxHeadBytes, tooLargeReason: 'H1_HEAD_TOO_LARGE' },
     );
-    this.#body = new BodyDecoder('response', resolved);
+    this.#body = new BodyDecoder('response', resolved, leniency);
   }
 
   // ---- queries -----------------------------------------------------------------------------------------------------------------
@@ -147,18 +163,27 @@ export class ResponseDecoder {
 
   /** Requests whose final response has not been read whole. */
   get expectedCount(): number {
-    return this.#methods.length - this.#answered;
+    return this.#methodCount - this.#answered;
   }
 
   // ---- inputs ------------------------------------------------------------------------------------------------------------------
 
-  /** Tells that a request with this method has been sent; once for each request, in order, before its response is decoded. */
+  /**
+   * Tells that a request with this method has been sent; once for each request, in order, before any byte of its response is fed.
+   *
+   * Bytes that were fed while nothing was expected are no answer to it, whether `next` has looked at them or not: the next `next` throws.
+   */
   expect(method: string): void {
-    if (this.#answered === this.#methods.length && this.#answered > 0) {
-      this.#methods.length = 0;
-      this.#answered = 0;
+    // Otherwise a server could leave a second response behind its first, for whoever gets the connection next.
+    if (this.expectedCount === 0 && this.#phase === Phase.between && this.#input.unreadBytes > 0 && this.#error === null) {
+      this.#fail(http1Error('H1_UNEXPECTED_BYTES', 'response'));
     }
-    this.#methods.push(method);
+    // Counted, as setting the length of an array is a call into the engine (60 ns).
+    if (this.#answered === this.#methodCount) {
+      this.#answered = 0;
+      this.#methodCount = 0;
+    }
+    this.#methods[this.#methodCount++] = method;
   }
 
   /**
@@ -211,8 +236,13 @@ export class ResponseDecoder {
         case Phase.between:
           if (!this.#input.hasBytes()) return this.#needsMore();
           if (this.expectedCount === 0) throw http1Error('H1_UNEXPECTED_BYTES', 'response');
+          if (this.#leniency.emptyLinesBeforeResponse && this.#takeEmptyLine()) break;
           this.#reader.start();
           this.#phase = Phase.head;
+          break;
+        case Phase.emptyLineFeed:
+          if (!this.#input.hasBytes()) return this.#needsMore();
+          this.#takeEmptyLineFeed();
           break;
         case Phase.head:
           if (!this.#input.hasBytes()) return this.#needsMore();
@@ -233,6 +263,27 @@ export class ResponseDecoder {
     }
   }
 
+  /** @returns false if the byte at hand is none of an empty line */
+  #takeEmptyLine(): boolean {
+    const input = this.#input;
+    const byte = input.chunk[input.at] as number;
+    if (byte !== CR && (byte !== LF || !this.#leniency.bareLineFeed)) {
+      this.#emptyLines = 0;
+      return false;
+    }
+    if (++this.#emptyLines > MAX_EMPTY_LINES) throw http1Error('H1_EMPTY_LINES_TOO_MANY', 'response');
+    input.at++;
+    if (byte === CR) this.#phase = Phase.emptyLineFeed;
+    return true;
+  }
+
+  #takeEmptyLineFeed(): void {
+    const input = this.#input;
+    if (input.chunk[input.at] !== LF) throw http1Error('H1_BARE_CR', 'response');
+    input.at++;
+    this.#phase = Phase.between;
+  }
+
   #readHead(): boolean {
     const input = this.#input;
     const reader = this.#reader;
@@ -248,8 +299,8 @@ export class ResponseDecoder {
   #buildHead(): ResponseHead {
     const line = this.#line;
     const text = this.#reader.decode();
-    const headers = new HeaderMap();
-    buildFields(this.#reader, text, headers);
+    let headers = buildFields(this.#reader, text);
+    if (this.#reader.fields.hasFolds) headers = unfoldFields(headers, 'response');
     this.#reader.release();
     return { status: line.status, reason: reasonWithin(text, line), version: line.version, headers };
   }
@@ -257,13 +308,17 @@ export class ResponseDecoder {
   #accept(head: ResponseHead): void {
     const { status, version, headers } = head;
     // Validated for every response, also where it has no effect: a server that contradicts itself is not believed about anything.
-    const framed = framedLength(headers, version, 'response');
+    const isOverruled = this.#leniency.contentLengthWithTransferEncoding && overruleContentLength(headers);
+    const framed = framedLength(headers, version, 'response', this.#leniency);
     const method = this.#methods[this.#answered] as string;
+    // RFC 9112 §6.1, RFC 9110 §8.6: 1xx and 204 must not announce a body. A server that does may send it, when the next request is under way.
+    if ((status < 200 || status === 204) && framed !== UNFRAMED && framed !== 0) this.#hasStrayBody = true;
     const isTunnel = status === 101 || (method === 'CONNECT' && status >= 200 && status < 300);
     this.#head = head;
     this.#isInterim = status < 200 && !isTunnel;
     this.#bodyLength = responseBodyLength(method, status, framed);
-    this.#keepAlive = this.#bodyLength !== BodyLength.untilClose && !isTunnel && keepsAlive(headers, version);
+    this.#keepAlive =
+      this.#bodyLength !== BodyLength.untilClose && !isTunnel && !isOverruled && !this.#hasStrayBody && keepsAlive(headers, version);
     if (isTunnel) {
       this.#answered++;
       this.#phase = Phase.tunnel;
@@ -307,6 +362,15 @@ export class ResponseDecoder {
     this.#input.discard();
     return error;
   }
+}
+
+/**
+ * RFC 9112 §6.3 rule 3: an intermediary that goes by Transfer-Encoding removes Content-Length before it forwards; the connection ends.
+ *
+ * @returns true if there were both
+ */
+function overruleContentLength(headers: HeaderMap): boolean {
+  return headers.hasKnown(KnownHeader.transferEncoding) && headers.deleteKnown(KnownHeader.contentLength) > 0;
 }
 
 /** RFC 9112 §6.3, in its order. @param framed what the fields say */

@@ -4,7 +4,8 @@
  * Rules of this file:
  * - One exchange at a time (RFC 9112 §9.3.2): the next request is not looked at before the current one is read whole and answered whole, so
  *   answers leave in the order of the requests and a peer that pipelines only fills the buffer, which the caller bounds.
- * - Bytes of one request are never read as another: what remains of an unread body is drained within `maxDrainBytes`, else the connection ends.
+ * - Bytes of one request are never read as another: what remains of an unread body is drained if it is known to be no more than `maxDrainBytes`,
+ *   else the connection ends with the answer, which says so.
  * - After the decision to close nothing that the peer sends is looked at (RFC 9112 §9.6).
  *
  * - The end of the peer's side is no wish to hear nothing: all requests that came before it are answered (half-close).
@@ -16,11 +17,11 @@
  *                    └─ 1xx ─┘  101, or 2xx to CONNECT: `tunnel`, the machine is finished
  * ```
  *
- * @see RFC 9112 §6, §9 · RFC 9110 §6.6, §10.1.1, §15.2
+ * @see RFC 9112 §6, §9 · RFC 9110 §6.6, §10.1.1, §15.2 · RFC 9931
  */
 import { ByteWriter } from '@ferrata/bytes';
 import { timeoutError, toWireError, type WireError } from '@ferrata/error';
-import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import {
   type ResolvedServerConnectionOptions,
   resolveServerConnectionOptions,
@@ -29,6 +30,7 @@ import {
 import { BodyWriter } from './internal/body-writer.ts';
 import { hasConnectionOption } from './internal/connection-option.ts';
 import { OutputQueue } from './internal/output-queue.ts';
+import { formatRefusal } from './internal/refusal.ts';
 import { BodyLength, MessageEvent } from './message-event.ts';
 import { formatResponseHead } from './message-writer.ts';
 import { RequestDecoder } from './request-decoder.ts';
@@ -54,8 +56,6 @@ export class ServerConnection {
   #answered = 0;
   #isHeadRequest = false;
   #error: WireError | null = null;
-  /** What is left of `maxDrainBytes` for a body nobody wants. */
-  #drainLeft = 0;
   #interimSent = 0;
   /** The client waits for 100 (Continue), as far as is known: it was not sent, and no byte of the body has come. */
   #isContinueDue = false;
@@ -278,21 +278,14 @@ export class ServerConnection {
         if (this.#isContinueDue) this.#beginBody(now);
         this.#bodyBytes += decoder.data.length;
         this.#lastBodyAt = now;
-        if (this.#response !== Side.done) return true;
-        this.#discard(decoder.data.length);
-        return false;
+        // After the answer nobody wants it any more; `#canDrainRest` has seen to it that there is little.
+        return this.#response !== Side.done;
       case MessageEvent.end:
         this.#request = Side.done;
         return this.#response !== Side.done;
       default:
         return false;
     }
-  }
-
-  /** Throws away a piece of a body that nobody wants any more; past the limit the connection ends. */
-  #discard(byteLength: number): void {
-    this.#drainLeft -= byteLength;
-    if (this.#drainLeft < 0) this.#isClosing = true;
   }
 
   /** The client has no more reason to hold its body back: the clock of its rate begins. */
@@ -347,10 +340,12 @@ export class ServerConnection {
     const { status } = head;
     if (this.#isTunnelStatus(status)) throw new TypeError(`${status} would make a tunnel: use sendTunnelHead`);
     if (status < 200) throw new RangeError(`not a final status: ${status}`);
+    if (!Number.isSafeInteger(bodyLength) || bodyLength < BodyLength.untilClose)
+      throw new RangeError(`not the length of a body: ${bodyLength}`);
     const isBodyless = this.#isHeadRequest || status === 204 || status === 304;
     const isHttp10 = this.request.version === HttpVersion.http10;
     let framing = bodyLength;
-    if (framing < 0 && !isBodyless) framing = isHttp10 ? BodyLength.untilClose : BodyLength.chunked;
+    if (framing < 0) framing = isHttp10 ? BodyLength.untilClose : BodyLength.chunked;
     const isPersistent = this.#isPersistent && this.#staysPersistent(head, framing === BodyLength.untilClose && !isBodyless);
     let connection = '';
     if (!isPersistent) connection = 'close';
@@ -382,21 +377,31 @@ export class ServerConnection {
   /**
    * Sends a piece of the body; the chunk belongs to the machine from now on.
    * @returns false: dropped, as this response has no body (RFC 9110 §6.4.1)
-   * @throws {RangeError} when it is more than the length announced: the connection can only be aborted then
+   * @throws {RangeError} when it is more than the length announced; nothing of it is sent, and the response is abandoned
    */
   sendData(chunk: Uint8Array): boolean {
     if (this.#response !== Side.body) throw new TypeError('no response is open');
-    return this.#body.write(chunk);
+    try {
+      return this.#body.write(chunk);
+    } catch (thrown) {
+      this.abandon();
+      throw thrown;
+    }
   }
 
   /**
    * Ends the response.
    * @param trailers sent if the body is chunked, else dropped
-   * @throws {RangeError} when less was sent than the length announced: the connection can only be aborted then
+   * @throws {RangeError} when less was sent than the length announced; the response is abandoned
    */
   sendEnd(trailers: HeaderMap | null = null): void {
     if (this.#response !== Side.body) throw new TypeError('no response is open');
-    this.#body.end(trailers);
+    try {
+      this.#body.end(trailers);
+    } catch (thrown) {
+      this.abandon();
+      throw thrown;
+    }
     this.#response = Side.done;
     this.#answered++;
     if (!this.#isPersistent) this.#isClosing = true;
@@ -406,27 +411,21 @@ export class ServerConnection {
    * Answers an error with its status if no response has begun, and closes: nothing that follows is to be trusted.
    * @param date value of Date
    * @returns the status sent, 0 if none was
+   * @throws {TypeError} when `date` is no field value
    */
   refuse(error: WireError, date: string): number {
     const { status } = error;
-    const canAnswer = this.#response === Side.waiting && status >= 400 && status <= 599;
-    this.#isPersistent = false;
-    this.#isClosing = true;
-    if (!canAnswer) return 0;
-    this.#response = Side.done;
-    const text = `${status} ${reasonPhrase(status)}`;
-    const isBodyless = this.#isHeadRequest && this.#request !== Side.waiting;
-    this.#output.pushText(
-      `HTTP/1.1 ${text}\r\nDate: ${date}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length + 1}\r\nCache-Control: private, no-store\r\nConnection: close\r\n\r\n`,
-    );
-    if (!isBodyless) this.#output.pushText(`${text}\n`);
-    return status;
+    const canAnswer = this.#response === Side.waiting && Number.isInteger(status) && status >= 400 && status <= 599;
+    if (canAnswer) this.#output.pushText(formatRefusal(status, date, this.#isHeadRequest && this.#request !== Side.waiting));
+    this.abandon();
+    return canAnswer ? status : 0;
   }
 
-  /** Gives up a response that cannot be completed: nothing more is said or looked at. */
+  /** Gives up a response that cannot be completed: nothing more is said or looked at, so that the peer sees it cut short. */
   abandon(): void {
     this.#isPersistent = false;
     this.#isClosing = true;
+    this.#response = Side.done;
   }
 
   #requireAnswerDue(): void {
@@ -447,6 +446,8 @@ export class ServerConnection {
   /** Whether the connection can go on after a response with this head. */
   #staysPersistent(head: ResponseHead, isCloseDelimited: boolean): boolean {
     if (isCloseDelimited || this.#isDraining || this.#answered + 1 >= this.#options.maxRequests) return false;
+    // RFC 9931: a client may send what it means for the tunnel before it knows that there is none. It must not be read as a request.
+    if (this.#decoder.isConnect) return false;
     if (head.headers.hasKnown(KnownHeader.connection) && hasConnectionOption(head.headers, 'close')) return false;
     // After the peer's end only what is buffered can follow.
     if (this.#hasEnded && this.#decoder.bufferedBytes === 0) return false;
@@ -456,11 +457,11 @@ export class ServerConnection {
   /** Whether what is left of the request's body is small enough to be read and thrown away after an early response. */
   #canDrainRest(): boolean {
     if (this.#request === Side.done) return true;
-    this.#drainLeft = this.#options.maxDrainBytes;
-    const length = this.requestBodyLength;
     // A client that waits for 100 (Continue) may send its body or the next request after a final status: only closing is unambiguous.
     if (this.#isContinueDue) return false;
-    return length < 0 || length - this.#bodyBytes <= this.#drainLeft;
+    const length = this.requestBodyLength;
+    // Of an unknown rest it can only be hoped that it is short: a client that hears of no close sends its next request behind it, and loses it.
+    return length >= 0 && length - this.#bodyBytes <= this.#options.maxDrainBytes;
   }
 
   // ---- outputs -----------------------------------------------------------------------------------------------------------------

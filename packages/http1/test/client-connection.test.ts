@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isWireError } from '@ferrata/error';
-import { HeaderMap } from '@ferrata/headers';
+import { HeaderMap, type RequestHead } from '@ferrata/headers';
 import { BodyLength, ClientConnection, resolveClientConnectionOptions } from '@ferrata/http1';
 import { bytes, ClientTwin, request, text } from './machines.ts';
 
@@ -63,11 +63,47 @@ describe('a client connection and its exchanges', () => {
     assert.equal(chunked.output(), '3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n');
   });
 
-  it('refuses to send a body longer or shorter than announced', () => {
+  for (const [what, goWrong] of [
+    ['longer', (machine: ClientConnection) => machine.sendData(bytes('cd'), 0)],
+    ['shorter', (machine: ClientConnection) => machine.sendEnd(null, 0)],
+  ] as const) {
+    it(`sends no body ${what} than announced, and no request after it (RFC 9110 §8.6)`, () => {
+      const twin = new ClientTwin();
+      twin.send('POST', undefined, 3);
+      twin.machine.sendData(bytes('ab'), 0);
+      assert.throws(() => goWrong(twin.machine), RangeError);
+      assert.throws(() => twin.machine.sendData(bytes('c'), 0), TypeError);
+      assert.throws(() => twin.machine.sendEnd(null, 0), TypeError);
+      assert.throws(() => twin.send(), TypeError);
+      assert.throws(() => twin.events(), { reason: 'H1_BODY_LENGTH_WRONG', retry: 'never' });
+      assert.equal(twin.machine.isReusable, false);
+      assert.equal(twin.machine.nextTimeout(), Number.POSITIVE_INFINITY);
+      assert.equal(twin.output(), 'ab');
+    });
+  }
+
+  it('sends no request that servers could route to different places (RFC 9112 §3.2)', () => {
     const twin = new ClientTwin();
-    twin.send('POST', undefined, 3);
-    assert.throws(() => twin.machine.sendData(bytes('abcd'), 0), RangeError);
-    assert.throws(() => twin.machine.sendEnd(null, 0), RangeError);
+    const send = (head: RequestHead): void => twin.machine.sendHead(head, 0, null, 0);
+    assert.throws(() => send(request('GET', '/', {})), /one Host/);
+    const doubled = request('GET', '/');
+    doubled.headers.append('host', 'b');
+    assert.throws(() => send(doubled), /one Host/);
+    for (const [method, target] of [
+      ['GET', ''],
+      ['GET', 'index.html'],
+      ['GET', '*'],
+      ['GET', 'a:80'],
+      ['GET', 'http://u@a/'],
+      ['GET', 'ftp://a/'],
+      ['CONNECT', '/'],
+      ['CONNECT', 'a'],
+    ] as const) {
+      assert.throws(() => send(request(method, target)), { name: 'TypeError' }, `${method} ${target}`);
+    }
+    assert.equal(twin.output(), '');
+    send(request('OPTIONS', '*'));
+    assert.match(twin.output(), /^OPTIONS \* HTTP/);
   });
 
   it('owns the framing and the connection fields of a request', () => {

@@ -120,6 +120,9 @@ describe('response heads', () => {
     assert.equal(text({}, 9), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n');
     assert.equal(text({}, BodyLength.chunked), 'HTTP/1.1 304 Not Modified\r\n\r\n');
     assert.equal(text({ 'Content-Length': 'x' }, 0), 'HTTP/1.1 304 Not Modified\r\n\r\n');
+    assert.throws(() => text({}, Number.NaN), RangeError);
+    const head = formatResponseHead(responseHead(200), { bodyLength: BodyLength.chunked, isBodyless: true });
+    assert.equal(head, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
     assert.equal(
       text(
         [

@@ -25,6 +25,7 @@ describe('options of decoders', () => {
       maxMethodBytes: 32,
       maxTargetBytes: 8_192,
       maxEmptyLines: 4,
+      leniency: { bareLineFeed: false, nonAsciiTarget: false, repeatedEqualContentLength: false },
     });
     const { maxFields, maxStatusLineBytes } = resolveResponseDecoderOptions();
     assert.deepEqual([maxFields, maxStatusLineBytes], [200, 8_192]);
@@ -42,6 +43,7 @@ describe('options of decoders', () => {
     const nonsense: readonly RequestDecoderOptions[] = [
       { maxHeadBytes: 63 },
       { maxHeadBytes: 2 ** 31 },
+      { maxFieldNameBytes: 257 },
       { maxFields: -1 },
       { maxFields: 1.5 },
       { maxTinyChunks: Number.NaN },

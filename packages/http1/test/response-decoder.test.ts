@@ -101,10 +101,60 @@ describe('persistence (RFC 9112 §9.3)', () => {
   });
 });
 
+describe('bytes that nobody asked for', () => {
+  const two = 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2';
+
+  it('are no answer to a request that is sent after they came, also if nobody has looked at them (RFC 9112 §9.2)', () => {
+    const decoder = new ResponseDecoder();
+    decoder.expect('GET');
+    decoder.feed(bytesOf(two));
+    while (decoder.next() && decoder.event !== MessageEvent.end);
+    assert.equal(decoder.bufferedBytes, two.length / 2);
+    decoder.expect('GET');
+    assert.throws(() => decoder.next(), { reason: 'H1_UNEXPECTED_BYTES' });
+    assert.deepEqual([decoder.bufferedBytes, decoder.consumedBytes], [0, two.length]);
+  });
+
+  it('are none before the first request either', () => {
+    const decoder = new ResponseDecoder();
+    decoder.feed(bytesOf('H'));
+    decoder.expect('GET');
+    assert.throws(() => decoder.next(), { reason: 'H1_UNEXPECTED_BYTES' });
+  });
+
+  it('are answers if the requests were sent before: pipelined ones', () => {
+    const { messages, reason } = decodeResponses(two, { methods: ['GET', 'GET'] });
+    assert.deepEqual([messages.map(({ body }) => body), reason], [['1', '2'], null]);
+  });
+
+  it('may lie there when one more request is sent, behind requests that have no answer yet', () => {
+    const decoder = new ResponseDecoder();
+    decoder.expect('GET');
+    decoder.expect('GET');
+    decoder.feed(bytesOf(two));
+    while (decoder.next() && decoder.event !== MessageEvent.end);
+    decoder.expect('GET');
+    while (decoder.next());
+    assert.equal(decoder.expectedCount, 1);
+  });
+
+  it('may be expected while a response to an earlier request is being read', () => {
+    const decoder = new ResponseDecoder();
+    decoder.expect('GET');
+    decoder.feed(bytesOf(two.slice(0, 20)));
+    decoder.next();
+    decoder.expect('GET');
+    decoder.feed(bytesOf(two.slice(20)));
+    let ends = 0;
+    while (decoder.next()) if (decoder.event === MessageEvent.end) ends++;
+    assert.equal(ends, 2);
+  });
+});
+
 describe('interim responses (RFC 9110 §15.2)', () => {
   it('are heads without an end, before the response to the same request', () => {
     const { messages, reason } = decodeResponses(
-      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: <a>\r\nContent-Length: 9\r\n\r\nHTTP/1.1 204 x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: <a>\r\nContent-Length: 0\r\n\r\nHTTP/1.1 204 x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
       {
         methods: ['HEAD', 'GET'],
       },

@@ -34,10 +34,12 @@ import type { Peer } from '@ferrata/upstream';
 import { answeredWithoutUpstream, closedBeforeSent, connectNotAllowed, notAnswered } from './errors.ts';
 import { checkAnswered, checkContext, checkPeer, checkPiece, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
+import { openConnection } from './open-connection.ts';
 import type { BodyFilterResult } from './proxy-hooks.ts';
 import type { ProxySession, Timing } from './proxy-session.ts';
 import { RequestBody } from './request-body.ts';
 import { maySendAgain } from './retry-policy.ts';
+import { removeNominatedTrailers } from './trailers.ts';
 import { joinTunnel } from './tunnel.ts';
 import { forwardedUpgrade, upstreamRequest } from './upstream-request.ts';
 
@@ -70,6 +72,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   #isResponseFiltered = false;
   #isClientFull = false;
   #isResponseWorking = false;
+  /** What the response said of its connection: its trailers may be nominated there. */
+  #responseConnection: string | undefined = undefined;
 
   /** What ended the exchange, when that was not the client. */
   #failure: WireError | null = null;
@@ -177,23 +181,13 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   #openConnection(peer: Peer): void {
-    const { connector, environment } = this.#core;
     this.#body?.hold();
-    const connecting = new AbortController();
-    this.#connecting = connecting;
-    connector.connect(peer, connecting.signal).then(
-      (session) => {
-        environment.now();
-        this.#connecting = null;
-        if (this.#isOver()) connector.release(session);
-        else this.#guard(() => this.#useConnection(session));
-      },
-      (thrown: unknown) => {
-        environment.now();
-        this.#connecting = null;
-        if (!this.#isOver()) this.#guard(() => this.#handleUnreachable(peer, withSource(toWireError(thrown), 'upstream')));
-      },
-    );
+    this.#connecting = openConnection(this.#core, peer, (session, error) => {
+      this.#connecting = null;
+      if (session !== null && this.#isOver()) this.#core.connector.release(session);
+      else if (session !== null) this.#guard(() => this.#useConnection(session));
+      else if (error !== null && !this.#isOver()) this.#guard(() => this.#handleUnreachable(peer, error));
+    });
   }
 
   #handleUnreachable(peer: Peer, error: WireError): void {
@@ -216,7 +210,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.timing.connectedAt = this.#core.environment.recentNow;
     this.upstream = session.stream.info;
     this.isUpstreamReused = session.requestCount > 0;
-    const request = upstreamRequest(this.request, this.peer?.authority ?? '');
+    const request = upstreamRequest(this.request, { authority: this.peer?.authority ?? '', hasBody: this.#body !== null });
     const edited = this.#core.hooks.upstreamRequestFilter?.(this, request, this.#context);
     if (isPromise(edited)) this.#await(edited, () => this.#sendRequest(session, request));
     else this.#sendRequest(session, request);
@@ -248,6 +242,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   onRequestEnd(trailers: HeaderMap | null): void {
     if (this.#body === null || this.#failure !== null) return;
+    if (trailers !== null) removeNominatedTrailers(trailers, this.request.headers.combinedKnown(KnownHeader.connection));
     if (this.#core.hooks.requestBodyFilter === undefined) this.#body.end(trailers);
     else this.#guard(() => this.#filterRequestBody(null, trailers));
   }
@@ -289,6 +284,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.timing.respondedAt = this.#core.environment.recentNow;
     this.response = head;
     this.#body?.forget();
+    this.#responseConnection = head.headers.combinedKnown(KnownHeader.connection);
     removeHopByHop(head.headers);
     try {
       const edited = this.#core.hooks.responseFilter?.(this, head, this.#context);
@@ -311,13 +307,14 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #sendHead(head: ResponseHead, bodyLength: number): void {
     if (this.#isOver()) return;
-    if (this.#core.hooks.responseBodyFilter === undefined) {
-      this.#exchange.sendHead(head, bodyLength < 0 ? BodyLength.chunked : bodyLength);
-      return;
+    // An answer to HEAD has no body, but frames as one to GET would: by a Content-Length that it has, else in chunks.
+    let length = bodyLength < 0 || this.request.method === 'HEAD' ? BodyLength.chunked : bodyLength;
+    if (this.#core.hooks.responseBodyFilter !== undefined) {
+      this.#isResponseFiltered = bodyLength !== 0;
+      head.headers.deleteKnown(KnownHeader.contentLength);
+      if (this.#isResponseFiltered) length = BodyLength.chunked;
     }
-    this.#isResponseFiltered = bodyLength !== 0;
-    head.headers.deleteKnown(KnownHeader.contentLength);
-    this.#exchange.sendHead(head, this.#isResponseFiltered ? BodyLength.chunked : 0);
+    this.#exchange.sendHead(head, length);
   }
 
   onResponseData(chunk: Uint8Array): void {
@@ -331,6 +328,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   }
 
   onResponseEnd(trailers: HeaderMap | null): void {
+    removeNominatedTrailers(trailers, this.#responseConnection);
     if (this.#isResponseFiltered) this.#guard(() => this.#filterResponseBody(null, trailers));
     else this.#exchange.sendEnd(trailers);
   }

@@ -1,23 +1,38 @@
 /** The request as it goes upstream: HTTP/1.1, origin-form, without hop-by-hop fields, with the Host that the client asked for. */
 import { asciiLowerCase } from '@ferrata/bytes';
-import { HttpVersion, KnownHeader, parseList, type RequestHead, removeHopByHop } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, KnownHeader, parseList, type RequestHead, removeHopByHop } from '@ferrata/headers';
 
 const KEEP_TRAILERS_TE = { keepTrailersTe: true } as const;
+
+/** What a request's own head does not tell. */
+export interface NextHop {
+  /** For a request without Host, which only HTTP/1.0 may be (RFC 9112 §3.2). */
+  readonly authority: string;
+  readonly hasBody: boolean;
+}
 
 /**
  * A copy of `request` for the next hop, as RFC 9110 §7.6 has it.
  *
  * @param request with its target normalized already
- * @param authority for a request without Host, which only HTTP/1.0 may be (RFC 9112 §3.2)
  */
-export function upstreamRequest(request: RequestHead, authority: string): RequestHead {
+export function upstreamRequest(request: RequestHead, { authority, hasBody }: NextHop): RequestHead {
   const { method, target, version } = request;
   const headers = request.headers.clone();
   removeHopByHop(headers, KEEP_TRAILERS_TE);
   if (!headers.hasKnown(KnownHeader.host)) headers.setKnown(KnownHeader.host, authority);
   // RFC 9110 §10.1.1: from an HTTP/1.0 client the expectation is to be ignored, and it could make nothing of the interim response.
-  if (version === HttpVersion.http10) headers.deleteKnown(KnownHeader.expect);
+  if (version === HttpVersion.http10 || (!hasBody && expectsOnlyContinue(headers))) headers.deleteKnown(KnownHeader.expect);
   return { method, target, version: HttpVersion.http11, headers };
+}
+
+/**
+ * RFC 9110 §10.1.1: without content nobody may expect 100 (Continue). Servers that wait for a body all the same, or answer twice, are what
+ * requests with a needless expectation are sent to find.
+ */
+function expectsOnlyContinue(headers: HeaderMap): boolean {
+  const expect = headers.combinedKnown(KnownHeader.expect);
+  return expect !== undefined && asciiLowerCase(expect) === '100-continue';
 }
 
 /**

@@ -32,7 +32,7 @@ describe('RetryBudget', () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom('begin', 'end', 'retry'), { maxLength: 200 }),
-        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.noBias(fc.nat(1_000)).map((thousandths) => thousandths / 1_000),
         (steps, share) => {
           const budget = new RetryBudget(share, 3);
           const running: boolean[] = [];

@@ -2,69 +2,12 @@
 import assert from 'node:assert/strict';
 import { connect as connectSocket, createServer } from 'node:net';
 import { describe, test } from 'node:test';
-import type { WireError } from '@ferrata/error';
-import { HttpEnvironment, HttpServer } from '@ferrata/http';
-import { listen } from '@ferrata/net';
-import { HttpProxy, type Outcome, outcomeOf } from '@ferrata/proxy';
 import { call, end, expect, expectClose, expectEnd, listenScript, playScript, reset, type ScriptStep, send } from '@ferrata/testkit';
-import { peer } from '@ferrata/upstream';
 import { ok, readResponse } from './rig.ts';
+import { exchange, runProxy } from './socket-rig.ts';
 
 const get = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
 const close = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n';
-
-interface Running extends AsyncDisposable {
-  readonly port: number;
-  readonly outcomes: Outcome[];
-  readonly errors: (WireError | null)[];
-  readonly proxy: HttpProxy<null>;
-}
-
-async function runProxy(originPort: number): Promise<Running> {
-  const environment = new HttpEnvironment();
-  const to = peer(`127.0.0.1:${originPort}`);
-  const outcomes: Outcome[] = [];
-  const errors: (WireError | null)[] = [];
-  const proxy = new HttpProxy<null>(
-    {
-      newContext: () => null,
-      upstreamPeer: () => to,
-      logging: (_session, error) => {
-        errors.push(error);
-        outcomes.push(outcomeOf(error));
-      },
-    },
-    { environment },
-  );
-  const server = new HttpServer(proxy, { environment });
-  const listener = await listen('127.0.0.1:0', (stream) => server.accept(stream));
-  assert.equal(listener.address.kind, 'ip');
-  return {
-    port: listener.address.kind === 'ip' ? listener.address.port : 0,
-    outcomes,
-    errors,
-    proxy,
-    async [Symbol.asyncDispose]() {
-      await listener.close();
-      server.close();
-      proxy.close();
-    },
-  };
-}
-
-/** Sends `request` and gives back all that comes until the end or a reset. */
-function exchange(port: number, request: string): Promise<{ text: string; wasReset: boolean }> {
-  return new Promise((resolve) => {
-    const socket = connectSocket({ port, host: '127.0.0.1', allowHalfOpen: true });
-    let text = '';
-    let wasReset = false;
-    socket.on('data', (chunk) => (text += chunk.toString('latin1')));
-    socket.on('error', () => (wasReset = true));
-    socket.on('end', () => socket.end());
-    socket.on('close', () => resolve({ text, wasReset }));
-    socket.write(request);
-  });
-}
 
 describe('over real sockets', () => {
   test('U1: refused is 502', async () => {
@@ -184,5 +127,60 @@ describe('over real sockets', () => {
       expectEnd(),
     ]);
     assert.deepEqual(running.outcomes, ['completed']);
+  });
+
+  for (const [framing, head, body] of [
+    ['by length', 'Content-Length: 2000000', 'x'.repeat(2_000_000)],
+    ['in chunks', 'Transfer-Encoding: chunked', `${'2710\r\n'.concat('x'.repeat(10_000), '\r\n').repeat(200)}0\r\n\r\n`],
+  ] as const) {
+    test(`U10: an upload ${framing} that the origin refuses early: the client reads the whole answer, though it is still writing`, async () => {
+      await using origin = await listenScript([
+        expect(/\r\n\r\n/),
+        send('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig'),
+        expectClose(),
+      ]);
+      await using running = await runProxy(origin.port);
+      const { text, wasReset } = await exchange(running.port, `POST / HTTP/1.1\r\nHost: h\r\n${head}\r\n\r\n${body}${get}`);
+      const response = readResponse(text);
+      assert.deepEqual([response.status, response.body, response.isComplete, response.rest], [413, 'big', true, '']);
+      assert.equal(wasReset, false);
+      assert.deepEqual(running.outcomes, ['completed']);
+    });
+  }
+
+  test('CVE-2025-4366: a hook answers an upload that nobody reads: the client reads the whole answer, and no byte of the body is a request', async () => {
+    await using origin = await listenScript([expectClose()]);
+    await using running = await runProxy(origin.port, {
+      requestFilter: (session) => {
+        session.respond(200, { body: 'hit' });
+        return true;
+      },
+    });
+    const body = get.repeat(20_000);
+    const { text } = await exchange(running.port, `POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    assert.equal(readResponse(text).body, 'hit');
+    assert.equal(readResponse(text).rest, '');
+    assert.equal(running.outcomes.length, 1);
+    assert.equal(origin.connectionCount, 0);
+  });
+
+  test('C4: 1 000 requests in one write are answered in order', async () => {
+    await using origin = await listenScript(
+      Array.from({ length: 1_000 }, (_, index) => [
+        expect(new RegExp(`GET /${index} HTTP/1\\.1\\r\\nHost: h\\r\\n(?:Connection: close\\r\\n)?\\r\\n`)),
+        send(`HTTP/1.1 200 OK\r\nContent-Length: ${String(index).length}\r\n\r\n${index}`),
+      ]).flat(),
+    );
+    await using running = await runProxy(origin.port);
+    const input = Array.from(
+      { length: 1_000 },
+      (_, index) => `GET /${index} HTTP/1.1\r\nHost: h\r\n${index === 999 ? 'Connection: close\r\n' : ''}\r\n`,
+    ).join('');
+    const { text } = await exchange(running.port, input);
+    const answers = text.split('HTTP/1.1 200 OK').slice(1);
+    assert.deepEqual(
+      answers.map((answer) => Number(answer.slice(answer.indexOf('\r\n\r\n') + 4))),
+      Array.from({ length: 1_000 }, (_, index) => index),
+    );
   });
 });

@@ -8,6 +8,3 @@ export const MAX_HELD_BYTES = 1_048_576;
 
 /** `queueMicrotask` makes an async resource for each task in Node; a settled promise does the same job for two thirds of the price. */
 export const microtask: Promise<void> = Promise.resolve();
-
-/** Chunks of the next requests that are read ahead; reading stops then, whatever their size. */
-export const MAX_CHUNKS_AHEAD = 64;

@@ -16,7 +16,7 @@
  * @see RFC 9112 §6.3, §7.1
  */
 import { EMPTY_BYTES, hexValue } from '@ferrata/bytes';
-import { HeaderMap, removeForbiddenTrailers } from '@ferrata/headers';
+import { type HeaderMap, removeForbiddenTrailers } from '@ferrata/headers';
 import { type Http1Reason, http1Error, type MessageSide } from '../errors.ts';
 import { BodyLength, MessageEvent } from '../message-event.ts';
 import type { ForbiddenTrailers } from '../options.ts';
@@ -63,6 +63,13 @@ export interface BodyLimits {
   readonly forbiddenTrailers: ForbiddenTrailers;
 }
 
+/** The leniency of bodies; `options.ts` says what it opens. */
+export interface BodyLeniency {
+  readonly blankAfterChunkSize: boolean;
+}
+
+const STRICT: BodyLeniency = Object.freeze({ blankAfterChunkSize: false });
+
 export class BodyDecoder {
   /** Where the next unread byte of the chunk given to `next` lies. */
   at = 0;
@@ -72,6 +79,7 @@ export class BodyDecoder {
   trailers: HeaderMap | null = null;
   readonly #side: MessageSide;
   readonly #limits: BodyLimits;
+  readonly #takesBlankAfterSize: boolean;
   readonly #extension = new ChunkExtensionScanner();
   #trailerReader: SectionReader | null = null;
   #state: State = State.done;
@@ -83,9 +91,10 @@ export class BodyDecoder {
   #extensionBytes = 0;
   #tinyChunks = 0;
 
-  constructor(side: MessageSide, limits: BodyLimits) {
+  constructor(side: MessageSide, limits: BodyLimits, leniency: BodyLeniency = STRICT) {
     this.#side = side;
     this.#limits = limits;
+    this.#takesBlankAfterSize = leniency.blankAfterChunkSize;
   }
 
   /** Extensions of the chunk at hand. */
@@ -250,7 +259,7 @@ export class BodyDecoder {
     const { maxChunkLineBytes, maxChunkExtensionBytes } = this.#limits;
     for (let p = from; p < chunk.length; p++) {
       const byte = chunk[p] as number;
-      if (byte === CR && this.#extension.mayEnd) {
+      if (byte === CR && (this.#extension.mayEnd || (this.#takesBlankAfterSize && this.#extension.isEmpty))) {
         this.#state = State.sizeFeed;
         return p + 1;
       }
@@ -293,8 +302,7 @@ export class BodyDecoder {
   }
 
   #takeTrailers(reader: SectionReader): void {
-    const trailers = new HeaderMap();
-    buildFields(reader, reader.decode(), trailers);
+    const trailers = buildFields(reader, reader.decode());
     reader.release();
     // RFC 9110 §6.5.1: whoever merged such a field into the head would let the body decide what the head has decided already.
     const removed = removeForbiddenTrailers(trailers);

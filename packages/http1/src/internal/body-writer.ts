@@ -27,7 +27,7 @@ export class BodyWriter {
 
   /**
    * @returns false: dropped, as the message has no body
-   * @throws {RangeError} when the chunk goes beyond the length announced
+   * @throws {RangeError} when the chunk goes beyond the length announced; nothing of it is written
    */
   write(chunk: Uint8Array): boolean {
     if (this.#isBodyless) return false;

@@ -45,6 +45,11 @@ export class ChunkExtensionScanner {
     return this.#state === State.name || this.#state === State.token || this.#state === State.afterValue;
   }
 
+  /** True if nothing but blanks has come. */
+  get isEmpty(): boolean {
+    return this.#state === State.start;
+  }
+
   /** @returns false if `byte` may not stand here */
   take(byte: number): boolean {
     const next = nextState(this.#state, byte);

@@ -25,9 +25,20 @@ export interface FieldLimits {
   readonly maxFieldBytes: number;
   readonly maxFieldNameBytes: number;
   readonly tooManyReason: Http1Reason;
+  /** Default: none. */
+  readonly leniency?: FieldLeniency;
 }
 
-const State = { lineStart: 0, name: 1, blanks: 2, value: 3, lineFeed: 4, lastFeed: 5, done: 6 } as const;
+/** The leniencies of field lines; `options.ts` says what each opens. */
+export interface FieldLeniency {
+  readonly bareLineFeed: boolean;
+  readonly foldedFields: boolean;
+  readonly blankBeforeColon: boolean;
+}
+
+const STRICT: FieldLeniency = Object.freeze({ bareLineFeed: false, foldedFields: false, blankBeforeColon: false });
+
+const State = { lineStart: 0, name: 1, blanks: 2, value: 3, lineFeed: 4, lastFeed: 5, done: 6, blanksBeforeColon: 7 } as const;
 type State = (typeof State)[keyof typeof State];
 
 /** Offsets kept for each line: where its name begins and ends, and where its value does. */
@@ -42,7 +53,10 @@ export class FieldScanner {
   offsets: Int32Array = new Int32Array(INITIAL_FIELDS * OFFSETS_PER_FIELD);
   /** Where the next byte to be looked at lies, relative to `base`. */
   at = 0;
+  /** True if a value has line ends in it, which `unfoldFields` takes out. */
+  hasFolds = false;
   readonly #limits: FieldLimits;
+  readonly #leniency: FieldLeniency;
   readonly #side: MessageSide;
   #state: State = State.lineStart;
   #lineStart = 0;
@@ -53,12 +67,14 @@ export class FieldScanner {
     this.#side = side;
     // A name is part of its line, so it can never be longer.
     this.#limits = { ...limits, maxFieldNameBytes: Math.min(limits.maxFieldNameBytes, limits.maxFieldBytes) };
+    this.#leniency = limits.leniency ?? STRICT;
   }
 
   /** Begins a section whose first line lies at `at`. */
   start(at: number): void {
     this.at = at;
     this.count = 0;
+    this.hasFolds = false;
     this.#state = State.lineStart;
   }
 
@@ -66,10 +82,11 @@ export class FieldScanner {
    * Goes on from `at` to the end of the section, or to `end`.
    *
    * @param base where offset 0 lies in `bytes`; bytes before `at` must be the same as in the last call, wherever they lie now
+   * @param view of the same bytes as `bytes`
    * @returns true when the section is complete: `at` is behind its last LF
    * @throws {WireError} at the first byte that breaks a rule or a limit
    */
-  scan(bytes: Uint8Array, base: number, end: number): boolean {
+  scan(bytes: Uint8Array, base: number, end: number, view: DataView): boolean {
     const { maxFields, maxFieldBytes, maxFieldNameBytes } = this.#limits;
     let state = this.#state;
     let lineStart = base + this.#lineStart;
@@ -79,11 +96,26 @@ export class FieldScanner {
     while (p < end) {
       switch (state) {
         case State.lineStart: {
-          p = this.#scanPlainLines(bytes, base, p, end);
+          p = this.#scanPlainLines(bytes, view, base, p, end);
           if (p === end) break;
           if (bytes[p] === CR) {
             p++;
             state = State.lastFeed;
+            break;
+          }
+          if (bytes[p] === LF && this.#leniency.bareLineFeed) {
+            this.at = p + 1 - base;
+            this.#state = State.done;
+            return true;
+          }
+          if (this.#leniency.foldedFields && this.count > 0 && isBlank(bytes[p] as number)) {
+            // RFC 9112 §5.2: the last line goes on, and its limit with it: many short folds are one long line.
+            const last = --this.count * OFFSETS_PER_FIELD;
+            lineStart = base + (this.offsets[last] as number);
+            nameEnd = base + (this.offsets[last + 1] as number);
+            valueStart = base + (this.offsets[last + 2] as number);
+            this.hasFolds = true;
+            state = State.value;
             break;
           }
           if (this.count === maxFields) throw http1Error(this.#limits.tooManyReason, this.#side);
@@ -95,8 +127,24 @@ export class FieldScanner {
           const limit = Math.min(end, lineStart + maxFieldNameBytes);
           while (p < limit && TOKEN_BYTES[bytes[p] as number] !== 0) p++;
           if (p === end) break;
-          if (bytes[p] !== COLON || p === lineStart) throw this.#nameError(bytes[p] as number, p === lineStart);
+          if (bytes[p] !== COLON || p === lineStart) {
+            if (p === lineStart || !isBlank(bytes[p] as number) || !this.#leniency.blankBeforeColon) {
+              throw this.#nameError(bytes[p] as number, p === lineStart);
+            }
+            nameEnd = p;
+            state = State.blanksBeforeColon;
+            break;
+          }
           nameEnd = p++;
+          state = State.blanks;
+          break;
+        }
+        case State.blanksBeforeColon: {
+          const limit = Math.min(end, lineStart + maxFieldBytes);
+          while (p < limit && isBlank(bytes[p] as number)) p++;
+          if (p === end) break;
+          if (bytes[p] !== COLON) throw this.#blankError(bytes[p] as number);
+          p++;
           state = State.blanks;
           break;
         }
@@ -112,11 +160,12 @@ export class FieldScanner {
           const limit = Math.min(end, lineStart + maxFieldBytes);
           while (p < limit && FIELD_VALUE_BYTES[bytes[p] as number] !== 0) p++;
           if (p === end) break;
-          if (bytes[p] !== CR) throw this.#valueError(bytes[p] as number);
+          const isFeed = bytes[p] !== CR;
+          if (isFeed && (bytes[p] !== LF || !this.#leniency.bareLineFeed)) throw this.#valueError(bytes[p] as number);
           let valueEnd = p++;
           while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1] as number)) valueEnd--;
           this.#keep(lineStart - base, nameEnd - base, valueStart - base, valueEnd - base);
-          state = State.lineFeed;
+          state = isFeed ? State.lineStart : State.lineFeed;
           break;
         }
         case State.lineFeed: {
@@ -145,12 +194,14 @@ export class FieldScanner {
   }
 
   /**
-   * Keeps whole lines of the form that nearly all have, `name: value`, in straight code: half the time of going from state to state.
+   * Keeps whole lines of the form that nearly all have, `name: value`, in straight code and by words: a third of the time of going from state to
+   * state. What ends a name or a value is found without a loop over the last bytes of it: branches that no history predicts cost most here.
    *
+   * @param view of the same bytes as `bytes`
    * @param from where a line begins
    * @returns where the first line begins that is cut, unusual, wrong or empty; nothing of it has been kept
    */
-  #scanPlainLines(bytes: Uint8Array, base: number, from: number, end: number): number {
+  #scanPlainLines(bytes: Uint8Array, view: DataView, base: number, from: number, end: number): number {
     const { maxFields, maxFieldBytes, maxFieldNameBytes } = this.#limits;
     // Locals, as a load from a module's scope would be repeated for every byte.
     const tokenBytes = TOKEN_BYTES;
@@ -162,25 +213,38 @@ export class FieldScanner {
     let lineStart = from;
     while (at < atMost) {
       let p = lineStart;
-      const nameLimit = Math.min(end, lineStart + maxFieldNameBytes);
-      while (p < nameLimit && tokenBytes[bytes[p] as number] !== 0) p++;
+      let found = false;
+      for (const last = Math.min(end, lineStart + maxFieldNameBytes) - 4; p <= last; p += 4) {
+        const word = view.getInt32(p, true);
+        // 1 each, as long as all bytes up to it may stand in a name: their sum is where the name ends.
+        const first = tokenBytes[word & 0xff] as number;
+        const second = first & (tokenBytes[(word >>> 8) & 0xff] as number);
+        const third = second & (tokenBytes[(word >>> 16) & 0xff] as number);
+        if ((third & (tokenBytes[word >>> 24] as number)) !== 0) continue;
+        p += first + second + third;
+        found = true;
+        break;
+      }
+      if (!found || p === lineStart || bytes[p] !== COLON) break;
       const nameEnd = p;
-      if (p + 1 >= end || p === lineStart || bytes[p] !== COLON) break;
       p += bytes[p + 1] === SP ? 2 : 1;
       const valueStart = p;
       const valueLimit = Math.min(end, lineStart + maxFieldBytes);
-      // Four at a time: values are long, and a tenth of the whole scan is saved.
-      while (
-        p + 3 < valueLimit &&
-        ((valueBytes[bytes[p] as number] as number) &
-          (valueBytes[bytes[p + 1] as number] as number) &
-          (valueBytes[bytes[p + 2] as number] as number) &
-          (valueBytes[bytes[p + 3] as number] as number)) !==
-          0
-      ) {
+      let marks = 0;
+      // Two words a round: values are long.
+      for (const last = valueLimit - 8; p <= last; p += 8) {
+        marks = unusualBytes(view.getInt32(p, true));
+        if (marks !== 0) break;
+        marks = unusualBytes(view.getInt32(p + 4, true));
+        if (marks === 0) continue;
         p += 4;
+        break;
       }
-      while (p < valueLimit && valueBytes[bytes[p] as number] !== 0) p++;
+      if (marks === 0 && p <= valueLimit - 4) marks = unusualBytes(view.getInt32(p, true));
+      if (marks === 0) break;
+      p += bytesBefore(marks);
+      // HTAB and bytes above 0x7f are valid, but rare.
+      if (bytes[p] !== CR) while (p < valueLimit && valueBytes[bytes[p] as number] !== 0) p++;
       if (p + 1 >= end || bytes[p] !== CR || bytes[p + 1] !== LF) break;
       if (p > valueStart && (isBlank(bytes[valueStart] as number) || isBlank(bytes[p - 1] as number))) break;
       offsets[at] = lineStart - base;
@@ -224,6 +288,12 @@ export class FieldScanner {
     return http1Error(reason, this.#side);
   }
 
+  /** Why a byte behind a name and blanks is wrong. */
+  #blankError(byte: number): Error {
+    // Only a limit stops at a blank.
+    return isBlank(byte) ? http1Error('H1_FIELD_TOO_LONG', this.#side) : this.#nameError(TOKEN_BYTES[byte] === 0 ? byte : SP, false);
+  }
+
   /** Why a value ended at a byte other than CR. */
   #valueError(byte: number): Error {
     let reason: Http1Reason = 'H1_CONTROL_BYTE';
@@ -231,4 +301,23 @@ export class FieldScanner {
     else if (byte === LF) reason = 'H1_BARE_LF';
     return http1Error(reason, this.#side);
   }
+}
+
+const HIGH_BITS = 0x8080_8080 | 0;
+const ONES = 0x0101_0101;
+const BLANKS = 0x2020_2020;
+
+/**
+ * The high bit of each of four bytes that is a control, DEL or above 0x7f; 0 if all are visible or SP.
+ *
+ * Adding one lifts DEL, and taking SP away lets controls fall, over the high bit. A carry or borrow can change the next byte only behind one that
+ * is marked itself, so the lowest mark is always true.
+ */
+function unusualBytes(word: number): number {
+  return (word | (word + ONES) | (word - BLANKS)) & HIGH_BITS;
+}
+
+/** How many bytes lie below the lowest mark. */
+function bytesBefore(marks: number): number {
+  return (31 - Math.clz32(marks & -marks)) >>> 3;
 }

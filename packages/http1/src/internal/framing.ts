@@ -9,21 +9,38 @@ import { type HeaderMap, HttpVersion, isToken, KnownHeader } from '@ferrata/head
 import { http1Error, type MessageSide } from '../errors.ts';
 import { BodyLength } from '../message-event.ts';
 
+/** The leniency of lengths; `options.ts` says what it opens. */
+export interface LengthLeniency {
+  readonly repeatedEqualContentLength: boolean;
+}
+
 /** The head names no length. */
 export const UNFRAMED = -3;
 
 /**
  * @returns a length ≥ 0, `BodyLength.chunked`, or `UNFRAMED`
- * @throws {WireError} when the fields are invalid or contradict each other
+ * @throws {WireError} when the fields are invalid or contradict each other; nothing of `headers` changes but equal lengths that become one
  */
-export function framedLength(headers: HeaderMap, version: HttpVersion, side: MessageSide): number {
+export function framedLength(headers: HeaderMap, version: HttpVersion, side: MessageSide, leniency: LengthLeniency): number {
   const hasLength = headers.hasKnown(KnownHeader.contentLength);
   if (headers.hasKnown(KnownHeader.transferEncoding)) {
     // RFC 9112 §6.1: such a message "ought to be handled as an error"; it is how most request smuggling begins.
     if (hasLength) throw http1Error('H1_CONTENT_LENGTH_AND_TRANSFER_ENCODING', side);
     return transferCodedLength(headers, version, side);
   }
-  return hasLength ? contentLength(headers, side) : UNFRAMED;
+  if (!hasLength) return UNFRAMED;
+  if (leniency.repeatedEqualContentLength) joinEqualLengths(headers);
+  return contentLength(headers, side);
+}
+
+/** RFC 9112 §6.3 rule 5: one length said several times, in lines or in a list, becomes one line; of different ones nothing is changed. */
+function joinEqualLengths(headers: HeaderMap): void {
+  const all = headers.combinedKnown(KnownHeader.contentLength) as string;
+  if (!all.includes(',')) return;
+  // Equal as texts, which is stricter than as numbers: `5` and `05` are two opinions.
+  const lengths = all.split(',').map((length) => length.trim());
+  const first = lengths[0] as string;
+  if (lengths.every((length) => length === first)) headers.setKnown(KnownHeader.contentLength, first);
 }
 
 function contentLength(headers: HeaderMap, side: MessageSide): number {

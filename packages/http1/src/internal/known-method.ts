@@ -21,3 +21,8 @@ const methodsByLength: readonly (readonly string[] | undefined)[] = [
   ['DELETE'],
   ['OPTIONS', 'CONNECT'],
 ];
+
+/** True for a method of the list: a token, as none needs to be looked at. */
+export function isUsualMethod(method: string): boolean {
+  return methodsByLength[method.length]?.includes(method) === true;
+}

@@ -10,7 +10,7 @@
  */
 import { HttpVersion, TARGET_BYTES, TOKEN_BYTES } from '@ferrata/headers';
 import { type Http1Reason, http1Error } from '../errors.ts';
-import { CR, DIGIT_0, DIGIT_1, DIGIT_9, HASH, isControl, LF, SP } from './ascii.ts';
+import { CR, DEL, DIGIT_0, DIGIT_1, DIGIT_9, HASH, isControl, LF, SLASH, SP } from './ascii.ts';
 import type { StartLine } from './start-line.ts';
 import { isVersionByte, VERSION_LENGTH } from './version.ts';
 
@@ -21,7 +21,17 @@ type State = (typeof State)[keyof typeof State];
 export interface RequestLineLimits {
   readonly maxMethodBytes: number;
   readonly maxTargetBytes: number;
+  /** Default: none. */
+  readonly leniency?: RequestLineLeniency;
 }
+
+/** The leniencies of request lines; `options.ts` says what each opens. */
+export interface RequestLineLeniency {
+  readonly bareLineFeed: boolean;
+  readonly nonAsciiTarget: boolean;
+}
+
+const STRICT: RequestLineLeniency = Object.freeze({ bareLineFeed: false, nonAsciiTarget: false });
 
 /** ` HTTP/1.1` and CRLF; the minor version may be another digit. */
 const PLAIN_TAIL: readonly number[] = [SP, 0x48, 0x54, 0x54, 0x50, 0x2f, DIGIT_1, 0x2e, DIGIT_1, CR, LF];
@@ -32,17 +42,22 @@ export class RequestLineScanner implements StartLine {
   methodEnd = 0;
   targetEnd = 0;
   version: HttpVersion = HttpVersion.http11;
+  /** True if the target has bytes above 0x7F, which its reader must encode. */
+  isTargetRaw = false;
   readonly #limits: RequestLineLimits;
+  readonly #leniency: RequestLineLeniency;
   #state: State = State.method;
   #major = 0;
   #minor = 0;
 
   constructor(limits: RequestLineLimits) {
     this.#limits = limits;
+    this.#leniency = limits.leniency ?? STRICT;
   }
 
   start(): void {
     this.at = 0;
+    this.isTargetRaw = false;
     this.#state = State.method;
   }
 
@@ -65,6 +80,12 @@ export class RequestLineScanner implements StartLine {
           const start = base + this.methodEnd + 1;
           const limit = Math.min(end, start + this.#limits.maxTargetBytes);
           while (p < limit && TARGET_BYTES[bytes[p] as number] !== 0) p++;
+          // Of origin-form only: in an authority such bytes would be a host that each reader spells in its own way.
+          if (p < limit && (bytes[p] as number) > DEL && this.#leniency.nonAsciiTarget && bytes[start] === SLASH) {
+            this.isTargetRaw = true;
+            p++;
+            break;
+          }
           if (p === end) break;
           if (bytes[p] !== SP || p === start) throw targetError(bytes[p] as number);
           this.targetEnd = p - base;
@@ -85,17 +106,17 @@ export class RequestLineScanner implements StartLine {
           break;
         }
         case State.carriageReturn: {
-          if (bytes[p] !== CR) throw versionError(bytes[p] as number);
+          if (bytes[p] !== CR) {
+            if (bytes[p] !== LF || !this.#leniency.bareLineFeed) throw versionError(bytes[p] as number);
+            return this.#finish(bytes, base, p);
+          }
           p++;
           this.#state = State.lineFeed;
           break;
         }
         case State.lineFeed: {
           if (bytes[p] !== LF) throw http1Error('H1_BARE_CR', 'request');
-          this.#checkVersion(bytes, base);
-          this.at = p + 1 - base;
-          this.#state = State.done;
-          return true;
+          return this.#finish(bytes, base, p);
         }
         default:
           return true;
@@ -127,6 +148,14 @@ export class RequestLineScanner implements StartLine {
     this.targetEnd = p - base;
     this.version = minor === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
     this.at = p + PLAIN_TAIL.length - base;
+    this.#state = State.done;
+    return true;
+  }
+
+  /** The line is complete with its LF at `p`. */
+  #finish(bytes: Uint8Array, base: number, p: number): true {
+    this.#checkVersion(bytes, base);
+    this.at = p + 1 - base;
     this.#state = State.done;
     return true;
   }

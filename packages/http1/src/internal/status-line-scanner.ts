@@ -12,7 +12,7 @@
  */
 import { FIELD_VALUE_BYTES, HttpVersion } from '@ferrata/headers';
 import { type Http1Reason, http1Error } from '../errors.ts';
-import { CR, DIGIT_0, DIGIT_1, DIGIT_9, isControl, LF, SP } from './ascii.ts';
+import { CR, DIGIT_0, DIGIT_1, DIGIT_9, DOT, isControl, LF, SP } from './ascii.ts';
 import type { StartLine } from './start-line.ts';
 import { isVersionByte, VERSION_LENGTH } from './version.ts';
 
@@ -22,6 +22,10 @@ type State = (typeof State)[keyof typeof State];
 const STATUS_START = VERSION_LENGTH + 1;
 const STATUS_END = STATUS_START + 3;
 
+/** `HTTP/1.0 000 `: where it has a zero, any digit may stand. */
+const PLAIN_START = Uint8Array.of(0x48, 0x54, 0x54, 0x50, 0x2f, DIGIT_1, DOT, DIGIT_0, SP, DIGIT_0, DIGIT_0, DIGIT_0, SP);
+const MINOR_AT = VERSION_LENGTH - 1;
+
 export class StatusLineScanner implements StartLine {
   at = 0;
   status = 0;
@@ -29,12 +33,14 @@ export class StatusLineScanner implements StartLine {
   reasonEnd = 0;
   version: HttpVersion = HttpVersion.http11;
   readonly #maxBytes: number;
+  readonly #takesBareLineFeed: boolean;
   #state: State = State.version;
   #major = 0;
   #minor = 0;
 
-  constructor(limits: { readonly maxStatusLineBytes: number }) {
+  constructor(limits: { readonly maxStatusLineBytes: number; readonly leniency?: { readonly bareLineFeed: boolean } }) {
     this.#maxBytes = limits.maxStatusLineBytes;
+    this.#takesBareLineFeed = limits.leniency?.bareLineFeed === true;
   }
 
   start(): void {
@@ -44,6 +50,7 @@ export class StatusLineScanner implements StartLine {
   }
 
   scan(bytes: Uint8Array, base: number, end: number): boolean {
+    if (this.at === 0 && this.#scanPlainLine(bytes, base, end)) return true;
     let p = base + this.at;
     while (p < end) {
       const byte = bytes[p] as number;
@@ -71,7 +78,7 @@ export class StatusLineScanner implements StartLine {
           break;
         }
         case State.statusEnd: {
-          if (byte !== SP && byte !== CR) throw lineError(byte, 'H1_STATUS_INVALID');
+          if (byte !== SP && byte !== CR && (byte !== LF || !this.#takesBareLineFeed)) throw lineError(byte, 'H1_STATUS_INVALID');
           if (byte === SP) p++;
           this.reasonStart = p - base;
           this.#state = State.reason;
@@ -82,17 +89,17 @@ export class StatusLineScanner implements StartLine {
           while (p < limit && FIELD_VALUE_BYTES[bytes[p] as number] !== 0) p++;
           if (p === end) break;
           const last = bytes[p] as number;
-          if (last !== CR) throw lineError(last, 'H1_STATUS_LINE_TOO_LONG');
+          const isFeed = last === LF && this.#takesBareLineFeed;
+          if (last !== CR && !isFeed) throw lineError(last, 'H1_STATUS_LINE_TOO_LONG');
           this.reasonEnd = p - base;
           p++;
+          if (isFeed) return this.#finish(p - base);
           this.#state = State.lineFeed;
           break;
         }
         case State.lineFeed: {
           if (byte !== LF) throw http1Error('H1_BARE_CR', 'response');
-          this.at = p + 1 - base;
-          this.#state = State.done;
-          return true;
+          return this.#finish(p + 1 - base);
         }
         default:
           return true;
@@ -100,6 +107,37 @@ export class StatusLineScanner implements StartLine {
     }
     this.at = p - base;
     return false;
+  }
+
+  /** Reads a whole line of version 1.x that breaks no rule; anything else is left to the states, which know the reasons. */
+  #scanPlainLine(bytes: Uint8Array, base: number, end: number): boolean {
+    if (base + PLAIN_START.length + 3 > end) return false;
+    for (let i = 0; i < PLAIN_START.length; i++) {
+      const byte = bytes[base + i] as number;
+      const plain = PLAIN_START[i] as number;
+      if (plain === DIGIT_0 ? byte < DIGIT_0 || byte > DIGIT_9 : byte !== plain) return false;
+    }
+    const hundreds = (bytes[base + STATUS_START] as number) - DIGIT_0;
+    if (hundreds === 0) return false;
+    const start = base + PLAIN_START.length;
+    const limit = Math.min(end, base + this.#maxBytes);
+    let p = start;
+    while (p < limit && FIELD_VALUE_BYTES[bytes[p] as number] !== 0) p++;
+    if (p + 1 >= end || bytes[p] !== CR || bytes[p + 1] !== LF) return false;
+    const tens = (bytes[base + STATUS_START + 1] as number) - DIGIT_0;
+    const ones = (bytes[base + STATUS_START + 2] as number) - DIGIT_0;
+    this.status = hundreds * 100 + tens * 10 + ones;
+    this.version = bytes[base + MINOR_AT] === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
+    this.reasonStart = start - base;
+    this.reasonEnd = p - base;
+    return this.#finish(p + 2 - base);
+  }
+
+  /** @param at behind the LF of the line */
+  #finish(at: number): true {
+    this.at = at;
+    this.#state = State.done;
+    return true;
   }
 }
 
