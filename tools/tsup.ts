@@ -16,6 +16,9 @@ const recipe: Options = {
   clean: true,
   sourcemap: true,
   treeshake: true,
+  // Some modules of Node have no other name: `node:test`.
+  removeNodeProtocol: false,
+  external: [/^node:/],
 };
 
 export default recipe;

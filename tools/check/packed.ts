@@ -23,6 +23,7 @@ interface PackedManifest {
   readonly exports: Readonly<Record<string, unknown>>;
   readonly bin?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 /** Builds, packs and checks every published package. */
@@ -120,9 +121,9 @@ async function importAll(published: readonly Package[], folder: string): Promise
   return problems.join('\n');
 }
 
-/** Dependencies from outside this repository come from where pnpm put them. */
+/** Dependencies from outside this repository, peers included, come from where pnpm put them. */
 function linkOthers(entry: Package, manifest: PackedManifest, folder: string): void {
-  for (const name of Object.keys(manifest.dependencies ?? {})) {
+  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
     const link = join(folder, 'node_modules', name);
     try {
       readdirSync(link);

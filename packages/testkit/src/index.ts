@@ -1,6 +1,20 @@
 /** @ferrata/testkit: what proves Ferrata, and your protocol on it: compliance suites, laws, arbitraries, oracles, worlds and scripted peers. */
 
+// Arbitraries
 export { type CutBytes, chunkings, cut, cutBytes } from './arbitrary/chunkings.ts';
+export {
+  type Drawn,
+  inSequence,
+  type LengthPrefixOptions,
+  type LineOptions,
+  lengthPrefixed,
+  type NumberFormat,
+  numberBytes,
+  payloads,
+  type TagLengthValueOptions,
+  tagLengthValue,
+  terminatedLines,
+} from './arbitrary/frames.ts';
 export { type FieldLine, fieldNames, fieldValues, headerLists, tokens } from './arbitrary/http-fields.ts';
 export {
   type DrawnRequest,
@@ -11,18 +25,36 @@ export {
   http1Responses,
   type MessageMeaning,
 } from './arbitrary/http1-messages.ts';
-export { nearMisses } from './arbitrary/near-misses.ts';
-// Laws, arbitraries, oracles
+export { type NearMissOptions, nearMisses } from './arbitrary/near-misses.ts';
+
+// Laws and comparisons
 export {
   type CodecLawsOptions,
   type CodecUnderTest,
   codecLawChecks,
   codecLaws,
   type DecoderDriver,
+  findLawBreach,
+  type LawBreach,
   type Transcript,
   transcribe,
 } from './codec/codec-laws.ts';
-export { type Http1Event, http1RequestBytes, http1RequestCodec, http1ResponseCodec } from './http1/http1-codec.ts';
+export {
+  type Comparison,
+  DifferenceFound,
+  Differential,
+  type DifferentialCounts,
+  type DifferentialOptions,
+  type DifferentialTestOptions,
+  differential,
+  type KnownDifference,
+} from './codec/differential.ts';
+export { showBytes } from './codec/show-bytes.ts';
+
+// HTTP/1: codecs under the laws, and oracles
+export { type Http1CodecOptions, type Http1Event, http1RequestBytes, http1RequestCodec, http1ResponseCodec } from './http1/http1-codec.ts';
+export { type Http1Oracle, type OracleMessage, type OracleOptions, type OracleResult } from './http1/http1-oracle.ts';
+export { LlhttpOracle } from './http1/llhttp-oracle.ts';
 export {
   type NaiveFields,
   type NaiveMessage,
@@ -32,6 +64,8 @@ export {
   naiveHttp1,
   naiveHttp1Responses,
 } from './http1/naive-http1.ts';
+export { NodeParserOracle } from './http1/node-parser-oracle.ts';
+
 // Scripted peers
 export {
   call,
@@ -55,14 +89,16 @@ export {
 } from './script/script.ts';
 export { connectStream, listenScript, playScript, type ScriptServer } from './script/script-server.ts';
 export { socketStream } from './script/socket-stream.ts';
+
+// Streams
 export { CheckedStream } from './stream/checked-stream.ts';
 export { firstMisplacedByte, positionalByte, positionalBytes } from './stream/positional-bytes.ts';
 export { RecordingSink, type SinkEvent } from './stream/recording-sink.ts';
-// Streams
 export { type CompliancePair, type StreamComplianceOptions, streamCompliance } from './stream/stream-compliance.ts';
+
+// Worlds
 export { EventTrace, fingerprint } from './world/event-trace.ts';
 export { drawFaultPlan, type FaultDrawOptions } from './world/fault-draw.ts';
-// Worlds
 export {
   World,
   type WorldConnection,

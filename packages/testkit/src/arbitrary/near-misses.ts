@@ -3,7 +3,7 @@
  *
  * Random bytes never get past the first token; a valid message with a CR too many gets everywhere.
  */
-import { concatBytes, latin1Encode } from '@ferrata/bytes';
+import { concatBytes, fromHex, latin1Encode } from '@ferrata/bytes';
 import fc from 'fast-check';
 
 /** One small change. Places are fractions of the length, so that a change still fits when the bytes shrink. */
@@ -11,10 +11,11 @@ type Change =
   | { readonly kind: 'set' | 'insert'; readonly place: number; readonly piece: Uint8Array }
   | { readonly kind: 'remove' | 'repeat'; readonly place: number; readonly length: number }
   | { readonly kind: 'flip'; readonly place: number; readonly bit: number }
+  | { readonly kind: 'add'; readonly place: number; readonly delta: number }
   | { readonly kind: 'cut'; readonly place: number };
 
-/** Pieces that mean something to a text protocol, and some that mean something only to bad parsers of one. */
-const pieces = [
+/** Pieces that mean something to HTTP and its likes, and some that mean something only to bad parsers of them. */
+const textPieces = [
   '\r',
   '\n',
   '\r\n',
@@ -63,30 +64,70 @@ const pieces = [
   'GET / HTTP/1.1\r\nHost: a\r\n\r\n',
 ].map((text) => latin1Encode(text));
 
+/** Numbers at the edges of their widths, in both orders of bytes: where lengths, counts and flags go wrong. */
+const binaryPieces = [
+  '00',
+  '01',
+  '7f',
+  '80',
+  'ff',
+  '0000',
+  '0001',
+  '0100',
+  '7fff',
+  '8000',
+  'ffff',
+  '00000000',
+  '7fffffff',
+  '80000000',
+  'ffffffff',
+].map((digits) => fromHex(digits));
+
+/** Options of `nearMisses`. */
+export interface NearMissOptions {
+  /** Most changes in one input; default 3. */
+  readonly maxChanges?: number;
+  /** The pieces to put in besides your own: words of HTTP and its likes (`text`, the default), numbers at their edges (`binary`), or none. */
+  readonly pieces?: 'text' | 'binary' | 'none';
+  /** Words of your own protocol: text is one byte a character. */
+  readonly dictionary?: readonly (string | Uint8Array)[];
+}
+
 /**
- * `valid` bytes with one to `maxChanges` changes.
+ * `valid` bytes with a few small changes: a piece put in or written over, some bytes removed, repeated, flipped, off by one, or all cut off.
  *
- * @param extraPieces further pieces to put in, for protocols with words of their own
+ * Shrinks to fewer changes of a smaller input.
  */
-export function nearMisses(
-  valid: fc.Arbitrary<Uint8Array>,
-  maxChanges = 3,
-  extraPieces: readonly Uint8Array[] = [],
-): fc.Arbitrary<Uint8Array> {
-  const changes = fc.array(changeOf([...pieces, ...extraPieces]), { minLength: 1, maxLength: maxChanges });
+export function nearMisses(valid: fc.Arbitrary<Uint8Array>, options: NearMissOptions = {}): fc.Arbitrary<Uint8Array> {
+  const { maxChanges = 3, pieces = 'text', dictionary = [] } = options;
+  const words = dictionary.map((word) => (typeof word === 'string' ? latin1Encode(word) : word));
+  const changes = fc.array(changeOf([...builtInPieces[pieces], ...words]), { minLength: 1, maxLength: maxChanges });
   return fc.tuple(valid, changes).map(([bytes, list]) => list.reduce(apply, bytes));
 }
 
-function changeOf(allPieces: readonly Uint8Array[]): fc.Arbitrary<Change> {
-  const place = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
+/** Places are drawn as steps of the whole, all alike. */
+const PLACES = 0x100_0000;
+
+const builtInPieces = { text: textPieces, binary: binaryPieces, none: [] } as const;
+
+function changeOf(pieces: readonly Uint8Array[]): fc.Arbitrary<Change> {
+  // Not fc.double: it draws all doubles alike, and nine of ten of those that are below 1 are next to 0.
+  const place = fc.noBias(fc.nat(PLACES - 1)).map((step) => step / PLACES);
   const length = fc.oneof(
     { weight: 3, arbitrary: fc.integer({ min: 1, max: 4 }) },
     { weight: 1, arbitrary: fc.integer({ min: 1, max: 60 }) },
   );
+  const putIn = (): fc.Arbitrary<Change> =>
+    fc.record({
+      kind: fc.constantFrom('set' as const, 'insert' as const, 'insert' as const),
+      place,
+      piece: fc.constantFrom(...pieces),
+    });
   return fc.oneof<fc.Arbitrary<Change>[]>(
-    fc.record({ kind: fc.constantFrom('set' as const, 'insert' as const, 'insert' as const), place, piece: fc.constantFrom(...allPieces) }),
+    ...(pieces.length === 0 ? [] : [putIn()]),
     fc.record({ kind: fc.constantFrom('remove' as const, 'repeat' as const), place, length }),
     fc.record({ kind: fc.constant('flip' as const), place, bit: fc.nat(7) }),
+    fc.record({ kind: fc.constant('add' as const), place, delta: fc.constantFrom(1, -1) }),
     fc.record({ kind: fc.constant('cut' as const), place }),
   );
 }
@@ -105,10 +146,17 @@ function apply(bytes: Uint8Array, change: Change): Uint8Array {
       return concatBytes([bytes.subarray(0, at + change.length), bytes.subarray(at)]);
     case 'cut':
       return before.slice();
-    case 'flip': {
-      const copy = bytes.slice();
-      if (at < copy.byteLength) copy[at] = (copy[at] ?? 0) ^ (1 << change.bit);
-      return copy;
-    }
+    case 'flip':
+      return withByte(bytes, at, (byte) => byte ^ (1 << change.bit));
+    case 'add':
+      return withByte(bytes, at, (byte) => byte + change.delta);
   }
+}
+
+/** A copy with one byte changed; behind the last byte, nothing is. */
+function withByte(bytes: Uint8Array, at: number, change: (byte: number) => number): Uint8Array {
+  // Not `slice`: of a Buffer that is the same memory.
+  const copy = Uint8Array.from(bytes);
+  if (at < copy.byteLength) copy[at] = change(copy[at] ?? 0);
+  return copy;
 }

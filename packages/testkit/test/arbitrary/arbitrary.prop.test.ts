@@ -125,4 +125,17 @@ describe('nearMisses', () => {
     for (const verdict of ['whole', 'incomplete', 'refused'])
       assert.ok((verdicts.get(verdict) ?? 0) >= 10, `${verdict}: ${verdicts.get(verdict)}`);
   });
+
+  test('change all places of the input alike', () => {
+    const valid = new Uint8Array(100);
+    const tenths = new Array<number>(10).fill(0);
+    for (const bytes of fc.sample(nearMisses(fc.constant(valid), { maxChanges: 1, pieces: 'none' }), { numRuns: 2_000, seed: 1 })) {
+      const at = bytes.findIndex((byte) => byte !== 0);
+      if (at >= 0) tenths[Math.floor(at / 10)] = (tenths[Math.floor(at / 10)] ?? 0) + 1;
+    }
+    assert.ok(
+      tenths.every((count) => count >= 50 && count <= 200),
+      tenths.join(),
+    );
+  });
 });

@@ -22,3 +22,48 @@ for (const method of ['GET', 'HEAD']) {
     },
   });
 }
+
+// What a leniency takes must obey the laws too; the naive reader knows of none (RFC 9112 §2.2, §5.1, §5.2, §6.3, §7.1).
+const lenientWords = [
+  '\n',
+  '\n\n',
+  '\r\n ',
+  '\r\n\t',
+  ' :',
+  '\x80',
+  'Content-Length: 1\r\nContent-Length: 1\r\n',
+  'Content-Length: 1, 1\r\n',
+  'Content-Length: 1\r\nTransfer-Encoding: chunked\r\n',
+  '1 \r\n',
+];
+codecLaws(
+  'RequestDecoder with all leniencies',
+  http1RequestCodec(
+    { leniency: { bareLineFeed: true, nonAsciiTarget: true, repeatedEqualContentLength: true } },
+    { hasOracle: false, dictionary: lenientWords },
+  ),
+  { runs: 300, examples: { 'lines that end in LF': latin1Encode('\nGET /\xe4 HTTP/1.1\nHost: a\nContent-Length: 2, 2\n\nhi') } },
+);
+const leniency = {
+  bareLineFeed: true,
+  blankAfterChunkSize: true,
+  blankBeforeColon: true,
+  contentLengthWithTransferEncoding: true,
+  emptyLinesBeforeResponse: true,
+  foldedFields: true,
+  repeatedEqualContentLength: true,
+};
+for (const method of ['GET', 'HEAD']) {
+  codecLaws(
+    `ResponseDecoder with all leniencies, answer to ${method}`,
+    http1ResponseCodec(method, { leniency }, { hasOracle: false, dictionary: lenientWords }),
+    {
+      runs: 300,
+      examples: {
+        'folds, blanks and both lengths': latin1Encode(
+          '\r\nHTTP/1.1 200 OK\nX : a\n b\nContent-Length: 9\nTransfer-Encoding: chunked\n\n1 \r\nx\r\n0\r\n\r\n',
+        ),
+      },
+    },
+  );
+}
