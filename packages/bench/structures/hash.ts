@@ -4,14 +4,14 @@
  */
 import { crc32 } from 'node:zlib';
 import { crc32Text, TextHasher } from '@ferrata/hash';
-import { compareTimes, type StructureBench } from './structure-bench.ts';
+import { compareTimes, type RowBench } from '../src/rows.ts';
 
 // Joined from pieces and then flattened by a first reading, as keys mostly are.
 const keys = Array.from({ length: 1024 }, (_, i) => `203.0.${i >>> 8}.${i & 255}`);
 const hasher = new TextHasher({ k0: 1, k1: 2 });
 
 // A loop for each, so that the call in it has one target, as in a program.
-export const hash: StructureBench = {
+export const hash: RowBench = {
   name: 'hash',
   run: (options) => [
     ...compareTimes(

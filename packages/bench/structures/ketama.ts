@@ -8,7 +8,7 @@
 import { createRequire } from 'node:module';
 import { crc32Text, mix32 } from '@ferrata/hash';
 import { KetamaRing } from '@ferrata/ketama';
-import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions } from '../src/rows.ts';
 
 /** What we use of `hashring`, which has no types. */
 type HashRing = new (
@@ -55,7 +55,7 @@ const manyKeys = 65_536;
 /** As many as fit the cache of `hashring`. */
 const fewKeys = 1024;
 
-export const ketama: StructureBench = {
+export const ketama: RowBench = {
   name: 'ketama',
   run(options) {
     const sizes = options.isQuick ? [10] : [10, 100, 1000];
@@ -75,7 +75,7 @@ export const ketama: StructureBench = {
   },
 };
 
-function lookUpRows(size: number, keyCount: number, options: StructureRunOptions): readonly StructureRow[] {
+function lookUpRows(size: number, keyCount: number, options: RunOptions): readonly BenchRow[] {
   const keys = keysOf(keyCount);
   const addresses = addressesOf(size);
   return compareTimes(
@@ -109,7 +109,7 @@ function lookUps(lookUp: LookUp, keys: readonly string[]): () => number {
 }
 
 /** The search alone, from a hash, beside one in halves over as many points. */
-function searchRows(size: number, options: StructureRunOptions): readonly StructureRow[] {
+function searchRows(size: number, options: RunOptions): readonly BenchRow[] {
   const ring = new KetamaRing(addressesOf(size));
   const hashes = keysOf(manyKeys).map((key) => crc32Text(key));
   const points = Uint32Array.from({ length: ring.pointCount }, (_, index) => mix32(index)).toSorted();
@@ -147,7 +147,7 @@ function searchRows(size: number, options: StructureRunOptions): readonly Struct
 }
 
 /** The first three nodes of a key: what fail-over takes. `consistent-hashing` has nothing like it. */
-function walkRows(options: StructureRunOptions): readonly StructureRow[] {
+function walkRows(options: RunOptions): readonly BenchRow[] {
   const keys = keysOf(fewKeys);
   const addresses = addressesOf(100);
   const ours = new KetamaRing(addresses);
@@ -177,7 +177,7 @@ function walkRows(options: StructureRunOptions): readonly StructureRow[] {
   );
 }
 
-function buildRows(size: number, options: StructureRunOptions): readonly StructureRow[] {
+function buildRows(size: number, options: RunOptions): readonly BenchRow[] {
   const addresses = addressesOf(size);
   const rows = compareTimes(
     {
@@ -191,7 +191,7 @@ function buildRows(size: number, options: StructureRunOptions): readonly Structu
   return rows.map((row) => ({ ...row, unit: 'ms', ours: row.ours / 1e6, theirs: row.theirs / 1e6 }));
 }
 
-function memoryRow(size: number): StructureRow {
+function memoryRow(size: number): BenchRow {
   const addresses = addressesOf(size);
   // Several small rings, since a few KiB alone drown in what else changes.
   const ringCount = Math.ceil(1000 / size);
@@ -210,7 +210,7 @@ function memoryRow(size: number): StructureRow {
 }
 
 /** Means over many rings: of one ring the figures would be chance. */
-function spreadRows({ isQuick, note }: StructureRunOptions): readonly StructureRow[] {
+function spreadRows({ isQuick, note }: RunOptions): readonly BenchRow[] {
   const ringCount = isQuick ? 2 : 20;
   const keys = keysOf(isQuick ? 5000 : 60_000);
   const share = (make: Maker): number => meanOver(ringCount, (addresses) => largestShare(make(addresses.slice(1)), keys));
@@ -237,7 +237,7 @@ function hashRingOf1600Points(addresses: readonly string[]): LookUp {
   return (key) => ring.get(key);
 }
 
-function percent(operation: string, ours: number, theirs: number, most: number): StructureRow {
+function percent(operation: string, ours: number, theirs: number, most: number): BenchRow {
   return { operation, unit: '%', ours, peer: 'hashring', theirs, ratio: ours / theirs, bar: { maxOurs: most } };
 }
 

@@ -12,15 +12,15 @@ import { seededRandom, systemClock } from '@ferrata/clock';
 import { Estimator, Gcra, Inflight, KeyedGcra, Rate, TokenBucket } from '@ferrata/limits';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { median, medianRatio } from '../src/index.ts';
-import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions } from '../src/rows.ts';
 
 const keyCount = 1000;
 const keys = Array.from({ length: keyCount }, (_, index) => `203.0.113.${index}`);
 const memoryKeys = 20_000;
 
-export const limits: StructureBench = {
+export const limits: RowBench = {
   name: 'limits',
-  async run(options): Promise<readonly StructureRow[]> {
+  async run(options): Promise<readonly BenchRow[]> {
     options.note(describeErrors());
     options.note(whyNoBar);
     return [await besideFlexible(options), ...besideMaps(options), ...(await threadRows(options)), ...memoryRows()];
@@ -41,7 +41,7 @@ function keyCycle(): () => string {
   return () => keys[index++ % keyCount] as string;
 }
 
-async function besideFlexible({ isQuick }: StructureRunOptions): Promise<StructureRow> {
+async function besideFlexible({ isQuick }: RunOptions): Promise<BenchRow> {
   const ours = new KeyedGcra({
     tokensPerSecond: 100_000,
     burst: 1_000_000,
@@ -78,7 +78,7 @@ async function besideFlexible({ isQuick }: StructureRunOptions): Promise<Structu
   };
 }
 
-function besideMaps(options: StructureRunOptions): readonly StructureRow[] {
+function besideMaps(options: RunOptions): readonly BenchRow[] {
   const random = seededRandom(2);
   const keyed = new KeyedGcra({ tokensPerSecond: 100_000, burst: 1_000_000, maxKeys: keyCount, clock: systemClock, random });
   const rate = new Rate({ intervalMs: 1000, clock: systemClock, random });
@@ -170,7 +170,7 @@ function plainBucket(perMs: number, burst: number): () => boolean {
 }
 
 /** Memory for so many keys; only where the collector can be called. */
-function memoryRows(): readonly StructureRow[] {
+function memoryRows(): readonly BenchRow[] {
   if (globalThis.gc === undefined) return [];
   const names = Array.from({ length: memoryKeys }, (_, index) => `198.51.100.${index}`);
   const ours = bytesOf(() => {
@@ -248,7 +248,7 @@ interface CountingOrder {
 }
 
 /** Pingora's own comparison: 3 × 1024 counters and a million keys, by one thread and by eight. */
-async function threadRows({ isQuick }: StructureRunOptions): Promise<readonly StructureRow[]> {
+async function threadRows({ isQuick }: RunOptions): Promise<readonly BenchRow[]> {
   // Threads take long to start.
   const threads = isQuick ? 2 : 8;
   const sizes = isQuick ? { keys: 8000, events: 4000 } : { keys: 1_000_000, events: 2_000_000 };

@@ -14,7 +14,7 @@ import { Lru } from '@ferrata/lru';
 import { LRUCache } from 'lru-cache';
 import QuickLru from 'quick-lru';
 import { median } from '../src/index.ts';
-import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions } from '../src/rows.ts';
 import { zipf } from './zipf.ts';
 
 /** What all caches here can do. */
@@ -44,7 +44,7 @@ interface Load {
 const batch = 1000;
 
 /** The bench of `@ferrata/lru`. */
-export const lru: StructureBench = {
+export const lru: RowBench = {
   name: 'lru',
   run(options) {
     return [...times(options), ...promotions(options), ...shardCosts(options), ...bytes(options), ...pauses(options)];
@@ -54,8 +54,8 @@ export const lru: StructureBench = {
 /** At most so much of what `lru-cache` takes. */
 const timeBars = { get: 1.1, set: 1.25, getOrSet: 1.1 } as const;
 
-function times(options: StructureRunOptions): readonly StructureRow[] {
-  const rows: StructureRow[] = [];
+function times(options: RunOptions): readonly BenchRow[] {
+  const rows: BenchRow[] = [];
   for (const maxCount of options.isQuick ? [1000] : [1000, 100_000]) {
     const count = `${formatCount(maxCount)} entries`;
     const keys = makeKeys(maxCount * 2);
@@ -86,7 +86,7 @@ function times(options: StructureRunOptions): readonly StructureRow[] {
 }
 
 /** Whether looking at the first few costs less than moving: keys that are there, a few of them asked for often. */
-function promotions(options: StructureRunOptions): readonly StructureRow[] {
+function promotions(options: RunOptions): readonly BenchRow[] {
   const maxCount = 1000;
   const keys = makeKeys(maxCount);
   const order = skewed(maxCount);
@@ -107,13 +107,13 @@ function promotions(options: StructureRunOptions): readonly StructureRow[] {
 }
 
 /** What hashing a key and choosing by lot cost: sixteen shards beside one. */
-function shardCosts(options: StructureRunOptions): readonly StructureRow[] {
+function shardCosts(options: RunOptions): readonly BenchRow[] {
   const maxCount = options.isQuick ? 1000 : 100_000;
   const keys = makeKeys(maxCount * 2);
   const there = keys.slice(0, maxCount);
   const hits: Load = { keys: there, order: uniform(maxCount), batch };
   const news: Load = { keys, order: sequence(2 * maxCount), batch };
-  const rows: StructureRow[] = [];
+  const rows: BenchRow[] = [];
   for (const [operation, load, method] of [
     ['get, hit', hits, 'get'],
     ['set, new key, one evicted', news, 'set'],
@@ -132,8 +132,8 @@ function shardCosts(options: StructureRunOptions): readonly StructureRow[] {
 }
 
 /** Bytes an entry beside its key and its value: the keys are made before, and small integers are no objects. */
-function bytes({ isQuick }: StructureRunOptions): readonly StructureRow[] {
-  const rows: StructureRow[] = [];
+function bytes({ isQuick }: RunOptions): readonly BenchRow[] {
+  const rows: BenchRow[] = [];
   // Nearly as many as a map of 2^20 places holds, and a few more, for which it has twice as many.
   for (const maxCount of isQuick ? [2000] : [1_000_000, 1_050_000]) {
     const keys = makeKeys(2 * maxCount);
@@ -183,7 +183,7 @@ function fillByWeight(cache: WeightedCache, keys: readonly string[], sets: numbe
 }
 
 /** The longest of all evicting sets of a big cache, by the wall clock: the one in which a map is rebuilt. The median of five runs. */
-function pauses({ isQuick }: StructureRunOptions): readonly StructureRow[] {
+function pauses({ isQuick }: RunOptions): readonly BenchRow[] {
   const maxCount = isQuick ? 2000 : 1_000_000;
   const longest = (shards: number): number => median(Array.from({ length: isQuick ? 1 : 5 }, () => longestSet(maxCount, shards)));
   const [ours, theirs] = [longest(16), longest(1)];

@@ -19,7 +19,7 @@ import { DeadlineQueue } from '@ferrata/timeout';
 import { LRUCache } from 'lru-cache';
 import QuickLru from 'quick-lru';
 import { median, medianRatio } from '../src/index.ts';
-import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions } from '../src/rows.ts';
 
 /** Operations in one call. */
 const batch = 1000;
@@ -34,7 +34,7 @@ const aboutBars = `memory-cache, what the bars mean:
 - bytes of an entry: more than theirs, the compact form too; the bars keep what there is.
 - hit beside quick-lru: no bar, since it reads the wall clock, which is cheaper, and we don't.`;
 
-export const memoryCache: StructureBench = {
+export const memoryCache: RowBench = {
   name: 'memory-cache',
   async run(options) {
     options.note(aboutBars);
@@ -42,7 +42,7 @@ export const memoryCache: StructureBench = {
   },
 };
 
-function hits(options: StructureRunOptions): readonly StructureRow[] {
+function hits(options: RunOptions): readonly BenchRow[] {
   const keys = makeKeys(batch);
   const ours = fill(makeOurs(2 * batch), keys);
   const exact = fillPeer(new LRUCache<string, string>({ max: 2 * batch, ttl, ttlResolution: 0 }), keys);
@@ -124,7 +124,7 @@ function hits(options: StructureRunOptions): readonly StructureRow[] {
 }
 
 /** Each put brings a new key, and something has to leave for it. The keys come round again when they are long gone. */
-function puts(options: StructureRunOptions): readonly StructureRow[] {
+function puts(options: RunOptions): readonly BenchRow[] {
   const keys = makeKeys(10 * batch);
   const ours = makeOurs(batch);
   const peer = new LRUCache<string, string>({ max: batch, ttl, ttlResolution: 0 });
@@ -155,7 +155,7 @@ function puts(options: StructureRunOptions): readonly StructureRow[] {
   );
 }
 
-function readThroughHits(options: StructureRunOptions): readonly StructureRow[] {
+function readThroughHits(options: RunOptions): readonly BenchRow[] {
   const keys = makeKeys(batch);
   const cache = fill(makeOurs(2 * batch), keys);
   const through = new ReadThroughCache({ cache, deadlines: new DeadlineQueue({ clock: systemClock }), lookUp: (key) => ({ value: key }) });
@@ -179,7 +179,7 @@ function readThroughHits(options: StructureRunOptions): readonly StructureRow[] 
 }
 
 /** Ten callers want a key at the same time that nobody has: one look-up, ten promises. */
-async function readThroughMisses({ isQuick }: StructureRunOptions): Promise<readonly StructureRow[]> {
+async function readThroughMisses({ isQuick }: RunOptions): Promise<readonly BenchRow[]> {
   const keys = makeKeys(isQuick ? 100 : 2000);
   const cache = makeOurs(keys.length);
   const deadlines = new DeadlineQueue({ clock: systemClock });
@@ -219,11 +219,11 @@ async function timeOf(keys: readonly string[], cache: { clear(): void }, ask: (k
 }
 
 /** What an entry takes beside its key and value, which were there before. */
-function bytes({ isQuick }: StructureRunOptions): readonly StructureRow[] {
+function bytes({ isQuick }: RunOptions): readonly BenchRow[] {
   const keys = makeKeys(isQuick ? 10_000 : 300_000);
   const max = keys.length;
   const theirs = bytesOf(() => fillPeer(new LRUCache<string, string>({ max, ttl }), keys)) / max;
-  const row = (operation: string, ours: number, maxOurs: number): StructureRow => {
+  const row = (operation: string, ours: number, maxOurs: number): BenchRow => {
     // What a small cache takes besides its entries would tell nothing of them.
     return {
       operation,

@@ -7,7 +7,7 @@
 import { type Counter, type Gauge, MetricRegistry, writePrometheusText } from '@ferrata/metrics';
 import prom from 'prom-client';
 import { median, medianRatio } from '../src/index.ts';
-import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions } from '../src/rows.ts';
 
 /** Calls in one measured call, so that the harness's own loop does not count. */
 const batch = 1000;
@@ -21,7 +21,7 @@ const manySeries = 1000;
 const inventedCount = 4096;
 const invented = Array.from({ length: inventedCount }, (_, at) => `/path/${at}`);
 
-export const metrics: StructureBench = {
+export const metrics: RowBench = {
   name: 'metrics',
   async run(options) {
     // Memory first: later, what the collector frees of the other measurements would stand in its figures.
@@ -30,7 +30,7 @@ export const metrics: StructureBench = {
   },
 };
 
-function counting(options: StructureRunOptions): readonly StructureRow[] {
+function counting(options: RunOptions): readonly BenchRow[] {
   const registry = new MetricRegistry();
   const theirs = new prom.Registry();
   const help = 'Measured.';
@@ -237,7 +237,7 @@ function statusAt(at: number): string {
 }
 
 /** The text of a thousand series. prom-client writes asynchronously, so both are measured here, in turns: processor time of the process. */
-async function writing({ isQuick }: StructureRunOptions): Promise<StructureRow> {
+async function writing({ isQuick }: RunOptions): Promise<BenchRow> {
   const registry = ourThousand();
   const theirs = promThousand();
   const rounds = isQuick ? 3 : 15;
@@ -271,7 +271,7 @@ async function cpuMs(calls: number, call: () => number | Promise<number>): Promi
 }
 
 /** Memory of a counter's series in the thread that made it, and what is shared, with place for four writers; prom-client's is for one thread. */
-function size({ isQuick, note }: StructureRunOptions): readonly StructureRow[] {
+function size({ isQuick, note }: RunOptions): readonly BenchRow[] {
   const count = isQuick ? 1000 : 50_000;
   const ours = bytesOf(() => ourSeries(count)) / count;
   const theirs = bytesOf(() => promSeries(count)) / count;

@@ -18,14 +18,7 @@
 import { systemClock } from '@ferrata/clock';
 import { IdlePool, type IdlePoolOptions, type PutOptions } from '@ferrata/pool';
 import { DeadlineQueue } from '@ferrata/timeout';
-import {
-  bytesOf,
-  compareTimes,
-  type StructureBench,
-  type StructureRow,
-  type StructureRunOptions,
-  type TimeComparison,
-} from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions, type TimeComparison } from '../src/rows.ts';
 
 const idleTimeoutMs = 50_000;
 /** Pairs in one call, so that the call itself does not count. */
@@ -40,7 +33,7 @@ interface Connection {
 /** What is measured: one connection is taken from a key and put back. */
 type Use = (key: string) => void;
 
-export const pool: StructureBench = {
+export const pool: RowBench = {
   name: 'pool',
   run(options) {
     const deadlines = new DeadlineQueue({ clock: systemClock });
@@ -66,7 +59,7 @@ export const pool: StructureBench = {
 };
 
 /** Among others that are idle: with all three ways by hand, and what the options change. */
-function usedAmongOthers(deadlines: DeadlineQueue, options: StructureRunOptions): readonly StructureRow[] {
+function usedAmongOthers(deadlines: DeadlineQueue, options: RunOptions): readonly BenchRow[] {
   const hand = { keys: names(100), perKey: 5 };
   const stop = new AbortController();
   const timed = { 'a timer each': inTurns(hand.keys, timedArrays(hand, stop.signal)) };
@@ -101,7 +94,7 @@ function usedAmongOthers(deadlines: DeadlineQueue, options: StructureRunOptions)
 }
 
 /** The usual thing at low load: each place has one connection, so its list runs empty at every use. */
-function theOnlyOne(deadlines: DeadlineQueue, options: StructureRunOptions): readonly StructureRow[] {
+function theOnlyOne(deadlines: DeadlineQueue, options: RunOptions): readonly BenchRow[] {
   return [1, options.isQuick ? 10 : 1000].flatMap((count) => {
     const shape = { keys: names(count), perKey: 1 };
     const stop = new AbortController();
@@ -122,7 +115,7 @@ function theOnlyOne(deadlines: DeadlineQueue, options: StructureRunOptions): rea
 }
 
 /** FIFO and the hot queue, beside `shift()` on arrays that are swept. */
-function inTurn(deadlines: DeadlineQueue, options: StructureRunOptions): readonly StructureRow[] {
+function inTurn(deadlines: DeadlineQueue, options: RunOptions): readonly BenchRow[] {
   const shape: Shape = { keys: names(10), perKey: 50 };
   const peers = { 'shift(), swept': inTurns(shape.keys, sweptArrays(shape, { next: (list) => list.shift() })) };
   const cases: readonly Case[] = [
@@ -144,7 +137,7 @@ function inTurn(deadlines: DeadlineQueue, options: StructureRunOptions): readonl
 }
 
 /** The pool subscribes to closing and asks for usability; by hand the same, on arrays with a timer each. */
-function watched(deadlines: DeadlineQueue, options: StructureRunOptions): readonly StructureRow[] {
+function watched(deadlines: DeadlineQueue, options: RunOptions): readonly BenchRow[] {
   const shape: Shape = { keys: names(100), perKey: 5 };
   const stop = new AbortController();
   const unwatch = (connection: Connection): void => void (connection.onClose = null);
@@ -174,7 +167,7 @@ function watched(deadlines: DeadlineQueue, options: StructureRunOptions): readon
 }
 
 /** The one in the middle of 100 closes while it is idle, and comes back as another of the same kind. */
-function closedWhileIdle(deadlines: DeadlineQueue, options: StructureRunOptions): readonly StructureRow[] {
+function closedWhileIdle(deadlines: DeadlineQueue, options: RunOptions): readonly BenchRow[] {
   const shape: Shape = { keys: names(1), perKey: 100 };
   const [key = ''] = shape.keys;
   const filled = filledPool(deadlines, shape, { order: 'fifo' });
@@ -217,7 +210,7 @@ function closedWhileIdle(deadlines: DeadlineQueue, options: StructureRunOptions)
 }
 
 /** What an idle connection costs beside itself, five at each place. */
-function bytesEach(deadlines: DeadlineQueue, count: number): readonly StructureRow[] {
+function bytesEach(deadlines: DeadlineQueue, count: number): readonly BenchRow[] {
   const keys = names(count / 5);
   const connections = Array.from({ length: count }, newConnection);
   const keyOf = (index: number): string => keys[index % keys.length] ?? '';

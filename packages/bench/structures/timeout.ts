@@ -15,7 +15,7 @@ import { createRequire } from 'node:module';
 import { systemClock } from '@ferrata/clock';
 import { type Deadline, DeadlineQueue } from '@ferrata/timeout';
 import { median } from '../src/index.ts';
-import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions } from '../src/rows.ts';
 
 const delayMs = 30_000;
 /** Operations in one call, so that the call itself does not count. */
@@ -33,7 +33,7 @@ interface UndiciTimers {
 }
 const undici = createRequire(import.meta.url)('undici/lib/util/timers.js') as UndiciTimers;
 
-export const timeout: StructureBench = {
+export const timeout: RowBench = {
   name: 'timeout',
   async run(options) {
     const liveCounts = options.isQuick ? [100] : [10_000, 300_000];
@@ -52,7 +52,7 @@ export const timeout: StructureBench = {
 
 function ignore(): void {}
 
-function timesAmong(live: number, options: StructureRunOptions): readonly StructureRow[] {
+function timesAmong(live: number, options: RunOptions): readonly BenchRow[] {
   const deadlines = new DeadlineQueue({ clock: systemClock });
   const ours = Array.from({ length: live }, () => deadlines.after(delayMs, ignore));
   const timers = Array.from({ length: live }, () => setTimeout(ignore, delayMs).unref());
@@ -103,7 +103,7 @@ function timesAmong(live: number, options: StructureRunOptions): readonly Struct
 }
 
 /** One object for each connection, armed and cancelled for each message. The platform's timers cannot be armed after they were cleared. */
-function armedAndCancelled(among: string, deadlines: DeadlineQueue, options: StructureRunOptions): readonly StructureRow[] {
+function armedAndCancelled(among: string, deadlines: DeadlineQueue, options: RunOptions): readonly BenchRow[] {
   const deadline = deadlines.deadline(ignore);
   const fastTimer = undici.setFastTimeout(ignore, delayMs);
   return compareTimes(
@@ -148,7 +148,7 @@ interface Live {
 }
 
 /** Messages on all connections in turns, each of which puts off the idle time-out of its connection. */
-function armedAgain({ among, ours, timers, fast }: Live, options: StructureRunOptions): readonly StructureRow[] {
+function armedAgain({ among, ours, timers, fast }: Live, options: RunOptions): readonly BenchRow[] {
   return compareTimes(
     {
       operation: `put off, each of them in turn, ${among}`,
@@ -184,7 +184,7 @@ function every(calls: number, run: () => void): () => void {
 }
 
 /** Work as a promise that settles in the next turn of the microtasks, with a time limit that is never reached. 100 at a time. */
-async function promisesWithin(options: StructureRunOptions): Promise<readonly StructureRow[]> {
+async function promisesWithin(options: RunOptions): Promise<readonly BenchRow[]> {
   const deadlines = new DeadlineQueue({ clock: systemClock });
   const keepsAlive = setTimeout(ignore, delayMs);
   const tooSlow = (): Error => new Error('too slow');
@@ -206,7 +206,7 @@ async function promisesWithin(options: StructureRunOptions): Promise<readonly St
       return Promise.race([Promise.resolve(1), limit]);
     },
   };
-  const rows: StructureRow[] = [];
+  const rows: BenchRow[] = [];
   for (const [peer, run] of Object.entries(peers)) {
     const rounds: { readonly own: number; readonly other: number }[] = [];
     for (let round = options.isQuick ? 0 : -2; round < (options.isQuick ? 1 : 7); round++) {
@@ -239,7 +239,7 @@ async function timeEach(count: number, run: () => Promise<unknown>): Promise<num
 }
 
 /** A live one with all that it needs, the callback shared. */
-function bytesEach(live: number): readonly StructureRow[] {
+function bytesEach(live: number): readonly BenchRow[] {
   const perLive = (make: () => object): number => bytesOf(() => Array.from({ length: live }, make)) / live;
   const deadlines = new DeadlineQueue({ clock: systemClock });
   const ours = perLive(() => deadlines.after(delayMs, ignore));

@@ -14,7 +14,7 @@ import { seededRandom } from '@ferrata/clock';
 import { TinyUfo } from '@ferrata/tinyufo';
 import { LRUCache } from 'lru-cache';
 import QuickLru from 'quick-lru';
-import { bytesOf, compareTimes, type StructureBench, type StructureRow, type StructureRunOptions } from './structure-bench.ts';
+import { type BenchRow, bytesOf, compareTimes, type RowBench, type RunOptions } from '../src/rows.ts';
 import { zipf } from './zipf.ts';
 
 const items = 10_000;
@@ -31,7 +31,7 @@ const published: readonly { readonly exponent: number; readonly ratios: readonly
 const publishedPeer = `Pingora's, published`;
 
 /** The bench of `@ferrata/tinyufo`. */
-export const tinyufo: StructureBench = {
+export const tinyufo: RowBench = {
   name: 'tinyufo',
   run: (options) => [...hitRatios(options), ...times(options), ...bytes(options)],
 };
@@ -42,9 +42,9 @@ interface Cache {
   put(key: number, value: number): unknown;
 }
 
-function hitRatios({ isQuick, note }: StructureRunOptions): readonly StructureRow[] {
+function hitRatios({ isQuick, note }: RunOptions): readonly BenchRow[] {
   const requests = isQuick ? 20_000 : 5_000_000;
-  const rows: StructureRow[] = [];
+  const rows: BenchRow[] = [];
   const lines = [
     `| Zipf, cache | lru-cache | Pingora's TinyUFO | ours | ours, compact | ours, all forced in |`,
     '|---|---|---|---|---|---|',
@@ -60,7 +60,7 @@ function hitRatios({ isQuick, note }: StructureRunOptions): readonly StructureRo
       const lru = hitRatio(keys, lruCache(capacity));
       const cell = `${exponent.toFixed(2)}, ${share * 100} %`;
       // A quick run has too few requests to come near the published figures: the first time that an item is asked for it is a miss.
-      const row = (form: string, own: number, peer: string, other: number, minDifference: number): StructureRow => ({
+      const row = (form: string, own: number, peer: string, other: number, minDifference: number): BenchRow => ({
         operation: `hit ratio${form}, Zipf ${cell}`,
         unit: '%',
         ours: own,
@@ -108,7 +108,7 @@ interface Load {
   readonly mixed: readonly string[];
 }
 
-function times(options: StructureRunOptions): readonly StructureRow[] {
+function times(options: RunOptions): readonly BenchRow[] {
   const operationsPerCall = options.isQuick ? 500 : 20_000;
   const capacity = 10_000;
   const random = seededRandom(2);
@@ -209,8 +209,8 @@ function quickLruLoops({ capacity, present, reads, mixed }: Load): Loops {
   };
 }
 
-function bytes({ isQuick }: StructureRunOptions): readonly StructureRow[] {
-  const rows: StructureRow[] = [];
+function bytes({ isQuick }: RunOptions): readonly BenchRow[] {
+  const rows: BenchRow[] = [];
   for (const count of isQuick ? [1000] : [1_000_000, 1_100_000]) {
     for (const [state, puts] of [
       ['just filled', count],
@@ -226,7 +226,7 @@ function bytes({ isQuick }: StructureRunOptions): readonly StructureRow[] {
       const compact = bytesPerEntry((count) => ourCache(count, true));
       const lru = bytesPerEntry(lruCache);
       const quick = bytesPerEntry(quickLru);
-      const row = (form: string, ours: number, peer: string, theirs: number): StructureRow => ({
+      const row = (form: string, ours: number, peer: string, theirs: number): BenchRow => ({
         operation: `an entry of ${count.toLocaleString('en')}${form}, ${state}`,
         unit: 'bytes',
         ours,

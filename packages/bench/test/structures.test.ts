@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { type BenchRow, bytesOf, compareTimes, keepsBar } from '../src/rows.ts';
 import { structureNames } from '../structures/names.ts';
-import { bytesOf, compareTimes, keepsBar, type StructureRow } from '../structures/structure-bench.ts';
 
 const folder = new URL('../structures/', import.meta.url);
 
@@ -29,7 +29,7 @@ function pnpmBench(...args: readonly string[]): Ran {
 }
 
 test('the list of names is that of the files that hold a bench, so none is missing where the list is used', () => {
-  const files = readdirSync(folder).filter((file) => readFileSync(new URL(file, folder), 'utf8').includes(': StructureBench = '));
+  const files = readdirSync(folder).filter((file) => readFileSync(new URL(file, folder), 'utf8').includes(': RowBench = '));
   assert.deepEqual(files.toSorted(), structureNames.map((name) => `${name}.ts`).toSorted());
   for (const name of structureNames)
     assert.match(readFileSync(new URL(`${name}.ts`, folder), 'utf8'), new RegExp(`^  name: '${name}',$`, 'm'));
@@ -97,7 +97,7 @@ test('one structure can be measured alone, and an unknown one is refused with th
 });
 
 test('a bar is kept by a ratio, by our own figure, or by a difference', () => {
-  const row: StructureRow = { operation: 'o', unit: 'ns', ours: 10, peer: 'p', theirs: 20, ratio: 0.5 };
+  const row: BenchRow = { operation: 'o', unit: 'ns', ours: 10, peer: 'p', theirs: 20, ratio: 0.5 };
   assert.equal(keepsBar(row), null);
   assert.equal(keepsBar({ ...row, bar: { maxRatio: 0.5 } }), true);
   assert.equal(keepsBar({ ...row, bar: { maxRatio: 0.4 } }), false);

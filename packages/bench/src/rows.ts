@@ -1,13 +1,13 @@
 /**
- * What the benches of the structures have in common: a line says what one operation costs us and a peer, in the same run, and by
- * which bar the ratio is judged.
+ * What the benches with one table have in common: a line says what one operation costs us and a peer, in the same run, and by which bar the
+ * ratio is judged.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { type BenchCase, compare, type MeasureOptions } from '../src/index.ts';
+import { type BenchCase, compare, type MeasureOptions } from './harness.ts';
 
 /** One line of the table. */
-export interface StructureRow {
+export interface BenchRow {
   /** What is measured, in a few words. */
   readonly operation: string;
   readonly unit: 'ns' | 'bytes' | '%' | 'ms' | 'keys';
@@ -18,27 +18,27 @@ export interface StructureRow {
   /** Ours ÷ theirs, from the same rounds where there are rounds. */
   readonly ratio: number;
   /** What has to hold: the ratio at most so much, our figure at most so much, or our figure at least the peer's less so many points. */
-  readonly bar?: StructureBar;
+  readonly bar?: BenchBar;
 }
 
-export type StructureBar = { readonly maxRatio: number } | { readonly maxOurs: number } | { readonly minDifference: number };
+export type BenchBar = { readonly maxRatio: number } | { readonly maxOurs: number } | { readonly minDifference: number };
 
-/** The bench of one package. */
-export interface StructureBench {
-  /** The package's folder. */
+/** One bench: a part of a table. */
+export interface RowBench {
+  /** What the table puts before its operations; of a structure, the package's folder. */
   readonly name: string;
   /** Measures; a `quick` run checks that all of it works and gives no figures to believe. */
-  run(options: StructureRunOptions): readonly StructureRow[] | Promise<readonly StructureRow[]>;
+  run(options: RunOptions): readonly BenchRow[] | Promise<readonly BenchRow[]>;
 }
 
-export interface StructureRunOptions {
+export interface RunOptions {
   readonly isQuick: boolean;
   /** For what belongs under the table: a distribution, a second table. */
   readonly note: (text: string) => void;
 }
 
 /** Whether a line keeps its bar; null if it has none. */
-export function keepsBar({ bar, ours, theirs, ratio }: StructureRow): boolean | null {
+export function keepsBar({ bar, ours, theirs, ratio }: BenchRow): boolean | null {
   if (bar === undefined) return null;
   if ('maxRatio' in bar) return ratio <= bar.maxRatio;
   if ('maxOurs' in bar) return ours <= bar.maxOurs;
@@ -51,20 +51,22 @@ export interface TimeComparison {
   readonly ours: () => unknown;
   /** By the name that the table shows. */
   readonly peers: Readonly<Record<string, () => unknown>>;
+  /** How it is measured, where the usual way does not suit; a quick run is quick all the same. */
+  readonly measure?: Pick<MeasureOptions, 'rounds' | 'roundMs' | 'warmUpMs'>;
   /** Operations in one call; default 1. */
   readonly operationsPerCall?: number;
   /** By the peer's name. */
-  readonly bars?: Readonly<Record<string, StructureBar>>;
+  readonly bars?: Readonly<Record<string, BenchBar>>;
 }
 
 /** Measures ours and the peers in turns. @returns a line for each peer, in ns of CPU time an operation */
-export function compareTimes(comparison: TimeComparison, { isQuick }: StructureRunOptions): readonly StructureRow[] {
-  const { operation, ours, peers, operationsPerCall = 1, bars = {} } = comparison;
+export function compareTimes(comparison: TimeComparison, { isQuick }: RunOptions): readonly BenchRow[] {
+  const { operation, ours, peers, measure = {}, operationsPerCall = 1, bars = {} } = comparison;
   const cases: BenchCase[] = [
     { name: 'ferrata', run: ours, isBaseline: true },
     ...Object.entries(peers).map(([name, run]) => ({ name, run })),
   ];
-  const options: MeasureOptions = isQuick ? { rounds: 5, roundMs: 1, warmUpMs: 1 } : { rounds: 7, roundMs: 60, warmUpMs: 300 };
+  const options: MeasureOptions = isQuick ? { rounds: 5, roundMs: 1, warmUpMs: 1 } : { rounds: 7, roundMs: 60, warmUpMs: 300, ...measure };
   const { measurements } = compare(operation, cases, { ...options, operationsPerCall, print: () => {}, jsonFile: null });
   const [own, ...others] = measurements;
   if (own === undefined) return [];
