@@ -3,6 +3,8 @@
  *
  * It exits with 0 if nothing was found, with 1 if something was, with 2 if it was called wrongly.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -15,6 +17,7 @@ import { isTarget, runOnce, type Target } from './src/target.ts';
 import { startWatchdog } from './src/watchdog.ts';
 
 const usage = `fuzz TARGET [--minutes N | --seconds N | --executions N] [--seed S] [--findings N] [--grow]
+fuzz all [the same] [--parallel N]
 fuzz TARGET --replay FILE | --replay base64:DATA
 fuzz --list
 
@@ -23,11 +26,15 @@ fuzz --list
   --seed S               seed of all chance (default 1)
   --findings N           stop after N different findings (default 5)
   --grow                 save the inputs that brought new coverage as seeds
+  --parallel N           with all: so many targets at once, each in a process of its own (default 1)
   --replay               run one input and say what happens
   --list                 name the targets, each with its invariant`;
 
 /** An execution that takes longer than this is reported as a hang; honest ones take microseconds. */
 const HANG_MS = 10_000;
+
+/** In the place of a target: each of them in turn, for the same time. */
+const ALL = 'all';
 
 const targetsFolder = fileURLToPath(new URL('targets/', import.meta.url));
 const corporaFolder = fileURLToPath(new URL('corpora/', import.meta.url));
@@ -49,13 +56,20 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const [name] = positionals;
+  if (name === ALL && values.replay === undefined && positionals.length === 1) {
+    return await runAll(
+      known,
+      args.filter((arg) => arg !== ALL && arg !== '--'),
+      Number(values.parallel),
+    );
+  }
   if (name === undefined || positionals.length > 1 || !known.includes(name)) {
-    console.error(`give one target of: ${known.join(', ')}\n\n${usage}`);
+    console.error(`give one target of: ${known.join(', ')}, or ${ALL}\n\n${usage}`);
     return 2;
   }
   installInstrumentation((url) => /\/packages\/[^/]+\/src\/|\/fuzz\/targets\/[^/]+$/.test(url));
   const target = await loadTarget(name);
-  if (values.replay !== undefined) return replay(target, values.replay);
+  if (values.replay !== undefined) return await replay(target, values.replay);
   return await fuzz(name, target, values);
 }
 
@@ -71,14 +85,30 @@ function parse(args: string[]) {
       findings: { type: 'string', default: '5' },
       grow: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
+      parallel: { type: 'string', default: '1' },
       replay: { type: 'string' },
     },
   });
-  for (const key of ['minutes', 'seconds', 'executions', 'seed', 'findings'] as const) {
+  for (const key of ['minutes', 'seconds', 'executions', 'seed', 'findings', 'parallel'] as const) {
     const text = parsed.values[key];
     if (text !== undefined && !(Number(text) >= 0)) throw new RangeError(`--${key} wants a number, not '${text}'`);
   }
   return parsed;
+}
+
+/** Runs every target in a process of its own, as coverage is counted for one. @returns the worst exit code */
+async function runAll(names: readonly string[], args: readonly string[], parallel: number): Promise<number> {
+  const waiting = [...names];
+  let worst = 0;
+  const work = async (): Promise<void> => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      const child = spawn(process.execPath, [fileURLToPath(import.meta.url), name, ...args], { stdio: 'inherit' });
+      const [code] = (await once(child, 'exit')) as [number | null];
+      worst = Math.max(worst, code ?? 1);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, parallel) }, work));
+  return worst;
 }
 
 type Values = ReturnType<typeof parse>['values'];
@@ -94,7 +124,7 @@ async function fuzz(name: string, target: Target, values: Values): Promise<numbe
     maxLength: target.options?.maxLength ?? 1024,
   });
   const start = performance.now();
-  const report = runFuzzer(target, {
+  const report = await runFuzzer(target, {
     seeds,
     seed: Number(values.seed),
     maxFindings: Number(values.findings),
@@ -141,14 +171,14 @@ function grow(folder: string, { grown }: FuzzerReport): void {
   console.log(`${grown.length} inputs saved in ${relative(process.cwd(), folder)}`);
 }
 
-function replay(target: Target, what: string): number {
+async function replay(target: Target, what: string): Promise<number> {
   const data = what.startsWith('base64:') ? Buffer.from(what.slice('base64:'.length), 'base64') : readFileSync(what);
-  const thrown = runOnce(target, Uint8Array.from(data));
+  const thrown = await runOnce(target, Uint8Array.from(data));
   if (thrown === null) {
     console.log(`the invariant holds for ${latin1Escaped(data)}`);
     return 0;
   }
-  const { error } = describeFinding(target, Uint8Array.from(data), { signature: signatureOf(thrown), execution: 1 });
+  const { error } = await describeFinding(target, Uint8Array.from(data), { signature: signatureOf(thrown), execution: 1 });
   console.log(`${error.stack ?? String(error)}\n  latin1  ${latin1Escaped(data)}`);
   return 1;
 }

@@ -1,10 +1,17 @@
 /**
- * What we accept, llhttp must frame in the same way. We are the stricter one, so only this direction is checked; where llhttp refuses what we
- * accept, the reason must be one of the list below.
+ * What we accept, two builds of llhttp must frame in the same way: the WebAssembly of undici (9.3) and Node's own parser (9.4). We are the
+ * stricter one, so only this direction is checked; where they refuse what we accept, the reason must be one of the list below.
  */
 import { BodyLength } from '@ferrata/http1';
+import {
+  type Http1Oracle,
+  LlhttpOracle,
+  NodeParserOracle,
+  type OracleMessage,
+  type OracleOptions,
+  type OracleResult,
+} from '@ferrata/testkit';
 import { invariant } from '../src/target.ts';
-import type { OracleMessage, OracleResult } from './llhttp.ts';
 import { type DecodedMessage, fieldsOf, latin1, type Transcript } from './transcript.ts';
 
 /** llhttp's methods of HTTP. Others it refuses; we take any token (RFC 9110 §9.1). */
@@ -15,7 +22,26 @@ const LLHTTP_METHODS = new Set(
   ).split(' '),
 );
 
-type Kind = 'request' | 'response';
+type Kind = OracleOptions['kind'];
+
+/** An independent parser, and what is known of it. */
+interface Reader {
+  readonly name: string;
+  readonly oracle: Http1Oracle;
+  /** Framing fields of which it takes a tab after the value for a part of it. */
+  readonly keepsTabs: RegExp;
+}
+
+/** Made when first used: loading the WebAssembly takes some milliseconds. */
+let readers: readonly Reader[] | null = null;
+
+function allReaders(): readonly Reader[] {
+  readers ??= [
+    { name: 'llhttp', oracle: new LlhttpOracle(), keepsTabs: /\n(?:content-length|transfer-encoding):[^\n]*\t[\t ]*\r/i },
+    { name: 'Node', oracle: new NodeParserOracle(), keepsTabs: /\ntransfer-encoding:[^\n]*\t[\t ]*\r/i },
+  ];
+  return readers;
+}
 
 /** A reason for which llhttp may refuse what we accept. */
 interface Exception {
@@ -25,6 +51,9 @@ interface Exception {
   /** What must be true of the input for it to apply. */
   readonly applies: (message: DecodedMessage, input: string, kind: Kind) => boolean;
 }
+
+/** What Node says of an error behind a request that asked for another protocol, whatever it is. */
+const UNNAMED = 'UNKNOWN';
 
 /** Where llhttp is the stricter one; every other refusal of what we accept is a finding. */
 const EXCEPTIONS: readonly Exception[] = [
@@ -46,36 +75,57 @@ const EXCEPTIONS: readonly Exception[] = [
   },
 ];
 
-/** @throws {InvariantBroken} if llhttp frames differently what we accepted */
-export function checkAgreement(kind: Kind, data: Uint8Array, ours: Transcript, theirs: OracleResult): void {
+/**
+ * Compares a reading of ours with those of all independent parsers.
+ *
+ * @param ours what became of `data` when it was read as a whole
+ * @throws {InvariantBroken} if one of them frames differently what we accepted
+ */
+export function checkAgreement(data: Uint8Array, ours: Transcript, options: OracleOptions): void {
+  for (const reader of allReaders()) compare(reader, { kind: options.kind, data, ours, theirs: reader.oracle.parse(data, options) });
+}
+
+/** What each independent parser makes of an input, by its name. */
+export function readByAll(data: Uint8Array, options: OracleOptions): readonly (readonly [name: string, result: OracleResult])[] {
+  return allReaders().map(({ name, oracle }) => [name, oracle.parse(data, options)]);
+}
+
+interface Comparison {
+  readonly kind: Kind;
+  readonly data: Uint8Array;
+  readonly ours: Transcript;
+  readonly theirs: OracleResult;
+}
+
+function compare({ name, keepsTabs }: Reader, { kind, data, ours, theirs }: Comparison): void {
   const input = latin1(data);
   for (const [index, mine] of ours.messages.entries()) {
     const other = theirs.messages[index];
-    if (hasTabbedFraming(mine, input) || hasControlTrailer(mine, input)) return;
+    if ((isFramed(mine) && keepsTabs.test(input)) || hasControlTrailer(mine, input)) return;
     const isLastOfTheirs = index >= theirs.messages.length - 1;
     if (isLastOfTheirs && other?.isComplete !== true && theirs.error !== null && isExcepted(mine, theirs.error, { input, kind })) return;
-    const show = (): string => `${theirs.error ?? 'no error'}; message ${index}: ours ${tellOurs(mine)}, llhttp ${tellTheirs(other)}`;
-    invariant(other !== undefined, 'llhttp accepts what we accept', show);
+    const show = (): string => `${theirs.error ?? 'no error'}; message ${index}: ours ${tellOurs(mine)}, ${name} ${tellTheirs(other)}`;
+    invariant(other !== undefined, `${name} accepts what we accept`, show);
     const theirFields = other.fields.map((line) => `${line}\n`).join('');
-    invariant(other.start === mine.start && other.rest === mine.rest, 'llhttp reads the same start line', show);
-    invariant(fieldsOf(mine.headers) === theirFields, 'llhttp reads the same fields', show);
+    invariant(other.start === mine.start && other.rest === mine.rest, `${name} reads the same start line`, show);
+    invariant(fieldsOf(mine.headers) === theirFields, `${name} reads the same fields`, show);
     if (mine.isTunnel) return;
     if (kind === 'response' && hasFramedInterim(mine)) return;
     if (mine.isComplete) {
-      invariant(other.isComplete, 'llhttp finds the same end', show);
-      invariant(other.body === mine.body, 'llhttp reads the same body', show);
-      invariant(hasTrailers(other, mine), 'llhttp reads the same trailers', show);
+      invariant(other.isComplete, `${name} finds the same end`, show);
+      invariant(other.body === mine.body, `${name} reads the same body`, show);
+      invariant(hasTrailers(other, mine), `${name} reads the same trailers`, show);
     } else if (ours.reason === null) {
-      invariant(!other.isComplete && other.body === mine.body, 'llhttp waits where we wait', show);
+      invariant(!other.isComplete && other.body === mine.body, `${name} waits where we wait`, show);
     } else {
-      invariant(other.body.startsWith(mine.body), 'llhttp reads the same beginning of a body', show);
+      invariant(other.body.startsWith(mine.body), `${name} reads the same beginning of a body`, show);
       return;
     }
     // After this we read nothing; llhttp calls what follows an error.
     if (!mine.keepAlive) return;
   }
   if (ours.reason === null) {
-    invariant(theirs.messages.length === ours.messages.length, 'llhttp finds no further message', () =>
+    invariant(theirs.messages.length === ours.messages.length, `${name} finds no further message`, () =>
       tellTheirs(theirs.messages[ours.messages.length]),
     );
   }
@@ -103,16 +153,15 @@ function hasControlTrailer({ bodyLength }: DecodedMessage, input: string): boole
 const CONTROL_TRAILER = /\n0+(?:[ \t]*;[^\n]*)?\r\n(?:[^\n]+\n)*(?:connection|proxy-connection|upgrade|content-length|transfer-encoding):/i;
 
 /**
- * A tab after a value is a blank (RFC 9112 §5.1). llhttp 9.3, which is what undici ships, makes it part of Content-Length and Transfer-Encoding
- * (9.4 does not any more), and reads a response with `chunked` and a tab up to the close.
+ * A tab after a value is a blank (RFC 9112 §5.1). llhttp 9.3 makes it part of Content-Length and Transfer-Encoding, 9.4 of the latter alone, and
+ * reads a response with `chunked` and a tab up to the close.
  */
-function hasTabbedFraming({ headers }: DecodedMessage, input: string): boolean {
-  const isFramed = headers.has('content-length') || headers.has('transfer-encoding');
-  return isFramed && /\n(content-length|transfer-encoding):[^\n]*\t[\t ]*\r/i.test(input);
+function isFramed({ headers }: DecodedMessage): boolean {
+  return headers.has('content-length') || headers.has('transfer-encoding');
 }
 
 function isExcepted(message: DecodedMessage, error: string, { input, kind }: { readonly input: string; readonly kind: Kind }): boolean {
-  return EXCEPTIONS.some(({ errors, applies }) => errors.includes(error) && applies(message, input, kind));
+  return EXCEPTIONS.some(({ errors, applies }) => (error === UNNAMED || errors.includes(error)) && applies(message, input, kind));
 }
 
 /** Fields that may not be trailers are dropped by us, so ours are some of theirs, in order. */

@@ -22,7 +22,7 @@ export function signatureOf(error: Error): string {
 }
 
 /** Removes what can be removed, halves first and single bytes last, while the same thing breaks. */
-export function minimise(target: Target, data: Uint8Array, signature: string): Uint8Array {
+export async function minimise(target: Target, data: Uint8Array, signature: string): Promise<Uint8Array> {
   let shortest = data;
   let left = MINIMISE_EXECUTIONS;
   for (let size = data.length >>> 1; size >= 1; size = size >>> 1) {
@@ -32,7 +32,7 @@ export function minimise(target: Target, data: Uint8Array, signature: string): U
       const shorter = new Uint8Array(shortest.length - Math.min(size, shortest.length - at));
       shorter.set(shortest.subarray(0, at));
       shorter.set(shortest.subarray(Math.min(at + size, shortest.length)), at);
-      const thrown = runOnce(target, shorter.slice());
+      const thrown = await runOnce(target, shorter.slice());
       if (thrown !== null && signatureOf(thrown) === signature) shortest = shorter;
       else at += Math.max(1, size >>> 2);
     }
@@ -41,10 +41,10 @@ export function minimise(target: Target, data: Uint8Array, signature: string): U
 }
 
 /** Runs a finding once more, with a stack this time. */
-export function describeFinding(target: Target, data: Uint8Array, known: { signature: string; execution: number }): Finding {
+export async function describeFinding(target: Target, data: Uint8Array, known: { signature: string; execution: number }): Promise<Finding> {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 20;
-  const error = runOnce(target, data.slice());
+  const error = await runOnce(target, data.slice());
   Error.stackTraceLimit = stackTraceLimit;
   return {
     data,

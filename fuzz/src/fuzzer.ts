@@ -53,12 +53,12 @@ export interface FuzzerReport extends FuzzerState {
 const CLOCK_EVERY = 256;
 
 /** Fuzzes a target until one of the limits is reached. */
-export function runFuzzer(target: Target, options: FuzzerOptions): FuzzerReport {
+export async function runFuzzer(target: Target, options: FuzzerOptions): Promise<FuzzerReport> {
   // An error's stack costs more than the parse that refused; it is collected again when a finding is described.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
-    return new Fuzzer(target, options).run();
+    return await new Fuzzer(target, options).run();
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
@@ -86,20 +86,20 @@ class Fuzzer {
     });
   }
 
-  run(): FuzzerReport {
-    this.#runSeeds();
-    this.#runMutations();
+  async run(): Promise<FuzzerReport> {
+    await this.#runSeeds();
+    await this.#runMutations();
     return { ...this.#state(), found: [...this.#findings.values()], grown: this.#corpus.inputs.slice(this.#seedInputs) };
   }
 
   /** Each seed runs as it is, whole: the committed findings are regressions, also those longer than `maxLength`. */
-  #runSeeds(): void {
-    for (const { data } of this.#options.seeds) this.#execute(data);
+  async #runSeeds(): Promise<void> {
+    for (const { data } of this.#options.seeds) await this.#execute(data);
     if (this.#corpus.size === 0) this.#corpus.add(new Uint8Array(0));
     this.#seedInputs = this.#corpus.size;
   }
 
-  #runMutations(): void {
+  async #runMutations(): Promise<void> {
     const {
       maxExecutions = Number.POSITIVE_INFINITY,
       maxMs = Number.POSITIVE_INFINITY,
@@ -118,31 +118,31 @@ class Fuzzer {
           onProgress?.(this.#state());
         }
       }
-      this.#execute(this.#mutator.mutate(this.#corpus.pick(this.#random), this.#corpus.pick(this.#random)));
+      await this.#execute(this.#mutator.mutate(this.#corpus.pick(this.#random), this.#corpus.pick(this.#random)));
     }
   }
 
-  #execute(data: Uint8Array): void {
+  async #execute(data: Uint8Array): Promise<void> {
     this.#executions++;
     this.#options.onExecution?.(data);
-    const thrown = runOnce(this.#target, data);
+    const thrown = await runOnce(this.#target, data);
     if (thrown !== null) {
-      this.#report(data, thrown);
+      await this.#report(data, thrown);
       return;
     }
     if (this.#features.absorb() === 0) return;
     // A second run puts the counters back, for the corpus to read.
-    runOnce(this.#target, data);
+    await runOnce(this.#target, data);
     this.#corpus.add(data);
     resetCounters();
   }
 
-  #report(data: Uint8Array, thrown: Error): void {
+  async #report(data: Uint8Array, thrown: Error): Promise<void> {
     resetCounters();
     const signature = signatureOf(thrown);
     if (this.#findings.has(signature)) return;
-    const shortest = minimise(this.#target, data, signature);
-    this.#findings.set(signature, describeFinding(this.#target, shortest, { signature, execution: this.#executions }));
+    const shortest = await minimise(this.#target, data, signature);
+    this.#findings.set(signature, await describeFinding(this.#target, shortest, { signature, execution: this.#executions }));
     resetCounters();
   }
 

@@ -2,7 +2,8 @@
  * Mutations: one to sixteen random changes of one input, from a small table of kinds.
  *
  * Long splices matter most: a request is smuggled by parts of two good requests standing in one, and with splices of at most 24 bytes a
- * planted acceptance of Content-Length beside Transfer-Encoding was not found in 20 s that is found in one with splices of any length.
+ * planted acceptance of Content-Length beside Transfer-Encoding was not found in 20 s that is found in one with splices of any length. Taking
+ * over whole lines of another good request finds it some ten times sooner still.
  */
 import type { Random } from '@ferrata/clock';
 
@@ -74,8 +75,9 @@ export class Mutator {
         return this.#swapLines();
       case 10:
       case 11:
-      case 12:
         return this.#word();
+      case 12:
+        return this.#adoptLine(other);
       case 13:
         return this.#insert(this.#position(), this.#part(other));
       case 14:
@@ -149,6 +151,15 @@ export class Mutator {
     const line = this.#buffer.slice(from, end);
     this.#delete(from, line.length);
     this.#insert(this.#lineStart(this.#position()), line);
+  }
+
+  /** Puts a line of `other` in front of one of this input: two fields that contradict each other come from two good messages. */
+  #adoptLine(other: Uint8Array): void {
+    if (other.length === 0) return;
+    const at = this.#random.below(other.length);
+    const start = at === 0 ? 0 : other.lastIndexOf(0x0a, at - 1) + 1;
+    const end = other.indexOf(0x0a, at) + 1;
+    this.#insert(this.#lineStart(this.#position()), other.subarray(start, end === 0 ? other.length : end));
   }
 
   #lineStart(at: number): number {

@@ -18,7 +18,8 @@ export interface TargetOptions {
 /** A loaded target module. */
 export interface Target {
   readonly options?: TargetOptions;
-  fuzz(data: Uint8Array): void;
+  /** A promise is waited for; all that the execution set going must be over by then. */
+  fuzz(data: Uint8Array): void | Promise<void>;
 }
 
 /** A law that a target checks does not hold. `law` names it; equal laws are counted as one finding. */
@@ -47,9 +48,10 @@ export function invariant(holds: boolean, law: string, details: () => string): a
 }
 
 /** Runs one input. @returns what was thrown, or null if the invariant held */
-export function runOnce(target: Target, data: Uint8Array): Error | null {
+export async function runOnce(target: Target, data: Uint8Array): Promise<Error | null> {
   try {
-    target.fuzz(data);
+    const running = target.fuzz(data);
+    if (running !== undefined) await running;
     return null;
   } catch (thrown) {
     // Of type `internal` is what a decoder made of a throw that it did not expect: a bug, not a refusal.

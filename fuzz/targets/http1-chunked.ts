@@ -1,24 +1,15 @@
 /**
- * Invariant: a chunked body is read as a naive reader of the grammar reads it, and as llhttp does: accepted, refused or left open alike, with the
+ * Invariant: a chunked body is read as a naive reader of the grammar reads it, and as two builds of llhttp do: accepted, refused or left open alike, with the
  * same bytes, the same trailers and the same end; and in the same way however it is cut (split).
  *
  * The input is the body; a fixed head stands before it, and a second request behind it if the last byte is even.
  */
 import { mayBeTrailer, wellKnownId } from '@ferrata/headers';
-import { RequestDecoder, resolveRequestDecoderOptions } from '@ferrata/http1';
+import { resolveRequestDecoderOptions } from '@ferrata/http1';
 import { checkAgreement } from '../oracles/agreement.ts';
-import { LlhttpOracle } from '../oracles/llhttp.ts';
 import { readNaively } from '../oracles/naive-chunked.ts';
-import {
-  chunkingOf,
-  compareTranscripts,
-  type DecodedMessage,
-  fieldsOf,
-  hashOf,
-  latin1,
-  transcribe,
-  wholeChunk,
-} from '../oracles/transcript.ts';
+import { readRequests } from '../oracles/reading.ts';
+import { chunkingOf, compareTranscripts, type DecodedMessage, fieldsOf, hashOf, latin1 } from '../oracles/transcript.ts';
 import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['chunked'], maxLength: 512 };
@@ -26,18 +17,16 @@ export const options: TargetOptions = { dictionaries: ['chunked'], maxLength: 51
 const HEAD = Buffer.from('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n', 'latin1');
 const NEXT = Buffer.from('GET /next HTTP/1.1\r\nHost: a\r\n\r\n', 'latin1');
 const limits = resolveRequestDecoderOptions();
-const llhttp = new LlhttpOracle();
-
 export function fuzz(data: Uint8Array): void {
   const hasNext = ((data.at(-1) ?? 1) & 1) === 0;
   const message = Uint8Array.from(Buffer.concat(hasNext ? [HEAD, data, NEXT] : [HEAD, data]));
-  const reading = { readHead, isEnded: (hashOf(data) & 0x40) !== 0, maxKeptBytes: limits.maxHeadBytes + limits.maxTrailerBytes };
-  const whole = transcribe(message, { ...reading, decoder: new RequestDecoder(limits) }, wholeChunk);
-  compareTranscripts(whole, transcribe(message, { ...reading, decoder: new RequestDecoder(limits) }, chunkingOf(message)), 'split');
+  const isEnded = (hashOf(data) & 0x40) !== 0;
+  const whole = readRequests(message, { isEnded });
+  compareTranscripts(whole, readRequests(message, { isEnded, chunkSizeAt: chunkingOf(message) }), 'split');
   const [ours] = whole.messages;
   invariant(ours !== undefined, 'the fixed head is read', () => whole.reason ?? '');
   compareWithNaive(ours, whole.reason, latin1(message.subarray(HEAD.length)));
-  checkAgreement('request', message, whole, llhttp.parse(message, { kind: 'request' }));
+  checkAgreement(message, whole, { kind: 'request' });
 }
 
 function compareWithNaive(ours: DecodedMessage, reason: string | null, text: string): void {
@@ -63,21 +52,4 @@ function compareWithNaive(ours: DecodedMessage, reason: string | null, text: str
       invariant(!ours.isComplete, 'a body without its end is open', show);
       invariant(naive.body.startsWith(ours.body), 'data is handed out only as far as it is there', show);
   }
-}
-
-function readHead({ head, bodyLength, keepAlive }: RequestDecoder): DecodedMessage {
-  return {
-    start: head.method,
-    rest: head.target,
-    version: head.version,
-    headers: head.headers,
-    traits: `${bodyLength} ${keepAlive}`,
-    bodyLength,
-    keepAlive,
-    isTunnel: false,
-    body: '',
-    extensions: [],
-    trailers: null,
-    isComplete: false,
-  };
 }

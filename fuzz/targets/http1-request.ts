@@ -1,22 +1,14 @@
 /**
  * Invariant: any bytes are read as requests or refused with a reason (total), in the same way however they are cut (split), with every byte
  * accounted for (conservation); a request that is accepted obeys the rules that keep requests apart, survives being written and read again, and
- * is framed by llhttp as by us, exceptions listed in `oracles/agreement.ts`.
+ * is framed by two builds of llhttp as by us, exceptions listed in `oracles/agreement.ts`.
  */
 import { type HeaderMap, KnownHeader } from '@ferrata/headers';
-import { BodyLength, RequestDecoder, resolveRequestDecoderOptions, writeRequestHead } from '@ferrata/http1';
+import { BodyLength, resolveRequestDecoderOptions } from '@ferrata/http1';
 import { checkAgreement } from '../oracles/agreement.ts';
-import { LlhttpOracle } from '../oracles/llhttp.ts';
+import { readRequests, readWrittenRequest, writeReadRequest } from '../oracles/reading.ts';
 import { checkRoundTrip } from '../oracles/reencode.ts';
-import {
-  chunkingOf,
-  compareTranscripts,
-  type DecodedMessage,
-  hashOf,
-  type Transcript,
-  transcribe,
-  wholeChunk,
-} from '../oracles/transcript.ts';
+import { chunkingOf, compareTranscripts, type DecodedMessage, hashOf } from '../oracles/transcript.ts';
 import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['http1', 'chunked'], maxLength: 1024 };
@@ -37,45 +29,19 @@ const tight = resolveRequestDecoderOptions({
   maxTrailerFields: 2,
   maxEmptyLines: 1,
 });
-/** For what our own encoder wrote: it joins the chunks of a body, so their line may be longer. */
-const generous = resolveRequestDecoderOptions({ maxChunkLineBytes: 4096, maxEmptyLines: 0 });
-
-const llhttp = new LlhttpOracle();
-
 export function fuzz(data: Uint8Array): void {
   const hash = hashOf(data);
   const isTight = (hash & 0x30) === 0;
   const limits = isTight ? tight : usual;
-  const reading = {
-    readHead,
-    isEnded: (hash & 0x40) !== 0,
-    maxKeptBytes: limits.maxHeadBytes + limits.maxTrailerBytes,
-  };
-  const whole = transcribe(data, { ...reading, decoder: new RequestDecoder(limits) }, wholeChunk);
-  const split = transcribe(data, { ...reading, decoder: new RequestDecoder(limits) }, chunkingOf(data));
+  const reading = { limits, isEnded: (hash & 0x40) !== 0 };
+  const whole = readRequests(data, reading);
+  const split = readRequests(data, { ...reading, chunkSizeAt: chunkingOf(data) });
   compareTranscripts(whole, split, 'split');
   if (whole.messages.length === 0) return;
   for (const message of whole.messages) checkRules(message);
-  for (const message of whole.messages.slice(0, 2)) if (message.isComplete && isWritable(message)) checkRoundTrip(message, writeHead, read);
-  if (data.length <= 65_536) checkAgreement('request', data, whole, llhttp.parse(data, { kind: 'request' }));
-}
-
-function readHead(decoder: RequestDecoder): DecodedMessage {
-  const { head, bodyLength, keepAlive, expectsContinue, upgrade, isConnect, headBytes, targetForm } = decoder;
-  return {
-    start: head.method,
-    rest: head.target,
-    version: head.version,
-    headers: head.headers,
-    traits: `${bodyLength} ${keepAlive} ${expectsContinue} ${upgrade ?? '-'} ${isConnect} ${headBytes} ${targetForm}`,
-    bodyLength,
-    keepAlive,
-    isTunnel: false,
-    body: '',
-    extensions: [],
-    trailers: null,
-    isComplete: false,
-  };
+  for (const message of whole.messages.slice(0, 2))
+    if (message.isComplete && isWritable(message)) checkRoundTrip(message, writeReadRequest, readWrittenRequest);
+  if (data.length <= 65_536) checkAgreement(data, whole, { kind: 'request' });
 }
 
 /** What must be true of every accepted request, checked with nothing of the decoder's. */
@@ -114,12 +80,4 @@ function valuesOf(headers: HeaderMap, name: string): string[] {
 /** The encoder writes HTTP/1.1, in which a Host is a must; who forwards a request of 1.0 without one has to add it. */
 function isWritable({ headers }: DecodedMessage): boolean {
   return headers.hasKnown(KnownHeader.host);
-}
-
-function writeHead(writer: Parameters<typeof writeRequestHead>[0], { start, rest, version, headers, bodyLength }: DecodedMessage): void {
-  writeRequestHead(writer, { method: start, target: rest, version: version === 10 ? 10 : 11, headers }, bodyLength);
-}
-
-function read(bytes: Uint8Array): Transcript {
-  return transcribe(bytes, { decoder: new RequestDecoder(generous), readHead, isEnded: false, maxKeptBytes: bytes.length }, wholeChunk);
 }

@@ -20,7 +20,7 @@ describe('the committed corpora', () => {
       assert.ok(readDictionaries(target.options?.dictionaries ?? []).length > 0);
       const seeds = readSeeds(fileURLToPath(new URL(`../corpora/${name}/`, import.meta.url)));
       assert.ok(seeds.length >= 4);
-      for (const seed of seeds) assert.equal(runOnce(target, seed.data), null, seed.name);
+      for (const seed of seeds) assert.equal(await runOnce(target, seed.data), null, seed.name);
     });
   }
 });
