@@ -23,7 +23,7 @@ const commands = {
   ferrata: ['tools/ferrata.ts', 'the ferrata command, from its sources'],
   bench: ['tools/bench.ts', 'measure: NAME is `proxy` or a package that has benches   NAME [ARGUMENT…]'],
   fuzz: ['tools/fuzz.ts', 'fuzz a target   TARGET [--minutes N]'],
-  conformance: ['tools/conformance.ts', 'run a conformance suite   SUITE|all'],
+  conformance: ['tools/conformance.ts', 'run a conformance suite   SUITE|FAMILY|all'],
   'new-package': ['tools/new-package.ts', 'make a package   NAME FLOOR [DEPENDENCY…]'],
   fix: ['tools/fix.ts', 'format, sort imports and apply the safe fixes of the linter   [PATH…]'],
 };

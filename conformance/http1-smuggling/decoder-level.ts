@@ -1,8 +1,9 @@
 /** The decoder level: a case's bytes through `RequestDecoder` as the smallest possible server would drive it. */
 import { isWireError } from '@ferrata/error';
 import { MessageEvent, RequestDecoder } from '@ferrata/http1';
+import type { ObservedRequest } from '../rig/recording-origin.ts';
 import type { SmugglingCase } from './cases.ts';
-import type { Observation, ObservedRequest } from './verdict.ts';
+import type { Observation } from './verdict.ts';
 
 /**
  * Decodes a case. A request that is decoded whole counts as served with 200, an error as refused with its status; after a request that ends

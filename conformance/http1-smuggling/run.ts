@@ -1,10 +1,11 @@
 /** The suite `http1-smuggling`: see `README.md` beside this file. */
 import { parseArgs } from 'node:util';
+import { type RunningProxy, startFerrata } from '../rig/ferrata-command.ts';
+import { RecordingOrigin } from '../rig/recording-origin.ts';
 import { type KnownFailures, type Outcome, outcomeOf, readKnownFailures, report, summarise } from '../runner.ts';
 import { readCases } from './cases.ts';
 import { observeDecoder } from './decoder-level.ts';
-import { observeProxy, type RunningProxy, startFerrata } from './proxy-level.ts';
-import { RecordingOrigin } from './recording-origin.ts';
+import { observeProxy } from './proxy-level.ts';
 import { judge } from './verdict.ts';
 
 const { values } = parseArgs({

@@ -1,14 +1,6 @@
 /** The judge: what was observed of one case against what it demands. Knows nothing of decoders or sockets. */
+import type { ObservedRequest } from '../rig/recording-origin.ts';
 import type { SeenRequest, SmugglingCase } from './cases.ts';
-
-/** A request that arrived whole, with the names of its fields in lower case. */
-export interface ObservedRequest {
-  readonly method: string;
-  readonly target: string;
-  readonly body: string;
-  readonly host: string;
-  readonly fieldNames: readonly string[];
-}
 
 /** What a case did. */
 export interface Observation {

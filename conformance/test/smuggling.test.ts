@@ -4,9 +4,9 @@ import { afterEach, describe, test } from 'node:test';
 import { readCases, type SmugglingCase } from '../http1-smuggling/cases.ts';
 import { observeDecoder } from '../http1-smuggling/decoder-level.ts';
 import { observeProxy } from '../http1-smuggling/proxy-level.ts';
-import { exchange } from '../http1-smuggling/raw-client.ts';
-import { RecordingOrigin } from '../http1-smuggling/recording-origin.ts';
 import { judge, type Observation } from '../http1-smuggling/verdict.ts';
+import { exchange } from '../rig/raw-client.ts';
+import { RecordingOrigin } from '../rig/recording-origin.ts';
 import { readKnownFailures } from '../runner.ts';
 
 const cases = readCases();

@@ -1,14 +1,23 @@
 /** An input through our decoders, as a transcript that can be compared with llhttp's. */
 import { isWireError } from '@ferrata/error';
-import { MessageEvent, RequestDecoder, ResponseDecoder } from '@ferrata/http1';
+import { MessageEvent, RequestDecoder, type RequestDecoderOptions, ResponseDecoder, type ResponseDecoderOptions } from '@ferrata/http1';
 import type { LlhttpCase, Message, Transcript } from './cases.ts';
 
 /** More than any case holds responses. */
 const EXPECTED_RESPONSES = 16;
 
+/** Options of both decoders; a case uses those of its kind. */
+export interface DecodeOptions {
+  readonly request?: RequestDecoderOptions;
+  readonly response?: ResponseDecoderOptions;
+}
+
+/** A transcript, with the reason of our error. */
+export type Decoded = Transcript & { readonly reason: string | null };
+
 /** @param chunkSize the input is fed in pieces of so many bytes */
-export function decodeCase({ kind, input, isHead }: LlhttpCase, chunkSize: number): Transcript & { readonly reason: string | null } {
-  const reader = kind === 'response' ? new ResponseReader(isHead) : new RequestReader();
+export function decodeCase({ kind, input, isHead }: LlhttpCase, chunkSize: number, options: DecodeOptions = {}): Decoded {
+  const reader = kind === 'response' ? new ResponseReader(isHead, options.response) : new RequestReader(options.request);
   const { messages } = reader;
   try {
     for (let at = 0; at < input.length; at += chunkSize) {
@@ -63,8 +72,13 @@ abstract class Reader {
 }
 
 class RequestReader extends Reader {
-  readonly decoder = new RequestDecoder();
+  readonly decoder: RequestDecoder;
   #isUpgrade = false;
+
+  constructor(options: RequestDecoderOptions = {}) {
+    super();
+    this.decoder = new RequestDecoder(options);
+  }
 
   read(): boolean {
     const { decoder } = this;
@@ -98,10 +112,11 @@ class RequestReader extends Reader {
 }
 
 class ResponseReader extends Reader {
-  readonly decoder = new ResponseDecoder();
+  readonly decoder: ResponseDecoder;
 
-  constructor(isHead: boolean) {
+  constructor(isHead: boolean, options: ResponseDecoderOptions = {}) {
     super();
+    this.decoder = new ResponseDecoder(options);
     for (let count = 0; count < EXPECTED_RESPONSES; count++) this.decoder.expect(isHead ? 'HEAD' : 'GET');
   }
 

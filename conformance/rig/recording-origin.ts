@@ -3,13 +3,37 @@
  * it shares no mistake with what it judges: whatever a proxy forwards in a way that two readers could take differently is `malformed`.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { ObservedRequest } from './verdict.ts';
+
+/** A request that arrived whole, with the names of its fields in lower case. */
+export interface ObservedRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly body: string;
+  readonly host: string;
+  readonly fieldNames: readonly string[];
+}
+
+/** The same with all that was sent: names in lower case, values without the blanks around them, in order. */
+export interface RecordedRequest extends ObservedRequest {
+  readonly fields: readonly FieldPair[];
+  readonly trailers: readonly FieldPair[];
+}
+
+/** Name and value. */
+export type FieldPair = readonly [string, string];
 
 /** What arrived since the last `take`. */
 export interface Recording {
-  readonly requests: ObservedRequest[];
+  readonly requests: RecordedRequest[];
+  /** The targets of all heads, those of unfinished requests included. */
   readonly targets: string[];
   readonly malformed: string[];
+}
+
+/** What an origin sends for a request, one character a byte; `isLast` ends the connection behind it. */
+export interface OriginAnswer {
+  readonly text: string;
+  readonly isLast: boolean;
 }
 
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~\w-]+) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.[01]$/;
@@ -19,29 +43,34 @@ const CHUNK_LINE = /^([0-9a-fA-F]{1,8})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n/;
 interface Head {
   readonly method: string;
   readonly target: string;
-  readonly fields: readonly (readonly [string, string])[];
+  readonly fields: readonly FieldPair[];
 }
 
 /** What could be read of a body so far: where it ends, or that more is needed. */
-type Body = { readonly text: string; readonly end: number } | null;
+type Body = { readonly text: string; readonly end: number; readonly trailers: readonly FieldPair[] } | null;
 
-/** The origin. Answers each request with 200 and two bytes. */
+/** The origin. Answers each request with 200 and two bytes, or as it is told. */
 export class RecordingOrigin {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  #requests: ObservedRequest[] = [];
+  readonly #answer: (request: RecordedRequest) => OriginAnswer;
+  #requests: RecordedRequest[] = [];
   #targets: string[] = [];
   #malformed: string[] = [];
 
-  private constructor(server: Server) {
+  private constructor(server: Server, answer: (request: RecordedRequest) => OriginAnswer) {
     this.#server = server;
+    this.#answer = answer;
     server.on('connection', (socket) => this.#serve(socket));
   }
 
-  /** @param port 0 for any free one */
-  static async listen(port: number): Promise<RecordingOrigin> {
+  /**
+   * @param port 0 for any free one
+   * @param answer what to send for each request
+   */
+  static async listen(port: number, answer: (request: RecordedRequest) => OriginAnswer = plainAnswer): Promise<RecordingOrigin> {
     const server = createServer();
-    const origin = new RecordingOrigin(server);
+    const origin = new RecordingOrigin(server, answer);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, '127.0.0.1', resolve);
@@ -92,8 +121,7 @@ export class RecordingOrigin {
             return;
           }
           text = text.slice(body.end);
-          this.#record(head, body.text);
-          answer(socket, head);
+          this.#serveRequest(socket, head, body);
           head = null;
         }
       } catch (error) {
@@ -103,23 +131,28 @@ export class RecordingOrigin {
     });
   }
 
-  #record(head: Head, body: string): void {
-    this.#requests.push({
+  #serveRequest(socket: Socket, head: Head, body: NonNullable<Body>): void {
+    const request: RecordedRequest = {
       method: head.method,
       target: head.target,
-      body,
+      body: body.text,
       host: fieldOf(head, 'host') ?? '',
       fieldNames: head.fields.map(([name]) => name),
-    });
+      fields: head.fields,
+      trailers: body.trailers,
+    };
+    this.#requests.push(request);
+    const answer = this.#answer(request);
+    if (answer.isLast) socket.end(answer.text, 'latin1');
+    else socket.write(answer.text, 'latin1');
   }
 }
 
-function answer(socket: Socket, head: Head): void {
-  const isLast = fieldOf(head, 'connection')?.toLowerCase().includes('close') === true;
-  const body = head.method === 'HEAD' ? '' : 'ok';
-  const text = `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n${isLast ? 'Connection: close\r\n' : ''}\r\n${body}`;
-  if (isLast) socket.end(text, 'latin1');
-  else socket.write(text, 'latin1');
+/** 200 and two bytes. */
+export function plainAnswer({ method, fields }: RecordedRequest): OriginAnswer {
+  const isLast = fields.some(([name, value]) => name === 'connection' && value.toLowerCase().includes('close'));
+  const body = method === 'HEAD' ? '' : 'ok';
+  return { text: `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n${isLast ? 'Connection: close\r\n' : ''}\r\n${body}`, isLast };
 }
 
 function parseHead(text: string): Head {
@@ -132,7 +165,7 @@ function parseHead(text: string): Head {
   return { method: requestLine[1] as string, target: requestLine[2] as string, fields };
 }
 
-function parseFieldLine(line: string): readonly [string, string] {
+function parseFieldLine(line: string): FieldPair {
   const field = FIELD_LINE.exec(line);
   if (field === null) throw new SyntaxError(`field line ${JSON.stringify(line.slice(0, 80))}`);
   return [(field[1] as string).toLowerCase(), field[2] as string];
@@ -154,7 +187,7 @@ function readBody(head: Head, text: string, at: number): Body {
   const [length = '0'] = lengths;
   if (!/^\d{1,15}$/.test(length)) throw new SyntaxError(`Content-Length: ${length}`);
   const end = at + Number(length);
-  return text.length < end ? null : { text: text.slice(at, end), end };
+  return text.length < end ? null : { text: text.slice(at, end), end, trailers: [] };
 }
 
 function readChunked(text: string, start: number): Body {
@@ -176,12 +209,13 @@ function readChunked(text: string, start: number): Body {
 }
 
 function readTrailers(text: string, start: number, body: string): Body {
+  const trailers: FieldPair[] = [];
   let at = start;
   for (;;) {
     const lineEnd = text.indexOf('\r\n', at);
     if (lineEnd < 0) return null;
-    if (lineEnd === at) return { text: body, end: at + 2 };
-    parseFieldLine(text.slice(at, lineEnd));
+    if (lineEnd === at) return { text: body, end: at + 2, trailers };
+    trailers.push(parseFieldLine(text.slice(at, lineEnd)));
     at = lineEnd + 2;
   }
 }

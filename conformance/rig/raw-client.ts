@@ -82,3 +82,45 @@ export async function exchange(options: ExchangeOptions): Promise<Answer> {
     }
   });
 }
+
+/** All that came back on a connection, one character a byte. */
+export interface Collected {
+  readonly text: string;
+  /** `ended`: the peer closed in order; `reset`: it did not; `waiting`: it was silent for too long. */
+  readonly ending: 'ended' | 'reset' | 'waiting';
+}
+
+/** Options of `collect`. */
+export interface CollectOptions {
+  /** A port on 127.0.0.1, or the path of a Unix socket. */
+  readonly to: { readonly port: number; readonly host: string } | { readonly path: string };
+  readonly raw: Uint8Array;
+  /** End our side after the last byte. */
+  readonly halfClose: boolean;
+  /** Give up when nothing came for so long. */
+  readonly quietMs: number;
+}
+
+/** Sends bytes and collects all that comes back until the peer closes. Never rejects for what the peer does. */
+export async function collect({ to, raw, halfClose, quietMs }: CollectOptions): Promise<Collected> {
+  return await new Promise((resolve) => {
+    let text = '';
+    const socket = connect({ ...to, allowHalfOpen: true });
+    const finish = (ending: Collected['ending']): void => {
+      clearTimeout(quiet);
+      socket.destroy();
+      resolve({ text, ending });
+    };
+    let quiet = setTimeout(finish, quietMs, 'waiting');
+    socket.on('error', () => finish('reset'));
+    socket.on('end', () => finish('ended'));
+    socket.on('close', () => finish('reset'));
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      clearTimeout(quiet);
+      quiet = setTimeout(finish, quietMs, 'waiting');
+    });
+    if (halfClose) socket.end(raw);
+    else socket.write(raw);
+  });
+}

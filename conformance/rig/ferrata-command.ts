@@ -1,0 +1,69 @@
+/** The command `ferrata reverse` as a suite runs it: a process of its own in front of an origin. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** How long the command may take to start and to stop. */
+const START_MS = 15_000;
+const STOP_MS = 10_000;
+
+/** A proxy in front of an origin. */
+export interface RunningProxy {
+  readonly port: number;
+  /** Null while it runs; else how it ended. */
+  exit(): string | null;
+  /** @returns how it failed to stop, or null */
+  stop(): Promise<string | null>;
+}
+
+/** Starts `ferrata reverse` in front of an origin. @throws {Error} that says why it did not start */
+export async function startFerrata(originPort: number): Promise<RunningProxy> {
+  const command = fileURLToPath(new URL('../../packages/ferrata/src/main.ts', import.meta.url));
+  const args = [command, 'reverse', '--listen', 'http://127.0.0.1:0', '--to', `http://127.0.0.1:${originPort}`];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let ended: string | null = null;
+  const port = await new Promise<number>((resolve, reject) => {
+    const fail = (why: string): void => reject(new Error(`'ferrata reverse' ${why}:\n${output.trim() || '(no output)'}`));
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail(`did not say 'ready' within ${START_MS / 1000} s`);
+    }, START_MS);
+    const onOutput = (chunk: Buffer): void => {
+      output = (output + chunk.toString()).slice(-4000);
+      const ready = /^ready http:\/\/127\.0\.0\.1:(\d+)\s*$/m.exec(output)?.[1];
+      if (ready === undefined) return;
+      clearTimeout(timer);
+      resolve(Number(ready));
+    };
+    child.stdout.on('data', onOutput);
+    child.stderr.on('data', onOutput);
+    child.on('error', (error) => fail(`cannot be started, ${error.message}`));
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      ended = `${endingOf(code, signal)}:\n${output.trim()}`;
+      fail(ended);
+    });
+  });
+  return { port, exit: () => ended, stop: () => stop(child, () => ended) };
+}
+
+async function stop(child: ChildProcess, ended: () => string | null): Promise<string | null> {
+  const before = ended();
+  if (before !== null) return before;
+  const closed = new Promise<string | null>((resolve) => {
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      resolve(`did not stop within ${STOP_MS / 1000} s of SIGTERM`);
+    }, STOP_MS);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      resolve(code === 0 ? null : `${endingOf(code, signal)} on SIGTERM`);
+    });
+  });
+  child.kill('SIGTERM');
+  return await closed;
+}
+
+function endingOf(code: number | null, signal: string | null): string {
+  return `ended with ${signal ?? `code ${String(code)}`}`;
+}
