@@ -1,11 +1,13 @@
 /**
  * The command: `fuzz TARGET --minutes N`. See `usage` below; `pnpm fuzz` calls it.
  *
- * It exits with 0 if nothing was found, with 1 if something was, with 2 if it was called wrongly.
+ * It exits with 0 if nothing was found, with 1 if something was, with 2 if it was called wrongly. A signal ends it with a summary, and with 1 as
+ * well if something was found, else as a shell says it: 130 for SIGINT, 143 for SIGTERM. What is found is printed and written at once.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -21,10 +23,11 @@ fuzz all [the same] [--parallel N]
 fuzz TARGET --replay FILE | --replay base64:DATA
 fuzz --list
 
-  --minutes, --seconds   how long (default: 1 minute); --seconds 0 runs the committed corpus only
-  --executions N         stop after N executions, whatever the time: the same seed then does the same work everywhere
+  --minutes, --seconds   how long (default: 1 minute); 0 runs the committed corpus only
+  --executions N         stop after N executions, whatever the time: the same seed then does the same work everywhere; 0 as above
   --seed S               seed of all chance (default 1)
   --findings N           stop after N different findings (default 5)
+  --corpus FOLDER        read and write inputs there, not in fuzz/corpora/TARGET
   --grow                 save the inputs that brought new coverage as seeds
   --parallel N           with all: so many targets at once, each in a process of its own (default 1)
   --replay               run one input and say what happens
@@ -35,6 +38,8 @@ const HANG_MS = 10_000;
 
 /** In the place of a target: each of them in turn, for the same time. */
 const ALL = 'all';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 const targetsFolder = fileURLToPath(new URL('targets/', import.meta.url));
 const corporaFolder = fileURLToPath(new URL('corpora/', import.meta.url));
@@ -83,6 +88,7 @@ function parse(args: string[]) {
       executions: { type: 'string' },
       seed: { type: 'string', default: '1' },
       findings: { type: 'string', default: '5' },
+      corpus: { type: 'string' },
       grow: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       parallel: { type: 'string', default: '1' },
@@ -96,26 +102,66 @@ function parse(args: string[]) {
   return parsed;
 }
 
-/** Runs every target in a process of its own, as coverage is counted for one. @returns the worst exit code */
+/**
+ * Runs every target in a process of its own, as coverage is counted for one. A signal reaches those that run, and no other is begun.
+ *
+ * @returns the worst exit code
+ */
 async function runAll(names: readonly string[], args: readonly string[], parallel: number): Promise<number> {
   const waiting = [...names];
+  const running = new Set<ChildProcess>();
   let worst = 0;
+  const release = onSignal((signal) => {
+    waiting.length = 0;
+    worst = Math.max(worst, exitCode(null, signal));
+    // A terminal sends Ctrl-C to the whole foreground group: handed on, it would reach the child twice.
+    if (signal !== 'SIGINT' || !process.stdin.isTTY) for (const child of running) child.kill(signal);
+  });
+  let isAnyFound = false;
   const work = async (): Promise<void> => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
       const child = spawn(process.execPath, [fileURLToPath(import.meta.url), name, ...args], { stdio: 'inherit' });
-      const [code] = (await once(child, 'exit')) as [number | null];
-      worst = Math.max(worst, code ?? 1);
+      running.add(child);
+      const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+      running.delete(child);
+      isAnyFound ||= code === 1;
+      worst = Math.max(worst, exitCode(code, signal));
     }
   };
   await Promise.all(Array.from({ length: Math.max(1, parallel) }, work));
-  return worst;
+  release();
+  return isAnyFound ? 1 : worst;
+}
+
+/** Calls `listener` on the first signal that asks to end; the second one ends the process. @returns what takes it back */
+function onSignal(listener: (signal: NodeJS.Signals) => void): () => void {
+  const release = (): void => {
+    for (const signal of SIGNALS) process.off(signal, first);
+  };
+  const first = (signal: NodeJS.Signals): void => {
+    release();
+    listener(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, first);
+  return release;
+}
+
+function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
+  return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
 }
 
 type Values = ReturnType<typeof parse>['values'];
 
 async function fuzz(name: string, target: Target, values: Values): Promise<number> {
-  const folder = `${corporaFolder}${name}`;
+  const folder = values.corpus ?? `${corporaFolder}${name}`;
   const seeds = readSeeds(folder);
+  const stopping = new AbortController();
+  let stoppedBy: NodeJS.Signals | null = null;
+  const release = onSignal((signal) => {
+    stoppedBy = signal;
+    stopping.abort();
+  });
+  console.log(`${name}: seed ${values.seed}, ${seeds.length} inputs to begin with`);
   const maxMs = durationMs(values);
   const watchdog = startWatchdog({
     folder,
@@ -131,15 +177,22 @@ async function fuzz(name: string, target: Target, values: Values): Promise<numbe
     clock: () => performance.now(),
     ...(maxMs === undefined ? {} : { maxMs }),
     ...(values.executions === undefined ? {} : { maxExecutions: Number(values.executions) }),
+    signal: stopping.signal,
     onExecution: (data) => watchdog.onExecution(data),
+    onFinding: (finding) => printFinding(name, folder, finding),
     onProgress: (state) => process.stderr.isTTY && process.stderr.write(`\r${name}: ${summary(state, performance.now() - start)} `),
   });
   await watchdog.stop();
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
-  for (const finding of report.found) printFinding(name, folder, finding);
+  release();
+  clearLine();
   if (values.grow) grow(folder, report);
-  console.log(`${name}: seed ${values.seed}, ${summary(report, performance.now() - start)}`);
-  return report.found.length === 0 ? 0 : 1;
+  console.log(`${name}: ${summary(report, performance.now() - start)}`);
+  return report.found.length > 0 ? 1 : exitCode(stoppedBy === null ? 0 : null, stoppedBy);
+}
+
+/** The line of progress is written over. */
+function clearLine(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
 }
 
 /** Undefined: no limit of time, since there is one of executions. */
@@ -158,6 +211,7 @@ function summary(state: FuzzerState, elapsedMs: number): string {
 }
 
 function printFinding(name: string, folder: string, { data, error, execution }: Finding): void {
+  clearLine();
   const path = relative(process.cwd(), writeInput(folder, 'found', data));
   console.log(`found by execution ${execution} of ${name}: ${error.stack ?? String(error)}`);
   console.log(`  latin1  ${latin1Escaped(data)}`);

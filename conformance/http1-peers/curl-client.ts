@@ -1,12 +1,11 @@
 /** curl as a client that acts plans out: a process for each exchange. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { FieldLine } from '@ferrata/testkit';
 import type { PeerProgram } from '@ferrata/tools/peers';
+import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
 import type { PlanClient } from './client.ts';
 import type { SeenResponse } from './ledger.ts';
 import { bodyBytes, type Plan, requestLines } from './plan.ts';
@@ -30,7 +29,7 @@ let processes = 0;
 export class CurlClient implements PlanClient {
   readonly #port: number;
   /** What curl is given and gives back beside its standard streams. */
-  readonly #folder = mkdtempSync(join(tmpdir(), 'ferrata-curl-'));
+  readonly #folder = new TemporaryFolder('ferrata-curl-');
 
   constructor(port: number) {
     this.#port = port;
@@ -55,13 +54,14 @@ export class CurlClient implements PlanClient {
 
   async send(one: Plan, token: string): Promise<SeenResponse> {
     const { method, target, minorVersion, framing, body } = one.request;
-    const [fieldFile, headFile] = [join(this.#folder, 'fields'), join(this.#folder, 'heads')];
+    const [fieldFile, headFile] = [join(this.#folder.path, 'fields'), join(this.#folder.path, 'heads')];
     await writeFile(fieldFile, fieldLines(one, token), 'latin1');
     const args = ['-sS', minorVersion === 0 ? '--http1.0' : '--http1.1', '--request-target', target, '-D', headFile, '-H', `@${fieldFile}`];
     args.push(...(method === 'HEAD' ? ['--head'] : ['-X', method]));
     if (framing !== 'none') args.push('--data-binary', '@-');
     args.push(`http://127.0.0.1:${this.#port}/`);
     const child = spawn('curl', args, { stdio: 'pipe', timeout: MAX_RUN_MS });
+    killOnExit(child);
     // curl ends without reading all that it is given when the server answers early.
     child.stdin.on('error', () => undefined);
     child.stdin.end(framing === 'none' ? undefined : bodyBytes(body, token, 'request'));
@@ -77,7 +77,7 @@ export class CurlClient implements PlanClient {
   }
 
   close(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#folder.remove();
   }
 }
 

@@ -15,9 +15,13 @@ import { UndiciClient } from './undici-client.ts';
 
 /** The kinds of clients. */
 export interface ClientKind {
+  /** As ids have it. */
   readonly name: string;
+  /** Makes a client of a server on 127.0.0.1; it connects when it is first used. */
   readonly open: (port: number) => PlanClient;
+  /** Whether the client can be made to send this request, and to take the answer to it. */
   readonly canSend: (one: Plan) => boolean;
+  /** It reads reason phrases as UTF-8 rather than as latin1. */
   readonly hasUtf8Reasons: boolean;
   /** After this exchange the client gives up its connection of its own accord. */
   readonly givesUp: (one: Plan) => boolean;
@@ -30,6 +34,7 @@ const never = (): boolean => false;
 /** Methods after which undici keeps a connection that has carried a body. */
 const UNDICI_BODY_METHODS = new Set(['PUT', 'POST', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
 
+/** `node:http`, with an agent that keeps connections. */
 export const nodeClient: ClientKind = {
   name: 'node',
   open: (port) => new NodeClient(port),
@@ -40,6 +45,7 @@ export const nodeClient: ClientKind = {
   isOneShot: false,
 };
 
+/** undici's `Client`, which has one connection. */
 export const undiciClient: ClientKind = {
   name: 'undici',
   open: (port) => new UndiciClient(port),
@@ -53,6 +59,7 @@ export const undiciClient: ClientKind = {
   isOneShot: false,
 };
 
+/** The client side of `@ferrata/http`, over `@ferrata/upstream`. */
 export const ourClient: ClientKind = {
   name: 'ferrata',
   open: (port) => new OurClient(port),
@@ -62,6 +69,7 @@ export const ourClient: ClientKind = {
   isOneShot: false,
 };
 
+/** A socket, for what no other client would send: HTTP/1.0, spellings of chunks. */
 export const rawClient: ClientKind = {
   name: 'raw',
   open: (port) => new RawClient(port),
@@ -71,6 +79,7 @@ export const rawClient: ClientKind = {
   isOneShot: false,
 };
 
+/** The command curl, a process for each exchange. */
 export const curlClient: ClientKind = {
   name: 'curl',
   open: (port) => new CurlClient(port),
@@ -82,7 +91,9 @@ export const curlClient: ClientKind = {
 
 /** The kinds of servers. */
 export interface ServerKind {
+  /** As ids have it. */
   readonly name: string;
+  /** Whether the server takes this request and can be made to send this answer. */
   readonly canAnswer: (one: Plan) => boolean;
   /** The server ends its connection after this exchange of its own accord. */
   readonly givesUp: (one: Plan) => boolean;
@@ -104,6 +115,7 @@ export interface Route extends Circumstances {
   readonly name: string;
   readonly client: ClientKind;
   readonly server: ServerKind;
+  /** Where the client connects: the server, or our proxy in front of it. */
   readonly port: number;
 }
 

@@ -4,11 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type PeerProgram, versionOf } from '@ferrata/tools/peers';
+import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
 
 /** The programs, for `providePrograms`. */
 export const READERS = {
@@ -38,28 +38,23 @@ export interface RunningReader extends AsyncDisposable {
 }
 
 /** A folder for the sockets of a reader, which are named before it is started: our proxies in front of it must know them. */
-export class ReaderFolder {
-  readonly path: string;
-
+export class ReaderFolder extends TemporaryFolder {
   constructor(name: ReaderName) {
-    this.path = mkdtempSync(join(tmpdir(), `ferrata-${name}-`));
+    super(`ferrata-${name}-`);
   }
 
   socket(kind: 'forward' | 'fetch', lane: number): string {
     return join(this.path, `${kind}-${lane}.sock`);
   }
-
-  remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
-  }
 }
 
-/** Starts a reader. @throws {Error} with what it said, when it does not come up */
+/** Starts a reader; it ends with this process at the latest. @throws {Error} with what it said, when it does not come up */
 export async function startReader(name: ReaderName, folder: ReaderFolder, ports: ReaderPorts): Promise<RunningReader> {
   const file = join(folder.path, `${name}.conf`);
   writeFileSync(file, name === 'nginx' ? nginxConfiguration(folder, ports) : haproxyConfiguration(folder, ports));
   const args = name === 'nginx' ? ['-p', folder.path, '-c', file, '-e', 'stderr'] : ['-db', '-f', file];
   const child = spawn(name, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  killOnExit(child);
   const forward = ports.origins.map((_, lane) => folder.socket('forward', lane));
   const fetch = ports.proxies.map((_, lane) => folder.socket('fetch', lane));
   try {

@@ -93,11 +93,11 @@ async function runReader(
   const folder = new ReaderFolder(reader);
   const requestLanes: RequestLane[] = [];
   const responseLanes: ResponseLane[] = [];
-  for (let index = 0; index < LANES; index++) {
-    requestLanes.push(await RequestLane.open(lane, folder.socket('forward', index)));
-    responseLanes.push(await ResponseLane.open(lane));
-  }
   try {
+    for (let index = 0; index < LANES; index++) {
+      requestLanes.push(await RequestLane.open(lane, folder.socket('forward', index)));
+      responseLanes.push(await ResponseLane.open(lane));
+    }
     const ports = { origins: requestLanes.map(({ originPort }) => originPort), proxies: responseLanes.map(({ proxyPort }) => proxyPort) };
     await using running = await startReader(reader, folder, ports);
     const outcomes = [

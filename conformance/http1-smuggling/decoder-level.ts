@@ -10,9 +10,9 @@ import type { Observation } from './verdict.ts';
  * the connection nothing more is read (RFC 9112 §9.6).
  *
  * @param chunkSize the input is fed in pieces of so many bytes
+ * @param decoder a new one, so that a test can plant mistakes
  */
-export function observeDecoder(one: SmugglingCase, chunkSize: number): Observation {
-  const decoder = new RequestDecoder();
+export function observeDecoder(one: SmugglingCase, chunkSize: number, decoder = new RequestDecoder()): Observation {
   const requests: ObservedRequest[] = [];
   const targets: string[] = [];
   const statuses: number[] = [];

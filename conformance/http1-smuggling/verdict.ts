@@ -1,6 +1,7 @@
 /** The judge: what was observed of one case against what it demands. Knows nothing of decoders or sockets. */
 import type { ObservedRequest } from '../rig/recording-origin.ts';
 import type { SeenRequest, SmugglingCase } from './cases.ts';
+import { dueStatus, maySayNothing } from './statuses.ts';
 
 /** What a case did. */
 export interface Observation {
@@ -36,13 +37,12 @@ function judgeReject(one: SmugglingCase, seen: Observation): string | null {
   const statuses = seen.statuses.slice(one.after);
   if (seen.statuses.slice(0, one.after).some((status) => status !== 200)) return `answered ${seen.statuses.join(', ')}`;
   const [status] = statuses;
+  const due = dueStatus(one);
   if (status === undefined) {
-    if (one.status !== null) return `no status came; ${one.status} is demanded`;
-    if (seen.isClosed || (seen.isWaiting && one.hangOk)) return null;
-    return 'neither refused nor closed';
+    if (maySayNothing(one) && (seen.isClosed || (seen.isWaiting && one.hangOk))) return null;
+    return seen.isClosed ? `no status came; ${due} is demanded` : 'neither refused nor closed';
   }
-  if (status < 400) return `answered ${status}`;
-  if (one.status !== null && status !== one.status) return `answered ${status}; ${one.status} is demanded`;
+  if (status !== due) return `answered ${status}; ${due} is demanded`;
   if (statuses.length > 1) return `answered ${statuses.join(', ')} to what it refused`;
   if (!seen.isClosed) return `answered ${status} and left the connection open`;
   return null;

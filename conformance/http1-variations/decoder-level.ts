@@ -71,8 +71,7 @@ export function judgeRequests(one: RequestCase, cut: Cutter, decoder: RequestRea
   if (ending === 'open' && isMidMessage) ending = 'in the middle of a message';
   if (ending !== one.ending)
     return `it ends ${ending}${status === 0 ? '' : ` with ${status}`} instead of ${one.ending}, behind ${seen.length} requests`;
-  if (ending === 'refused' && !(one.statuses.length === 0 ? status >= 400 && status < 600 : one.statuses.includes(status)))
-    return `refused with ${status}`;
+  if (ending === 'refused' && !one.statuses.includes(status)) return `refused with ${status}, where ${one.statuses.join(' or ')} is due`;
   const expected = one.serves.map(tellExpected);
   const different = expected.findIndex((text, index) => text !== seen[index]);
   if (different >= 0) return `read ${seen[different] ?? 'nothing'} instead of ${expected[different]}`;
@@ -89,7 +88,8 @@ function tellSeen(decoder: RequestReader, body: string, expected: ExpectedReques
     path: decoder.isConnect ? target : path,
     host: authority,
     body,
-    upgrade: decoder.upgrade,
+    // JSON leaves out what is undefined.
+    upgrade: expected?.upgrade === undefined ? undefined : decoder.upgrade,
     expectsContinue: decoder.expectsContinue,
     fields: [...headers].filter(([name]) => names.has(name)),
     trailers: (expected?.trailers ?? null) === null ? null : [...(decoder.trailers ?? [])],

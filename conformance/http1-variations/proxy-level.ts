@@ -7,6 +7,7 @@
 import { type Answer, exchange } from '../rig/raw-client.ts';
 import type { RecordedRequest, Recording, RecordingOrigin } from '../rig/recording-origin.ts';
 import type { Outcome } from '../runner.ts';
+import type { Cutter } from './decoder-level.ts';
 import { type ExpectedRequest, expectRequest, type RequestCase } from './request-case.ts';
 
 /** How long a proxy may stay silent where it must answer or close. */
@@ -22,11 +23,14 @@ export interface ProxyRun {
   exit(): string | null;
   /** How long the proxy may stay silent where it must answer or close. Default 5 000. */
   readonly quietMs?: number;
+  /** Says how long the next piece is in which a case is sent. Default: each case in one. */
+  readonly cut?: Cutter;
 }
 
 /** Runs cases through a proxy. */
 export async function runRequestsThroughProxy(cases: readonly RequestCase[], run: ProxyRun): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
+  const level = run.cut === undefined ? 'proxy' : 'proxy/in pieces';
   const wanted = cases.filter(({ proxy }) => proxy !== 'none');
   for (let at = 0; at < wanted.length && run.exit() === null; at += BATCH) {
     const batch = wanted.slice(at, at + BATCH);
@@ -38,19 +42,19 @@ export async function runRequestsThroughProxy(cases: readonly RequestCase[], run
       run.origin.take(),
     );
     if (together === null && problems.every((problem) => problem === null)) {
-      outcomes.push(...batch.map(({ id }) => ({ id: `proxy/${id}`, problem: null })));
+      outcomes.push(...batch.map(({ id }) => ({ id: `${level}/${id}`, problem: null })));
       continue;
     }
     let isExplained = false;
     for (const one of batch) {
       const problem = await runAlone(one, run);
       isExplained ||= problem !== null;
-      outcomes.push({ id: `proxy/${one.id}`, problem });
+      outcomes.push({ id: `${level}/${one.id}`, problem });
     }
     // What goes wrong only among others goes wrong as well.
     if (!isExplained)
       outcomes.push({
-        id: `proxy/batch of ${batch[0]?.id ?? ''}`,
+        id: `${level}/batch of ${batch[0]?.id ?? ''}`,
         problem: together ?? problems.find((problem) => problem !== null) ?? null,
       });
   }
@@ -64,9 +68,10 @@ async function runAlone(one: RequestCase, run: ProxyRun): Promise<string | null>
   return problem ?? judgeRecording(servedBy(one), run.origin.take());
 }
 
-function send(one: RequestCase, { port, quietMs = DEFAULT_QUIET_MS }: ProxyRun): Promise<Answer> {
+function send(one: RequestCase, { port, cut, quietMs = DEFAULT_QUIET_MS }: ProxyRun): Promise<Answer> {
   return exchange({
     port,
+    ...(cut === undefined ? {} : { cut }),
     raw: Buffer.from(one.raw, 'latin1'),
     halfClose: one.ending === 'truncated',
     responses: one.ending === 'open' ? one.serves.length : Number.POSITIVE_INFINITY,
@@ -100,7 +105,11 @@ export function judgeAnswer(one: RequestCase, { statuses, isClosed }: Answer): s
     if (rest.length > 0) return `answered ${told} where ${served} requests are to be served`;
     return one.ending === 'closed' && !isClosed ? 'the connection stayed open' : null;
   }
+  const due = one.statuses.join(' or ');
   if (rest.length > 1 || rest.some((status) => status < 400)) return `answered ${told}, where only ${served} are to be served`;
+  // Whom the end of its own connection cut may get no answer; whom we refuse must be told why.
+  if (rest.length === 0 && one.ending !== 'truncated') return `closed without a status, where ${due} is due`;
+  if (rest.some((status) => !one.statuses.includes(status))) return `answered ${told}, where ${due} is due`;
   return isClosed ? null : `answered ${told} and left the connection open`;
 }
 

@@ -27,8 +27,8 @@ export interface ExpectedRequest {
   readonly fields: readonly Line[];
   /** Names, in lower case, that may not be forwarded. */
   readonly dropped: readonly string[];
-  /** The protocols it asks for; null for none. */
-  readonly upgrade: string | null;
+  /** The protocols it asks for; null for none, undefined if it is not compared. */
+  readonly upgrade: string | null | undefined;
   readonly expectsContinue: boolean;
 }
 
@@ -38,7 +38,7 @@ export type Line = readonly [name: string, value: string];
 /**
  * What must follow the requests that are served.
  *
- * `open`: the connection waits for the next request. `closed`: it ends, and what follows is not looked at. `refused`: an error status, and it
+ * `open`: the connection waits for the next request. `closed`: it ends, and what follows is not looked at. `refused`: one error status, and it
  * ends. `truncated`: the bytes stop inside a request, which is never complete. `tunnel`: what follows is no HTTP.
  */
 export type RequestEnding = 'open' | 'closed' | 'refused' | 'truncated' | 'tunnel';
@@ -51,7 +51,10 @@ export interface RequestCase {
   readonly raw: string;
   readonly serves: readonly ExpectedRequest[];
   readonly ending: RequestEnding;
-  /** What may be answered to a refused request; empty for any 4xx or 5xx. */
+  /**
+   * What may be answered to what is not served: to a refused request, by a proxy also to a cut one and to one for a tunnel. Empty where all is
+   * served.
+   */
   readonly statuses: readonly number[];
   /** For a proxy: judged in the same way, refused where a decoder need not, or not at all. */
   readonly proxy: 'same' | 'refused' | 'none';
@@ -78,8 +81,9 @@ export function expectRequest(traits: RequestTraits = {}): ExpectedRequest {
   };
 }
 
-/** What follows an accepted case, and a refused one. */
+/** What follows an accepted case: a request that must be served. */
 export const NEXT = `GET /${TOKEN}/next HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+/** What follows a refused case: a request that must never be served. */
 export const SMUGGLED = `GET /${TOKEN}/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 const NEXT_REQUEST = expectRequest({ target: `/${TOKEN}/next` });
 
@@ -87,8 +91,21 @@ const NEXT_REQUEST = expectRequest({ target: `/${TOKEN}/next` });
 export interface RefusalOptions {
   /** Requests served before. */
   readonly after?: readonly ExpectedRequest[];
+  /** What may be answered; by default `BAD_REQUEST` alone. */
   readonly statuses?: readonly number[];
 }
+
+/**
+ * What is due to a request that breaks a rule (RFC 9110 §15.5.1; RFC 9112 §2.2, §3, §5.1, §6.3).
+ *
+ * Another status is due where the RFC names it: 501 for a transfer coding that is not understood (RFC 9112 §6.1), 505 for another major version
+ * (RFC 9110 §15.6.6), 414 for a long target (RFC 9112 §3), 431 for large fields (RFC 6585 §5), 413 for a large body (RFC 9110 §15.5.14), 501 for
+ * a method longer than any that is known (RFC 9112 §3).
+ */
+export const BAD_REQUEST: readonly number[] = [400];
+
+/** Where no tunnels are given: the method is known and not allowed, or it is not implemented (RFC 9110 §9.1). */
+const NO_TUNNEL: readonly number[] = [405, 501];
 
 /** Gathers the cases of one class. */
 export class RequestCases {
@@ -124,23 +141,23 @@ export class RequestCases {
   }
 
   /** Messages that must be refused, with all that follows. */
-  refuse(name: string, raw: string, { after = [], statuses = [] }: RefusalOptions = {}): void {
+  refuse(name: string, raw: string, { after = [], statuses = BAD_REQUEST }: RefusalOptions = {}): void {
     this.#add(name, raw + SMUGGLED, after, 'refused', statuses);
   }
 
   /** Bytes that stop inside a message. */
   truncate(name: string, raw: string, serves: readonly ExpectedRequest[] = []): void {
-    this.#add(name, raw, serves, 'truncated');
+    this.#add(name, raw, serves, 'truncated', BAD_REQUEST);
   }
 
   /** The same, where no origin of a test could take what is announced. */
   truncateForDecoder(name: string, raw: string): void {
-    this.#add(name, raw, [], 'truncated', [], 'none');
+    this.#add(name, raw, [], 'truncated', BAD_REQUEST, 'none');
   }
 
   /** A message after which a decoder's work ends; a proxy that gives no tunnels refuses it. */
   tunnel(name: string, raw: string, traits: RequestTraits): void {
-    this.#add(name, raw + SMUGGLED, [expectRequest(traits)], 'tunnel', [], 'refused');
+    this.#add(name, raw + SMUGGLED, [expectRequest(traits)], 'tunnel', NO_TUNNEL, 'refused');
   }
 
   /** A message that is valid, and whose handling by a proxy is no business of its framing. */

@@ -7,7 +7,7 @@ import { type KnownFailures, type Outcome, readKnownFailures, report, summarise 
 import { type Cutter, judgeRequests } from './decoder-level.ts';
 import { judgeLenientRequests, judgeLenientResponses } from './lenient-level.ts';
 import { compareWithOracles } from './oracles.ts';
-import { runRequestsThroughProxy } from './proxy-level.ts';
+import { type ProxyRun, runRequestsThroughProxy } from './proxy-level.ts';
 import type { RequestCase } from './request-case.ts';
 import { requestCases } from './requests/index.ts';
 import type { ResponseCase } from './response-case.ts';
@@ -33,6 +33,11 @@ const { values } = parseArgs({
 const SWEEPS = /^(?:bytes-|every-|as-)/;
 const SWEEP_STEP = 8;
 const SPLIT_SEED = 0xfe88;
+
+/** Of the cases that go through the proxy every n-th goes once more, in small pieces; but none that is of so many. */
+const PIECES_STEP = 40;
+const MAX_BYTES_IN_PIECES = 4096;
+const MAX_PIECE = 6;
 
 const requests = requestCases().filter(isWanted);
 const responses = responseCases().filter(isWanted);
@@ -82,7 +87,7 @@ async function runProxies(): Promise<Outcome[]> {
   const responsePart = sample(responses);
   const origin = await RecordingOrigin.listen(0);
   const ofRequests = await withProxy('requests', origin.port, (proxy) =>
-    runRequestsThroughProxy(requestPart, { port: proxy.port, origin, exit: () => proxy.exit() }),
+    runAllRequests(requestPart, { port: proxy.port, origin, exit: () => proxy.exit() }),
   );
   await origin.close();
   const scripted = await ScriptedOrigin.listen(responsePart);
@@ -91,6 +96,16 @@ async function runProxies(): Promise<Outcome[]> {
   );
   await scripted.close();
   return [...ofRequests, ...ofResponses];
+}
+
+async function runAllRequests(cases: readonly RequestCase[], run: ProxyRun): Promise<readonly Outcome[]> {
+  const random = seededRandom(SPLIT_SEED);
+  const few = cases.filter(({ raw }, index) => index % PIECES_STEP === 0 && raw.length <= MAX_BYTES_IN_PIECES);
+  console.log(`http1-variations: ${few.length} of them once more in pieces of up to ${MAX_PIECE} bytes`);
+  return [
+    ...(await runRequestsThroughProxy(cases, run)),
+    ...(await runRequestsThroughProxy(few, { ...run, cut: () => 1 + random.below(MAX_PIECE) })),
+  ];
 }
 
 async function withProxy(

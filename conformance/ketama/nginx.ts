@@ -6,12 +6,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type PeerProgram, versionOf } from '@ferrata/tools/peers';
+import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
 import type { Ring, RingServer } from './rings.ts';
 
 /** For `providePrograms`. */
@@ -29,21 +29,22 @@ export interface RunningNginx {
 }
 
 /**
- * Starts nginx with an upstream for each ring.
+ * Starts nginx with an upstream for each ring. It ends with this process at the latest.
  *
  * @throws {Error} with what nginx said, when it does not come up
  */
 export async function startNginx(rings: readonly Ring[]): Promise<RunningNginx> {
-  const folder = mkdtempSync(join(tmpdir(), 'ferrata-ketama-'));
-  const socketPath = join(folder, 'nginx.sock');
-  const configFile = join(folder, 'nginx.conf');
-  writeFileSync(configFile, configuration(folder, socketPath, rings));
-  const child = spawn('nginx', ['-p', folder, '-c', configFile, '-e', 'stderr'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const folder = new TemporaryFolder('ferrata-ketama-');
+  const socketPath = join(folder.path, 'nginx.sock');
+  const configFile = join(folder.path, 'nginx.conf');
+  writeFileSync(configFile, configuration(folder.path, socketPath, rings));
+  const child = spawn('nginx', ['-p', folder.path, '-c', configFile, '-e', 'stderr'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  killOnExit(child);
   const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL_REQUESTS });
   const stop = async (): Promise<void> => {
     agent.destroy();
     await end(child);
-    rmSync(folder, { recursive: true, force: true });
+    folder.remove();
   };
   try {
     await untilListening(child, socketPath);

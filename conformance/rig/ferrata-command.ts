@@ -1,6 +1,7 @@
 /** The command `ferrata reverse` as a suite runs it: a process of its own in front of an origin. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { killOnExit } from './clean-up.ts';
 
 /** How long the command may take to start and to stop. */
 const START_MS = 15_000;
@@ -15,11 +16,12 @@ export interface RunningProxy {
   stop(): Promise<string | null>;
 }
 
-/** Starts `ferrata reverse` in front of an origin. @throws {Error} that says why it did not start */
+/** Starts `ferrata reverse` in front of an origin; it ends with this process at the latest. @throws {Error} that says why it did not start */
 export async function startFerrata(originPort: number): Promise<RunningProxy> {
   const command = fileURLToPath(new URL('../../packages/ferrata/src/main.ts', import.meta.url));
   const args = [command, 'reverse', '--listen', 'http://127.0.0.1:0', '--to', `http://127.0.0.1:${originPort}`];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  killOnExit(child);
   let output = '';
   let ended: string | null = null;
   const port = await new Promise<number>((resolve, reject) => {

@@ -13,6 +13,8 @@ export interface Answer {
 export interface ExchangeOptions {
   readonly port: number;
   readonly raw: Uint8Array;
+  /** Says how long the next piece is; each is written once the one before has been flushed. Default: all in one write. */
+  readonly cut?: () => number;
   /** End our side after the last byte. */
   readonly halfClose: boolean;
   /** Stop once so many responses came. An error status, and with `untilClose` the last response too, is followed by a wait for the close. */
@@ -27,7 +29,7 @@ export interface ExchangeOptions {
 /** Sends bytes and collects what comes back. Never rejects for what the peer does: a reset is a close. */
 export async function exchange(options: ExchangeOptions): Promise<Answer> {
   return await new Promise((resolve) => {
-    const { port, raw, halfClose, responses, untilClose, quietMs, closeMs } = options;
+    const { port, raw, cut = () => raw.length, halfClose, responses, untilClose, quietMs, closeMs } = options;
     const statuses: number[] = [];
     let text = '';
     let skip = 0;
@@ -45,8 +47,21 @@ export async function exchange(options: ExchangeOptions): Promise<Answer> {
       quiet = setTimeout(giveUp, isRefused ? closeMs : quietMs);
       if (statuses.length >= responses && !untilClose && !isRefused) finish({ isClosed: false, isWaiting: false });
     });
-    if (halfClose) socket.end(raw);
-    else socket.write(raw);
+    writeFrom(0);
+
+    function writeFrom(at: number): void {
+      if (socket.destroyed) return;
+      const end = at + cut();
+      const piece = raw.subarray(at, end);
+      if (end < raw.length) {
+        // Behind the flush comes a turn of the loop, so that the other side has a chance to read what it has before there is more.
+        socket.write(piece, () => setImmediate(writeFrom, end));
+      } else if (halfClose) {
+        socket.end(piece);
+      } else {
+        socket.write(piece);
+      }
+    }
 
     function giveUp(): void {
       finish({ isClosed: false, isWaiting: true });

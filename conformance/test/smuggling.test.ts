@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
+import { WireError } from '@ferrata/error';
+import { RequestDecoder } from '@ferrata/http1';
 import { readCases, type SmugglingCase } from '../http1-smuggling/cases.ts';
 import { observeDecoder } from '../http1-smuggling/decoder-level.ts';
 import { observeProxy } from '../http1-smuggling/proxy-level.ts';
+import { NAMED_HERE } from '../http1-smuggling/statuses.ts';
 import { judge, type Observation } from '../http1-smuggling/verdict.ts';
 import { exchange } from '../rig/raw-client.ts';
 import { RecordingOrigin } from '../rig/recording-origin.ts';
 import { readKnownFailures } from '../runner.ts';
+import { startRefusingRelay } from './refusing-relay.ts';
 
 const cases = readCases();
 
@@ -39,10 +43,11 @@ describe('the cases', () => {
 describe('the judge', () => {
   const accepted: Observation = { ...nothing, requests: [get], targets: ['/'], statuses: [200] };
 
-  test('wants an error status and a close, or a close alone, of what is to be rejected', () => {
+  test('wants 400 and a close of what is to be rejected', () => {
     const one = caseOf('name-only-colon');
     assert.equal(judge(one, { ...nothing, statuses: [400], isClosed: true }), null);
-    assert.equal(judge(one, { ...nothing, isClosed: true }), null);
+    assert.match(judge(one, { ...nothing, isClosed: true }) ?? '', /no status came; 400 is demanded/);
+    assert.match(judge(one, { ...nothing, statuses: [503], isClosed: true }) ?? '', /answered 503; 400 is demanded/);
     assert.match(judge(one, { ...nothing, statuses: [400] }) ?? '', /left the connection open/);
     assert.match(judge(one, { ...nothing, isWaiting: true }) ?? '', /neither refused nor closed/);
     assert.match(judge(one, accepted) ?? '', /the origin saw/);
@@ -57,8 +62,30 @@ describe('the judge', () => {
     assert.match(judge(one, { ...nothing, isClosed: true }) ?? '', /no status came/);
   });
 
-  test('lets a client wait only where waiting is right', () => {
+  test('wants another status where one is due, and names one for no case that the fixtures give one or accept', () => {
+    for (const [id, status] of [
+      ['te-x-chunked', 501],
+      ['rl-v-2', 505],
+      ['rl-target-1m', 414],
+      ['lim-50000-headers', 431],
+      ['ext-many-chunks', 413],
+    ] as const) {
+      assert.equal(judge(caseOf(id), { ...nothing, statuses: [status], isClosed: true }), null, id);
+      assert.match(judge(caseOf(id), { ...nothing, statuses: [400], isClosed: true }) ?? '', /answered 400/, id);
+    }
+    for (const id of NAMED_HERE) assert.deepEqual([caseOf(id).verdict, caseOf(id).status], ['reject', null], id);
+  });
+
+  test('lets a client wait, or go without a status, only where that is right', () => {
     assert.equal(judge(caseOf('cl-overflow-2p32'), { ...nothing, isWaiting: true, targets: ['/'] }), null);
+    assert.equal(judge(caseOf('cl-overflow-2p32'), { ...nothing, isClosed: true, targets: ['/'] }), null);
+    assert.equal(judge(caseOf('chunk-no-final-crlf-fin'), { ...nothing, isClosed: true, targets: ['/'] }), null);
+    assert.match(judge(caseOf('chunk-no-final-crlf-fin'), { ...nothing, isWaiting: true, targets: ['/'] }) ?? '', /neither refused/);
+    const silent = cases.filter((one) => one.verdict === 'reject' && judge(one, { ...nothing, isClosed: true }) === null);
+    assert.deepEqual(
+      silent.map(({ id }) => id),
+      ['cl-overflow-2p32', 'cl-100-digits', 'chunk-max-64', 'chunk-no-final-crlf-fin', 'cr-only'],
+    );
   });
 
   test('never lets a smuggled target through, not even unfinished', () => {
@@ -113,6 +140,28 @@ describe('the decoder level', () => {
       assert.deepEqual(observeDecoder(one, 1), observeDecoder(one, Number.POSITIVE_INFINITY), id);
     }
   });
+});
+
+describe('a decoder that refuses with another status', () => {
+  for (const status of [500, 503]) {
+    test(`as ${status}, is found by every case that is refused`, () => {
+      class Wrong extends RequestDecoder {
+        override next(): boolean {
+          try {
+            return super.next();
+          } catch (error) {
+            assert.ok(error instanceof WireError);
+            throw new WireError(error.type, error.reason, { wire: { status } });
+          }
+        }
+      }
+      for (const one of cases) {
+        if (one.proxyOnly || one.verdict === 'accept' || one.hangOk) continue;
+        const seen = observeDecoder(one, Number.POSITIVE_INFINITY, new Wrong());
+        assert.match(judge(one, seen) ?? 'passes', new RegExp(`answered (?:200, )*${status}; \\d+ is demanded`), one.id);
+      }
+    });
+  }
 });
 
 const closing: (() => Promise<void> | void)[] = [];
@@ -205,4 +254,24 @@ describe('the proxy level', () => {
       assert.match(judge(caseOf(id), await observeProxy(caseOf(id), port, origin)) ?? 'passes', problem, id);
     }
   });
+
+  for (const [name, changed, problem] of [
+    ['finds nothing where a proxy refuses with what is due', null, null],
+    ['finds that a proxy refuses with 503', 503, /answered 503; 400 is demanded/],
+    ['finds that a proxy refuses with 500', 500, /answered 500; 400 is demanded/],
+    ['finds that a proxy closes without a status', 'close', /no status came; 400 is demanded/],
+    ['finds that a proxy refuses twice', 'twice', /answered 400, 400 to what it refused/],
+  ] as const) {
+    test(name, async () => {
+      const origin = await startOrigin();
+      const relay = await startRefusingRelay(origin.port, changed);
+      closing.push(() => relay.close());
+      assert.equal(judge(caseOf('ok-get'), await observeProxy(caseOf('ok-get'), relay.port, origin)), null);
+      for (const id of ['clte-classic', 'name-only-colon', 'pipe-good-then-bad', 'chunk-g', 'host-missing']) {
+        const found = judge(caseOf(id), await observeProxy(caseOf(id), relay.port, origin));
+        if (problem === null) assert.equal(found, null, id);
+        else assert.match(found ?? 'passes', problem, id);
+      }
+    });
+  }
 });

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
+import { WireError } from '@ferrata/error';
 import { RequestDecoder, ResponseDecoder } from '@ferrata/http1';
 import { judgeRequests } from '../http1-variations/decoder-level.ts';
 import { judgeAnswer, judgeRecording, runRequestsThroughProxy } from '../http1-variations/proxy-level.ts';
@@ -12,7 +14,9 @@ import { judgeSeen, runResponsesThroughProxy } from '../http1-variations/respons
 import { responseCases } from '../http1-variations/responses/index.ts';
 import { ScriptedOrigin } from '../http1-variations/scripted-origin.ts';
 import { EOL, fieldLine, syntax, textOf, variationsAt } from '../http1-variations/segments.ts';
+import { exchange } from '../rig/raw-client.ts';
 import { RecordingOrigin } from '../rig/recording-origin.ts';
+import { startRefusingRelay } from './refusing-relay.ts';
 
 const requests = requestCases();
 const responses = responseCases();
@@ -63,6 +67,17 @@ describe('the cases', () => {
       'te-http10',
       'te-repeated',
     ]);
+  });
+
+  test('name exactly one status for whatever is refused, and it is 400 for nearly all', () => {
+    const refused = requests.filter(({ ending }) => ending === 'refused');
+    assert.ok(refused.every(({ statuses }) => statuses.length === 1));
+    const counts = Map.groupBy(refused, ({ statuses }) => statuses[0]);
+    assert.deepEqual(
+      [...counts.keys()].toSorted((one = 0, other = 0) => one - other),
+      [400, 413, 414, 431, 501, 505],
+    );
+    assert.ok((counts.get(400)?.length ?? 0) > 0.99 * refused.length);
   });
 
   test('two messages under one name are a mistake, one message built twice is not', () => {
@@ -163,6 +178,27 @@ describe('a mistake in a decoder of requests is found', () => {
   });
 });
 
+describe('a decoder of requests that refuses with another status', () => {
+  for (const status of [500, 503]) {
+    test(`as ${status}, is found by every case that is refused`, () => {
+      class Wrong extends RequestDecoder {
+        override next(): boolean {
+          try {
+            return super.next();
+          } catch (error) {
+            assert.ok(error instanceof WireError);
+            throw new WireError(error.type, error.reason, { wire: { status } });
+          }
+        }
+      }
+      for (const one of requests) {
+        if (one.ending === 'refused')
+          assert.match(judgeRequests(one, whole, new Wrong()) ?? 'passes', /refused with 50[03], where/, one.id);
+      }
+    });
+  }
+});
+
 describe('a mistake in a decoder of responses is found', () => {
   const planted: readonly (readonly [what: string, change: (text: string) => string, found: string])[] = [
     ['bytes behind a response are dropped', (text) => text.replace(/(\r\n\r\nhello)[^]+$/, '$1'), 'stray'],
@@ -238,13 +274,23 @@ describe('the judge of requests through a proxy', () => {
     assert.match(judgeAnswer(caseOf({}), { ...answer, statuses: [200, 200] }) ?? '', /answered 200, 200/);
   });
 
-  test('wants one error at most, and a close, of what is to be refused', () => {
-    const refused = caseOf({ serves: [], ending: 'refused' });
+  test('wants the one status that is due, and a close, of what is to be refused', () => {
+    const refused = caseOf({ serves: [], ending: 'refused', statuses: [400] });
     assert.equal(judgeAnswer(refused, { ...answer, statuses: [400], isClosed: true }), null);
-    assert.equal(judgeAnswer(refused, { ...answer, statuses: [], isClosed: true }), null);
+    assert.match(judgeAnswer(refused, { ...answer, isClosed: true, statuses: [] }) ?? '', /closed without a status, where 400 is due/);
+    for (const status of [403, 408, 500, 503])
+      assert.match(judgeAnswer(refused, { ...answer, statuses: [status], isClosed: true }) ?? '', /where 400 is due/);
     assert.match(judgeAnswer(refused, { ...answer, statuses: [400] }) ?? '', /left the connection open/);
     assert.match(judgeAnswer(refused, { ...answer, statuses: [200], isClosed: true }) ?? '', /answered 200/);
     assert.match(judgeAnswer(refused, { ...answer, statuses: [400, 400], isClosed: true }) ?? '', /answered 400, 400/);
+  });
+
+  test('wants the status that is due of what is cut, or none', () => {
+    const cut = caseOf({ serves: [], ending: 'truncated', statuses: [400] });
+    assert.equal(judgeAnswer(cut, { ...answer, statuses: [400], isClosed: true }), null);
+    assert.equal(judgeAnswer(cut, { ...answer, statuses: [], isClosed: true }), null);
+    assert.match(judgeAnswer(cut, { ...answer, statuses: [503], isClosed: true }) ?? '', /where 400 is due/);
+    assert.match(judgeAnswer(cut, { ...answer, statuses: [] }) ?? '', /left the connection open/);
   });
 
   test('wants a close behind the last request', () => {
@@ -381,6 +427,78 @@ describe('a run without a proxy', () => {
     } finally {
       await origin.close();
     }
+  });
+});
+
+describe('a run through a proxy that is wrong when it refuses', () => {
+  const some = ['method/GET', 'host/bad ', 'te-value/bad xchunked', 'chunk-size/behind g', 'version/2.0'].map((id) => {
+    const one = requests.find((candidate) => candidate.id === id);
+    assert.ok(one !== undefined, id);
+    return one;
+  });
+  for (const [name, changed, problem] of [
+    ['finds nothing where it refuses with what is due', null, null],
+    ['finds that it refuses with 503', 503, /^answered 503, where 400 is due/],
+    ['finds that it refuses with 500', 500, /^answered 500, where 400 is due/],
+    ['finds that it closes without a status', 'close', /^closed without a status, where 400 is due/],
+    ['finds that it refuses twice', 'twice', /^answered 400, 400/],
+  ] as const) {
+    test(name, async () => {
+      const origin = await RecordingOrigin.listen(0);
+      const relay = await startRefusingRelay(origin.port, changed);
+      try {
+        for (const cut of [undefined, () => 3]) {
+          const outcomes = await runRequestsThroughProxy(some, {
+            port: relay.port,
+            origin,
+            exit: () => null,
+            ...(cut === undefined ? {} : { cut }),
+          });
+          const level = cut === undefined ? 'proxy' : 'proxy/in pieces';
+          assert.deepEqual(
+            outcomes.map(({ id }) => id),
+            some.map(({ id }) => `${level}/${id}`),
+          );
+          for (const { id, problem: found } of outcomes) {
+            if (problem === null || id.endsWith('method/GET') || id.endsWith('version/2.0')) assert.equal(found, null, id);
+            else assert.match(found ?? 'passes', problem, id);
+          }
+        }
+      } finally {
+        await relay.close();
+        await origin.close();
+      }
+    });
+  }
+});
+
+describe('the raw client', () => {
+  test('sends the same bytes in pieces, which arrive apart', async () => {
+    const pieces: string[] = [];
+    const server = createServer((socket) => {
+      socket.on('data', (chunk) => {
+        pieces.push(chunk.toString('latin1'));
+        if (pieces.join('').endsWith('\r\n\r\n')) socket.end('HTTP/1.1 204 No Content\r\n\r\n');
+      });
+    });
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const raw = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n', 'latin1');
+    const answer = await exchange({
+      port: address.port,
+      raw,
+      cut: () => 3,
+      halfClose: false,
+      responses: 1,
+      untilClose: true,
+      quietMs: 2_000,
+      closeMs: 2_000,
+    });
+    await new Promise((resolve) => void server.close(resolve));
+    assert.deepEqual(answer.statuses, [204]);
+    assert.equal(pieces.join(''), raw.toString('latin1'));
+    assert.ok(pieces.length > 1, String(pieces.length));
   });
 });
 

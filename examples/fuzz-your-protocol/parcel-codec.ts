@@ -53,6 +53,7 @@ export interface ParcelReading {
   readonly error: string | null;
 }
 
+/** What a transcript of the laws says, in the shape of the naive reader's answer. */
 export function readingOf({ events, error }: Transcript<Uint8Array>): ParcelReading {
   return { parcels: events, error };
 }
@@ -66,7 +67,8 @@ export function readNaively(bytes: Uint8Array): ParcelReading {
     const length = view.getUint16(at);
     if (length > MAX_PARCEL_BYTES) return { parcels: found, error: 'TOO_LONG' };
     if (bytes.byteLength - at - 2 < length) return { parcels: found, error: 'CUT_OFF' };
-    found.push(bytes.slice(at + 2, at + 2 + length));
+    // A copy: `slice` of a Buffer would be the same memory.
+    found.push(Uint8Array.from(bytes.subarray(at + 2, at + 2 + length)));
     at += 2 + length;
   }
   return { parcels: found, error: null };

@@ -1,6 +1,7 @@
 /** examples/fuzz-your-protocol finds what is planted, and nothing else. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -11,8 +12,8 @@ import { type ParcelReader, parcelCodec } from '../fuzz-your-protocol/parcel-cod
 import { MAX_PARCEL_BYTES, ParcelDecoder, ParcelError } from '../fuzz-your-protocol/parcels.ts';
 import { ForgetfulDecoder, GenerousDecoder } from '../fuzz-your-protocol/planted.ts';
 
-const SEEDS = [1, 2];
-const RUNS = 2_000;
+/** Searched with the kit's default of runs, as a user would. Of the seeds 1 to 60, 11 and 40 need the most inputs: 342 and 245, for the rarer bug. */
+const SEEDS = [1, 2, 11, 40];
 
 const planted: Readonly<Record<string, readonly [make: () => ParcelReader, law: RegExp, pieces: readonly string[]]>> = {
   'the byte of a length that is lost at a cut is found in an empty parcel': [() => new ForgetfulDecoder(), /^split: /, ['00', '00']],
@@ -20,9 +21,9 @@ const planted: Readonly<Record<string, readonly [make: () => ParcelReader, law: 
 };
 
 for (const [title, [make, law, pieces]] of Object.entries(planted)) {
-  test(`${title}, whatever the seed`, () => {
+  test(`${title}, from each of some seeds`, () => {
     for (const seed of SEEDS) {
-      const breach = findLawBreach(parcelCodec(make), { seed, runs: RUNS });
+      const breach = findLawBreach(parcelCodec(make), { seed });
       assert.match(breach?.title ?? 'nothing', law);
       assert.deepEqual(
         breach?.chunks.map((chunk) => Buffer.from(chunk).toString('hex')),
@@ -36,7 +37,7 @@ test('nothing is found in the good decoder, with as many inputs', () => {
   for (const seed of SEEDS) {
     const breach = findLawBreach(
       parcelCodec(() => new ParcelDecoder()),
-      { seed, runs: RUNS },
+      { seed },
     );
     assert.equal(breach, null);
   }
@@ -57,8 +58,9 @@ test('the planted decoders read whole inputs as the good one does: an example by
   }
 });
 
-test('find-bugs.ts prints the least inputs', async () => {
-  const file = fileURLToPath(new URL('../fuzz-your-protocol/find-bugs.ts', import.meta.url));
+test('find-bugs.ts prints the least inputs, as its README says', async () => {
+  const folder = new URL('../fuzz-your-protocol/', import.meta.url);
+  const file = fileURLToPath(new URL('find-bugs.ts', folder));
   const { stdout } = await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', file, '1'], { timeout: 60_000 });
   assert.match(
     stdout,
@@ -68,4 +70,6 @@ test('find-bugs.ts prints the least inputs', async () => {
     stdout,
     /\nGenerousDecoder: broken, by input \d+ of seed 1\n {2}oracle: .*\n {2}"\\x04\\x01" \(0401\) in pieces of 2 bytes\n$/,
   );
+  const readme = await readFile(new URL('README.md', folder), 'utf8');
+  assert.ok(readme.includes(`\`\`\`\n${stdout}\`\`\`\n`), 'the README shows another output');
 });

@@ -42,25 +42,31 @@ export interface Forwarding {
 export function checkUpstream(client: Uint8Array, run: ProxyRun): Forwarding {
   const asked = naiveHttp1(client);
   const expected = asked.messages.map((request) => tellRequest(forwardedRequest(request)));
-  const readings = run.upstreams.map((upstream) => readUpstream(upstream).map(tellRequest));
+  const readings = run.upstreams.map((upstream) => [...readUpstream(upstream)]);
   const answers = new Map<string, Answer[]>();
   // The request that was sent last. Two requests may be alike, and one of them sent again, so there may be several that it can be.
   let last: readonly number[] = [-1];
   /** Requests that did not reach their origin whole: no reader sees them. */
   let partial = 0;
   for (const { connection, answer } of run.attempts) {
-    const text = readings[connection]?.shift();
-    if (text === undefined) {
+    const request = readings[connection]?.shift();
+    if (request === undefined) {
       partial++;
       answers.set(PARTIAL, [...(answers.get(PARTIAL) ?? []), answer]);
       continue;
     }
+    const text = tellRequest(request);
     const next = expected.flatMap((other, index) => (other === text && last.some((from) => mayFollow(from, index)) ? [index] : []));
     invariant(!text.slice(text.indexOf(' ') + 1).startsWith(HIT_PREFIX), 'what the proxy answers itself goes to no origin', () => text);
     invariant(
       next.length > 0,
       'an origin gets the requests that were accepted',
       () => `${JSON.stringify(text)} after ${last.join(' or ')} of ${JSON.stringify(expected)}`,
+    );
+    invariant(
+      next.some((index) => announcesAlike(request.fields, asked.messages[index]?.fields ?? [])),
+      'trailers are announced as they were (RFC 9110 §6.6.2)',
+      () => JSON.stringify(request),
     );
     last = next;
     answers.set(text, [...(answers.get(text) ?? []), answer]);
@@ -118,10 +124,31 @@ function readUpstream({ bytes, completed, behindUpgrade, isGivenUp }: UpstreamRe
     );
     invariant(valuesOf(fields, 'te').length === 0 || options.includes('te'), 'TE is nominated (RFC 9110 §10.1.4)', show);
     invariant(valuesOf(fields, 'upgrade').length === 0 || options.includes('upgrade'), 'Upgrade is nominated (RFC 9110 §7.8)', show);
-    invariant(!/\bh2c\b/i.test(valuesOf(fields, 'upgrade').join(',')), 'h2c is never passed on', show);
+    invariant(!carriesRequests(fields), 'h2c is never passed on', show);
+    invariant(!announcesInVain(fields), 'Trailer only with chunks (RFC 9112 §7.1.2)', show);
   }
   invariant(behindUpgrade.length === 0 || messages.length > 0, 'no tunnel without a request', show);
   return messages;
+}
+
+/** Whether Upgrade lists a protocol in which requests would pass every filter by: HTTP by any of its names, or TLS (RFC 9110 §7.8). */
+function carriesRequests(fields: readonly Field[]): boolean {
+  const protocols = valuesOf(fields, 'upgrade').flatMap((value) => value.split(','));
+  return protocols.some((protocol) => /^[\t ]*(?:h2c?(?=[-/\t ]|$)|(?:http|tls)(?=[/\t ]|$))/i.test(protocol));
+}
+
+/** Whether trailers are announced where there is no place for them. */
+function announcesInVain(fields: readonly Field[]): boolean {
+  return valuesOf(fields, 'trailer').length > 0 && !isChunked(fields);
+}
+
+function isChunked(fields: readonly Field[]): boolean {
+  return valuesOf(fields, 'transfer-encoding').length > 0;
+}
+
+/** Trailers are announced alike, if both messages have a place for them. */
+function announcesAlike(one: readonly Field[], other: readonly Field[]): boolean {
+  return !isChunked(one) || !isChunked(other) || valuesOf(one, 'trailer').join('\n') === valuesOf(other, 'trailer').join('\n');
 }
 
 /** What an origin must get of a request. */
@@ -140,7 +167,8 @@ function forwardedRequest(request: NaiveRequest): NaiveRequest {
 function isIdleExpectation({ fields }: NaiveRequest): boolean {
   const hasBody =
     valuesOf(fields, 'transfer-encoding').length > 0 || valuesOf(fields, 'content-length').some((length) => Number(length) > 0);
-  return !hasBody && valuesOf(fields, 'expect').join(', ').toLowerCase() === '100-continue';
+  const expectations = valuesOf(fields, 'expect').flatMap((value) => value.split(','));
+  return !hasBody && expectations.length > 0 && expectations.every((one) => /^[\t ]*100-continue[\t ]*$/i.test(one));
 }
 
 /** RFC 9112 §3.2.1, §3.2.4: an empty path is `/`, or `*` for OPTIONS. */
@@ -163,7 +191,7 @@ function withoutHopByHop(fields: readonly Field[]): Field[] {
 
 function tellRequest({ method, target, fields, body, trailers }: NaiveRequest): string {
   const host = valuesOf(fields, 'host').map((value) => `host: ${value}`);
-  const others = withoutHopByHop(fields).filter(([name]) => !equals(name, 'host'));
+  const others = withoutHopByHop(fields).filter(([name]) => !equals(name, 'host') && !equals(name, 'trailer'));
   return [`${method} ${target}`, ...host, ...others.map(tellField), body, ...trailers.map(tellField)].join('\n');
 }
 
@@ -182,6 +210,8 @@ export function checkDownstream(run: ProxyRun, { asked, unfinished, answersTo }:
   let answered = 0;
   let interims: string[] = [];
   for (const message of messages) {
+    invariant(!announcesInVain(message.fields), 'Trailer only with chunks (RFC 9112 §7.1.2)', show);
+    invariant(message.status !== 101 || !carriesRequests(message.fields), 'h2c is never switched to', show);
     const request = asked.messages[answered] ?? unfinished;
     if (message.status < 200 && message.status !== 101) {
       invariant(request?.minorVersion !== 0, 'HTTP/1.0 knows no interim response (RFC 9110 §15.2)', show);
@@ -262,14 +292,15 @@ function isAnswer({ message, request, answer, interims }: Judged): boolean {
   return (
     tellHead(message, hasDate) === tellHead(final) &&
     message.body === final.body &&
+    announcesAlike(message.fields, final.fields) &&
     (!hasTrailers || tellTrailers(message) === tellTrailers(final) || valuesOf(message.fields, 'transfer-encoding').length === 0) &&
     interims.every((interim) => said.has(interim))
   );
 }
 
-/** Status, reason and fields, without those of the connection and, unless it was given, the Date that the proxy adds. */
+/** Status, reason and fields but Trailer, without those of the connection and, unless it was given, the Date that the proxy adds. */
 function tellHead({ status, reason, fields }: NaiveResponse, hasDate = true): string {
-  const kept = withoutHopByHop(fields).filter(([name]) => hasDate || !equals(name, 'date'));
+  const kept = withoutHopByHop(fields).filter(([name]) => (hasDate || !equals(name, 'date')) && !equals(name, 'trailer'));
   return [`${status} ${reason}`, ...kept.map(tellField)].join('\n');
 }
 

@@ -134,8 +134,9 @@ export async function runProxy(plan: ProxyPlan): Promise<ProxyRun> {
   return { downstream: client.bytes, downstreamEnd: client.end, upstreams, attempts };
 }
 
-/** What the proxy answers by itself, without reading a body and without an origin, as it would from a cache. */
+/** Targets that begin so the proxy answers by itself, without reading a body and without an origin, as it would from a cache. */
 export const HIT_PREFIX = '/hit';
+/** The field by which such an answer is known; origins do not send it. */
 export const HIT_FIELD = 'X-Hit';
 
 function answerHit(session: ProxySession): boolean {

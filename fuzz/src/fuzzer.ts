@@ -18,9 +18,9 @@ export interface FuzzerOptions {
   readonly seeds: readonly Seed[];
   /** Default 1. */
   readonly seed?: number;
-  /** Stop after this many executions. Default: none. */
+  /** Stop after this many executions. Default: none. The seeds run whatever it says; with 0, they alone. */
   readonly maxExecutions?: number;
-  /** Stop after this time, read from `clock`. Default: none. */
+  /** Stop after this time, read from `clock`. Default: none. The seeds run whatever it says; with 0, they alone. */
   readonly maxMs?: number;
   /** Stop after this many different findings. Default 1. */
   readonly maxFindings?: number;
@@ -28,6 +28,10 @@ export interface FuzzerOptions {
   readonly clock?: () => number;
   /** Called before each execution with its input: a watchdog's sign of life. */
   readonly onExecution?: (data: Uint8Array) => void;
+  /** Called with each finding when it has been made short: what is found must not be lost with the run. */
+  readonly onFinding?: (finding: Finding) => void;
+  /** Ends the run soon after it is aborted. With it, the run gives way to the event loop now and then, so that it can be. */
+  readonly signal?: AbortSignal;
   /** Called about once a second of `clock`. */
   readonly onProgress?: (state: FuzzerState) => void;
 }
@@ -49,7 +53,7 @@ export interface FuzzerReport extends FuzzerState {
   readonly grown: readonly Uint8Array[];
 }
 
-/** Executions between two looks at the clock. */
+/** Executions between two looks at the clock, and two turns of the event loop. */
 const CLOCK_EVERY = 256;
 
 /** Fuzzes a target until one of the limits is reached. */
@@ -106,7 +110,10 @@ class Fuzzer {
       maxFindings = 1,
       clock,
       onProgress,
+      signal,
     } = this.#options;
+    // None at all: the seeds alone.
+    if (maxMs <= 0) return;
     const start = clock?.() ?? 0;
     let nextProgress = start + 1000;
     while (this.#executions < maxExecutions && this.#findings.size < maxFindings) {
@@ -117,6 +124,10 @@ class Fuzzer {
           nextProgress = now + 1000;
           onProgress?.(this.#state());
         }
+      }
+      if (signal !== undefined && this.#executions % CLOCK_EVERY === 0) {
+        await new Promise<void>((resolve) => void setImmediate(resolve));
+        if (signal.aborted) return;
       }
       await this.#execute(this.#mutator.mutate(this.#corpus.pick(this.#random), this.#corpus.pick(this.#random)));
     }
@@ -142,8 +153,10 @@ class Fuzzer {
     const signature = signatureOf(thrown);
     if (this.#findings.has(signature)) return;
     const shortest = await minimise(this.#target, data, signature);
-    this.#findings.set(signature, await describeFinding(this.#target, shortest, { signature, execution: this.#executions }));
+    const finding = await describeFinding(this.#target, shortest, { signature, execution: this.#executions });
+    this.#findings.set(signature, finding);
     resetCounters();
+    this.#options.onFinding?.(finding);
   }
 
   #state(): FuzzerState {

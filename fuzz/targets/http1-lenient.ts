@@ -1,7 +1,8 @@
 /**
  * Invariant: whichever leniencies are on, any bytes are read or refused with a reason (total), in the same way however they are cut (split), with
  * every byte accounted for (conservation); what is accepted strictly is read in exactly the same way; what is accepted beyond that was refused
- * for a reason that one of the leniencies in force is there for, and is, written again, one strict message of the same meaning.
+ * for a reason that one of the leniencies in force is there for, does not go beyond what that leniency says, line by line, and is, written again,
+ * one strict message of the same meaning.
  *
  * The first byte: bit 0 for responses, the methods of two requests above. The second one: which leniencies are on.
  */
@@ -22,7 +23,8 @@ import {
   writeReadResponse,
 } from '../oracles/reading.ts';
 import { checkRoundTrip } from '../oracles/reencode.ts';
-import { chunkingOf, compareTranscripts, type DecodedMessage, describe, hashOf, type Transcript } from '../oracles/transcript.ts';
+import { sectionsOf } from '../oracles/sections.ts';
+import { chunkingOf, compareTranscripts, type DecodedMessage, describe, hashOf, latin1, type Transcript } from '../oracles/transcript.ts';
 import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['http1', 'chunked', 'lenient'], maxLength: 512 };
@@ -56,6 +58,7 @@ export function fuzz(input: Uint8Array): void {
     const whole = readRequests(data, { limits, isEnded });
     compareTranscripts(whole, readRequests(data, { limits, isEnded, chunkSizeAt }), 'split');
     compareWithStrict(whole, readRequests(data, { isEnded }), reasons);
+    checkLines(data, whole, leniency);
     for (const message of whole.messages) if (isWritableRequest(message)) checkRoundTrip(message, writeReadRequest, readWrittenRequest);
     return;
   }
@@ -65,6 +68,7 @@ export function fuzz(input: Uint8Array): void {
   const whole = readResponses(data, { methods: methods as readonly string[], limits, isEnded });
   compareTranscripts(whole, readResponses(data, { methods: methods as readonly string[], limits, isEnded, chunkSizeAt }), 'split');
   compareWithStrict(whole, readResponses(data, { methods: methods as readonly string[], isEnded }), reasons);
+  checkLines(data, whole, leniency);
   const [first] = whole.messages;
   if (first?.isComplete === true) checkWriting(first, methods[0] as string);
 }
@@ -94,6 +98,39 @@ function compareWithStrict(lenient: Transcript, strict: Transcript, reasons: Rea
   };
   invariant(strict.messages.filter(({ isComplete }) => isComplete).every(isSame), 'what came before it is read in the same way', both);
   invariant(reasons.has(strict.reason), 'a leniency lets in what it is there for, and nothing else', both);
+}
+
+/** What no leniency lets in, looked for in the lines as they came: a reason of the strict decoder does not tell it from what one does let in. */
+function checkLines(data: Uint8Array, { messages }: Transcript, { foldedFields = false }: ResponseLeniency): void {
+  const input = latin1(data);
+  for (const [index, sections] of sectionsOf(input, messages).entries()) {
+    const { fieldLines, trailerLines, hasBareFeedInBody } = sections;
+    const show = (): string => JSON.stringify([sections, input]);
+    const fields: { readonly name: string; value: string; isFolded: boolean }[] = [];
+    for (const line of fieldLines) {
+      const field = fields.at(-1);
+      if (/^[\t ]/.test(line)) {
+        invariant(field !== undefined && foldedFields, 'a fold is let in by its leniency alone (RFC 9112 §5.2)', show);
+        field.isFolded = true;
+        field.value += ` ${line}`;
+      } else {
+        const colon = line.indexOf(':');
+        fields.push({ name: line.slice(0, colon).trim().toLowerCase(), value: line.slice(colon + 1), isFolded: false });
+      }
+    }
+    const lengths = fields.filter(({ name }) => name === 'content-length');
+    const codings = fields.filter(({ name }) => name === 'transfer-encoding');
+    invariant(![...lengths, ...codings].some(({ isFolded }) => isFolded), 'what frames a message is never folded', show);
+    const numbers = new Set(lengths.flatMap(({ value }) => value.split(',').map((one) => one.trim())));
+    invariant(numbers.size <= 1 || codings.length > 0, 'only equal lengths are one', show);
+    const message = messages[index] as DecodedMessage;
+    const isFinal = !message.start.startsWith('1');
+    invariant(lengths.length * codings.length === 0 || !message.keepAlive || !isFinal, 'nothing follows both framing fields', show);
+    // What is not whole may have been refused for just this.
+    if (!message.isComplete) continue;
+    invariant(!trailerLines.some((line) => /^[\t ]/.test(line)), 'a trailer is never folded', show);
+    invariant(!hasBareFeedInBody, 'LF alone ends no line behind the head (RFC 9112 §2.2)', show);
+  }
 }
 
 function tell(message: DecodedMessage): string {

@@ -1,7 +1,7 @@
 /**
- * Invariant: whatever strings, lengths and commands a program gives to the encoders and machines, they throw `TypeError` or `RangeError`, or what
- * they have written is read as exactly the messages that were meant: by a naive reader and by two builds of llhttp, none of which ever finds
- * another message in it (response splitting, request smuggling by our own hand).
+ * Invariant: whatever strings, lengths and commands a program gives to the encoders and machines, they throw a `TypeError` or `RangeError` of their
+ * own, or what they have written is read as exactly the messages that were meant: by a naive reader and by two builds of llhttp, none of which
+ * ever finds another message in it (response splitting, request smuggling by our own hand); what is plainly valid is taken.
  *
  * The input is words between bytes 0xFE; a byte 0xFD puts the next byte 0x100 higher, as such characters may lose their upper half on the way to
  * the wire. The first word is a plan, byte by byte; the others are method or status, target or reason, Connection, Upgrade or Date, a chunk
@@ -21,6 +21,8 @@ import {
   writeLastChunk,
 } from '@ferrata/http1';
 import { checkRequestsMeant, checkResponsesMeant, type MeantMessage } from '../oracles/meant.ts';
+import { isValid, refusalOf } from '../oracles/misuse.ts';
+import { latin1 } from '../oracles/transcript.ts';
 import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['http1', 'chunked', 'writer'], maxLength: 512 };
@@ -52,6 +54,8 @@ const REQUESTS = [
   'POST /1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n',
 ] as const;
 const MAX_COMMANDS = 24;
+/** A head without options. */
+const NOTHING: { readonly connection?: string; readonly upgrade?: string | null } = {};
 
 export function fuzz(data: Uint8Array): void {
   const input = new Input(data);
@@ -101,7 +105,8 @@ class Input {
     const headers = new HeaderMap();
     for (let pair = skipped; pair < skipped + count; pair++) {
       const name = this.words[6 + 2 * pair];
-      if (name !== undefined) attempt(() => headers.append(name, this.word(7 + 2 * pair)));
+      const value = this.word(7 + 2 * pair);
+      if (name !== undefined) attempt(() => headers.append(name, value), isValid.field(name, value));
     }
     return headers;
   }
@@ -121,24 +126,35 @@ class Input {
   }
 }
 
-/** Runs a command that may be refused. @returns false if it was */
-function attempt(command: () => unknown, onRefused?: (error: unknown) => void): boolean {
-  try {
-    command();
-    return true;
-  } catch (error) {
-    invariant(error instanceof TypeError || error instanceof RangeError, 'misuse is a TypeError or a RangeError', () => String(error));
-    onRefused?.(error);
-    return false;
-  }
+/** Runs a command that may be refused, unless it is valid. @returns false if it was refused */
+function attempt(command: () => unknown, mustBeTaken: boolean, onRefused?: (refusal: Error) => void): boolean {
+  const refusal = refusalOf(command);
+  if (refusal === null) return true;
+  invariant(!mustBeTaken, 'what is valid is taken', () => refusal.message);
+  onRefused?.(refusal);
+  return false;
 }
 
 /** Sends a piece of a body or its end. What was not of the length announced breaks the message, and nothing may follow it. */
-function send(last: MeantMessage | undefined, command: () => unknown): boolean {
-  const isSent = attempt(command, (error) => {
+function send(last: MeantMessage | undefined, mustBeTaken: boolean, command: () => unknown): boolean {
+  const isSent = attempt(command, mustBeTaken, (error) => {
     if (error instanceof RangeError && last !== undefined) last.isBroken = true;
   });
-  return isSent && last !== undefined && !last.isEnded && !last.isBroken;
+  return isSent && isOpen(last);
+}
+
+function isOpen(message: MeantMessage | undefined): message is MeantMessage {
+  return message !== undefined && !message.isEnded && !message.isBroken;
+}
+
+/** `more` bytes are not too many for the length announced. */
+function hasRoom(message: MeantMessage | undefined, more: number): boolean {
+  return isOpen(message) && (message.bodyLength < 0 || message.body.length + more <= message.bodyLength);
+}
+
+/** As many bytes have been sent as announced. */
+function isFull(message: MeantMessage | undefined): boolean {
+  return isOpen(message) && (message.bodyLength < 0 || message.body.length === message.bodyLength);
 }
 
 function checkLength(bodyLength: number): void {
@@ -172,9 +188,14 @@ function writeRequest(input: Input): void {
   const bodyLength = input.nextLength();
   const plan = input.next();
   const message = meant(head.method, head.target, head.headers, bodyLength);
-  const own = (plan & 1) === 0 ? {} : { connection: input.word(3), upgrade: (plan & 2) === 0 ? null : input.word(4) };
+  const own = (plan & 1) === 0 ? NOTHING : { connection: input.word(3), upgrade: (plan & 2) === 0 ? null : input.word(4) };
   let text = '';
-  if (!attempt(() => (text = formatRequestHead(head, { bodyLength, ...own })))) return;
+  const mustBeTaken =
+    isValid.request(head.method, head.target) &&
+    (bodyLength === BodyLength.chunked || isValid.length(bodyLength)) &&
+    isValid.value(own.connection ?? '') &&
+    (typeof own.upgrade !== 'string' || (own.upgrade !== '' && isValid.value(own.upgrade)));
+  if (!attempt(() => (text = formatRequestHead(head, { bodyLength, ...own })), mustBeTaken)) return;
   checkLength(bodyLength);
   const bytes = writeMessage(input, text, message);
   checkRequestsMeant(bytes, [message]);
@@ -192,7 +213,12 @@ function writeResponse(input: Input): void {
   const message = meant(String(status), head.reason, head.headers, hasNoBody ? 0 : bodyLength);
   const own = { ...((plan & 4) === 0 ? {} : { connection: input.word(3) }), ...((plan & 8) === 0 ? {} : { date: input.word(4) }) };
   let text = '';
-  if (!attempt(() => (text = formatResponseHead(head, { bodyLength, isBodyless, isTunnel, ...own })))) return;
+  const mustBeTaken =
+    isValid.response(status, head.reason) &&
+    (bodyLength === BodyLength.chunked || bodyLength === BodyLength.untilClose || isValid.length(bodyLength)) &&
+    isValid.value(own.connection ?? '') &&
+    isValid.value(own.date ?? '');
+  if (!attempt(() => (text = formatResponseHead(head, { bodyLength, isBodyless, isTunnel, ...own })), mustBeTaken)) return;
   if (!hasNoBody) checkLength(bodyLength);
   const bytes = writeMessage(input, text, message);
   checkResponsesMeant(bytes, [message], [method]);
@@ -207,7 +233,8 @@ function writeMessage(input: Input, head: string, message: MeantMessage): Uint8A
   const data = BODY.slice(0, bodyLength >= 0 ? Math.min(bodyLength, BODY.length) : input.next() % BODY.length);
   const trailers = input.trailers();
   if (bodyLength === BodyLength.chunked) {
-    if (attempt(() => writeChunk(writer, data, input.word(5)))) message.body = latin1(data);
+    const extension = input.word(5);
+    if (attempt(() => writeChunk(writer, data, extension), isValid.extension(extension))) message.body = latin1(data);
     writeLastChunk(writer, trailers);
     message.trailers = [...(trailers ?? [])];
   } else {
@@ -218,6 +245,12 @@ function writeMessage(input: Input, head: string, message: MeantMessage): Uint8A
   return writer.take();
 }
 
+/** Exactly one, of a form that no two readers differ on. */
+function hasPlainHost(headers: HeaderMap): boolean {
+  const hosts = [...headers].filter(([name]) => name.toLowerCase() === 'host');
+  return hosts.length === 1 && /^[a-z\d][a-z\d.-]*$/i.test(hosts[0]?.[1] ?? '');
+}
+
 // ---- machines --------------------------------------------------------------------------------------------------------------------
 
 function driveServer(input: Input): void {
@@ -226,6 +259,8 @@ function driveServer(input: Input): void {
   const machine = new ServerConnection(0);
   const messages: MeantMessage[] = [];
   const chunks: Uint8Array[] = [];
+  /** A request has come, and nothing has been said of it. */
+  let isDue = false;
   machine.receive(bytesOf(`${request}GET /2 HTTP/1.1\r\nHost: a\r\n\r\n`), 0);
   for (let commands = 0; input.hasNext && commands < MAX_COMMANDS; commands++) {
     const command = input.next();
@@ -234,7 +269,8 @@ function driveServer(input: Input): void {
       case 0: {
         const head = input.responseHead();
         const before = machine.outputBytes;
-        const isTaken = attempt(() => machine.sendInterim(head, 0)) && machine.outputBytes > before;
+        const mustBeTaken = isDue && isValid.response(head.status, head.reason) && head.status < 200 && head.status !== 101;
+        const isTaken = attempt(() => machine.sendInterim(head, 0), mustBeTaken) && machine.outputBytes > before;
         if (isTaken) messages.push({ ...meant(String(head.status), head.reason, head.headers, 0), isEnded: true });
         break;
       }
@@ -242,7 +278,15 @@ function driveServer(input: Input): void {
         const head = input.responseHead();
         const bodyLength = input.nextLength();
         const isAnswerToHead = machine.answeredCount === 0 && method === 'HEAD';
-        if (!attempt(() => machine.sendHead(head, bodyLength, input.word(4)))) break;
+        const date = input.word(4);
+        const mustBeTaken =
+          isDue &&
+          isValid.response(head.status, head.reason) &&
+          head.status >= (method === 'CONNECT' ? 300 : 200) &&
+          isValid.length(bodyLength) &&
+          isValid.value(date);
+        if (!attempt(() => machine.sendHead(head, bodyLength, date), mustBeTaken)) break;
+        isDue = false;
         checkLength(bodyLength);
         const hasNoBody = isAnswerToHead || head.status === 204 || head.status === 304;
         checkUnbroken(last);
@@ -252,22 +296,25 @@ function driveServer(input: Input): void {
       }
       case 2: {
         const data = BODY.slice(0, (command >> 3) % BODY.length);
-        if (send(last, () => machine.sendData(data.slice())) && last?.bodyLength !== 0) addTo(last, data);
+        if (send(last, hasRoom(last, data.length), () => machine.sendData(data.slice())) && last?.bodyLength !== 0) addTo(last, data);
         break;
       }
       case 3: {
         const trailers = input.trailers();
-        if (send(last, () => machine.sendEnd(trailers))) endWith(last, trailers);
+        if (send(last, isFull(last), () => machine.sendEnd(trailers))) endWith(last, trailers);
         break;
       }
       case 4: {
         const head = input.responseHead();
-        if (!attempt(() => machine.sendTunnelHead(head, input.word(4)))) break;
+        if (!attempt(() => machine.sendTunnelHead(head, input.word(4)), false)) break;
+        isDue = false;
         messages.push({ ...meant(String(head.status), head.reason, head.headers, 0), isEnded: true });
         break;
       }
       case 5: {
         const status = machine.refuse(http1Error('H1_CHUNK_SIZE_INVALID', 'request'), 'Thu, 01 Jan 1970 00:00:00 GMT');
+        isDue = false;
+        if (isOpen(last)) last.isBroken = true;
         if (status !== 0) messages.push({ ...meant(String(status), '', new HeaderMap(), 0), isPage: true, isEnded: true });
         break;
       }
@@ -275,7 +322,9 @@ function driveServer(input: Input): void {
         for (const chunk of machine.takeOutput()) chunks.push(Uint8Array.from(chunk));
         break;
       default:
-        if (machine.nextEvent(0)) invariant(machine.event !== MessageEvent.none, 'an event is one', () => request);
+        if (!machine.nextEvent(0)) break;
+        invariant(machine.event !== MessageEvent.none, 'an event is one', () => request);
+        if (machine.event === MessageEvent.head) isDue = true;
     }
   }
   for (const chunk of machine.takeOutput()) chunks.push(Uint8Array.from(chunk));
@@ -295,7 +344,13 @@ function driveClient(input: Input): void {
         const head = input.requestHead();
         const bodyLength = input.nextLength();
         const upgrade = (command & 8) === 0 ? null : input.word(4);
-        if (!attempt(() => machine.sendHead(head, bodyLength, upgrade, 0))) break;
+        const mustBeTaken =
+          machine.isReusable &&
+          isValid.request(head.method, head.target) &&
+          hasPlainHost(head.headers) &&
+          (bodyLength === BodyLength.chunked || isValid.length(bodyLength)) &&
+          (upgrade === null || (upgrade !== '' && isValid.value(upgrade)));
+        if (!attempt(() => machine.sendHead(head, bodyLength, upgrade, 0), mustBeTaken)) break;
         checkLength(bodyLength);
         checkUnbroken(last);
         messages.push({ ...meant(head.method, head.target, head.headers, bodyLength), isEnded: bodyLength === 0 });
@@ -304,13 +359,13 @@ function driveClient(input: Input): void {
       case 2:
       case 3: {
         const data = BODY.slice(0, (command >> 3) % BODY.length);
-        if (send(last, () => machine.sendData(data.slice(), 0))) addTo(last, data);
+        if (send(last, hasRoom(last, data.length), () => machine.sendData(data.slice(), 0))) addTo(last, data);
         break;
       }
       case 4:
       case 5: {
         const trailers = input.trailers();
-        if (send(last, () => machine.sendEnd(trailers, 0))) endWith(last, trailers);
+        if (send(last, isFull(last), () => machine.sendEnd(trailers, 0))) endWith(last, trailers);
         break;
       }
       case 6:
@@ -328,8 +383,4 @@ function driveClient(input: Input): void {
 
 function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'latin1'));
-}
-
-function latin1(data: Uint8Array): string {
-  return Buffer.from(data).toString('latin1');
 }

@@ -51,6 +51,27 @@ describe('what a proxy has forwarded', () => {
     assert.throws(() => check(twice), { law: 'an origin gets the requests that were accepted' });
   });
 
+  test('may lose the announcement of trailers that cannot come, and no other (RFC 9110 §6.6.2)', () => {
+    const announced = CLIENT.replace('X: y', 'X: y\r\nTrailer: X-Sum');
+    check(runOf(), announced);
+    const chunked = 'POST /p HTTP/1.1\r\nHost: a\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n';
+    const run = (sent: string): ProxyRun =>
+      runOf({ downstream: bytes(ONE), upstreams: [upstream(sent, 1)], attempts: [{ connection: 0, answer: answer(ONE) }] });
+    check(run(chunked), chunked);
+    const lost = run(chunked.replace('Trailer: X-Sum\r\n', ''));
+    assert.throws(() => check(lost, chunked), { law: 'trailers are announced as they were (RFC 9110 §6.6.2)' });
+  });
+
+  for (const upgrade of ['h2c', 'H2C', 'x, h2c', 'h2c/1', 'h2c-14', 'x,TLS/1.0', 'HTTP/2.0']) {
+    test(`is wrong where Upgrade: ${upgrade} went upstream (RFC 9113 §3.1)`, () => {
+      const asked = (value: string): string => `GET /u HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: ${value}\r\n\r\n`;
+      const run = (value: string): ProxyRun =>
+        runOf({ downstream: bytes(ONE), upstreams: [upstream(asked(value), 1)], attempts: [{ connection: 0, answer: answer(ONE) }] });
+      check(run('x-h2c'), asked('x-h2c'));
+      assert.throws(() => check(run(upgrade), asked(upgrade)), { law: 'h2c is never passed on' });
+    });
+  }
+
   test('may stop with an error page of its own', () => {
     check(runOf({ downstream: bytes(ONE + OWN) }));
   });
@@ -62,6 +83,10 @@ describe('what a proxy has forwarded', () => {
     'a request that is not whole is given up with its connection': { upstreams: [upstream(FIRST + SECOND.slice(0, -2), 1)] },
     'a proxy sends its own version (RFC 9110 §6.2)': {
       upstreams: [upstream(FIRST + SECOND.replace('1.1\r\n', '1.0\r\nConnection: keep-alive\r\n'), 2)],
+    },
+    'Trailer only with chunks (RFC 9112 §7.1.2)': { downstream: bytes(ONE.replace('OK\r\n', 'OK\r\nTrailer: X-Sum\r\n') + TWO) },
+    'h2c is never switched to': {
+      downstream: bytes(`${ONE}HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n`),
     },
     'TE is nominated (RFC 9110 §10.1.4)': { upstreams: [upstream(FIRST.replace('X: y', 'X: y\r\nTE: trailers') + SECOND, 2)] },
     'an answer is that of an origin, or our own': { downstream: bytes(TWO + ONE) },

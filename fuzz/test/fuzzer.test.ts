@@ -111,6 +111,42 @@ describe('the fuzzer', () => {
     assert.ok(report.executions >= 1000 && report.executions < 1000 + 257);
   });
 
+  test('runs the seeds alone where no time, or no execution, is left', async () => {
+    const seeds = ['a', 'b', 'c'].map((name) => ({ name, data: Buffer.from(name) }));
+    for (const none of [{ maxMs: 0, clock: () => 0 }, { maxExecutions: 0 }]) {
+      const seen: string[] = [];
+      const target: Target = { fuzz: (data) => void seen.push(Buffer.from(data).toString()) };
+      const { executions } = await runFuzzer(target, { seeds, seed: 1, ...none });
+      assert.equal(executions, 3);
+      assert.deepEqual([...new Set(seen)], ['a', 'b', 'c']);
+    }
+  });
+
+  test('hands each finding out at once, made short, and stops when it is told to', async () => {
+    const stopping = new AbortController();
+    const handed: string[] = [];
+    const target: Target = {
+      options: { maxLength: 8 },
+      fuzz(data) {
+        if (data[0] === 0x41) throw new TypeError('A');
+      },
+    };
+    const report = await runFuzzer(target, {
+      seeds: [{ name: 'long', data: Buffer.from('Axyz') }],
+      seed: 1,
+      maxFindings: 2,
+      signal: stopping.signal,
+      onFinding({ data }) {
+        handed.push(Buffer.from(data).toString());
+        // As a signal to the process would: some turn of the event loop later.
+        setImmediate(() => stopping.abort());
+      },
+    });
+    assert.deepEqual(handed, ['A']);
+    assert.equal(report.found.length, 1);
+    assert.ok(report.executions <= 1024, `${report.executions} executions`);
+  });
+
   test('waits for a target that answers with a promise, and takes its rejection as a finding', async () => {
     let running = 0;
     const target: Target = {

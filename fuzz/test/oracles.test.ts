@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ByteWriter } from '@ferrata/bytes';
 import { HeaderMap } from '@ferrata/headers';
-import { RequestDecoder } from '@ferrata/http1';
+import { BodyLength, RequestDecoder } from '@ferrata/http1';
 import { checkAgreement } from '../oracles/agreement.ts';
 import { readNaively } from '../oracles/naive-chunked.ts';
+import { readRequests, readResponses } from '../oracles/reading.ts';
 import { checkRoundTrip } from '../oracles/reencode.ts';
+import { sectionsOf } from '../oracles/sections.ts';
 import { chunkingOf, compareTranscripts, type DecodedMessage, type Transcript, transcribe, wholeChunk } from '../oracles/transcript.ts';
 
 const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
@@ -67,6 +69,121 @@ describe('agreement with llhttp', () => {
     const unknown = bytes('BREW /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello');
     check([message({ start: 'BREW' })], unknown);
     assert.throws(() => check([message({ start: 'POST' })], unknown), { law: 'llhttp accepts what we accept' });
+  });
+});
+
+/** A chunked request; what follows it is another message. */
+const CHUNKED = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n';
+
+describe('an exception to the agreement with llhttp', () => {
+  /** What we make of `claimed` is given out for our reading of `text`. */
+  const claim = (text: string, claimed = text): void => checkAgreement(bytes(text), readRequests(bytes(claimed)), { kind: 'request' });
+  const refused = { law: /^(?:llhttp|Node) accepts what we accept$|finds the same end$/ };
+
+  for (const field of ['Content-Length: 5', 'Connection: keep-alive', 'X-Y: 5']) {
+    test(`for trailers ends with its message: the request behind it is compared (${field})`, () => {
+      const text = `${CHUNKED}POST /b HTTP/1.1\r\nHost: a\r\n${field}\r\n\r\n${field.startsWith('Content') ? 'hello' : ''}`;
+      const ours = readRequests(bytes(text));
+      checkAgreement(bytes(text), ours, { kind: 'request' });
+      assert.equal(ours.messages.length, 2);
+      ours.messages[1]?.headers.append('X-Lie', '1');
+      assert.throws(() => checkAgreement(bytes(text), ours, { kind: 'request' }), { law: 'llhttp reads the same fields' });
+    });
+  }
+
+  test('for trailers ends with its message: a response that one of the two does not see is noticed', () => {
+    const text = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+    const { messages, ...rest } = readResponses(bytes(text), { methods: ['GET', 'GET'] });
+    checkAgreement(bytes(text), { messages, ...rest }, { kind: 'response' });
+    const fewer = { messages: messages.slice(0, 1), ...rest };
+    assert.throws(() => checkAgreement(bytes(text), fewer, { kind: 'response' }), { law: 'llhttp finds no further message' });
+  });
+
+  test('for trailers covers the refusal of a control field in the trailers of that very message (RFC 9110 §6.5.1)', () => {
+    const trailer = 'Content-Length: 5\r\n\r\n';
+    claim(CHUNKED.replace(/\r\n$/, trailer));
+    claim(CHUNKED.replace(/\r\n$/, `X-A: 1\r\n${trailer}`) + CHUNKED);
+    claim(`${CHUNKED.replace(/\r\n$/, 'Connection: close\r\n\r\n')}${CHUNKED}`);
+    // An error of the next message is not that of the trailers.
+    const length = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi';
+    const harmless = CHUNKED.replace(/\r\n$/, 'Upgrade: x\r\n\r\n');
+    claim(harmless + length);
+    assert.throws(() => claim(harmless + length.replace('Length: 2', 'Length: +2'), harmless + length), refused);
+    // In the body it is data.
+    const inBody = CHUNKED.replace('2\r\nhi', '15\r\nHi\r\nContent-Length: 5');
+    claim(inBody);
+    assert.throws(() => claim(inBody.replace('\r\n0\r\n', '\r\n+0\r\n'), inBody), refused);
+  });
+
+  for (const size of ['+2', '0x2', '2_', ' 2', '2 ', '-2', '2\t']) {
+    for (const excuse of ['Cookie: a=b; c=d', 'X-A: y']) {
+      test(`for blanks in chunk extensions does not cover the size ${JSON.stringify(size)} beside "${excuse}" (RFC 9112 §7.1)`, () => {
+        const good = CHUNKED.replace('Host: a\r\n', `Host: a\r\n${excuse}\r\n`);
+        assert.throws(() => claim(good.replace('\r\n2\r\n', `\r\n${size}\r\n`), good), refused);
+      });
+    }
+  }
+
+  test('for blanks in chunk extensions covers them, and nothing in another message (RFC 9112 §7.1.1)', () => {
+    const spaced = CHUNKED.replace('\r\n2\r\n', '\r\n2 ; a = "b"\r\n');
+    claim(spaced);
+    claim(spaced + CHUNKED);
+    assert.throws(() => claim(CHUNKED.replace('\r\n2\r\n', '\r\n2 \r\n') + spaced, CHUNKED + spaced), refused);
+  });
+
+  test('for a higher minor version looks at the start line of that message alone (RFC 9110 §2.5)', () => {
+    claim('GET / HTTP/1.2\r\nHost: a\r\n\r\n');
+    const good = 'GET / HTTP/1.1\r\nHost: a\r\nX: HTTP/1.2 \r\n\r\n';
+    claim(good);
+    assert.throws(() => claim(good.replace('HTTP/1.1', 'HTTP/3.1'), good), refused);
+  });
+
+  test('for a tab behind a framing value looks at the fields of that message alone (RFC 9112 §5.1)', () => {
+    const tabbed = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\t\r\n\r\nhi';
+    claim(tabbed);
+    const wrong = tabbed.replace('2\t', '+2');
+    assert.throws(() => claim(wrong + tabbed, tabbed + tabbed), refused);
+  });
+
+  test('is not had for an error without a name: behind an upgrade Node tells none', () => {
+    const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n';
+    const spaced = CHUNKED.replace('\r\n2\r\n', '\r\n2 ; a = "b"\r\n');
+    claim(upgrade + spaced);
+    claim(`${upgrade}BREW / HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const both = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2 ; a\r\nhi\r\n0\r\n\r\n';
+    assert.throws(() => claim(upgrade + both, upgrade + both.replace('Content-Length: 5\r\n', '')), refused);
+  });
+});
+
+describe('the parts of an input', () => {
+  test('are those of each message, by the framing that was read', () => {
+    const text = `\r\n${CHUNKED.replace('0\r\n\r\n', '0;x\r\nX-A: 1\r\n\r\n')}POST /b HTTP/1.1\r\nHost: b\r\n\r\nhelloGET`;
+    const [one, two, three] = sectionsOf(text, [{ bodyLength: BodyLength.chunked }, { bodyLength: 5 }, { bodyLength: 0 }]);
+    assert.deepEqual(one, {
+      at: 2,
+      startLine: 'POST / HTTP/1.1',
+      fieldLines: ['Host: a', 'Transfer-Encoding: chunked'],
+      chunkLines: ['2', '0;x'],
+      trailerLines: ['X-A: 1'],
+      hasBareFeedInBody: false,
+    });
+    assert.equal(two?.startLine, 'POST /b HTTP/1.1');
+    assert.equal(text.slice(three?.at), 'GET');
+    assert.equal(three?.startLine, '');
+  });
+
+  test('tell of LF alone behind the head, and skip it before one', () => {
+    const bare = '\n\r\nGET / HTTP/1.1\nTransfer-Encoding: chunked\n\n0\r\n\r\n';
+    const chunked = [{ bodyLength: BodyLength.chunked }];
+    assert.deepEqual([sectionsOf(bare, chunked)[0]?.startLine, sectionsOf(bare, chunked)[0]?.hasBareFeedInBody], ['GET / HTTP/1.1', false]);
+    for (const body of ['0\n\r\n', '0\r\nX: y\n\r\n', '0\r\n\n']) {
+      assert.equal(sectionsOf(bare.replace('0\r\n\r\n', body), chunked)[0]?.hasBareFeedInBody, true);
+    }
+  });
+
+  test('are none where the chunks are lost', () => {
+    const [one, two] = sectionsOf(CHUNKED.replace('hi', 'high') + CHUNKED, [{ bodyLength: BodyLength.chunked }, { bodyLength: 0 }]);
+    assert.deepEqual([one?.chunkLines, one?.trailerLines, two?.startLine], [['2'], [], '']);
   });
 });
 

@@ -2,7 +2,16 @@
  * Bytes where none belongs: at every position of whole requests one of the bytes that readers take for a blank, a line end or nothing at all, put
  * in and put in place of what is there; and every one of the 256 bytes at chosen places.
  */
-import { expectRequest, type RequestCase, RequestCases, type RequestTraits, TOKEN, trimBlanks, visible } from '../request-case.ts';
+import {
+  BAD_REQUEST,
+  expectRequest,
+  type RequestCase,
+  RequestCases,
+  type RequestTraits,
+  TOKEN,
+  trimBlanks,
+  visible,
+} from '../request-case.ts';
 import {
   BODY_OF_NINE,
   CHUNKED,
@@ -46,6 +55,7 @@ const REQUESTS: readonly (readonly [name: string, segments: readonly Segment[]])
   ['chunked', [...start('PUT'), ...CHUNKED]],
 ];
 
+/** Stray bytes at every position, all 256 at chosen places, line breaks everywhere. @returns the cases, with `TOKEN_` still in them */
 export function byteCases(): readonly RequestCase[] {
   const cases: RequestCase[] = [];
   for (const [name, segments] of REQUESTS) {
@@ -68,12 +78,17 @@ export function byteCases(): readonly RequestCase[] {
 function vary(list: RequestCases, segments: readonly Segment[], at: number, byte: string): void {
   for (const variation of variationsAt(segments, at, byte)) {
     const { id, raw } = variation;
-    if (variation.segments === null) list.refuse(id, raw);
+    if (variation.segments === null) list.refuse(id, raw, { statuses: statusesOf(raw) });
     else if (variation.isShifted) list.refuse(id, raw, { after: [expectRequest(meaningOf(variation.segments))] });
     // HTTP/1.0 without keep-alive ends the connection.
     else if (textOfMeaning(variation.segments, 'version') === 'HTTP/1.0') list.acceptLast(id, raw, meaningOf(variation.segments));
     else list.accept(id, raw, meaningOf(variation.segments));
   }
+}
+
+/** 505 for another major version, if it is the only thing wrong in the request line (RFC 9110 §15.6.6). */
+function statusesOf(raw: string): readonly number[] {
+  return /^[A-Z]+ \/[\x21\x22\x24-\x7e]* HTTP\/[02-9]\.[0-9]\r\n/.test(raw) ? [505] : BAD_REQUEST;
 }
 
 /** Every byte in a field name: before, inside, in place of, behind. */

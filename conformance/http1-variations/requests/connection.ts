@@ -17,6 +17,7 @@ import {
 const PATH = `/${TOKEN}/a`;
 const CHUNKED_BODY = '5\r\nhello\r\n0\r\n\r\n';
 
+/** What comes after a request, and whether it does. @returns the cases, with `TOKEN_` still in them */
 export function connectionCases(): readonly RequestCase[] {
   return [...persistence(), ...nominations(), ...upgrades(), ...expectations(), ...bodies(), ...pipelines(), ...cuts()];
 }
@@ -41,6 +42,10 @@ function persistence(): readonly RequestCase[] {
     'keep-alive, close',
     'close, keep-alive',
     'upgrade, close',
+    // An option is a token, so no quotes join what commas part (RFC 9110 §7.6.1).
+    '"x, close, y"',
+    '"x, close',
+    'x="a,close,b"',
   ];
   const open = [
     'keep-alive',
@@ -147,14 +152,16 @@ function upgrades(): readonly RequestCase[] {
     'upgrade',
     'Upgrade asks only in HTTP/1.1, nominated in Connection, without a body; no byte behind it is anything but a request before a 101 (RFC 9110 §7.8)',
   );
-  for (const protocol of ['websocket', 'WebSocket', 'h2c', 'foo/1', 'a, b', 'TLS/1.0']) {
+  // What carries requests itself would carry them past a proxy that asked an origin for it: RFC 9110 §7.8 leaves it to ignore Upgrade.
+  const carriesRequests = (protocol: string): boolean => /^(?:h2c?$|HTTP\/|TLS\/)/i.test(protocol);
+  for (const protocol of ['websocket', 'WebSocket', 'h2c', 'foo/1', 'a, b', 'TLS/1.0', 'h2', 'HTTP/2.0']) {
     for (const connection of ['Upgrade', 'upgrade', 'keep-alive, Upgrade', 'UPGRADE, X']) {
       const raw = get([`Connection: ${connection}`, `Upgrade: ${protocol}`]);
       const traits = { upgrade: protocol };
       list.accept(
         `asks for ${visible(protocol)} by ${visible(connection)}`,
         raw,
-        protocol === 'h2c' ? { ...traits, dropped: ['upgrade', 'http2-settings'] } : traits,
+        carriesRequests(protocol) ? { ...traits, dropped: ['upgrade', 'http2-settings'] } : { ...traits, fields: [['Upgrade', protocol]] },
       );
     }
     list.accept(`with a body ${visible(protocol)}`, post(['Connection: Upgrade', `Upgrade: ${protocol}`, 'Content-Length: 5'], 'hello'), {
@@ -177,6 +184,16 @@ function upgrades(): readonly RequestCase[] {
     );
   }
   list.accept('empty', get(['Connection: Upgrade', 'Upgrade:']));
+  // Upgrade is of one connection, so a proxy that sends one makes it anew, and nobody makes what has no grammar (RFC 9110 §2.2, §7.8).
+  for (const protocol of ['web socket', '"websocket"', 'websocket;x', 'a/', '/1', 'a/b/c', 'a, b c', '@', 'a=b', 'h\xe9', '(a)', 'a\tb']) {
+    const dropped = { upgrade: undefined, dropped: ['upgrade'] };
+    list.accept(`no list ${visible(protocol)}`, get(['Connection: Upgrade', `Upgrade: ${protocol}`]), dropped);
+    list.accept(
+      `no list in two lines ${visible(protocol)}`,
+      get(['Connection: Upgrade', 'Upgrade: websocket', `Upgrade: ${protocol}`]),
+      dropped,
+    );
+  }
   list.accept(
     'h2c with settings',
     get(['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA']),

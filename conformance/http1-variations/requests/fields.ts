@@ -4,6 +4,7 @@ import { isTokenText } from './spellings.ts';
 
 const TOKEN_CHARS: readonly string[] = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code)).filter(isTokenText);
 
+/** Fields that are like those that matter, and are not. @returns the cases, with `TOKEN_` still in them */
 export function fieldCases(): readonly RequestCase[] {
   return [...lookAlikes(), ...plain()];
 }

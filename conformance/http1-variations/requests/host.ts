@@ -4,6 +4,7 @@ import { ODD_BYTES, WIDE_BLANKS } from './spellings.ts';
 
 const PATH = `/${TOKEN}/a`;
 
+/** Values, counts and absence of Host. @returns the cases, with `TOKEN_` still in them */
 export function hostCases(): readonly RequestCase[] {
   return [...hosts(), ...hostCounts()];
 }

@@ -46,6 +46,7 @@ const FORBIDDEN: readonly Line[] = [
   ['Via', '1.1 evil'],
 ];
 
+/** Trailer sections, right and wrong. @returns the cases, with `TOKEN_` still in them */
 export function trailerCases(): readonly RequestCase[] {
   const list = new RequestCases(
     'trailer',

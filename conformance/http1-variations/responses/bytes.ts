@@ -31,6 +31,7 @@ const RESPONSES: readonly (readonly [name: string, segments: readonly Segment[]]
   ['chunked', [...START, ...fieldLine('X-First', '1'), ...CHUNKED]],
 ];
 
+/** Stray bytes at every position of responses, and the limits of their heads. @returns the cases */
 export function responseByteCases(): readonly ResponseCase[] {
   const cases: ResponseCase[] = [];
   for (const [name, segments] of RESPONSES) {

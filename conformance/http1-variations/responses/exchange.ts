@@ -5,6 +5,7 @@ import { expectResponse, type ResponseCase, ResponseCases, type ResponseTraits, 
 const CHUNKED_BODY = '5\r\nhello\r\n0\r\n\r\n';
 const hello = { body: 'hello' };
 
+/** What depends on the request, and what comes before, behind and instead of a response. @returns the cases */
 export function exchangeCases(): readonly ResponseCase[] {
   return [...bodyless(), ...bodies(), ...interim(), ...stray(), ...persistence(), ...switches(), ...cuts()];
 }
@@ -280,6 +281,14 @@ function switches(): readonly ResponseCase[] {
         });
       }
     }
+  }
+  for (const protocol of ['websocket', 'foo/1, bar']) {
+    // 426 must say which protocols it wants (RFC 9110 §15.5.22).
+    list.accept(
+      `426 for ${visible(protocol)}`,
+      response(['Connection: Upgrade', `Upgrade: ${protocol}`, 'Content-Length: 5'], 'hello', 'HTTP/1.1 426 Upgrade Required'),
+      { status: 426, fields: [['Upgrade', protocol]], ...hello },
+    );
   }
   for (const status of [300, 400, 403, 407, 502]) {
     list.accept(

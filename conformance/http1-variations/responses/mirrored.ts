@@ -12,6 +12,7 @@ import { type ExpectedResponse, expectResponse, type ResponseCase, ResponseCases
 
 const REQUEST_LINE = `POST /${TOKEN}/a HTTP/1.`;
 
+/** The framing, chunks and trailers of the requests, as responses. @returns the cases */
 export function mirroredCases(): readonly ResponseCase[] {
   const cases: ResponseCase[] = [];
   // Framing is judged at the end of the head, chunks and trailers when the head has been an event already.

@@ -6,6 +6,7 @@ import { type ResponseCase, ResponseCases, response } from '../response-case.ts'
 const LENGTH = ['Content-Length: 2'];
 const traits = { body: 'ok' };
 
+/** Versions, status codes and reasons, and what parts them. @returns the cases */
 export function statusLineCases(): readonly ResponseCase[] {
   return [...versions(), ...statuses(), ...reasons(), ...blanks()];
 }

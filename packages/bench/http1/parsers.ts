@@ -1,6 +1,6 @@
 /** The three that are compared: each reads chunks whole, as often as it is asked to, and makes strings of target, names and values. */
-import { createRequire } from 'node:module';
 import { MessageEvent, RequestDecoder, type RequestDecoderOptions, ResponseDecoder } from '@ferrata/http1';
+import { loadNodeHttpParser } from '@ferrata/testkit';
 import { LlhttpType, llhttpWasm } from './llhttp-wasm.ts';
 
 /** Results go here, so that no work can be left out. */
@@ -37,25 +37,9 @@ function responseReading(chunks: readonly Uint8Array[]): () => number {
   };
 }
 
-interface NodeParser {
-  initialize(type: number, resource: object): void;
-  execute(bytes: Uint8Array): number | Error;
-  [callback: number]: unknown;
-}
-
-interface NodeParserConstructor {
-  new (): NodeParser;
-  readonly REQUEST: number;
-  readonly RESPONSE: number;
-  readonly kOnHeaders: number;
-  readonly kOnHeadersComplete: number;
-  readonly kOnBody: number;
-  readonly kOnMessageComplete: number;
-}
-
 /** @returns a function that reads all chunks with Node's own parser, llhttp in C++, as `node:http` drives it */
 export function nodeParser(kind: Kind, chunks: readonly Uint8Array[]): () => number {
-  const HTTPParser = loadNodeParser();
+  const { HTTPParser } = loadNodeHttpParser();
   const parser = new HTTPParser();
   parser.initialize(kind === 'request' ? HTTPParser.REQUEST : HTTPParser.RESPONSE, {});
   parser[HTTPParser.kOnHeaders] = (fields: readonly string[]): void => {
@@ -79,17 +63,6 @@ export function nodeParser(kind: Kind, chunks: readonly Uint8Array[]): () => num
     }
     return sink;
   };
-}
-
-/** The deprecation of `_http_common` is known; there is no other way to Node's parser. */
-function loadNodeParser(): NodeParserConstructor {
-  const { noDeprecation } = process;
-  process.noDeprecation = true;
-  try {
-    return (createRequire(import.meta.url)('_http_common') as { readonly HTTPParser: NodeParserConstructor }).HTTPParser;
-  } finally {
-    process.noDeprecation = noDeprecation ?? false;
-  }
 }
 
 /** @returns a function that reads all chunks with llhttp in WebAssembly */

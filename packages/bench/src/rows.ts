@@ -21,6 +21,7 @@ export interface BenchRow {
   readonly bar?: BenchBar;
 }
 
+/** What a figure is judged by. */
 export type BenchBar = { readonly maxRatio: number } | { readonly maxOurs: number } | { readonly minDifference: number };
 
 /** One bench: a part of a table. */
@@ -31,7 +32,9 @@ export interface RowBench {
   run(options: RunOptions): readonly BenchRow[] | Promise<readonly BenchRow[]>;
 }
 
+/** How a bench is to be run. */
 export interface RunOptions {
+  /** A short run that checks that all of it works. */
   readonly isQuick: boolean;
   /** For what belongs under the table: a distribution, a second table. */
   readonly note: (text: string) => void;

@@ -2,7 +2,8 @@
  * Which bytes may stand where: field names, field values, request targets, reason phrases.
  *
  * Decoders read the tables (one load a byte); everybody else asks the functions. A character is a byte here (latin1), so whatever lies above
- * 0xff is never valid. The tables are shared by the whole thread: read them, never write to them.
+ * 0xff is never valid. The tables are shared by the whole thread: read them, never write to them. What is no string is never valid either: an
+ * object could show one text to a check and another to whoever writes it.
  *
  * Sources: RFC 9110 §5.1 (field-name = token), §5.5 (field-value), §5.6.2 (token), RFC 9112 §3.2 (request-target), §4 (reason-phrase).
  */
@@ -42,16 +43,17 @@ function byteTable(isMember: (byte: number) => boolean): Uint8Array {
 
 /** Whether `text` is a token (one or more characters). @see RFC 9110 §5.6.2 */
 export function isToken(text: string): boolean {
-  return text.length > 0 && consistsOf(TOKEN_BYTES, text);
+  return typeof text === 'string' && text.length > 0 && consistsOf(TOKEN_BYTES, text);
 }
 
 /** Whether `text` can be a field name: a token of at most `MAX_FIELD_NAME_BYTES`. @see RFC 9110 §5.1 */
 export function isFieldName(text: string): boolean {
-  return text.length <= MAX_FIELD_NAME_BYTES && isToken(text);
+  return isToken(text) && text.length <= MAX_FIELD_NAME_BYTES;
 }
 
 /** Whether `text` can be a field value as it stands: latin1, no control but HTAB, no blank at either end; may be empty. @see RFC 9110 §5.5 */
 export function isFieldValue(text: string): boolean {
+  if (typeof text !== 'string') return false;
   const { length } = text;
   if (length === 0) return true;
   // Blanks around a value belong to the line, not to the value: a recipient would strip them, and two readers would disagree about its length.
@@ -61,12 +63,12 @@ export function isFieldValue(text: string): boolean {
 
 /** Whether `text` can be sent as a request target, in whichever of the four forms. @see RFC 9112 §3.2 */
 export function isRequestTarget(text: string): boolean {
-  return text.length > 0 && consistsOf(TARGET_BYTES, text);
+  return typeof text === 'string' && text.length > 0 && consistsOf(TARGET_BYTES, text);
 }
 
 /** Whether `text` can be sent as a reason phrase; may be empty. @see RFC 9112 §4 */
 export function isReasonPhrase(text: string): boolean {
-  return consistsOf(FIELD_VALUE_BYTES, text);
+  return typeof text === 'string' && consistsOf(FIELD_VALUE_BYTES, text);
 }
 
 function consistsOf(table: Uint8Array, text: string): boolean {

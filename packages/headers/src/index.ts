@@ -36,6 +36,7 @@ export {
   parseQualityList,
   qualityOf,
   quoteIfNeeded,
+  tokenListHas,
   unquote,
   type WeightedItem,
 } from './list-grammar.ts';

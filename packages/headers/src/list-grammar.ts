@@ -47,6 +47,25 @@ export function listHas(value: string, element: string): boolean {
   return false;
 }
 
+/**
+ * Whether a comma-separated list of tokens has this token, in any case; allocates nothing. Every comma divides, as a list of tokens has no quotes: an
+ * open quote in Connection must not hide the `close` behind it.
+ *
+ * @see RFC 9110 §5.6.1, §7.6.1
+ */
+export function tokenListHas(value: string, token: string): boolean {
+  if (value === token) return token.length > 0;
+  for (let start = 0; start < value.length; ) {
+    const comma = value.indexOf(',', start);
+    const end = comma < 0 ? value.length : comma;
+    const first = skipBlanks(value, start, end);
+    const last = dropBlanks(value, first, end);
+    if (last > first && equalsWithin(value, first, last, token)) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
 /** A value with parameters: `text/html; charset=utf-8`. */
 export interface ParameterisedValue {
   /** What stands before the first semicolon, as it was written. */

@@ -49,6 +49,13 @@ describe('checks of text', () => {
     }
   });
 
+  it('take nothing but strings for text: an object could show one text to them and another to the wire', () => {
+    const shown = { length: 1, charCodeAt: () => 0x61, toString: () => 'a\r\nX: y' } as unknown as string;
+    for (const check of [isToken, isFieldName, isFieldValue, isRequestTarget, isReasonPhrase])
+      for (const other of [shown, ['a'], [], 1, null, undefined, {}, { length: 0 }])
+        assert.equal(check(other as unknown as string), false, check.name);
+  });
+
   it('know request targets (RFC 9112 §3.2)', () => {
     for (const text of ['/', '*', 'a:1', 'http://a/?b', '/{a}|"b"']) assert.ok(isRequestTarget(text), text);
     for (const text of ['', '/ ', '/#a', '/\r', '/\u007f', '/\u00e9', '/\u{1f600}', '/\u010a'])

@@ -35,6 +35,11 @@ describe('removeHopByHop', () => {
     assert.deepEqual(namesAfter({ Host: 'a', 'Keep-Alive': 'timeout=5' }), ['Host']);
   });
 
+  it('removes what is nominated behind an open quote: every comma divides (RFC 9110 §7.6.1)', () => {
+    assert.deepEqual(namesAfter({ Host: 'a', Connection: '"x,X-One', 'X-One': '1' }), ['Host']);
+    assert.deepEqual(namesAfter({ Host: 'a', Connection: '"x, X-One"', 'X-One': '1' }), ['Host', 'X-One']);
+  });
+
   it('removes nominated fields, in any case, from several Connection lines', () => {
     const names = namesAfter([
       ['Connection', 'close, X-One'],

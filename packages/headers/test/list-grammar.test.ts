@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isWireError } from '@ferrata/error';
-import { listHas, parseList, parseParameters, parseQualityList, qualityOf, quoteIfNeeded, unquote } from '../src/index.ts';
+import { listHas, parseList, parseParameters, parseQualityList, qualityOf, quoteIfNeeded, tokenListHas, unquote } from '../src/index.ts';
 
 describe('parseList', () => {
   it('leaves out blanks and empty elements (RFC 9110 §5.6.1.2)', () => {
@@ -43,6 +43,20 @@ describe('listHas', () => {
     assert.equal(listHas('', ''), false);
     assert.equal(listHas('a,,b', ''), false);
     assert.equal(listHas('\u0001', '!'), false, '0x20 apart, but no letters');
+  });
+});
+
+describe('tokenListHas', () => {
+  it('finds a token in any case, wherever quotes stand (RFC 9110 §7.6.1)', () => {
+    for (const value of ['close', 'Close', 'a, close', 'close,a', ' ,\tCLOSE ,', '"a,close', '"x,y", close', '"\\",close'])
+      assert.ok(tokenListHas(value, 'close'), value);
+  });
+
+  it('does not find parts of tokens', () => {
+    for (const value of ['', ',', 'closed', 'a close', '"close"', 'close"', 'clos', 'close\xa0', '\x85close', 'x;close'])
+      assert.equal(tokenListHas(value, 'close'), false, value);
+    assert.equal(tokenListHas('', ''), false);
+    assert.equal(tokenListHas('a,,b', ''), false);
   });
 });
 

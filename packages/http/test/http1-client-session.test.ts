@@ -395,7 +395,7 @@ describe('a tunnel of a client session', () => {
       },
     };
     rig.request(follower, { upgrade: 'websocket' });
-    await rig.answer('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+    await rig.answer('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n');
     assert.deepEqual(follower.heard, ['tunnel 101', 'close HANDLER_THREW']);
     assert.equal(rig.sink.isClosed, true);
   });
@@ -404,7 +404,7 @@ describe('a tunnel of a client session', () => {
     const rig = new ClientRig();
     const follower = new ClientFollower();
     rig.request(follower);
-    await rig.answer('HTTP/1.1 101 Switching Protocols\r\n\r\n');
+    await rig.answer('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n');
     assert.deepEqual(follower.heard, ['close H1_UNASKED_UPGRADE']);
     assert.equal(follower.closes[0]?.status, 502);
   });

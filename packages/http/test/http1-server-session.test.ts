@@ -497,7 +497,7 @@ describe('a tunnel of a server session', () => {
     const client = rig.connect();
     await client.send(asked);
     const { exchange } = rig.last;
-    const tunnel = exchange.openTunnel(response(101));
+    const tunnel = exchange.openTunnel(response(101, { Upgrade: 'websocket' }));
     tunnel.stream.attach(new RecordingSink({ onClose: (error) => exchange.closeTunnel(error) }));
     rig.server.close();
     await settle();
@@ -509,7 +509,7 @@ describe('a tunnel of a server session', () => {
     const rig = new ServerRig();
     const client = rig.connect();
     await client.send(asked);
-    rig.last.exchange.openTunnel(response(101));
+    rig.last.exchange.openTunnel(response(101, { Upgrade: 'websocket' }));
     client.stream.abort();
     await settle();
     assert.deepEqual(rig.last.heard, ['end', 'close CONNECTION_RESET']);

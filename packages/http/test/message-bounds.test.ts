@@ -111,7 +111,7 @@ describe('a switch of protocols hands over exactly what lies behind the head, wh
         const rig = new ServerRig();
         rig.react = {
           onRequestEnd: () => {
-            const tunnel = rig.last.exchange.openTunnel(response(status));
+            const tunnel = rig.last.exchange.openTunnel(response(status, status === 101 ? { Upgrade: 'x' } : {}));
             tunnel.stream.attach(sink, tunnel.remaining);
           },
         };

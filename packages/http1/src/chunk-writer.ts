@@ -28,7 +28,8 @@ export const CHUNK_END = '\r\n';
 export function formatChunkLine(byteLength: number, extension = ''): string {
   if (!Number.isSafeInteger(byteLength) || byteLength <= 0) throw new RangeError(`a chunk cannot have ${byteLength} bytes`);
   if (extension === '') return `${byteLength.toString(16)}\r\n`;
-  if (!EXTENSION.test(extension)) throw new TypeError(`invalid chunk extension: ${JSON.stringify(extension.slice(0, 80))}`);
+  if (typeof extension !== 'string' || !EXTENSION.test(extension))
+    throw new TypeError(`invalid chunk extension: ${JSON.stringify(extension.slice(0, 80))}`);
   return `${byteLength.toString(16)};${extension}\r\n`;
 }
 

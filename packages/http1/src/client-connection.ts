@@ -5,6 +5,7 @@
  * - One exchange at a time: a proxy that pipelines upstream cannot retry what it lost, and one slow answer holds all behind it.
  * - The connection may be used again only after both messages were whole, in order, and nothing followed them (RFC 9112 §9.3). Bytes that come
  *   when no answer is due make it dirty for ever: they could be read as the answer to somebody else's request.
+ * - After an error nothing that the peer sends is looked at.
  *
  * ```text
  *   idle ── sendHead ──► busy ── response done, request done, persistent ──► idle
@@ -16,7 +17,7 @@
  */
 import { ByteWriter } from '@ferrata/bytes';
 import { internalError, protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
-import { type HeaderMap, KnownHeader, listHas, parseList, type RequestHead, type ResponseHead } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, isValidHost, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import {
   type ClientConnectionOptions,
   type ResolvedClientConnectionOptions,
@@ -25,6 +26,7 @@ import {
 import { BodyWriter } from './internal/body-writer.ts';
 import { hasConnectionOption } from './internal/connection-option.ts';
 import { OutputQueue } from './internal/output-queue.ts';
+import { isAmongOffered, namesProtocol } from './internal/upgrade.ts';
 import { MessageEvent } from './message-event.ts';
 import { formatRequestHead } from './message-writer.ts';
 import { targetForm } from './request-target.ts';
@@ -54,15 +56,25 @@ export class ClientConnection {
   #interimReceived = 0;
   #keepAliveTimeoutMs = Number.POSITIVE_INFINITY;
   #error: WireError | null = null;
-  /** When the last thing happened that the running time-out counts from. */
+  // Times, in milliseconds of the caller's clock.
+  /** From here on the first byte of the next head is waited for. */
+  #waitingSince: number;
+  /** When the first byte of a head came that is no event yet; -1 if there is none. */
+  #headSince = -1;
+  #receivedAt: number;
+  /** When a byte last went either way. */
   #lastProgressAt: number;
+  #pausedAt: number;
 
   constructor(now: number, options: ClientConnectionOptions | ResolvedClientConnectionOptions = {}, writer: ByteWriter = new ByteWriter()) {
     this.#options = resolveClientConnectionOptions(options);
     this.#decoder = new ResponseDecoder(this.#options.decoder);
     this.#output = new OutputQueue(writer);
     this.#body = new BodyWriter(this.#output);
+    this.#waitingSince = now;
+    this.#receivedAt = now;
     this.#lastProgressAt = now;
+    this.#pausedAt = now;
   }
 
   // ---- queries -----------------------------------------------------------------------------------------------------------------
@@ -125,8 +137,13 @@ export class ClientConnection {
   // ---- inputs ------------------------------------------------------------------------------------------------------------------
 
   receive(chunk: Uint8Array, now: number): void {
+    if (this.#error !== null) return;
     this.#lastProgressAt = now;
-    if (this.#phase === Phase.busy) this.#hasResponded = true;
+    this.#receivedAt = now;
+    if (this.#phase === Phase.busy) {
+      this.#hasResponded = true;
+      if (this.#headSince < 0 && !this.#hasFinalHead) this.#headSince = now;
+    }
     this.#decoder.feed(chunk);
   }
 
@@ -137,26 +154,40 @@ export class ClientConnection {
     this.#decoder.end();
   }
 
-  /** While the caller wants no data, no read time-out runs. */
+  /** While the caller wants no data, no time-out runs. */
   setReadingPaused(paused: boolean, now: number): void {
-    if (this.#isReadingPaused && !paused) this.#lastProgressAt = now;
+    if (this.#isReadingPaused === paused) return;
     this.#isReadingPaused = paused;
+    if (paused) {
+      this.#pausedAt = now;
+      return;
+    }
+    // Time in which nobody listened is not the peer's slowness.
+    this.#lastProgressAt = now;
+    this.#waitingSince += now - Math.max(this.#waitingSince, this.#pausedAt);
+    if (this.#headSince >= 0) this.#headSince += now - Math.max(this.#headSince, this.#pausedAt);
   }
 
+  /** When to call `handleTimeout` next; `Infinity` if nothing is waited for. */
   nextTimeout(): number {
     if (this.#phase !== Phase.busy || this.#isResponseDone || this.#isReadingPaused) return Number.POSITIVE_INFINITY;
-    if (this.#hasFinalHead) return this.#lastProgressAt + this.#options.readTimeoutMs;
+    const byStall = this.#lastProgressAt + this.#options.readTimeoutMs;
+    if (this.#hasFinalHead) return byStall;
+    if (this.#headSince >= 0) return Math.min(byStall, this.#headSince + this.#options.headTimeoutMs);
     // Until the request is out, its own slowness is the client's: the write side has its own time-out.
-    return this.#isRequestDone ? this.#lastProgressAt + this.#options.firstByteTimeoutMs : Number.POSITIVE_INFINITY;
+    return this.#isRequestDone ? this.#waitingSince + this.#options.firstByteTimeoutMs : Number.POSITIVE_INFINITY;
   }
 
   /** @returns the error that is due at `now`, or null */
   handleTimeout(now: number): WireError | null {
     if (now < this.nextTimeout()) return null;
-    const error = this.#hasFinalHead
-      ? timeoutError('H1_READ_TIMEOUT', 'the response stalled')
-      : timeoutError('H1_FIRST_BYTE_TIMEOUT', 'no response in time');
-    return this.#fail(error);
+    if (!this.#hasFinalHead && this.#headSince < 0) return this.#fail(timeoutError('H1_FIRST_BYTE_TIMEOUT', 'no response in time'));
+    const isHeadLate = !this.#hasFinalHead && now >= this.#headSince + this.#options.headTimeoutMs;
+    return this.#fail(
+      isHeadLate
+        ? timeoutError('H1_HEAD_TIMEOUT', 'the response head took too long')
+        : timeoutError('H1_READ_TIMEOUT', 'the response stalled'),
+    );
   }
 
   // ---- events ------------------------------------------------------------------------------------------------------------------
@@ -175,7 +206,12 @@ export class ClientConnection {
     } catch (error) {
       throw this.#fail(toWireError(error));
     }
-    if (found && this.#decoder.event === MessageEvent.end) this.#endResponse();
+    if (!found) {
+      // Bytes that came and are read, but begin no head: empty lines, where they are let in.
+      if (this.#headSince >= 0 && this.#decoder.bufferedBytes === 0) this.#headSince = -1;
+    } else if (this.#decoder.event === MessageEvent.end) {
+      this.#endResponse();
+    }
     return found;
   }
 
@@ -186,10 +222,12 @@ export class ClientConnection {
       if (++this.#interimReceived > this.#options.maxInterimResponses) {
         throw protocolError('H1_TOO_MANY_INTERIM', 'more interim responses than allowed', { wire: { status: 502 } });
       }
+      this.#waitingSince = Math.max(this.#waitingSince, this.#receivedAt);
+      this.#headSince = decoder.bufferedBytes > 0 ? this.#receivedAt : -1;
       return;
     }
     if (decoder.isTunnel) {
-      if (decoder.head.status === 101 && !this.#isUpgradeAsked(decoder.head.headers)) {
+      if (decoder.head.status === 101 && !this.#isUpgradeAsked(decoder.head)) {
         throw protocolError('H1_UNASKED_UPGRADE', '101 to a protocol that the request did not ask for', { wire: { status: 502 } });
       }
       // RFC 9110 §7.8: the new protocol begins after the whole request. With half of one sent, nobody knows where that is.
@@ -207,12 +245,11 @@ export class ClientConnection {
     if (keepAlive !== undefined) this.#keepAliveTimeoutMs = parseKeepAliveTimeout(keepAlive);
   }
 
-  /** RFC 9110 §7.8: a server may only switch to what the client offers. A 101 that names nothing is taken at its word. */
-  #isUpgradeAsked(headers: HeaderMap): boolean {
-    const asked = this.#upgrade;
-    if (asked === null) return false;
-    const chosen = headers.combined('upgrade');
-    return chosen === undefined || parseList(chosen).every((protocol) => listHas(asked, protocol.toLowerCase()));
+  /** RFC 9110 §7.8: a server may only switch to what the client offers, must say to what, and cannot in HTTP/1.0. */
+  #isUpgradeAsked({ version, headers }: ResponseHead): boolean {
+    if (this.#upgrade === null || version === HttpVersion.http10) return false;
+    const chosen = headers.combinedKnown(KnownHeader.upgrade) ?? '';
+    return namesProtocol(chosen) && isAmongOffered(chosen, this.#upgrade);
   }
 
   #endResponse(): void {
@@ -228,11 +265,13 @@ export class ClientConnection {
     else if (this.#isRequestDone) this.#phase = Phase.idle;
   }
 
+  /** The first error is final. @returns it */
   #fail(error: WireError): WireError {
-    this.#error = error;
+    this.#error ??= error;
     this.#isPersistent = false;
     this.#phase = Phase.finished;
-    return error;
+    this.#decoder.fail(this.#error);
+    return this.#error;
   }
 
   // ---- commands ----------------------------------------------------------------------------------------------------------------
@@ -243,9 +282,9 @@ export class ClientConnection {
    *
    * @param bodyLength ≥ 0, or `BodyLength.chunked` if unknown
    * @param upgrade the value of `Upgrade` to ask for (RFC 9110 §7.8), or null
-   * @throws {TypeError} when an exchange is running, the connection cannot take another, or `head` is invalid; also when it has not one Host, or
-   *   a target that is none for its method, as servers send such requests to different places
-   * @throws {RangeError} when `bodyLength` is no length of a request
+   * @throws {TypeError} when an exchange is running, the connection cannot take another, or `head` is invalid; also when it has not one valid
+   *   Host, or a target that is none for its method, as servers send such requests to different places
+   * @throws {RangeError} when `bodyLength` is no length of a request, or not 0 for CONNECT
    */
   sendHead(head: RequestHead, bodyLength: number, upgrade: string | null, now: number): void {
     if (!this.isReusable) throw new TypeError('the connection cannot take a request');
@@ -269,6 +308,8 @@ export class ClientConnection {
     this.#interimReceived = 0;
     this.#isReadingPaused = false;
     this.#upgrade = upgrade;
+    this.#waitingSince = now;
+    this.#headSince = -1;
     this.#lastProgressAt = now;
     if (bodyLength === 0) this.#isRequestDone = true;
   }
@@ -306,6 +347,7 @@ export class ClientConnection {
       throw this.#breakOff(thrown);
     }
     this.#isRequestDone = true;
+    this.#waitingSince = now;
     this.#lastProgressAt = now;
     this.#settle();
   }
@@ -335,9 +377,10 @@ export class ClientConnection {
   }
 }
 
-/** RFC 9112 §3.2: one Host, and a target of a form that the method may have. @throws {TypeError} */
+/** RFC 9112 §3.2: one Host that is valid and not empty, and a target of a form that the method may have. @throws {TypeError} */
 function checkRoute({ method, target, headers }: RequestHead): void {
   if (headers.countKnown(KnownHeader.host) !== 1) throw new TypeError('a request must have one Host field');
+  if (!isValidHost(headers.getKnown(KnownHeader.host) as string)) throw new TypeError('Host is not uri-host [":" port]');
   // Usual targets cost one comparison.
   if (target.charCodeAt(0) === 0x2f && method !== 'CONNECT') return;
   try {
@@ -352,6 +395,6 @@ function wantsClose(headers: HeaderMap): boolean {
 }
 
 function parseKeepAliveTimeout(value: string): number {
-  const found = /(?:^|[,;\s])timeout=(\d{1,9})(?![^,;\s])/i.exec(value);
+  const found = /(?:^|[,;\t ])timeout=(\d{1,9})(?![^,;\t ])/i.exec(value);
   return found === null ? Number.POSITIVE_INFINITY : Number(found[1]) * 1000;
 }

@@ -32,7 +32,7 @@ export interface ServerConnectionOptions {
    * server read for nothing. If more are left, or nobody knows how many (chunks), the response says `Connection: close`.
    */
   readonly maxDrainBytes?: number;
-  /** Interim responses to one request. Default 8; more are dropped. */
+  /** Interim responses to one request. Default 8; more are dropped. The 100 that a client waits for is not counted. */
   readonly maxInterimResponses?: number;
 }
 
@@ -46,13 +46,18 @@ export interface ResolvedServerConnectionOptions extends Required<Omit<ServerCon
 export interface ClientConnectionOptions {
   /** Limits of responses. */
   readonly decoder?: ResponseDecoderOptions;
-  /** From the end of the request to the first byte of the response. Default 60 000. */
+  /** From the end of the request, or of an interim response, to the first byte of the next response. Default 60 000. */
   readonly firstByteTimeoutMs?: number;
-  /** Between two bytes of a response that is wanted. Default 60 000. */
+  /**
+   * From the first byte of a response head to its end, however many bytes come between; each interim response anew. Default 60 000. More lets a
+   * server that drips its head hold a request, and what waits for it, for longer.
+   */
+  readonly headTimeoutMs?: number;
+  /** Between two bytes of a response that is wanted; bytes of the request count too. Default 60 000. */
   readonly readTimeoutMs?: number;
   /** Requests on one connection. Default 1 000. */
   readonly maxRequests?: number;
-  /** Interim responses to one request; one more is an error, as a storm of them would hold the client. Default 8. */
+  /** Interim responses to one request; one more is an error, as a storm of them would hold the client. Default 100: a slow server may say 102 every few seconds. */
   readonly maxInterimResponses?: number;
 }
 
@@ -91,8 +96,9 @@ export function resolveClientConnectionOptions(
     isResolved: true,
     decoder: resolveResponseDecoderOptions(options.decoder),
     firstByteTimeoutMs: checkNumber('firstByteTimeoutMs', options.firstByteTimeoutMs ?? 60_000, { above: 0 }),
+    headTimeoutMs: checkNumber('headTimeoutMs', options.headTimeoutMs ?? 60_000, { above: 0 }),
     readTimeoutMs: checkNumber('readTimeoutMs', options.readTimeoutMs ?? 60_000, { above: 0 }),
     maxRequests: checkNumber('maxRequests', options.maxRequests ?? 1_000, { above: 0 }),
-    maxInterimResponses: checkNumber('maxInterimResponses', options.maxInterimResponses ?? 8, { min: 0 }),
+    maxInterimResponses: checkNumber('maxInterimResponses', options.maxInterimResponses ?? 100, { min: 0 }),
   });
 }

@@ -10,7 +10,7 @@
  *
  * @see RFC 9112 §3, §4, §6 · RFC 9110 §8.6, §7.6.1
  */
-import type { ByteWriter } from '@ferrata/bytes';
+import { type ByteWriter, parseDecimal } from '@ferrata/bytes';
 import {
   canonicalName,
   type HeaderMap,
@@ -71,7 +71,7 @@ export function writeResponseHead(writer: ByteWriter, head: ResponseHead, option
  * A request head as text of which every character is one byte.
  *
  * @throws {TypeError} when method, target, `connection` or `upgrade` are invalid
- * @throws {RangeError} when `bodyLength` is not a length a request can have
+ * @throws {RangeError} when `bodyLength` is not a length a request can have, or not 0 for CONNECT
  */
 export function formatRequestHead(head: RequestHead, options: RequestHeadOptions): string {
   const { method, target, headers } = head;
@@ -79,6 +79,8 @@ export function formatRequestHead(head: RequestHead, options: RequestHeadOptions
   if (!isUsualMethod(method) && !isToken(method)) throw new TypeError(`invalid method: ${JSON.stringify(method)}`);
   if (!isRequestTarget(target)) throw new TypeError(`invalid request target: ${JSON.stringify(target)}`);
   if (bodyLength === BodyLength.untilClose) throw new RangeError('a request cannot end with its connection (RFC 9112 §6.3)');
+  // RFC 9110 §9.3.6: servers that read no content here take it for the first bytes of the tunnel, or for a request of its own.
+  if (bodyLength !== 0 && method === 'CONNECT') throw new RangeError('CONNECT has no body');
   const framing = framingOf(bodyLength, announcesEmptyBody(method, headers));
   let text = `${method} ${target} HTTP/1.1`;
   if (connection === undefined) return appendFields(text, headers, FRAMING, framing) + HEAD_END;
@@ -214,7 +216,9 @@ function responseFraming(status: number, headers: HeaderMap, options: ResponseHe
   if (status < 200 || status === 204 || isTunnel) return NO_FRAMING;
   if (!isBodyless) return framingOf(bodyLength, true);
   const kept = headers.getKnown(KnownHeader.contentLength);
-  if (kept !== undefined && /^[0-9]{1,16}$/.test(kept) && headers.countKnown(KnownHeader.contentLength) === 1) return kept;
+  // The number, never the digits: others read leading zeros as octal, or stop reading at 20 digits.
+  const length = kept !== undefined && headers.countKnown(KnownHeader.contentLength) === 1 ? parseDecimal(kept) : -1;
+  if (length >= 0) return `${length}`;
   // RFC 9112 §6.1: an answer to HEAD may name the coding that GET would have had. Clients that read of no framing at all drop the connection.
   return bodyLength === BodyLength.chunked && status === 304 ? NO_FRAMING : framingOf(bodyLength, false);
 }

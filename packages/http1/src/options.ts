@@ -50,7 +50,8 @@ export interface RequestLeniency {
    */
   readonly bareLineFeed?: boolean;
   /**
-   * Bytes above 0x7F in an origin-form target, which come out percent-encoded (RFC 3986 §2.1).
+   * Bytes above 0x7F in an origin-form target, which come out percent-encoded (RFC 3986 §2.1): three characters for a byte, while
+   * `maxTargetBytes` counts one.
    *
    * Risk: a rule in front that compared the raw bytes, or decoded them as another character set, decided about another path
    * (CWE-436, class of CVE-2023-45539).
@@ -114,7 +115,7 @@ export interface ResponseLeniency {
 export interface RequestDecoderOptions extends DecoderOptions {
   /** Bytes of a method. Default 32. */
   readonly maxMethodBytes?: number;
-  /** Bytes of a request target. Default 8 192; more than that is 414. */
+  /** Bytes of a request target as it comes; what `nonAsciiTarget` encodes may be up to three times as long. Default 8 192; more than that is 414. */
   readonly maxTargetBytes?: number;
   /** Empty lines before a request line that are skipped (RFC 9112 §2.2). Default 4; 0 for none. */
   readonly maxEmptyLines?: number;

@@ -16,9 +16,9 @@
  */
 import { concatBytes } from '@ferrata/bytes';
 import { toWireError, type WireError } from '@ferrata/error';
-import { type HeaderMap, HttpVersion, KnownHeader, listHas, type RequestHead } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, tokenListHas } from '@ferrata/headers';
 import { http1Error } from './errors.ts';
-import { CR, LF } from './internal/ascii.ts';
+import { CR, DEL, LF } from './internal/ascii.ts';
 import { BodyDecoder } from './internal/body-decoder.ts';
 import { hasConnectionOption, keepsAlive } from './internal/connection-option.ts';
 import { buildFields } from './internal/field-builder.ts';
@@ -29,6 +29,7 @@ import { methodWithin } from './internal/known-method.ts';
 import { MessageInput } from './internal/message-input.ts';
 import { RequestLineScanner } from './internal/request-line-scanner.ts';
 import { SectionReader } from './internal/section-reader.ts';
+import { namesProtocol } from './internal/upgrade.ts';
 import { MessageEvent } from './message-event.ts';
 import { type RequestDecoderOptions, type ResolvedRequestDecoderOptions, resolveRequestDecoderOptions } from './options.ts';
 import { TargetForm, targetForm } from './request-target.ts';
@@ -215,6 +216,14 @@ export class RequestDecoder {
     }
   }
 
+  /**
+   * Ends the reading for a reason of the caller's own, such as a time-out: `next` throws `error` from now on, and what was fed and not consumed is
+   * dropped. After an error of the decoder's own, that one stays.
+   */
+  fail(error: WireError): void {
+    if (this.#error === null) this.#fail(error);
+  }
+
   // ---- outputs -----------------------------------------------------------------------------------------------------------------
 
   /** Moves out all bytes that were not consumed, for the protocol that follows; the decoder is of no use after that. */
@@ -344,16 +353,25 @@ export class RequestDecoder {
 
 /** RFC 3986 §2.1: each byte above 0x7F as `%` and two digits; what has been encoded already stays as it is. */
 function encodeTarget(text: string, line: RequestLineScanner): string {
-  return text
-    .substring(line.methodEnd + 1, line.targetEnd)
-    .replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
+  let encoded = '';
+  let start = line.methodEnd + 1;
+  for (let at = start; at < line.targetEnd; at++) {
+    const code = text.charCodeAt(at);
+    if (code <= DEL) continue;
+    encoded += text.substring(start, at) + (ENCODED[code - DEL - 1] as string);
+    start = at + 1;
+  }
+  return encoded + text.substring(start, line.targetEnd);
 }
 
+/** By byte, from 0x80 on. */
+const ENCODED: readonly string[] = Array.from({ length: 128 }, (_, byte) => `%${(byte + DEL + 1).toString(16).toUpperCase()}`);
+
 function expectsContinue(headers: HeaderMap): boolean {
-  return listHas(headers.combinedKnown(KnownHeader.expect) as string, '100-continue');
+  return tokenListHas(headers.combinedKnown(KnownHeader.expect) as string, '100-continue');
 }
 
 function askedUpgrade(headers: HeaderMap): string | null {
   const asked = headers.combinedKnown(KnownHeader.upgrade) as string;
-  return asked !== '' && hasConnectionOption(headers, 'upgrade') ? asked : null;
+  return namesProtocol(asked) && hasConnectionOption(headers, 'upgrade') ? asked : null;
 }

@@ -217,6 +217,14 @@ export class ResponseDecoder {
     }
   }
 
+  /**
+   * Ends the reading for a reason of the caller's own, such as a time-out: `next` throws `error` from now on, and what was fed and not consumed is
+   * dropped. After an error of the decoder's own, that one stays.
+   */
+  fail(error: WireError): void {
+    if (this.#error === null) this.#fail(error);
+  }
+
   // ---- outputs -----------------------------------------------------------------------------------------------------------------
 
   /** Moves out all bytes that were not consumed, for the protocol that follows; the decoder is of no use after that. */

@@ -6,8 +6,7 @@
  *   answers leave in the order of the requests and a peer that pipelines only fills the buffer, which the caller bounds.
  * - Bytes of one request are never read as another: what remains of an unread body is drained if it is known to be no more than `maxDrainBytes`,
  *   else the connection ends with the answer, which says so.
- * - After the decision to close nothing that the peer sends is looked at (RFC 9112 §9.6).
- *
+ * - After the decision to close, and after an error, nothing that the peer sends is looked at (RFC 9112 §9.6).
  * - The end of the peer's side is no wish to hear nothing: all requests that came before it are answered (half-close).
  *
  * ```text
@@ -31,6 +30,7 @@ import { BodyWriter } from './internal/body-writer.ts';
 import { hasConnectionOption } from './internal/connection-option.ts';
 import { OutputQueue } from './internal/output-queue.ts';
 import { formatRefusal } from './internal/refusal.ts';
+import { isAmongOffered, namesProtocol } from './internal/upgrade.ts';
 import { BodyLength, MessageEvent } from './message-event.ts';
 import { formatResponseHead } from './message-writer.ts';
 import { RequestDecoder } from './request-decoder.ts';
@@ -152,7 +152,7 @@ export class ServerConnection {
 
   /** Takes bytes of the peer; the chunk belongs to the machine from now on. */
   receive(chunk: Uint8Array, now: number): void {
-    if (this.#isClosing) return;
+    if (this.#isClosing || this.#error !== null) return;
     if (this.#request === Side.waiting) {
       if (this.#headSince < 0) this.#headSince = now;
     } else if (this.#request === Side.body) {
@@ -200,7 +200,7 @@ export class ServerConnection {
   /** When to call `handleTimeout` next; `Infinity` if nothing is waited for. */
   nextTimeout(): number {
     const options = this.#options;
-    if (this.#isClosing) return Number.POSITIVE_INFINITY;
+    if (this.#isClosing || this.#error !== null) return Number.POSITIVE_INFINITY;
     if (this.#request === Side.waiting) {
       if (this.#isHeld) return Number.POSITIVE_INFINITY;
       if (this.#headSince >= 0) return this.#headSince + options.headTimeoutMs;
@@ -310,7 +310,7 @@ export class ServerConnection {
 
   /**
    * Sends an interim response, 100 to 199 but 101 (RFC 9110 §15.2). Dropped for HTTP/1.0 clients, which know none, and past
-   * `maxInterimResponses`.
+   * `maxInterimResponses`; the 100 that a client waits for is neither counted nor dropped.
    *
    * @throws {TypeError} when no request is at hand, or its response has begun
    * @throws {RangeError} when the status is not an interim one
@@ -318,9 +318,13 @@ export class ServerConnection {
   sendInterim(head: ResponseHead, now: number): void {
     if (!(head.status >= 100 && head.status <= 199) || head.status === 101) throw new RangeError(`not an interim status: ${head.status}`);
     this.#requireAnswerDue();
-    if (head.status === 100 && this.#isContinueDue) this.#beginBody(now);
-    if (this.request.version === HttpVersion.http10 || ++this.#interimSent > this.#options.maxInterimResponses) return;
+    if (this.request.version === HttpVersion.http10) return;
+    const isDue = head.status === 100 && this.#isContinueDue;
+    if (!isDue && this.#interimSent >= this.#options.maxInterimResponses) return;
     this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isBodyless: true, connection: '' }));
+    // Only now: a client that was not told to go on may leave its body out, and the next request would be read as that body.
+    if (isDue) this.#beginBody(now);
+    else this.#interimSent++;
   }
 
   /**
@@ -361,13 +365,14 @@ export class ServerConnection {
    * Answers 101, or 2xx to CONNECT: no HTTP follows, the machine is finished, and `takeRemaining` has what the client sent beyond its request.
    *
    * @param date value of Date for a head without one
-   * @throws {TypeError} when a response has begun already, none is due, the status makes no tunnel, or 101 was not asked for
+   * @throws {TypeError} when a response has begun already, none is due, or the status makes no tunnel; for 101 also when none was asked for, or
+   *   its Upgrade does not name a protocol, or one that was not offered (RFC 9110 §7.8)
    */
   sendTunnelHead(head: ResponseHead, date = ''): void {
     this.#requireAnswerDue();
     const { status } = head;
     if (!this.#isTunnelStatus(status)) throw new TypeError(`${status} to ${this.request.method} makes no tunnel`);
-    if (status === 101 && this.upgrade === null) throw new TypeError('101 to a request that asked for no upgrade');
+    if (status === 101) this.#checkSwitch(head.headers);
     this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isTunnel: true, connection: status === 101 ? 'upgrade' : '', date }));
     this.#response = Side.tunnel;
     this.#request = Side.tunnel;
@@ -437,10 +442,21 @@ export class ServerConnection {
     return status === 101 || (status >= 200 && status < 300 && this.#decoder.isConnect);
   }
 
+  /** @throws {TypeError} when 101 with these fields is no answer to the request */
+  #checkSwitch(headers: HeaderMap): void {
+    const offered = this.upgrade;
+    if (offered === null) throw new TypeError('101 to a request that asked for no upgrade');
+    const chosen = headers.combinedKnown(KnownHeader.upgrade) ?? '';
+    if (!namesProtocol(chosen)) throw new TypeError('101 without a protocol in Upgrade');
+    if (!isAmongOffered(chosen, offered)) throw new TypeError('101 to a protocol that was not offered');
+  }
+
+  /** The first error is final. @returns it */
   #fail(error: WireError): WireError {
-    this.#error = error;
+    this.#error ??= error;
     this.#isPersistent = false;
-    return error;
+    this.#decoder.fail(this.#error);
+    return this.#error;
   }
 
   /** Whether the connection can go on after a response with this head. */

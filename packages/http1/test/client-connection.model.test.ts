@@ -14,6 +14,8 @@ interface Twin {
 }
 
 const MAX_REQUESTS = 4;
+const HEAD_TIMEOUT_MS = 3_000;
+const FIRST_BYTE_TIMEOUT_MS = 7_000;
 
 type Command = fc.Command<Twin, ClientConnection>;
 
@@ -103,6 +105,47 @@ class Respond implements Command {
   }
 }
 
+/** A head that begins and does not end: the clock of heads runs, whatever was to be sent. */
+class Drip implements Command {
+  check(twin: Twin): boolean {
+    return twin.state === 'busy';
+  }
+  run(twin: Twin, machine: ClientConnection): void {
+    machine.receive(bytes('HTTP/1.1 102 '), 5);
+    assert.equal(machine.nextEvent(), false);
+    assert.equal(machine.nextTimeout(), 5 + HEAD_TIMEOUT_MS);
+    machine.receive(bytes('P'), 7);
+    assert.equal(machine.nextEvent(), false);
+    assert.equal(machine.nextTimeout(), 5 + HEAD_TIMEOUT_MS);
+    machine.receive(bytes('\r\n\r\n'), 9);
+    assert.equal(machine.nextEvent(), true);
+    assert.equal(machine.nextEvent(), false);
+    assert.equal(machine.nextTimeout(), twin.isRequestOpen ? Number.POSITIVE_INFINITY : 9 + FIRST_BYTE_TIMEOUT_MS);
+  }
+  toString(): string {
+    return 'drip';
+  }
+}
+
+/** Time that runs out: one error, and nothing after it. */
+class RunOut implements Command {
+  check(twin: Twin): boolean {
+    return twin.state === 'busy' && !twin.isRequestOpen;
+  }
+  run(twin: Twin, machine: ClientConnection): void {
+    const due = machine.nextTimeout();
+    assert.equal(machine.handleTimeout(due - 1), null);
+    assert.equal(machine.handleTimeout(due)?.reason, 'H1_FIRST_BYTE_TIMEOUT');
+    machine.receive(bytes('HTTP/1.1 200 OK\r\n'), due);
+    assert.equal(machine.bufferedBytes, 0);
+    twin.state = 'over';
+    check(twin, machine);
+  }
+  toString(): string {
+    return 'run out';
+  }
+}
+
 class Stray implements Command {
   check(twin: Twin): boolean {
     return twin.state === 'idle';
@@ -138,7 +181,8 @@ it('takes a request exactly when its twin would', () => {
       fc.tuple(fc.constantFrom(0, 0, 3), fc.nat({ max: 9 })).map(([length, dice]) => new Send(length, dice === 0)),
       fc.constant(new Finish()),
       fc.tuple(fc.nat({ max: 9 }), fc.nat({ max: 9 })).map(([keeps, extra]) => new Respond(keeps !== 0, extra === 0 ? '\r\n' : '')),
-      fc.nat({ max: 9 }).map((dice) => (dice === 0 ? new Stray() : new Finish())),
+      fc.nat({ max: 9 }).map((dice) => (dice === 0 ? new Stray() : new Drip())),
+      fc.nat({ max: 9 }).map((dice) => (dice === 0 ? new RunOut() : new Finish())),
       fc.nat({ max: 9 }).map((dice) => (dice === 0 ? new Retire() : new Finish())),
     ],
     { maxCommands: 30 },
@@ -148,7 +192,12 @@ it('takes a request exactly when its twin would', () => {
       fc.modelRun(
         (): { model: Twin; real: ClientConnection } => ({
           model: { state: 'idle', isRequestOpen: false, isLast: false, requests: 0 },
-          real: new ClientConnection(0, { maxRequests: MAX_REQUESTS }),
+          real: new ClientConnection(0, {
+            maxRequests: MAX_REQUESTS,
+            maxInterimResponses: 100,
+            headTimeoutMs: HEAD_TIMEOUT_MS,
+            firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS,
+          }),
         }),
         run,
       );

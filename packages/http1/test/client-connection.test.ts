@@ -106,6 +106,25 @@ describe('a client connection and its exchanges', () => {
     assert.match(twin.output(), /^OPTIONS \* HTTP/);
   });
 
+  it('sends no request whose Host its own server would refuse (RFC 9112 §3.2)', () => {
+    const twin = new ClientTwin();
+    for (const host of ['', 'a b', 'u@a', 'a/b', 'a, b ,', 'a:99999', '[::1', 'a%', 'a\\b']) {
+      assert.throws(() => twin.send('GET', { Host: host }), /Host is not/, host);
+      assert.throws(() => twin.machine.sendHead(request('OPTIONS', '*', { Host: host }), 0, null, 0), /Host is not/, host);
+    }
+    assert.equal(twin.machine.isReusable, true);
+    assert.equal(twin.machine.outputBytes, 0);
+    assert.match(twin.send('GET', { Host: '[::1]:8080' }), /\r\nHost: \[::1\]:8080\r\n/);
+  });
+
+  it('sends no CONNECT with a body, and stays clean (RFC 9110 §9.3.6)', () => {
+    const { machine } = new ClientTwin();
+    for (const bodyLength of [31, BodyLength.chunked]) {
+      assert.throws(() => machine.sendHead(request('CONNECT', 'a:1', { Host: 'a:1' }), bodyLength, null, 0), RangeError);
+      assert.deepEqual([machine.isReusable, machine.outputBytes, machine.requestCount], [true, 0, 0]);
+    }
+  });
+
   it('owns the framing and the connection fields of a request', () => {
     const twin = new ClientTwin();
     const output = twin.send('GET', { Host: 'a', 'Content-Length': '9', Connection: 'x', 'Keep-Alive': '1', Upgrade: 'h2c' });
@@ -130,6 +149,9 @@ describe('a client connection and its exchanges', () => {
     ['max=3 , timeout=12', 12_000],
     ['timeout=x', Number.POSITIVE_INFINITY],
     ['xtimeout=5', Number.POSITIVE_INFINITY],
+    ['x\xa0timeout=5', Number.POSITIVE_INFINITY],
+    ['timeout=5\x85', Number.POSITIVE_INFINITY],
+    ['x\ttimeout=5\t', 5_000],
     ['', Number.POSITIVE_INFINITY],
   ] as const) {
     it(`reads "Keep-Alive: ${value}" as ${expected} ms (RFC 2068 §19.7.1)`, () => {
@@ -325,9 +347,35 @@ describe('a tunnel of a client connection', () => {
       reasonOf(() => other.feed(switched)),
       'H1_UNASKED_UPGRADE',
     );
-    const unnamed = new ClientTwin();
-    unnamed.send('GET', undefined, 0, 'h2c');
-    assert.deepEqual(unnamed.feed('HTTP/1.1 101 Switching Protocols\r\n\r\n'), ['tunnel 101']);
+    const hidden = new ClientTwin();
+    hidden.send('GET', undefined, 0, 'x');
+    assert.equal(
+      reasonOf(() => hidden.feed('HTTP/1.1 101 S\r\nUpgrade: "x, h2c"\r\n\r\n')),
+      'H1_UNASKED_UPGRADE',
+    );
+  });
+
+  it('is refused if it names no protocol (RFC 9110 §7.8)', () => {
+    for (const unnamed of ['', 'Upgrade:\r\n', 'Upgrade: , ,\r\n']) {
+      const twin = new ClientTwin();
+      twin.send('GET', undefined, 0, 'websocket');
+      assert.equal(
+        reasonOf(() => twin.feed(`HTTP/1.1 101 Switching Protocols\r\n${unnamed}\r\n`)),
+        'H1_UNASKED_UPGRADE',
+      );
+    }
+  });
+
+  it('is refused in HTTP/1.0, which has no Upgrade (RFC 9110 §7.8)', () => {
+    for (const fields of ['Upgrade: websocket\r\n', '']) {
+      const twin = new ClientTwin();
+      twin.send('GET', undefined, 0, 'websocket');
+      assert.equal(
+        reasonOf(() => twin.feed(`HTTP/1.0 101 S\r\n${fields}\r\n\x81hi`)),
+        'H1_UNASKED_UPGRADE',
+      );
+      assert.equal(twin.machine.isTunnel, false);
+    }
   });
 
   it('is refused before the end of the request', () => {
@@ -374,6 +422,115 @@ describe('time on a client connection', () => {
     assert.equal(twin.machine.nextTimeout(), 60_000);
   });
 
+  it('gives a response head 60 s in all, however its bytes drip', () => {
+    const twin = new ClientTwin();
+    const { machine } = twin;
+    twin.send();
+    const head = 'HTTP/1.1 200 OK\r\nX: '.padEnd(70, 'y');
+    for (let at = 0; at < 60; at++) {
+      twin.now = 50_000 + at * 1_000;
+      twin.feed(head.charAt(at));
+      assert.equal(machine.nextTimeout(), 110_000);
+      assert.equal(machine.handleTimeout(twin.now), null);
+    }
+    assert.equal(machine.handleTimeout(109_999), null);
+    const error = machine.handleTimeout(110_000);
+    assert.equal(error?.reason, 'H1_HEAD_TIMEOUT');
+    assert.equal(error?.status, 504);
+    assert.equal(error?.retry, 'never');
+    assert.equal(
+      reasonOf(() => twin.feed(head.slice(60))),
+      'H1_HEAD_TIMEOUT',
+    );
+  });
+
+  it('takes the first byte of a head for the first byte: no other time-out of that kind follows', () => {
+    const twin = new ClientTwin({ firstByteTimeoutMs: 1_000, headTimeoutMs: 9_000, readTimeoutMs: 100_000 });
+    twin.send();
+    assert.equal(twin.machine.nextTimeout(), 1_000);
+    twin.now = 999;
+    twin.feed('H');
+    assert.equal(twin.machine.nextTimeout(), 9_999);
+    twin.now = 5_000;
+    twin.feed('TTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n');
+    assert.equal(twin.machine.nextTimeout(), 105_000, 'a body has no end of its own, only between two bytes');
+  });
+
+  it('gives each interim head its own time, and waits for the first byte anew between them', () => {
+    const twin = new ClientTwin({ firstByteTimeoutMs: 1_000, headTimeoutMs: 500, readTimeoutMs: 100_000 });
+    twin.send();
+    const interim = 'HTTP/1.1 103 Early Hints\r\n\r\n';
+    for (let round = 0; round < 3; round++) {
+      const began = twin.now;
+      assert.equal(twin.machine.nextTimeout(), began + 1_000);
+      twin.now = began + 900;
+      twin.feed(interim.slice(0, 5));
+      assert.equal(twin.machine.nextTimeout(), began + 1_400);
+      twin.now = began + 1_300;
+      twin.feed(interim.slice(5));
+    }
+    const now = twin.now + 100;
+    twin.now = now;
+    twin.feed(`${interim}H`);
+    assert.equal(twin.machine.nextTimeout(), now + 500, 'the next one began with the same chunk');
+    assert.equal(twin.machine.handleTimeout(now + 500)?.reason, 'H1_HEAD_TIMEOUT');
+  });
+
+  it('runs against a head that drips while the request is still being sent, but waits for none', () => {
+    const twin = new ClientTwin({ headTimeoutMs: 5_000 });
+    twin.send('POST', undefined, 9);
+    twin.now = 100;
+    twin.feed('HTTP/1.1 100 Continue\r\n\r\n');
+    assert.equal(twin.machine.nextTimeout(), Number.POSITIVE_INFINITY);
+    twin.feed('HT');
+    twin.machine.sendData(bytes('abc'), 4_000);
+    assert.equal(twin.machine.nextTimeout(), 5_100);
+    assert.equal(twin.machine.handleTimeout(5_100)?.reason, 'H1_HEAD_TIMEOUT');
+  });
+
+  it('ends a head that stalls for readTimeoutMs', () => {
+    const twin = new ClientTwin({ readTimeoutMs: 1_000 });
+    twin.send();
+    twin.now = 10_000;
+    twin.feed('HTTP');
+    twin.now = 10_900;
+    twin.feed('/1.1 200');
+    assert.equal(twin.machine.nextTimeout(), 11_900);
+    assert.equal(twin.machine.handleTimeout(11_900)?.reason, 'H1_READ_TIMEOUT');
+  });
+
+  it('does not take empty lines for the beginning of a head, where they are let in', () => {
+    const twin = new ClientTwin({ firstByteTimeoutMs: 1_000, decoder: { leniency: { emptyLinesBeforeResponse: true } } });
+    twin.send();
+    twin.now = 900;
+    twin.feed('\r\n');
+    assert.equal(twin.machine.nextTimeout(), 1_000);
+    assert.equal(twin.machine.handleTimeout(1_000)?.reason, 'H1_FIRST_BYTE_TIMEOUT');
+  });
+
+  it('does not count the time in which nobody wanted the response', () => {
+    const twin = new ClientTwin({ firstByteTimeoutMs: 1_000, headTimeoutMs: 5_000, readTimeoutMs: 100_000 });
+    twin.send();
+    twin.machine.setReadingPaused(true, 400);
+    twin.machine.setReadingPaused(true, 500);
+    assert.equal(twin.machine.nextTimeout(), Number.POSITIVE_INFINITY);
+    twin.machine.setReadingPaused(false, 10_400);
+    assert.equal(twin.machine.nextTimeout(), 11_000);
+    twin.now = 10_500;
+    twin.feed('HTTP');
+    assert.equal(twin.machine.nextTimeout(), 15_500);
+    twin.machine.setReadingPaused(true, 11_000);
+    twin.machine.setReadingPaused(false, 21_000);
+    assert.equal(twin.machine.nextTimeout(), 25_500);
+    const late = new ClientTwin({ firstByteTimeoutMs: 1_000 });
+    late.send('POST', undefined, 3);
+    late.machine.setReadingPaused(true, 100);
+    late.machine.sendData(bytes('abc'), 4_000);
+    late.machine.sendEnd(null, 5_000);
+    late.machine.setReadingPaused(false, 9_000);
+    assert.equal(late.machine.nextTimeout(), 10_000, 'what ended meanwhile is waited for from now on');
+  });
+
   it('ends a response that stalls, but not one that nobody wants at the moment', () => {
     const twin = new ClientTwin({ readTimeoutMs: 1_000 });
     twin.send();
@@ -389,12 +546,79 @@ describe('time on a client connection', () => {
   });
 });
 
+describe('a client connection after an error', () => {
+  const lost = {
+    'of a head': (twin: ClientTwin) => assert.throws(() => twin.feed('HTTP/2.0 200 OK\r\n'), { reason: 'H1_VERSION_UNSUPPORTED' }),
+    'of a switch': (twin: ClientTwin) =>
+      assert.throws(() => twin.feed('HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\nmore'), { reason: 'H1_UNASKED_UPGRADE' }),
+    'of time, before a head': (twin: ClientTwin) => {
+      assert.equal(twin.machine.handleTimeout(60_000)?.reason, 'H1_FIRST_BYTE_TIMEOUT');
+    },
+    'of time, in a head': (twin: ClientTwin) => {
+      twin.feed('HTTP');
+      assert.equal(twin.machine.handleTimeout(60_000)?.reason, 'H1_HEAD_TIMEOUT');
+    },
+    'of time, in a body': (twin: ClientTwin) => {
+      twin.feed(OK.slice(0, -1));
+      assert.equal(twin.machine.handleTimeout(60_000)?.reason, 'H1_READ_TIMEOUT');
+    },
+  };
+
+  for (const [name, lose] of Object.entries(lost)) {
+    it(`${name} keeps that error, no byte and no clock`, () => {
+      const twin = new ClientTwin();
+      const { machine } = twin;
+      twin.send();
+      lose(twin);
+      let first: unknown;
+      try {
+        machine.nextEvent();
+      } catch (error) {
+        first = error;
+      }
+      assert.ok(first instanceof Error);
+      for (let i = 0; i < 3; i++) {
+        assert.equal(machine.bufferedBytes, 0);
+        assert.equal(machine.nextTimeout(), Number.POSITIVE_INFINITY);
+        assert.equal(machine.handleTimeout(1e12), null);
+        machine.receive(bytes(OK), 1e6);
+        assert.throws(
+          () => machine.nextEvent(),
+          (error) => error === first,
+        );
+        assert.equal(machine.isReusable, false);
+        assert.throws(() => twin.send(), TypeError);
+      }
+    });
+  }
+
+  it('of a broken-off request keeps the first error, whatever goes wrong after it', () => {
+    const twin = new ClientTwin();
+    twin.send('POST', undefined, 3);
+    twin.feed('HTTP/1.1 200');
+    assert.equal(twin.machine.handleTimeout(60_000)?.reason, 'H1_HEAD_TIMEOUT');
+    assert.throws(() => twin.machine.sendEnd(null, 0), RangeError);
+    assert.equal(
+      reasonOf(() => twin.events()),
+      'H1_HEAD_TIMEOUT',
+    );
+  });
+});
+
 describe('the options of a client connection', () => {
   it('have the defaults of the table, are resolved once, and refuse nonsense', () => {
     const resolved = resolveClientConnectionOptions();
     assert.deepEqual(
       { ...resolved, decoder: null },
-      { isResolved: true, decoder: null, firstByteTimeoutMs: 60_000, readTimeoutMs: 60_000, maxRequests: 1_000, maxInterimResponses: 8 },
+      {
+        isResolved: true,
+        decoder: null,
+        firstByteTimeoutMs: 60_000,
+        headTimeoutMs: 60_000,
+        readTimeoutMs: 60_000,
+        maxRequests: 1_000,
+        maxInterimResponses: 100,
+      },
     );
     assert.equal(resolveClientConnectionOptions(resolved), resolved);
     assert.throws(() => resolveClientConnectionOptions({ readTimeoutMs: -1 }), /readTimeoutMs/);

@@ -177,8 +177,13 @@ describe('leniencies of requests', () => {
   it('limits hold: a target of maxTargetBytes on the wire, and a line of maxFieldBytes without its LF', () => {
     const options = { leniency: ALL_REQUESTS, maxTargetBytes: 4, maxFieldBytes: 7 };
     assert.equal(readRequests('GET /\xe9\xe9\xe9 HTTP/1.1\nHost: a\n\n', options).messages[0]?.target, '/%E9%E9%E9');
-    assert.equal(readRequests('GET /\xe9\xe9\xe9\xe9 HTTP/1.1\nHost: a\n\n', options).reason, 'H1_TARGET_INVALID');
-    assert.equal(readRequests('GET /\xe9\xe9\xe9a HTTP/1.1\nHost: a\n\n', options).reason, 'H1_TARGET_TOO_LONG');
+    for (const beyond of ['\xe9', 'a', '\x80', '\xff'])
+      assert.equal(readRequests(`GET /\xe9\xe9\xe9${beyond} HTTP/1.1\nHost: a\n\n`, options).reason, 'H1_TARGET_TOO_LONG');
+    assert.equal(
+      readRequests('GET /abc\xe9', { maxTargetBytes: 4 }).reason,
+      'H1_TARGET_INVALID',
+      'as anywhere, where no such byte is let in',
+    );
     assert.equal(readRequests('GET / HTTP/1.1\nHost: ab\n\n', options).reason, 'H1_FIELD_TOO_LONG');
   });
 });
@@ -262,6 +267,31 @@ const responses: readonly ResponseCase[] = [
   },
   { leniency: 'repeatedEqualContentLength', input: `${OK}${CL}Content-Length: 2, 2\r\n\r\nhi`, off: 'H1_CONTENT_LENGTH_REPEATED' },
 ];
+
+describe('equal lengths are digits between SP and HTAB and nothing else (RFC 9110 §5.6.3, §8.6)', () => {
+  const length = (value: string): Decoded<DecodedRequest> =>
+    readRequests(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${value}\r\n\r\nhi`, { leniency: ALL_REQUESTS });
+
+  it('with blanks they are one', () => {
+    for (const value of ['2,2', '2 ,\t2', '2\t\t, 2 ,2'])
+      assert.deepEqual(length(value).messages[0]?.headers, [...HOST, ['Content-Length', '2']], value);
+  });
+
+  for (const space of ['\xa0', '\x85', '\v', '\f', '\x1c', '\r', '\x00']) {
+    it(`${JSON.stringify(space)} is no blank`, () => {
+      for (const value of [`2,${space}2`, `2${space},2`, `${space}2,${space}2`, `2${space},2${space}`, `2,2${space}`, `2${space}`]) {
+        const { messages, reason } = length(value);
+        assert.equal(messages.length, 0, value);
+        assert.match(reason ?? '', /^H1_(?:CONTENT_LENGTH_INVALID|CONTROL_BYTE|BARE_CR)$/, value);
+      }
+    });
+  }
+
+  it('what is no number is not joined', () => {
+    for (const value of ['x, x', ',', '2,', ',2', '+2, +2', '2.0, 2.0', '0x2, 0x2', '2 2, 2 2', '2, 02'])
+      assert.equal(length(value).reason, 'H1_CONTENT_LENGTH_INVALID', value);
+  });
+});
 
 describe('leniencies of responses', () => {
   for (const { leniency, input, off, fields = [], body = 'hi', bodyLength = 2, keepAlive = true, methods = ['GET'] } of responses) {

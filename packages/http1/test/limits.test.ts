@@ -193,6 +193,48 @@ describe('limits of responses', () => {
   }
 });
 
+describe('maxFieldBytes counts the colon of a line without a value', () => {
+  const options = (maxFieldBytes: number): RequestDecoderOptions & ResponseDecoderOptions => ({ maxFieldBytes, maxTrailerBytes: 100_000 });
+  const blanks: ResponseDecoderOptions = { leniency: { blankBeforeColon: true } };
+  const GET10 = 'GET / HTTP/1.0\r\n';
+
+  /** Lines of `count` bytes. */
+  const withoutValue = (count: number): string[] => [`${'x'.repeat(count - 1)}:`, `x${':'.padEnd(count - 1)}`];
+
+  for (const chunksOf of [(bytes: Uint8Array): Uint8Array[] => [bytes], everyByte]) {
+    it(`a field line, ${chunksOf === everyByte ? 'a byte at a time' : 'whole'}`, () => {
+      for (let limit = 2; limit <= 40; limit++) {
+        const reasonOf = (line: string): string | null =>
+          decodeRequests(chunksOf(bytesOf(`${GET10}${line}\r\nX:\r\n\r\n`)), { options: options(limit) }).reason;
+        for (const line of withoutValue(limit)) assert.equal(reasonOf(line), null, `${limit}: ${line}`);
+        for (const line of withoutValue(limit + 1)) assert.equal(reasonOf(line), 'H1_FIELD_TOO_LONG', `${limit}: ${line}`);
+      }
+    });
+
+    it(`a line with blanks before the colon, ${chunksOf === everyByte ? 'a byte at a time' : 'whole'}`, () => {
+      for (let limit = 3; limit <= 40; limit++) {
+        for (let name = 1; name <= limit - 2; name++) {
+          const reasonOf = (count: number): string | null => {
+            const line = `${'x'.repeat(name).padEnd(count - 1)}:`;
+            return decodeResponses(chunksOf(bytesOf(`${OK}${line}\r\n\r\n`)), { options: { ...blanks, ...options(limit) } }).reason;
+          };
+          assert.equal(reasonOf(limit), null, `${name} of ${limit}`);
+          assert.equal(reasonOf(limit + 1), 'H1_FIELD_TOO_LONG', `${name} of ${limit + 1}`);
+        }
+      }
+    });
+
+    it(`a trailer, ${chunksOf === everyByte ? 'a byte at a time' : 'whole'}`, () => {
+      for (let limit = 30; limit <= 40; limit++) {
+        const reasonOf = (line: string): string | null =>
+          decodeRequests(chunksOf(bytesOf(`${CHUNKED}0\r\n${line}\r\n\r\n`)), { options: options(limit) }).reason;
+        for (const line of withoutValue(limit)) assert.equal(reasonOf(line), null, `${limit}: ${line}`);
+        for (const line of withoutValue(limit + 1)) assert.equal(reasonOf(line), 'H1_FIELD_TOO_LONG', `${limit}: ${line}`);
+      }
+    });
+  }
+});
+
 describe('a limit is met while the line is incomplete, so that nobody can make a decoder wait and keep', () => {
   const endless: readonly (readonly [Http1Reason, before: string, unit: string, bytesAllowed: number])[] = [
     ['H1_METHOD_TOO_LONG', '', 'M', 32],

@@ -52,7 +52,7 @@ function readsOfEach(text: string, scanner: FieldScanner | StartLine, step: numb
   let isComplete = false;
   for (let end = 0; !isComplete && end < text.length; ) {
     end = Math.min(text.length, end + step);
-    isComplete = scanner.scan(counted.bytes, 0, end, counted.view);
+    isComplete = scanner.scan(counted.bytes, end, counted.view);
   }
   assert.equal(isComplete, true);
   assert.equal(scanner.at, text.length);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ByteWriter, latin1Decode } from '@ferrata/bytes';
 import { type HeaderInit, HttpVersion, requestHead, responseHead } from '@ferrata/headers';
-import { BodyLength, formatRequestHead, formatResponseHead, writeRequestHead, writeResponseHead } from '../src/index.ts';
+import { BodyLength, formatChunkLine, formatRequestHead, formatResponseHead, writeRequestHead, writeResponseHead } from '../src/index.ts';
 
 function request(method: string, headers: HeaderInit, bodyLength: number): string {
   return formatRequestHead(requestHead(method, '/', { headers }), { bodyLength });
@@ -79,6 +79,30 @@ describe('request heads', () => {
       assert.throws(() => formatRequestHead(head, { bodyLength: 0, connection }), TypeError);
   });
 
+  it('of CONNECT never announce a body: servers would read it as something else (RFC 9110 §9.3.6)', () => {
+    const head = requestHead('CONNECT', 'a:1', { headers: { Host: 'a:1' } });
+    for (const bodyLength of [1, 31, BodyLength.chunked]) assert.throws(() => formatRequestHead(head, { bodyLength }), RangeError);
+    assert.equal(formatRequestHead(head, { bodyLength: 0 }), 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n');
+  });
+
+  it('are made of strings only: an object could show one text to a check and another to the wire', () => {
+    const shown = 'GET';
+    const twoFaced = {
+      length: shown.length,
+      charCodeAt: (at: number) => shown.charCodeAt(at),
+      toString: () => 'GET / HTTP/1.1\r\nX: ',
+      toJSON: () => 'two-faced',
+    } as unknown as string;
+    const head = requestHead('GET', '/');
+    assert.throws(() => formatRequestHead({ ...head, method: twoFaced }, { bodyLength: 0 }), TypeError);
+    assert.throws(() => formatRequestHead({ ...head, target: twoFaced }, { bodyLength: 0 }), TypeError);
+    assert.throws(() => formatRequestHead(head, { bodyLength: 0, connection: twoFaced }), TypeError);
+    assert.throws(() => formatRequestHead(head, { bodyLength: 0, connection: '', upgrade: twoFaced }), TypeError);
+    assert.throws(() => formatResponseHead({ ...responseHead(200), reason: twoFaced }, { bodyLength: 0 }), TypeError);
+    assert.throws(() => formatResponseHead(responseHead(200), { bodyLength: 0, date: twoFaced }), TypeError);
+    assert.throws(() => formatChunkLine(1, twoFaced), TypeError);
+  });
+
   it('can be appended to a writer', () => {
     const writer = new ByteWriter();
     writeRequestHead(writer, requestHead('POST', '/', { headers: { Host: 'a' } }), 2);
@@ -119,7 +143,14 @@ describe('response heads', () => {
     assert.equal(text(both, 0), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nA: 1\r\n\r\n');
     assert.equal(text({}, 9), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n');
     assert.equal(text({}, BodyLength.chunked), 'HTTP/1.1 304 Not Modified\r\n\r\n');
-    assert.equal(text({ 'Content-Length': 'x' }, 0), 'HTTP/1.1 304 Not Modified\r\n\r\n');
+    for (const digits of ['x', '', '-1', '+1', '1e3', '1, 1', '9007199254740992', '9999999999999999', '9'.repeat(30)])
+      assert.equal(text({ 'Content-Length': digits }, 0), 'HTTP/1.1 304 Not Modified\r\n\r\n', digits);
+    for (const digits of ['010', '0000000000000000000000010'])
+      assert.equal(text({ 'Content-Length': digits }, 0), 'HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n', digits);
+    assert.equal(
+      text({ 'Content-Length': '9007199254740991' }, 0),
+      'HTTP/1.1 304 Not Modified\r\nContent-Length: 9007199254740991\r\n\r\n',
+    );
     assert.throws(() => text({}, Number.NaN), RangeError);
     const head = formatResponseHead(responseHead(200), { bodyLength: BodyLength.chunked, isBodyless: true });
     assert.equal(head, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');

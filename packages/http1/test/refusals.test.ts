@@ -1,7 +1,7 @@
 /** Every reason of the decoders, by the shortest input that shows it; whole and a byte at a time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isWireError } from '@ferrata/error';
+import { isWireError, timeoutError } from '@ferrata/error';
 import { HTTP1_REASONS, http1Error, RequestDecoder, ResponseDecoder } from '../src/index.ts';
 import { bytesOf, decodeRequests, decodeResponses, everyByte } from './decoding.ts';
 import { refusedRequests, refusedResponses } from './refused-messages.ts';
@@ -24,6 +24,50 @@ describe('refused requests', () => {
       });
     }
   }
+});
+
+describe('a decoder that its caller ends with an error', () => {
+  const late = timeoutError('LATE');
+  const begun = {
+    'a request line': 'GET / HT',
+    'a head': 'GET / HTTP/1.1\r\nHost: a\r\nX',
+    trailers: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y',
+    'what is not looked at yet': '',
+  };
+
+  for (const [where, input] of Object.entries(begun)) {
+    it(`in ${where}: drops what it has and what comes, and throws that error from now on`, () => {
+      const decoder = new RequestDecoder();
+      decoder.feed(bytesOf(input));
+      while (decoder.next());
+      decoder.feed(bytesOf('more'));
+      decoder.feed(bytesOf('and more'));
+      decoder.fail(late);
+      decoder.fail(timeoutError('LATER'));
+      decoder.feed(bytesOf('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
+      assert.equal(decoder.bufferedBytes, 0);
+      for (let i = 0; i < 2; i++)
+        assert.throws(
+          () => decoder.next(),
+          (error) => error === late,
+        );
+    });
+  }
+
+  it('keeps an error of its own', () => {
+    const decoder = new ResponseDecoder();
+    decoder.feed(bytesOf('H'));
+    assert.throws(() => decoder.next(), { reason: 'H1_UNEXPECTED_BYTES' });
+    decoder.fail(late);
+    assert.throws(() => decoder.next(), { reason: 'H1_UNEXPECTED_BYTES' });
+    const other = new ResponseDecoder();
+    other.expect('GET');
+    other.feed(bytesOf('HTTP/1.1 200'));
+    assert.equal(other.next(), false);
+    other.fail(late);
+    assert.throws(() => other.next(), { reason: 'LATE' });
+    assert.equal(other.bufferedBytes, 0);
+  });
 });
 
 describe('refused responses', () => {

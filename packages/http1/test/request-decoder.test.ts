@@ -214,6 +214,24 @@ describe('Expect (RFC 9110 §10.1.1)', () => {
   });
 });
 
+describe('quotes in a list of tokens hide nothing: every comma divides (RFC 9110 §5.6.1, §7.6.1)', () => {
+  const read = (version: string, fields: string): DecodedRequest | undefined =>
+    decodeRequests(`GET / HTTP/1.${version}\r\n${HOST}${fields}\r\n\r\n`).messages[0];
+
+  it('close, keep-alive and upgrade in Connection', () => {
+    for (const list of ['"a,close', '"a, close"', '"a\\", close', 'close, "b', '", close ,"']) {
+      assert.equal(read('1', `Connection: ${list}`)?.keepAlive, list === '"a, close"', list);
+    }
+    assert.equal(read('0', 'Connection: "a, keep-alive')?.keepAlive, true);
+    assert.equal(read('0', 'Connection: "a, keep-alive"')?.keepAlive, false);
+    assert.equal(read('1', 'Connection: "a, upgrade\r\nUpgrade: x')?.upgrade, 'x');
+  });
+
+  it('100-continue in Expect', () => {
+    assert.equal(read('1', 'Content-Length: 1\r\nExpect: "a, 100-continue')?.expectsContinue, true);
+  });
+});
+
 describe('Upgrade (RFC 9110 §7.8)', () => {
   const asked = (line: string, fields: string): string | null | undefined =>
     decodeRequests(`${line}\r\n${HOST}${fields}\r\n`).messages[0]?.upgrade;
@@ -223,10 +241,11 @@ describe('Upgrade (RFC 9110 §7.8)', () => {
     assert.equal(asked('GET / HTTP/1.1', 'Connection: Upgrade\r\nUpgrade: a\r\nUpgrade: b\r\nContent-Length: 0\r\n'), 'a, b');
   });
 
-  it('is not asked for without nomination, with a body, in HTTP/1.0, empty, or by CONNECT', () => {
+  it('is not asked for without nomination, with a body, in HTTP/1.0, empty, with a quote in it, or by CONNECT', () => {
     assert.equal(asked('GET / HTTP/1.1', 'Upgrade: websocket\r\n'), null);
     assert.equal(asked('GET / HTTP/1.1', 'Connection: upgrade\r\n'), null);
-    assert.equal(asked('GET / HTTP/1.1', 'Connection: upgrade\r\nUpgrade:\r\n'), null);
+    for (const list of ['', ' , ,', '\t,', '"', '"a, b"', '"a, h2c', 'a, "'])
+      assert.equal(asked('GET / HTTP/1.1', `Connection: upgrade\r\nUpgrade:${list}\r\n`), null, list);
     assert.equal(asked('GET / HTTP/1.1', 'Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n'), null);
     assert.equal(asked('GET / HTTP/1.1', 'Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n'), null);
     assert.equal(asked('GET / HTTP/1.0', 'Connection: upgrade\r\nUpgrade: websocket\r\n'), null);

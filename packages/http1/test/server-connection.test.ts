@@ -234,6 +234,95 @@ describe('interim responses of a server connection', () => {
   });
 });
 
+describe('the 100 (Continue) that a client waits for', () => {
+  const PUT = 'PUT /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 14\r\n\r\n';
+  const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+
+  it('is sent past the limit of interim responses, once, and is not counted', () => {
+    for (const maxInterimResponses of [0, 1, 3]) {
+      const twin = new ServerTwin({ maxInterimResponses });
+      twin.feed(PUT);
+      for (let i = 0; i < 5; i++) twin.machine.sendInterim(response(103), 0);
+      twin.output();
+      twin.machine.sendInterim(response(100), 0);
+      assert.equal(twin.output(), CONTINUE);
+      for (const status of [100, 103]) {
+        twin.machine.sendInterim(response(status), 0);
+        assert.equal(twin.output(), '', 'the limit holds for all others');
+      }
+      assert.deepEqual(twin.feed('GET / HTTP/1.1'), ['data GET / HTTP/1.1', 'end']);
+      assert.doesNotMatch(twin.answer(), /close/);
+    }
+    const counted = new ServerTwin({ maxInterimResponses: 1 });
+    counted.feed(PUT);
+    counted.machine.sendInterim(response(100), 0);
+    assert.equal(counted.output(), CONTINUE);
+    counted.machine.sendInterim(response(102), 0);
+    assert.match(counted.output(), /^HTTP\/1.1 102/);
+  });
+
+  it('is due until it has been written: without it the next request is never read as the body (RFC 9110 §10.1.1)', () => {
+    for (const maxInterimResponses of [0, 2]) {
+      const twin = new ServerTwin({ maxInterimResponses });
+      twin.feed(PUT);
+      for (let i = 0; i < 5; i++) twin.machine.sendInterim(response(103), 0);
+      assert.throws(() => twin.machine.sendInterim({ ...response(100), reason: 'a\r\nb' }, 0), TypeError);
+      twin.output();
+      assert.match(twin.answer(403, 'no'), /\r\nConnection: close\r\n/);
+      assert.equal(twin.machine.shouldClose, true);
+      assert.deepEqual(twin.feed(GET), []);
+    }
+  });
+});
+
+describe('a server connection after an error', () => {
+  const lost = {
+    'of a head': (twin: ServerTwin) => assert.throws(() => twin.feed('GET /\n'), { reason: 'H1_BARE_LF' }),
+    'of a body': (twin: ServerTwin) => {
+      const chunked = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n';
+      assert.throws(() => twin.feed(chunked), { reason: 'H1_CHUNK_SIZE_INVALID' });
+    },
+    'of time, in a head': (twin: ServerTwin) => {
+      twin.feed('GET / HT');
+      assert.equal(twin.machine.handleTimeout(10_000)?.reason, 'H1_HEAD_TIMEOUT');
+    },
+    'of time, in a body': (twin: ServerTwin) => {
+      twin.feed('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab');
+      assert.equal(twin.machine.handleTimeout(30_000)?.reason, 'H1_BODY_TIMEOUT');
+    },
+  };
+
+  for (const [name, lose] of Object.entries(lost)) {
+    it(`${name} keeps that error, no byte and no clock`, () => {
+      const twin = new ServerTwin();
+      lose(twin);
+      const { machine } = twin;
+      let first: unknown;
+      try {
+        machine.nextEvent(0);
+      } catch (error) {
+        first = error;
+      }
+      assert.ok(first instanceof Error);
+      for (let i = 0; i < 3; i++) {
+        assert.equal(machine.bufferedBytes, 0);
+        assert.equal(machine.nextTimeout(), Number.POSITIVE_INFINITY);
+        assert.equal(machine.handleTimeout(1e12), null);
+        machine.receive(bytes(GET), 1e6);
+        assert.throws(
+          () => machine.nextEvent(1e6),
+          (error) => error === first,
+        );
+      }
+      machine.receiveEnd();
+      assert.throws(
+        () => machine.nextEvent(1e6),
+        (error) => error === first,
+      );
+    });
+  }
+});
+
 describe('the end of a server connection', () => {
   it('comes when the client asks for it, and what follows is never looked at (RFC 9112 §9.6)', () => {
     const twin = new ServerTwin();
@@ -468,6 +557,24 @@ describe('a tunnel of a server connection', () => {
     connect.feed('CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n');
     assert.throws(() => connect.machine.sendHead(response(200), 0), /sendTunnelHead/);
     assert.match(connect.answer(403, 'no'), /^HTTP\/1\.1 403/);
+  });
+
+  it('to 101 is made only to a protocol that was offered, and that is named (RFC 9110 §7.8)', () => {
+    const offers = 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: WebSocket, foo/2\r\nUpgrade: bar\r\n\r\n';
+    for (const chosen of [null, '', ',', 'evil', 'foo', 'foo/1', 'websocket, evil', '"websocket"', 'web', 'websocket,"']) {
+      const twin = new ServerTwin();
+      twin.feed(offers);
+      const head = response(101, chosen === null ? {} : { Upgrade: chosen });
+      assert.throws(() => twin.machine.sendTunnelHead(head), { name: 'TypeError' }, `${chosen}`);
+      assert.equal(twin.output(), '');
+      assert.match(twin.answer(), /^HTTP\/1.1 200/, 'another answer is still possible');
+    }
+    for (const chosen of ['websocket', 'WEBSOCKET', 'foo/2', 'bar, foo/2', ', bar ,']) {
+      const twin = new ServerTwin();
+      twin.feed(offers);
+      twin.machine.sendTunnelHead(response(101, { Upgrade: chosen }));
+      assert.match(twin.output(), /^HTTP\/1.1 101 [^]*\r\nConnection: upgrade\r\n\r\n$/);
+    }
   });
 
   it('that CONNECT asked for and did not get closes: what follows was meant for the tunnel (RFC 9931)', () => {

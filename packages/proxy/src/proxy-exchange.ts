@@ -17,7 +17,7 @@
  * @see RFC 9110 §7.6, §9.2.2, §15.6 · RFC 9112 §9.3
  */
 import { toWireError, type WireError, withSource } from '@ferrata/error';
-import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead, removeHopByHop } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import {
   type ClientExchange,
   type ClientExchangeHandler,
@@ -31,6 +31,7 @@ import {
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
 import { giveAway, type Relay, type StreamInfo } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
+import { leaveConnection, removeVainTrailer } from './downstream-response.ts';
 import { answeredWithoutUpstream, closedBeforeSent, connectNotAllowed, notAnswered } from './errors.ts';
 import { checkAnswered, checkContext, checkPeer, checkPiece, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
@@ -41,7 +42,8 @@ import { RequestBody } from './request-body.ts';
 import { maySendAgain } from './retry-policy.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 import { joinTunnel } from './tunnel.ts';
-import { forwardedUpgrade, upstreamRequest } from './upstream-request.ts';
+import { forwardedUpgrade } from './upgrade.ts';
+import { upstreamRequest } from './upstream-request.ts';
 
 /** One request, in the eyes of both connections and of the hooks. */
 export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExchangeHandler, ProxySession {
@@ -226,6 +228,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     const { requestBodyLength, upgrade } = this.#exchange;
     const isFiltered = this.#core.hooks.requestBodyFilter !== undefined && requestBodyLength !== 0;
     const bodyLength = isFiltered ? BodyLength.chunked : requestBodyLength;
+    // Without chunks there is no place for what it announces (RFC 9112 §7.1.2).
+    if (bodyLength !== BodyLength.chunked) request.headers.deleteKnown(KnownHeader.trailer);
     const client = session.request(request, { bodyLength, upgrade: forwardedUpgrade(upgrade) }, this);
     this.#unused = null;
     this.#client = client;
@@ -276,7 +280,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   onInterim(head: ResponseHead): void {
     if (this.#isOver()) return;
-    removeHopByHop(head.headers);
+    leaveConnection(head);
     this.#exchange.sendInterim(head);
   }
 
@@ -284,8 +288,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.timing.respondedAt = this.#core.environment.recentNow;
     this.response = head;
     this.#body?.forget();
-    this.#responseConnection = head.headers.combinedKnown(KnownHeader.connection);
-    removeHopByHop(head.headers);
+    this.#responseConnection = leaveConnection(head);
     try {
       const edited = this.#core.hooks.responseFilter?.(this, head, this.#context);
       if (!isPromise(edited)) {
@@ -314,6 +317,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
       head.headers.deleteKnown(KnownHeader.contentLength);
       if (this.#isResponseFiltered) length = BodyLength.chunked;
     }
+    removeVainTrailer(head, length, this.request);
     this.#exchange.sendHead(head, length);
   }
 
@@ -411,10 +415,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   #retryOrFail(error: WireError): void {
     this.#lastError = error;
     this.#unreachable = '';
-    if (this.hasResponded || !maySendAgain(error, this.request.method) || !this.#mayTryAgain()) {
-      this.#fail(error);
-      return;
-    }
+    if (this.hasResponded || !maySendAgain(error, this.request.method) || !this.#mayTryAgain()) return this.#fail(error);
     this.#body?.hold();
     this.#choosePeer();
   }

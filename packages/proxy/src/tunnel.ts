@@ -16,8 +16,9 @@ export interface TunnelSettings {
  */
 export function joinTunnel(exchange: ServerExchange, head: ResponseHead, upstream: Tunnel, settings: TunnelSettings): Relay {
   const { environment, tunnelIdleTimeoutMs } = settings;
-  const upgrade = head.headers.combined('upgrade');
+  const upgrade = head.headers.combinedKnown(KnownHeader.upgrade);
   removeHopByHop(head.headers);
+  head.headers.deleteKnown(KnownHeader.trailer);
   if (upgrade !== undefined) head.headers.setKnown(KnownHeader.upgrade, upgrade);
   const client = openClientTunnel(exchange, head, upstream);
   const isTimed = tunnelIdleTimeoutMs <= environment.deadlines.maxDelayMs;

@@ -1,8 +1,9 @@
 /** The request as it goes upstream: HTTP/1.1, origin-form, without hop-by-hop fields, with the Host that the client asked for. */
-import { asciiLowerCase } from '@ferrata/bytes';
-import { type HeaderMap, HttpVersion, KnownHeader, parseList, type RequestHead, removeHopByHop } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, removeHopByHop } from '@ferrata/headers';
 
 const KEEP_TRAILERS_TE = { keepTrailersTe: true } as const;
+
+const CONTINUE = /^[ \t]*100-continue[ \t]*$/i;
 
 /** What a request's own head does not tell. */
 export interface NextHop {
@@ -32,15 +33,7 @@ export function upstreamRequest(request: RequestHead, { authority, hasBody }: Ne
  */
 function expectsOnlyContinue(headers: HeaderMap): boolean {
   const expect = headers.combinedKnown(KnownHeader.expect);
-  return expect !== undefined && asciiLowerCase(expect) === '100-continue';
-}
-
-/**
- * The protocols to ask the upstream to switch to: what the client asked for, but for h2c. A tunnel that speaks HTTP/2 would carry requests past
- * every filter, and RFC 9113 §3.1 has given that upgrade up.
- */
-export function forwardedUpgrade(upgrade: string | null): string | null {
-  if (upgrade === null || !asciiLowerCase(upgrade).includes('h2c')) return upgrade;
-  const others = parseList(upgrade).filter((protocol) => asciiLowerCase(protocol) !== 'h2c');
-  return others.length === 0 ? null : others.join(', ');
+  if (expect === undefined) return false;
+  // A comma within quotes divides nothing, but then neither part is the expectation: what is in doubt is the origin's to judge.
+  return expect.split(',').every((expectation) => CONTINUE.test(expectation));
 }

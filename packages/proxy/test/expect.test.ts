@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { peer } from '@ferrata/upstream';
 import { attack, ReadingOrigin, responsesOf, smuggled, statusesOf, tell } from './cve/attack.ts';
 import { get, Rig, readResponse, settle, when } from './rig.ts';
 
@@ -100,6 +101,24 @@ describe('Expect: 100-continue', () => {
     await rig.finish(client);
   });
 
+  test('the time-outs of the origin wait for the body: who ignores an expectation is silent until then (RFC 9110 §10.1.1)', async () => {
+    const impatient = peer('10.0.0.1:80', { connection: { firstByteTimeoutMs: 1_000, readTimeoutMs: 1_000 } });
+    const origin = new ReadingOrigin((request) => (request.body === 'hello' ? tell('ok') : ''));
+    const rig = new Rig({ origin: origin.serve, hooks: { upstreamPeer: () => impatient } });
+    const patient = await rig.ask(head);
+    await rig.pass(5_000);
+    assert.equal(patient.text, '');
+    patient.send('hello');
+    await settle();
+    assert.equal(responsesOf(patient)[0]?.body, 'ok');
+    const other = await rig.ask(head);
+    await rig.pass(5_000);
+    other.send('jello');
+    await rig.pass(2_000);
+    assert.deepEqual(statusesOf(other), [504], 'from the end of the body on they run');
+    await rig.finish(patient, other);
+  });
+
   test('the origin says 100 and nothing more: 504 when the body is out', async () => {
     const rig = new Rig({ origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(proceed)) });
     const client = await rig.ask(head);
@@ -142,8 +161,10 @@ describe('Expect: 100-continue', () => {
   for (const [what, ask] of [
     ['no body', 'GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n'],
     ['a body of no bytes', 'PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 0\r\n\r\n'],
+    ['no body, as a list', 'GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue,\t100-Continue\r\n\r\n'],
+    ['no body, on two lines', 'GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nExpect: 100-CONTINUE\r\n\r\n'],
   ] as const) {
-    test(`with ${what} is not sent on: nothing can be waited for`, async () => {
+    test(`with ${what} is not sent on: nothing can be waited for (RFC 9110 §10.1.1)`, async () => {
       const origin = new ReadingOrigin();
       const rig = new Rig({ origin: origin.serve });
       const client = await attack(rig, [ask + get]);
@@ -155,7 +176,7 @@ describe('Expect: 100-continue', () => {
   }
 
   test('other expectations, alone or beside it, are the origin’s to judge', async () => {
-    for (const value of ['tea', '100-continue, tea', '200-ok', '100-continue;q=1']) {
+    for (const value of ['tea', '100-continue, tea', '200-ok', '100-continue;q=1', '"x, 100-continue', '100-continue, "100-continue"']) {
       const origin = new ReadingOrigin(() => 'HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n');
       const rig = new Rig({ origin: origin.serve });
       const client = await rig.ask(`GET / HTTP/1.1\r\nHost: h\r\nExpect: ${value}\r\n\r\n`);

@@ -363,14 +363,18 @@ describe('U11: interim responses', () => {
     assert.equal(rig.last.status, 200);
     await rig.finish(client);
   });
-  test('8 are forwarded; a storm of them is 502', async () => {
+  test('8 are forwarded; more than the limit of the origin are 502', async () => {
     const rig = new Rig({ origin: answering('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(8) + ok) });
     const client = await rig.ask(get);
     assert.equal(client.text.split('103 Early Hints').length - 1, 8);
     assert.ok(client.text.endsWith('ok'));
     await rig.finish(client);
 
-    const storm = new Rig({ origin: answering('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(9) + ok) });
+    const terse = peer('10.0.0.1:80', { connection: { maxInterimResponses: 8 } });
+    const storm = new Rig({
+      origin: answering('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(9) + ok),
+      hooks: { upstreamPeer: () => terse },
+    });
     const victim = await storm.ask(get);
     assert.match(victim.text, /HTTP\/1.1 502/);
     assert.equal(storm.last.status, 502);

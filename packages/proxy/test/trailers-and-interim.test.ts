@@ -1,8 +1,9 @@
 /** What comes before and after a message through the proxy: interim responses (RFC 9110 §15.2) and trailers (§6.5), in all their company. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { type Peer, peer } from '@ferrata/upstream';
 import { attack, cuts, ReadingOrigin, responsesOf, statusesOf, tell } from './cve/attack.ts';
-import { get, Rig, readResponse, settle, when } from './rig.ts';
+import { answering, get, Rig, readResponse, settle, when } from './rig.ts';
 import { fieldOf } from './world/wire-reader.ts';
 
 const upload = (fields: string, trailers: string, version = '1.1'): string =>
@@ -59,6 +60,58 @@ describe('trailers', () => {
       assert.equal(statusesOf(client, [method, method]).length, 2);
       await rig.finish(client);
     }
+  });
+
+  for (const [what, ask, answer, announced] of [
+    ['chunks', '{} HTTP/1.1', 'HTTP/1.1 200 OK\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n\r\n', 'X'],
+    [
+      'chunks, to HTTP/1.0',
+      '{} HTTP/1.0',
+      'HTTP/1.1 200 OK\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n\r\n',
+      undefined,
+    ],
+    ['a length', '{} HTTP/1.1', 'HTTP/1.1 200 OK\r\nTrailer: X\r\nContent-Length: 2\r\n\r\nok', undefined],
+    ['no body', '{} HTTP/1.1', 'HTTP/1.1 204 No Content\r\nTrailer: X\r\n\r\n', undefined],
+    ['304', '{} HTTP/1.1', 'HTTP/1.1 304 Not Modified\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n', undefined],
+    ['chunks that HEAD does not get', 'HEAD HTTP/1.1', 'HTTP/1.1 200 OK\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n', 'X'],
+    ['a length that HEAD does not get', 'HEAD HTTP/1.1', 'HTTP/1.1 200 OK\r\nTrailer: X\r\nContent-Length: 2\r\n\r\n', undefined],
+    ['304 to HEAD', 'HEAD HTTP/1.1', 'HTTP/1.1 304 Not Modified\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n', undefined],
+    ['204 to HEAD', 'HEAD HTTP/1.1', 'HTTP/1.1 204 No Content\r\nTrailer: X\r\n\r\n', undefined],
+  ] as const) {
+    test(`are announced by Trailer only where a response is sent in chunks: ${what} (RFC 9110 §6.6.2, RFC 9112 §7.1.2)`, async () => {
+      const [method = '', version = ''] = ask.replace('{}', 'GET').split(' ');
+      const rig = new Rig({ origin: answering(`HTTP/1.1 103 E\r\nTrailer: X\r\nX-Early: 1\r\n\r\n${answer}`) });
+      const client = await rig.ask(`${method} / ${version}\r\nHost: h\r\n\r\n`);
+      const [response] = responsesOf(client, [method]);
+      assert.ok(response);
+      assert.equal(fieldOf(response, 'trailer'), announced);
+      assert.equal(client.text.split('Trailer').length - 1, announced === undefined ? 0 : 1, 'nor in an interim response');
+      assert.equal(rig.last.outcome, 'completed');
+      await rig.finish(client);
+    });
+  }
+
+  for (const [what, request, announced] of [
+    ['chunks', upload('Trailer: X\r\n', 'X: 1\r\n'), 'X'],
+    ['a length', 'POST / HTTP/1.1\r\nHost: h\r\nTrailer: X\r\nContent-Length: 2\r\n\r\nab', undefined],
+    ['no body', 'GET / HTTP/1.1\r\nHost: h\r\nTrailer: X\r\n\r\n', undefined],
+  ] as const) {
+    test(`are announced by Trailer only where a request is sent in chunks: ${what} (RFC 9110 §6.6.2, RFC 9112 §7.1.2)`, async () => {
+      const origin = new ReadingOrigin();
+      const rig = new Rig({ origin: origin.serve });
+      const client = await rig.ask(request);
+      const [received] = origin.requests;
+      assert.ok(received);
+      assert.equal(fieldOf(received, 'trailer'), announced);
+      await rig.finish(client);
+    });
+  }
+
+  test('go to a client that did not send TE: chunks have a place for them, and who does not want them ignores them (RFC 9110 §6.5)', async () => {
+    const rig = new Rig({ origin: new ReadingOrigin(() => download('X-Sum: 2\r\n')).serve });
+    const client = await rig.ask(get);
+    assert.deepEqual(responsesOf(client)[0]?.trailers, [['X-Sum', '2']]);
+    await rig.finish(client);
   });
 
   test('that frame, route or authenticate are dropped, both ways; with `forbiddenTrailers: reject` they end the message (RFC 9110 §6.5.1)', async () => {
@@ -124,6 +177,7 @@ describe('TE concerns the next recipient only; of its codings `trailers` alone i
   }
 });
 
+const talkative = (maxInterimResponses: number): Peer => peer('10.0.0.1:80', { connection: { maxInterimResponses } });
 const interims = ['100 Continue', '102 Processing', '103 Early Hints', '103 Early Hints', '110 Whatever', '199 '];
 const heads = interims.map((line, index) => `HTTP/1.1 ${line}\r\nX-Number: ${index}\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n`).join('');
 
@@ -188,7 +242,10 @@ describe('interim responses', () => {
       ['101 after 103', `HTTP/1.1 103 E\r\n\r\nHTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n`, 'H1_UNASKED_UPGRADE'],
       ['garbage after 103', `HTTP/1.1 103 E\r\n\r\nHELLO`, 'H1_VERSION_INVALID'],
     ] as const) {
-      const rig = new Rig({ origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(answer)) });
+      const rig = new Rig({
+        origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(answer)),
+        hooks: { upstreamPeer: () => talkative(8) },
+      });
       const client = await rig.ask(get);
       assert.deepEqual(statusesOf(client), [502], what);
       assert.ok(client.text.split('HTTP/1.1 1').length - 1 <= 8, what);
@@ -197,6 +254,20 @@ describe('interim responses', () => {
       assert.equal(rig.proxy.connector.connectionCount, 0);
       await rig.finish(client);
     }
+  });
+
+  test('of a long job: the client hears the first 8, the others are dropped, and the job ends (RFC 9110 §15.2)', async () => {
+    const rig = new Rig({ origin: () => {}, hooks: { upstreamPeer: () => talkative(100) } });
+    const client = await rig.ask(get);
+    for (let sent = 0; sent < 100; sent++) {
+      rig.origins[0]?.send('HTTP/1.1 102 Processing\r\n\r\n');
+      await rig.pass(20_000);
+    }
+    rig.origins[0]?.send(tell('done'));
+    await settle();
+    assert.equal(client.text.split('102 Processing').length - 1, 8);
+    assert.equal(responsesOf(client)[0]?.body, 'done');
+    await rig.finish(client);
   });
 
   test('and then the end of the connection: 502 after them, and no retry, as a response had begun', async () => {

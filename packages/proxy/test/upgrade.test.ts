@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { applicationError } from '@ferrata/error';
 import type { ProxySession } from '@ferrata/proxy';
+import fc from 'fast-check';
+import { forwardedUpgrade } from '../src/upgrade.ts';
 import { answering, get, ok, Rig, readResponse, settle, type Wire, when } from './rig.ts';
 
 const ask = (protocol: string): string =>
@@ -128,17 +130,138 @@ describe('an upgrade that the upstream refuses', () => {
   });
 });
 
-test('h2c is not forwarded: requests in it would pass every filter by (RFC 9113 §3.1)', async () => {
+describe('of what a client asks for, nothing is sent on that carries requests, as they would pass every filter by (RFC 9110 §7.8, RFC 9113 §3.1)', () => {
   for (const [asked, sent] of [
     ['h2c', null],
     ['H2C, websocket', 'websocket'],
+    ['h2c\t,\twebsocket,, chat/2 , ', 'websocket, chat/2'],
+    ['h2c/2', null],
+    ['websocket, H2c/2.0', 'websocket'],
+    ['h2', null],
+    ['h2c-14, x', 'x'],
+    ['HTTP/2.0, IRC/6.9', 'IRC/6.9'],
+    ['http', null],
+    ['TLS/1.2, HTTP/1.1', null],
+    ['h2cat, https, tlsx', 'h2cat, https, tlsx'],
+    ['WebSocket\r\nUpgrade: h2c\r\nUpgrade: x', 'WebSocket, x'],
   ] as const) {
-    const rig = new Rig();
-    const client = await rig.ask(ask(asked));
-    const found = /^upgrade: (.*)$/im.exec(rig.origins[0]?.text ?? '');
-    assert.equal(found?.[1] ?? null, sent);
-    assert.equal(readResponse(client.text).status, 200);
+    test(`${JSON.stringify(asked)} becomes ${sent}`, async () => {
+      const rig = new Rig();
+      const client = await rig.ask(ask(asked));
+      const text = rig.origins[0]?.text ?? '';
+      assert.equal(/^upgrade: (.*)\r$/im.exec(text)?.[1] ?? null, sent);
+      assert.equal(/^connection: upgrade\r$/im.test(text), sent !== null);
+      assert.equal(readResponse(client.text).status, 200);
+      await rig.finish(client);
+    });
+  }
+
+  for (const asked of [
+    '"a, h2c',
+    '"a", h2c',
+    '"a, h2c, b"',
+    '"websocket"',
+    'websocket;h2c',
+    'websocket;q=1',
+    'h2c h2c',
+    'websocket h2c',
+    'websocket, h2c h2c',
+    'websocket/',
+    '/13',
+    'websocket/13/h2c',
+    'websocket/"13"',
+    'websocket=h2c',
+    '\xa0h2c',
+    'h2c\xa0',
+    'websocket, (h2c)',
+  ]) {
+    test(`a list with a fault asks for nothing, and 101 is no answer: ${JSON.stringify(asked)}`, async () => {
+      const rig = new Rig({ origin: answering(ok) });
+      const client = await rig.ask(ask(asked));
+      assert.doesNotMatch(rig.origins[0]?.text ?? '', /upgrade|h2c/i);
+      assert.equal(readResponse(client.text).body, 'ok');
+      await rig.finish(client);
+
+      for (const chosen of ['h2c', asked]) {
+        const switching = new Rig({
+          origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(`${accept.replace('websocket', chosen)}HTTP/2 frames`)),
+        });
+        const victim = await switching.ask(`${ask(asked)}PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`);
+        assert.equal(readResponse(victim.text).status, 502);
+        assert.doesNotMatch(victim.text, /frames/);
+        assert.ok(switching.origins.every((origin) => !origin.text.includes('PRI')));
+        await switching.finish(victim);
+      }
+    });
+  }
+
+  test('a 101 that chooses what was left out of the offer is 502', async () => {
+    const rig = new Rig({ origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(`${accept.replace('websocket', 'h2c')}frames`)) });
+    const client = await rig.ask(ask('h2c, websocket'));
+    assert.equal(readResponse(client.text).status, 502);
+    assert.equal(rig.last.error?.reason, 'H1_UNASKED_UPGRADE');
+    assert.doesNotMatch(client.text, /frames/);
     await rig.finish(client);
+  });
+
+  test('however a recipient divides it, what is sent on names none of them', () => {
+    const parts = fc.constantFrom(
+      'h2c',
+      'H2C',
+      'h2',
+      'http',
+      'tls',
+      'websocket',
+      'a',
+      '1',
+      ',',
+      ', ',
+      '/',
+      '"',
+      '\\',
+      ';',
+      '=',
+      ' ',
+      '\t',
+      '\xa0',
+      '(',
+    );
+    fc.assert(
+      fc.property(fc.array(parts, { maxLength: 12 }), (list) => {
+        const sent = forwardedUpgrade(list.join('')) ?? '';
+        assert.match(sent, /^(?:[\w/]+(?:, [\w/]+)*)?$/);
+        for (const member of sent.split(', ')) assert.doesNotMatch(member, /^(?:h2c?|http|tls)(?:\/|$)/i);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe('Upgrade in a response is for the connection it came by, but in a 426, which must say what is required (RFC 9110 §15.5.22)', () => {
+  for (const [status, given, told] of [
+    [426, 'websocket', 'websocket'],
+    [426, 'HTTP/3.0', 'HTTP/3.0'],
+    [426, 'h2c, websocket/13\r\nUpgrade: TLS/1.2', 'websocket/13, TLS/1.2'],
+    [426, 'h2c', undefined],
+    [426, '"websocket, h2c"', undefined],
+    [426, 'websocket; x', undefined],
+    [200, 'websocket', undefined],
+    [400, 'websocket', undefined],
+  ] as const) {
+    test(`${status} with ${JSON.stringify(given)}`, async () => {
+      const head = `HTTP/1.1 ${status} X\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: ${given}\r\nContent-Length: 0\r\n\r\n`;
+      for (const connection of ['keep-alive', 'close']) {
+        const rig = new Rig({ origin: answering(head) });
+        const client = await rig.ask(get.replace('\r\n\r\n', `\r\nConnection: ${connection}\r\n\r\n`));
+        const response = readResponse(client.text);
+        assert.equal(response.status, status);
+        assert.equal(/^upgrade: (.*)\r$/im.exec(response.head)?.[1], told);
+        const named = [...(connection === 'close' ? ['close'] : []), ...(told === undefined ? [] : ['upgrade'])].join(', ');
+        assert.equal(/^connection: (.*)\r$/im.exec(response.head)?.[1] ?? '', named);
+        assert.doesNotMatch(response.head, /x-hop/i);
+        await rig.finish(client);
+      }
+    });
   }
 });
 
@@ -147,4 +270,19 @@ test('the retry of a lost upgrade asks again', async () => {
   const client = await rig.ask(ask('websocket'));
   assert.match(client.text, /^HTTP\/1.1 101 /);
   await rig.finish(client);
+});
+
+describe('a 101 of the upstream that names no protocol (RFC 9110 §7.8)', () => {
+  for (const unnamed of ['', 'Upgrade:\r\n', 'Upgrade: ,\r\n']) {
+    test(`${JSON.stringify(unnamed)}: is 502, and no byte behind it is passed on`, async () => {
+      const switched = `HTTP/1.1 101 Switching Protocols\r\n${unnamed}\r\nsecret`;
+      const rig = new Rig({ origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(switched)) });
+      const client = await rig.ask(ask('websocket'));
+      assert.equal(readResponse(client.text).status, 502);
+      assert.doesNotMatch(client.text, /secret/);
+      assert.equal(rig.last.error?.reason, 'H1_UNASKED_UPGRADE');
+      assert.ok(rig.origins[0]?.isClosed);
+      await rig.finish(client);
+    });
+  }
 });

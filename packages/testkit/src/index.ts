@@ -28,17 +28,8 @@ export {
 export { type NearMissOptions, nearMisses } from './arbitrary/near-misses.ts';
 
 // Laws and comparisons
-export {
-  type CodecLawsOptions,
-  type CodecUnderTest,
-  codecLawChecks,
-  codecLaws,
-  type DecoderDriver,
-  findLawBreach,
-  type LawBreach,
-  type Transcript,
-  transcribe,
-} from './codec/codec-laws.ts';
+export { type CodecLawsOptions, codecLaws, findLawBreach, type LawBreach } from './codec/codec-laws.ts';
+export { type CodecUnderTest, type DecoderDriver, type Transcript } from './codec/codec-under-test.ts';
 export {
   type Comparison,
   DifferenceFound,
@@ -49,6 +40,8 @@ export {
   differential,
   type KnownDifference,
 } from './codec/differential.ts';
+export { codecLawChecks, transcribe } from './codec/law-checks.ts';
+export { LawFailure, type LawFailureKind } from './codec/law-failure.ts';
 export { showBytes } from './codec/show-bytes.ts';
 
 // HTTP/1: codecs under the laws, and oracles
@@ -64,6 +57,13 @@ export {
   naiveHttp1,
   naiveHttp1Responses,
 } from './http1/naive-http1.ts';
+export {
+  loadNodeHttpParser,
+  type NodeHttpParser,
+  type NodeHttpParserConstructor,
+  type NodeHttpParserError,
+  type NodeHttpParserModule,
+} from './http1/node-http-parser.ts';
 export { NodeParserOracle } from './http1/node-parser-oracle.ts';
 
 // Scripted peers

@@ -23,6 +23,15 @@ export function isControl(byte: number): boolean {
   return byte < SP || byte === DEL;
 }
 
+/** The text without the SP and HTAB at its ends. `String.trim` takes more than those: 0xA0, which other readers take for part of a value. */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.substring(start, end);
+}
+
 /** True for SP and HTAB, which make up optional white space (RFC 9110 §5.6.3). */
 export function isBlank(byte: number): boolean {
   return byte === SP || byte === HTAB;

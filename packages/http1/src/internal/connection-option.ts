@@ -1,10 +1,10 @@
 /** What the Connection field says about the time after a message (RFC 9112 §9.3). */
-import { type HeaderMap, HttpVersion, KnownHeader, listHas } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, KnownHeader, tokenListHas } from '@ferrata/headers';
 
 /** True if any Connection line has the option `token`, given in lower case. */
 export function hasConnectionOption(headers: HeaderMap, token: string): boolean {
   for (let line = headers.indexOfKnown(KnownHeader.connection); line >= 0; line = headers.indexOfKnown(KnownHeader.connection, line + 1)) {
-    if (listHas(headers.valueAt(line), token)) return true;
+    if (tokenListHas(headers.valueAt(line), token)) return true;
   }
   return false;
 }

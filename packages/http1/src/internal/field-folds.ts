@@ -8,6 +8,7 @@
  */
 import { HeaderMap, KnownHeader } from '@ferrata/headers';
 import { http1Error, type MessageSide } from '../errors.ts';
+import { trimBlanks } from './ascii.ts';
 
 /**
  * @returns the same fields, each fold replaced by one SP; none of its values has a line end
@@ -32,21 +33,9 @@ export function unfoldFields(folded: HeaderMap, side: MessageSide): HeaderMap {
 function unfold(value: string): string {
   const pieces: string[] = [];
   for (const piece of value.split('\n')) {
-    const text = trimBlanks(piece);
+    // Inside a value that has been scanned CR stands before LF only.
+    const text = trimBlanks(piece.endsWith('\r') ? piece.slice(0, -1) : piece);
     if (text !== '') pieces.push(text);
   }
   return pieces.join(' ');
-}
-
-/** Also takes the CR off the end: inside a value that has been scanned it stands before LF only. */
-function trimBlanks(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isBlankOrReturn(text.charCodeAt(start))) start++;
-  while (end > start && isBlankOrReturn(text.charCodeAt(end - 1))) end--;
-  return text.substring(start, end);
-}
-
-function isBlankOrReturn(code: number): boolean {
-  return code === 0x20 || code === 0x09 || code === 0x0d;
 }

@@ -49,9 +49,9 @@ const INITIAL_FIELDS = 16;
 export class FieldScanner {
   /** Field lines found so far. */
   count = 0;
-  /** Four offsets a line, relative to the `base` of the calls of `scan`. */
+  /** Four offsets a line. */
   offsets: Int32Array = new Int32Array(INITIAL_FIELDS * OFFSETS_PER_FIELD);
-  /** Where the next byte to be looked at lies, relative to `base`. */
+  /** Where the next byte to be looked at lies. */
   at = 0;
   /** True if a value has line ends in it, which `unfoldFields` takes out. */
   hasFolds = false;
@@ -81,22 +81,22 @@ export class FieldScanner {
   /**
    * Goes on from `at` to the end of the section, or to `end`.
    *
-   * @param base where offset 0 lies in `bytes`; bytes before `at` must be the same as in the last call, wherever they lie now
+   * @param bytes the section from its first byte; those before `at` must be the same as in the last call, wherever they lie now
    * @param view of the same bytes as `bytes`
    * @returns true when the section is complete: `at` is behind its last LF
    * @throws {WireError} at the first byte that breaks a rule or a limit
    */
-  scan(bytes: Uint8Array, base: number, end: number, view: DataView): boolean {
+  scan(bytes: Uint8Array, end: number, view: DataView): boolean {
     const { maxFields, maxFieldBytes, maxFieldNameBytes } = this.#limits;
     let state = this.#state;
-    let lineStart = base + this.#lineStart;
-    let nameEnd = base + this.#nameEnd;
-    let valueStart = base + this.#valueStart;
-    let p = base + this.at;
+    let lineStart = this.#lineStart;
+    let nameEnd = this.#nameEnd;
+    let valueStart = this.#valueStart;
+    let p = this.at;
     while (p < end) {
       switch (state) {
         case State.lineStart: {
-          p = this.#scanPlainLines(bytes, view, base, p, end);
+          p = this.#scanPlainLines(bytes, view, p, end);
           if (p === end) break;
           if (bytes[p] === CR) {
             p++;
@@ -104,16 +104,16 @@ export class FieldScanner {
             break;
           }
           if (bytes[p] === LF && this.#leniency.bareLineFeed) {
-            this.at = p + 1 - base;
+            this.at = p + 1;
             this.#state = State.done;
             return true;
           }
           if (this.#leniency.foldedFields && this.count > 0 && isBlank(bytes[p] as number)) {
             // RFC 9112 §5.2: the last line goes on, and its limit with it: many short folds are one long line.
             const last = --this.count * OFFSETS_PER_FIELD;
-            lineStart = base + (this.offsets[last] as number);
-            nameEnd = base + (this.offsets[last + 1] as number);
-            valueStart = base + (this.offsets[last + 2] as number);
+            lineStart = this.offsets[last] as number;
+            nameEnd = this.offsets[last + 1] as number;
+            valueStart = this.offsets[last + 2] as number;
             this.hasFolds = true;
             state = State.value;
             break;
@@ -135,6 +135,8 @@ export class FieldScanner {
             state = State.blanksBeforeColon;
             break;
           }
+          // A name may end at the limit of its line; the colon behind it is then the first byte beyond.
+          if (p - lineStart === maxFieldBytes) throw http1Error('H1_FIELD_TOO_LONG', this.#side);
           nameEnd = p++;
           state = State.blanks;
           break;
@@ -144,6 +146,7 @@ export class FieldScanner {
           while (p < limit && isBlank(bytes[p] as number)) p++;
           if (p === end) break;
           if (bytes[p] !== COLON) throw this.#blankError(bytes[p] as number);
+          if (p - lineStart === maxFieldBytes) throw http1Error('H1_FIELD_TOO_LONG', this.#side);
           p++;
           state = State.blanks;
           break;
@@ -164,7 +167,7 @@ export class FieldScanner {
           if (isFeed && (bytes[p] !== LF || !this.#leniency.bareLineFeed)) throw this.#valueError(bytes[p] as number);
           let valueEnd = p++;
           while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1] as number)) valueEnd--;
-          this.#keep(lineStart - base, nameEnd - base, valueStart - base, valueEnd - base);
+          this.#keep(lineStart, nameEnd, valueStart, valueEnd);
           state = isFeed ? State.lineStart : State.lineFeed;
           break;
         }
@@ -177,7 +180,7 @@ export class FieldScanner {
         }
         case State.lastFeed: {
           if (bytes[p] !== LF) throw http1Error('H1_BARE_CR', this.#side);
-          this.at = p + 1 - base;
+          this.at = p + 1;
           this.#state = State.done;
           return true;
         }
@@ -186,10 +189,10 @@ export class FieldScanner {
       }
     }
     this.#state = state;
-    this.#lineStart = lineStart - base;
-    this.#nameEnd = nameEnd - base;
-    this.#valueStart = valueStart - base;
-    this.at = p - base;
+    this.#lineStart = lineStart;
+    this.#nameEnd = nameEnd;
+    this.#valueStart = valueStart;
+    this.at = p;
     return false;
   }
 
@@ -201,7 +204,7 @@ export class FieldScanner {
    * @param from where a line begins
    * @returns where the first line begins that is cut, unusual, wrong or empty; nothing of it has been kept
    */
-  #scanPlainLines(bytes: Uint8Array, view: DataView, base: number, from: number, end: number): number {
+  #scanPlainLines(bytes: Uint8Array, view: DataView, from: number, end: number): number {
     const { maxFields, maxFieldBytes, maxFieldNameBytes } = this.#limits;
     // Locals, as a load from a module's scope would be repeated for every byte.
     const tokenBytes = TOKEN_BYTES;
@@ -247,10 +250,10 @@ export class FieldScanner {
       if (bytes[p] !== CR) while (p < valueLimit && valueBytes[bytes[p] as number] !== 0) p++;
       if (p + 1 >= end || bytes[p] !== CR || bytes[p + 1] !== LF) break;
       if (p > valueStart && (isBlank(bytes[valueStart] as number) || isBlank(bytes[p - 1] as number))) break;
-      offsets[at] = lineStart - base;
-      offsets[at + 1] = nameEnd - base;
-      offsets[at + 2] = valueStart - base;
-      offsets[at + 3] = p - base;
+      offsets[at] = lineStart;
+      offsets[at + 1] = nameEnd;
+      offsets[at + 2] = valueStart;
+      offsets[at + 3] = p;
       at += OFFSETS_PER_FIELD;
       lineStart = p + 2;
     }

@@ -8,11 +8,14 @@ import { parseDecimal } from '@ferrata/bytes';
 import { type HeaderMap, HttpVersion, isToken, KnownHeader } from '@ferrata/headers';
 import { http1Error, type MessageSide } from '../errors.ts';
 import { BodyLength } from '../message-event.ts';
+import { trimBlanks } from './ascii.ts';
 
 /** The leniency of lengths; `options.ts` says what it opens. */
 export interface LengthLeniency {
   readonly repeatedEqualContentLength: boolean;
 }
+
+const DIGITS = /^[0-9]+$/;
 
 /** The head names no length. */
 export const UNFRAMED = -3;
@@ -38,9 +41,9 @@ function joinEqualLengths(headers: HeaderMap): void {
   const all = headers.combinedKnown(KnownHeader.contentLength) as string;
   if (!all.includes(',')) return;
   // Equal as texts, which is stricter than as numbers: `5` and `05` are two opinions.
-  const lengths = all.split(',').map((length) => length.trim());
+  const lengths = all.split(',').map(trimBlanks);
   const first = lengths[0] as string;
-  if (lengths.every((length) => length === first)) headers.setKnown(KnownHeader.contentLength, first);
+  if (DIGITS.test(first) && lengths.every((length) => length === first)) headers.setKnown(KnownHeader.contentLength, first);
 }
 
 function contentLength(headers: HeaderMap, side: MessageSide): number {
@@ -48,7 +51,7 @@ function contentLength(headers: HeaderMap, side: MessageSide): number {
   if (headers.countKnown(KnownHeader.contentLength) > 1) throw http1Error('H1_CONTENT_LENGTH_REPEATED', side);
   const length = parseDecimal(value);
   if (length >= 0) return length;
-  throw http1Error(/^[0-9]+$/.test(value) ? 'H1_CONTENT_LENGTH_OVERFLOW' : 'H1_CONTENT_LENGTH_INVALID', side);
+  throw http1Error(DIGITS.test(value) ? 'H1_CONTENT_LENGTH_OVERFLOW' : 'H1_CONTENT_LENGTH_INVALID', side);
 }
 
 function transferCodedLength(headers: HeaderMap, version: HttpVersion, side: MessageSide): number {
@@ -57,7 +60,7 @@ function transferCodedLength(headers: HeaderMap, version: HttpVersion, side: Mes
   if (headers.countKnown(KnownHeader.transferEncoding) > 1) throw http1Error('H1_TRANSFER_ENCODING_REPEATED', side);
   const value = headers.getKnown(KnownHeader.transferEncoding) as string;
   if (value === 'chunked' || isChunked(value)) return BodyLength.chunked;
-  const codings = value.split(',').map((coding) => coding.trim());
+  const codings = value.split(',').map(trimBlanks);
   const isUnderstood = codings.length > 1 && isChunked(codings[codings.length - 1] as string) && codings.slice(0, -1).every(isOtherCoding);
   throw http1Error(isUnderstood ? 'H1_TRANSFER_ENCODING_UNSUPPORTED' : 'H1_TRANSFER_ENCODING_INVALID', side);
 }

@@ -24,8 +24,8 @@ export function isHostPlain(reader: SectionReader, headers: HeaderMap): boolean 
   if (headers.countKnown(KnownHeader.host) !== 1) return false;
   const offsets = reader.fields.offsets;
   const at = headers.indexOfKnown(KnownHeader.host) * OFFSETS_PER_FIELD;
-  const start = reader.base + (offsets[at + 2] as number);
-  const end = reader.base + (offsets[at + 3] as number);
+  const start = offsets[at + 2] as number;
+  const end = offsets[at + 3] as number;
   return start < end && isEach(PLAIN_HOST_BYTES, reader.bytes, start, end);
 }
 

@@ -61,40 +61,41 @@ export class RequestLineScanner implements StartLine {
     this.#state = State.method;
   }
 
-  scan(bytes: Uint8Array, base: number, end: number): boolean {
-    if (this.at === 0 && this.#scanPlainLine(bytes, base, end)) return true;
-    let p = base + this.at;
+  scan(bytes: Uint8Array, end: number): boolean {
+    if (this.at === 0 && this.#scanPlainLine(bytes, end)) return true;
+    let p = this.at;
     while (p < end) {
       switch (this.#state) {
         case State.method: {
-          const limit = Math.min(end, base + this.#limits.maxMethodBytes);
+          const limit = Math.min(end, this.#limits.maxMethodBytes);
           while (p < limit && TOKEN_BYTES[bytes[p] as number] !== 0) p++;
           if (p === end) break;
-          if (bytes[p] !== SP || p === base) throw methodError(bytes[p] as number, p === base);
-          this.methodEnd = p - base;
+          if (bytes[p] !== SP || p === 0) throw methodError(bytes[p] as number, p === 0);
+          this.methodEnd = p;
           p++;
           this.#state = State.target;
           break;
         }
         case State.target: {
-          const start = base + this.methodEnd + 1;
+          const start = this.methodEnd + 1;
           const limit = Math.min(end, start + this.#limits.maxTargetBytes);
           while (p < limit && TARGET_BYTES[bytes[p] as number] !== 0) p++;
+          if (p === end) break;
           // Of origin-form only: in an authority such bytes would be a host that each reader spells in its own way.
-          if (p < limit && (bytes[p] as number) > DEL && this.#leniency.nonAsciiTarget && bytes[start] === SLASH) {
+          if ((bytes[p] as number) > DEL && this.#leniency.nonAsciiTarget && bytes[start] === SLASH) {
+            if (p === limit) throw http1Error('H1_TARGET_TOO_LONG', 'request');
             this.isTargetRaw = true;
             p++;
             break;
           }
-          if (p === end) break;
           if (bytes[p] !== SP || p === start) throw targetError(bytes[p] as number);
-          this.targetEnd = p - base;
+          this.targetEnd = p;
           p++;
           this.#state = State.version;
           break;
         }
         case State.version: {
-          const start = base + this.targetEnd + 1;
+          const start = this.targetEnd + 1;
           while (p < end && p - start < VERSION_LENGTH) {
             const byte = bytes[p] as number;
             if (!isVersionByte(byte, p - start)) throw versionError(byte);
@@ -108,7 +109,7 @@ export class RequestLineScanner implements StartLine {
         case State.carriageReturn: {
           if (bytes[p] !== CR) {
             if (bytes[p] !== LF || !this.#leniency.bareLineFeed) throw versionError(bytes[p] as number);
-            return this.#finish(bytes, base, p);
+            return this.#finish(bytes, p);
           }
           p++;
           this.#state = State.lineFeed;
@@ -116,25 +117,25 @@ export class RequestLineScanner implements StartLine {
         }
         case State.lineFeed: {
           if (bytes[p] !== LF) throw http1Error('H1_BARE_CR', 'request');
-          return this.#finish(bytes, base, p);
+          return this.#finish(bytes, p);
         }
         default:
           return true;
       }
     }
-    this.at = p - base;
+    this.at = p;
     return false;
   }
 
   /** Reads a whole line of version 1.x that breaks no rule; anything else is left to the states, which know the reasons. */
-  #scanPlainLine(bytes: Uint8Array, base: number, end: number): boolean {
+  #scanPlainLine(bytes: Uint8Array, end: number): boolean {
     const { maxMethodBytes, maxTargetBytes } = this.#limits;
     const tokenBytes = TOKEN_BYTES;
     const targetBytes = TARGET_BYTES;
-    const methodLimit = Math.min(end, base + maxMethodBytes);
-    let p = base;
+    const methodLimit = Math.min(end, maxMethodBytes);
+    let p = 0;
     while (p < methodLimit && tokenBytes[bytes[p] as number] !== 0) p++;
-    if (p === base || p >= end || bytes[p] !== SP) return false;
+    if (p === 0 || p >= end || bytes[p] !== SP) return false;
     const methodEnd = p++;
     const targetLimit = Math.min(end, p + maxTargetBytes);
     while (p < targetLimit && targetBytes[bytes[p] as number] !== 0) p++;
@@ -144,26 +145,26 @@ export class RequestLineScanner implements StartLine {
     }
     const minor = bytes[p + PLAIN_TAIL_MINOR] as number;
     if (minor < DIGIT_0 || minor > DIGIT_9) return false;
-    this.methodEnd = methodEnd - base;
-    this.targetEnd = p - base;
+    this.methodEnd = methodEnd;
+    this.targetEnd = p;
     this.version = minor === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
-    this.at = p + PLAIN_TAIL.length - base;
+    this.at = p + PLAIN_TAIL.length;
     this.#state = State.done;
     return true;
   }
 
   /** The line is complete with its LF at `p`. */
-  #finish(bytes: Uint8Array, base: number, p: number): true {
-    this.#checkVersion(bytes, base);
-    this.at = p + 1 - base;
+  #finish(bytes: Uint8Array, p: number): true {
+    this.#checkVersion(bytes);
+    this.at = p + 1;
     this.#state = State.done;
     return true;
   }
 
-  #checkVersion(bytes: Uint8Array, base: number): void {
+  #checkVersion(bytes: Uint8Array): void {
     if (this.#major !== DIGIT_1) {
       // "PRI * HTTP/2.0" (RFC 9113 §3.4): a client with prior knowledge of HTTP/2 at the wrong door.
-      const isPreface = this.methodEnd === 3 && bytes[base] === 0x50 && bytes[base + 1] === 0x52 && bytes[base + 2] === 0x49;
+      const isPreface = this.methodEnd === 3 && bytes[0] === 0x50 && bytes[1] === 0x52 && bytes[2] === 0x49;
       throw http1Error(isPreface ? 'H1_HTTP2_PREFACE' : 'H1_VERSION_UNSUPPORTED', 'request');
     }
     // RFC 9110 §2.5: a higher minor version is read as the highest one known.

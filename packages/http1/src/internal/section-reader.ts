@@ -29,11 +29,10 @@ export interface SectionLimits {
 }
 
 export class SectionReader {
-  /** Where the complete section lies: bytes from `base`, `byteLength` of them. Valid until `release`. */
+  /** Where the complete section lies: its first `byteLength` bytes. Valid until `release`. */
   bytes: Uint8Array = EMPTY_BYTES;
   /** Of the same bytes. */
   view: DataView = SCRATCH_VIEW;
-  base = 0;
   byteLength = 0;
   /** Bytes of the chunk that the last `read` took. */
   takenBytes = 0;
@@ -67,7 +66,7 @@ export class SectionReader {
 
   /** The complete section, as one text: one byte is one character, so offsets of bytes are offsets of characters. */
   decode(): string {
-    return latin1Decode(this.bytes, this.base, this.base + this.byteLength);
+    return latin1Decode(this.bytes, 0, this.byteLength);
   }
 
   /** Lets go of the bytes of a complete section. Call it before another reader reads. */
@@ -103,7 +102,7 @@ export class SectionReader {
     const { maxBytes } = this.#limits;
     const length = Math.min(chunk.length - from, maxBytes, PIECE_BYTES);
     SCRATCH.set(length === chunk.length ? chunk : chunk.subarray(from, from + length));
-    if (this.#scan(SCRATCH, 0, length, SCRATCH_VIEW)) {
+    if (this.#scan(SCRATCH, length, SCRATCH_VIEW)) {
       this.#complete(SCRATCH, SCRATCH_VIEW);
       this.takenBytes = this.byteLength;
       return true;
@@ -121,7 +120,7 @@ export class SectionReader {
       const before = this.#bufferedBytes;
       const pieceEnd = Math.min(chunk.length, at + Math.min(PIECE_BYTES, maxBytes - before));
       this.#gather(chunk, at, pieceEnd);
-      if (this.#scan(this.#buffer, 0, this.#bufferedBytes, this.#view)) {
+      if (this.#scan(this.#buffer, this.#bufferedBytes, this.#view)) {
         this.#complete(this.#buffer, this.#view);
         this.takenBytes = at - from + this.byteLength - before;
         this.#bufferedBytes = 0;
@@ -134,20 +133,19 @@ export class SectionReader {
     return false;
   }
 
-  #scan(bytes: Uint8Array, base: number, end: number, view: DataView): boolean {
+  #scan(bytes: Uint8Array, end: number, view: DataView): boolean {
     if (!this.#isInFields) {
       const startLine = this.#startLine as StartLine;
-      if (!startLine.scan(bytes, base, end)) return false;
+      if (!startLine.scan(bytes, end)) return false;
       this.fields.start(startLine.at);
       this.#isInFields = true;
     }
-    return this.fields.scan(bytes, base, end, view);
+    return this.fields.scan(bytes, end, view);
   }
 
   #complete(bytes: Uint8Array, view: DataView): void {
     this.bytes = bytes;
     this.view = view;
-    this.base = 0;
     this.byteLength = this.fields.at;
   }
 

@@ -11,5 +11,5 @@ export interface StartLine {
    * @returns true when the line is complete
    * @throws {WireError} at the first byte that breaks a rule or a limit
    */
-  scan(bytes: Uint8Array, base: number, end: number): boolean;
+  scan(bytes: Uint8Array, end: number): boolean;
 }

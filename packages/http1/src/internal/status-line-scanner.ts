@@ -49,17 +49,17 @@ export class StatusLineScanner implements StartLine {
     this.#state = State.version;
   }
 
-  scan(bytes: Uint8Array, base: number, end: number): boolean {
-    if (this.at === 0 && this.#scanPlainLine(bytes, base, end)) return true;
-    let p = base + this.at;
+  scan(bytes: Uint8Array, end: number): boolean {
+    if (this.at === 0 && this.#scanPlainLine(bytes, end)) return true;
+    let p = this.at;
     while (p < end) {
       const byte = bytes[p] as number;
       switch (this.#state) {
         case State.version: {
-          if (!isVersionByte(byte, p - base)) throw lineError(byte, 'H1_VERSION_INVALID');
-          if (p - base === 5) this.#major = byte;
-          else if (p - base === 7) this.#minor = byte;
-          if (++p - base === VERSION_LENGTH) this.#state = State.versionEnd;
+          if (!isVersionByte(byte, p)) throw lineError(byte, 'H1_VERSION_INVALID');
+          if (p === 5) this.#major = byte;
+          else if (p === 7) this.#minor = byte;
+          if (++p === VERSION_LENGTH) this.#state = State.versionEnd;
           break;
         }
         case State.versionEnd: {
@@ -71,66 +71,66 @@ export class StatusLineScanner implements StartLine {
           break;
         }
         case State.status: {
-          const isFirst = p - base === STATUS_START;
+          const isFirst = p === STATUS_START;
           if (byte < (isFirst ? DIGIT_1 : DIGIT_0) || byte > DIGIT_9) throw lineError(byte, 'H1_STATUS_INVALID');
           this.status = this.status * 10 + byte - DIGIT_0;
-          if (++p - base === STATUS_END) this.#state = State.statusEnd;
+          if (++p === STATUS_END) this.#state = State.statusEnd;
           break;
         }
         case State.statusEnd: {
           if (byte !== SP && byte !== CR && (byte !== LF || !this.#takesBareLineFeed)) throw lineError(byte, 'H1_STATUS_INVALID');
           if (byte === SP) p++;
-          this.reasonStart = p - base;
+          this.reasonStart = p;
           this.#state = State.reason;
           break;
         }
         case State.reason: {
-          const limit = Math.min(end, base + this.#maxBytes);
+          const limit = Math.min(end, this.#maxBytes);
           while (p < limit && FIELD_VALUE_BYTES[bytes[p] as number] !== 0) p++;
           if (p === end) break;
           const last = bytes[p] as number;
           const isFeed = last === LF && this.#takesBareLineFeed;
           if (last !== CR && !isFeed) throw lineError(last, 'H1_STATUS_LINE_TOO_LONG');
-          this.reasonEnd = p - base;
+          this.reasonEnd = p;
           p++;
-          if (isFeed) return this.#finish(p - base);
+          if (isFeed) return this.#finish(p);
           this.#state = State.lineFeed;
           break;
         }
         case State.lineFeed: {
           if (byte !== LF) throw http1Error('H1_BARE_CR', 'response');
-          return this.#finish(p + 1 - base);
+          return this.#finish(p + 1);
         }
         default:
           return true;
       }
     }
-    this.at = p - base;
+    this.at = p;
     return false;
   }
 
   /** Reads a whole line of version 1.x that breaks no rule; anything else is left to the states, which know the reasons. */
-  #scanPlainLine(bytes: Uint8Array, base: number, end: number): boolean {
-    if (base + PLAIN_START.length + 3 > end) return false;
+  #scanPlainLine(bytes: Uint8Array, end: number): boolean {
+    if (PLAIN_START.length + 3 > end) return false;
     for (let i = 0; i < PLAIN_START.length; i++) {
-      const byte = bytes[base + i] as number;
+      const byte = bytes[i] as number;
       const plain = PLAIN_START[i] as number;
       if (plain === DIGIT_0 ? byte < DIGIT_0 || byte > DIGIT_9 : byte !== plain) return false;
     }
-    const hundreds = (bytes[base + STATUS_START] as number) - DIGIT_0;
+    const hundreds = (bytes[STATUS_START] as number) - DIGIT_0;
     if (hundreds === 0) return false;
-    const start = base + PLAIN_START.length;
-    const limit = Math.min(end, base + this.#maxBytes);
+    const start = PLAIN_START.length;
+    const limit = Math.min(end, this.#maxBytes);
     let p = start;
     while (p < limit && FIELD_VALUE_BYTES[bytes[p] as number] !== 0) p++;
     if (p + 1 >= end || bytes[p] !== CR || bytes[p + 1] !== LF) return false;
-    const tens = (bytes[base + STATUS_START + 1] as number) - DIGIT_0;
-    const ones = (bytes[base + STATUS_START + 2] as number) - DIGIT_0;
+    const tens = (bytes[STATUS_START + 1] as number) - DIGIT_0;
+    const ones = (bytes[STATUS_START + 2] as number) - DIGIT_0;
     this.status = hundreds * 100 + tens * 10 + ones;
-    this.version = bytes[base + MINOR_AT] === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
-    this.reasonStart = start - base;
-    this.reasonEnd = p - base;
-    return this.#finish(p + 2 - base);
+    this.version = bytes[MINOR_AT] === DIGIT_0 ? HttpVersion.http10 : HttpVersion.http11;
+    this.reasonStart = start;
+    this.reasonEnd = p;
+    return this.#finish(p + 2);
   }
 
   /** @param at behind the LF of the line */

@@ -31,11 +31,16 @@ export function cut(bytes: Uint8Array, sizes: readonly number[]): Uint8Array[] {
   let at = 0;
   for (const size of sizes) {
     if (at >= bytes.byteLength) break;
-    chunks.push(bytes.slice(at, at + size));
+    chunks.push(copyOf(bytes.subarray(at, at + size)));
     at += size;
   }
-  if (at < bytes.byteLength) chunks.push(bytes.slice(at));
+  if (at < bytes.byteLength) chunks.push(copyOf(bytes.subarray(at)));
   return chunks;
+}
+
+/** A copy of its own memory, a Buffer of a Buffer: `slice` of that would be the same memory. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  return Buffer.isBuffer(bytes) ? Buffer.from(bytes) : bytes.slice();
 }
 
 function sizesBetween(places: readonly number[], byteLength: number): number[] {

@@ -89,7 +89,7 @@ export interface NearMissOptions {
   readonly maxChanges?: number;
   /** The pieces to put in besides your own: words of HTTP and its likes (`text`, the default), numbers at their edges (`binary`), or none. */
   readonly pieces?: 'text' | 'binary' | 'none';
-  /** Words of your own protocol: text is one byte a character. */
+  /** Words of your own protocol: text is one byte a character. One of two pieces put in is one of these. */
   readonly dictionary?: readonly (string | Uint8Array)[];
 }
 
@@ -101,7 +101,7 @@ export interface NearMissOptions {
 export function nearMisses(valid: fc.Arbitrary<Uint8Array>, options: NearMissOptions = {}): fc.Arbitrary<Uint8Array> {
   const { maxChanges = 3, pieces = 'text', dictionary = [] } = options;
   const words = dictionary.map((word) => (typeof word === 'string' ? latin1Encode(word) : word));
-  const changes = fc.array(changeOf([...builtInPieces[pieces], ...words]), { minLength: 1, maxLength: maxChanges });
+  const changes = fc.array(changeOf(pieceOf(builtInPieces[pieces], words)), { minLength: 1, maxLength: maxChanges });
   return fc.tuple(valid, changes).map(([bytes, list]) => list.reduce(apply, bytes));
 }
 
@@ -110,21 +110,22 @@ const PLACES = 0x100_0000;
 
 const builtInPieces = { text: textPieces, binary: binaryPieces, none: [] } as const;
 
-function changeOf(pieces: readonly Uint8Array[]): fc.Arbitrary<Change> {
+/** Every other piece is a word of the user's, however few they are: they know where their protocol has its edges. */
+function pieceOf(builtIn: readonly Uint8Array[], words: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> | null {
+  const either = [builtIn, words].filter(({ length }) => length > 0).map((list) => fc.constantFrom(...list));
+  return either.length === 0 ? null : fc.oneof(...either);
+}
+
+function changeOf(piece: fc.Arbitrary<Uint8Array> | null): fc.Arbitrary<Change> {
   // Not fc.double: it draws all doubles alike, and nine of ten of those that are below 1 are next to 0.
   const place = fc.noBias(fc.nat(PLACES - 1)).map((step) => step / PLACES);
   const length = fc.oneof(
     { weight: 3, arbitrary: fc.integer({ min: 1, max: 4 }) },
     { weight: 1, arbitrary: fc.integer({ min: 1, max: 60 }) },
   );
-  const putIn = (): fc.Arbitrary<Change> =>
-    fc.record({
-      kind: fc.constantFrom('set' as const, 'insert' as const, 'insert' as const),
-      place,
-      piece: fc.constantFrom(...pieces),
-    });
+  const kind = fc.constantFrom('set' as const, 'insert' as const, 'insert' as const);
   return fc.oneof<fc.Arbitrary<Change>[]>(
-    ...(pieces.length === 0 ? [] : [putIn()]),
+    ...(piece === null ? [] : [fc.record({ kind, place, piece })]),
     fc.record({ kind: fc.constantFrom('remove' as const, 'repeat' as const), place, length }),
     fc.record({ kind: fc.constant('flip' as const), place, bit: fc.nat(7) }),
     fc.record({ kind: fc.constant('add' as const), place, delta: fc.constantFrom(1, -1) }),
@@ -145,7 +146,8 @@ function apply(bytes: Uint8Array, change: Change): Uint8Array {
     case 'repeat':
       return concatBytes([bytes.subarray(0, at + change.length), bytes.subarray(at)]);
     case 'cut':
-      return before.slice();
+      // Not `slice`: of a Buffer that is the same memory.
+      return Uint8Array.from(before);
     case 'flip':
       return withByte(bytes, at, (byte) => byte ^ (1 << change.bit));
     case 'add':
@@ -155,7 +157,6 @@ function apply(bytes: Uint8Array, change: Change): Uint8Array {
 
 /** A copy with one byte changed; behind the last byte, nothing is. */
 function withByte(bytes: Uint8Array, at: number, change: (byte: number) => number): Uint8Array {
-  // Not `slice`: of a Buffer that is the same memory.
   const copy = Uint8Array.from(bytes);
   if (at < copy.byteLength) copy[at] = change(copy[at] ?? 0);
   return copy;

@@ -30,9 +30,9 @@ export interface KnownDifference<Input, Ours, Theirs> {
 
 /** What is compared, and how. */
 export interface DifferentialOptions<Input, Ours, Theirs> {
-  /** Your reader. What it throws is a finding. */
+  /** Your reader. What it throws is a finding, and passes through as it is. */
   readonly ours: (input: Input) => Ours;
-  /** The others, by name. */
+  /** The others, by name. A reader that refuses says so by what it returns: what one throws is a finding too, and no known difference covers it. */
   readonly theirs: Readonly<Record<string, (input: Input) => Theirs>>;
   /** Throws if the readings differ; default `assert.deepEqual`. May let pass what is no difference, such as a stricter verdict of ours. */
   readonly compare?: (comparison: Comparison<Input, Ours, Theirs>) => void;
@@ -51,14 +51,14 @@ export interface DifferentialCounts {
   readonly known: Readonly<Record<string, number>>;
 }
 
-/** Two readers differ, and nobody knows why. */
+/** Two readers differ, and nobody knows why; or another one than ours threw, which is an answer to nothing. */
 export class DifferenceFound extends Error {
   override readonly name = 'DifferenceFound';
   /** Name of the reader that ours differs from. */
   readonly reader: string;
 
-  constructor(reader: string, shown: string, cause: unknown) {
-    super(`${reader} reads something else in ${shown}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  constructor(reader: string, deed: string, cause: unknown) {
+    super(`${reader} ${deed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
     this.reader = reader;
   }
 }
@@ -95,23 +95,31 @@ export class Differential<Input, Ours, Theirs> {
   /**
    * Gives one input to all readers. The same input must always be read alike.
    *
-   * @throws {DifferenceFound} if a reader differs from ours, for no known reason
+   * @throws {DifferenceFound} if a reader differs from ours, for no known reason, or throws
    */
   check(input: Input): void {
     const { theirs, compare = deepEqual } = this.#options;
     this.#inputs += 1;
     const ours = this.#options.ours(input);
     for (const [reader, read] of Object.entries(theirs)) {
-      const comparison = { input, ours, theirs: read(input), reader };
+      const comparison = { input, ours, theirs: this.#read(reader, read, input), reader };
       try {
         compare(comparison);
       } catch (difference) {
         const known = this.#knownFor(comparison);
-        if (known === undefined) throw new DifferenceFound(reader, this.#show(input), difference);
+        if (known === undefined) throw new DifferenceFound(reader, `reads something else in ${this.#show(input)}`, difference);
         this.#known.set(known.why, (this.#known.get(known.why) ?? 0) + 1);
         continue;
       }
       this.#agreed.set(reader, (this.#agreed.get(reader) ?? 0) + 1);
+    }
+  }
+
+  #read(reader: string, read: (input: Input) => Theirs, input: Input): Theirs {
+    try {
+      return read(input);
+    } catch (error) {
+      throw new DifferenceFound(reader, `throws when it reads ${this.#show(input)}`, error);
     }
   }
 

@@ -6,7 +6,7 @@ import { MessageEvent, RequestDecoder, type RequestDecoderOptions, ResponseDecod
 import fc from 'fast-check';
 import { type DrawnRequest, type DrawnResponse, http1Pipelines, http1Responses } from '../arbitrary/http1-messages.ts';
 import { nearMisses } from '../arbitrary/near-misses.ts';
-import type { CodecUnderTest, DecoderDriver, Transcript } from '../codec/codec-laws.ts';
+import type { CodecUnderTest, DecoderDriver, Transcript } from '../codec/codec-under-test.ts';
 import {
   type NaiveFields,
   type NaiveReading,

@@ -1,37 +1,6 @@
-/**
- * Node's own HTTP parser as a second opinion: the native build of llhttp (9.4 in Node 24), strict, as `node:http` drives it.
- *
- * It is no public interface of Node: it is reached through `_http_common`, whose warning of deprecation is left out for the one moment of loading.
- */
-import { createRequire } from 'node:module';
+/** Node's own HTTP parser as a second opinion: the native build of llhttp (9.4 in Node 24), strict, as `node:http` drives it. */
 import { type Http1Oracle, isBodylessNow, type OracleDraft, type OracleOptions, type OracleResult } from './http1-oracle.ts';
-
-interface NodeParser {
-  initialize(type: number, resource: object, maxHeaderBytes: number): void;
-  /** How many bytes were read, or what was wrong with them. */
-  execute(bytes: Uint8Array): number | NodeParserError;
-  finish(): undefined | NodeParserError;
-  [callback: number]: unknown;
-}
-
-interface NodeParserError extends Error {
-  readonly code?: string;
-}
-
-interface NodeParserConstructor {
-  new (): NodeParser;
-  readonly REQUEST: number;
-  readonly RESPONSE: number;
-  readonly kOnHeaders: number;
-  readonly kOnHeadersComplete: number;
-  readonly kOnBody: number;
-  readonly kOnMessageComplete: number;
-}
-
-interface HttpCommon {
-  readonly HTTPParser: NodeParserConstructor;
-  readonly methods: readonly string[];
-}
+import { loadNodeHttpParser, type NodeHttpParser, type NodeHttpParserError, type NodeHttpParserModule } from './node-http-parser.ts';
 
 /** Node's default of 16 KiB would be an opinion on limits; what a head may cost is not the oracle's matter. */
 const MAX_HEADER_BYTES = 0x4000_0000;
@@ -39,26 +8,30 @@ const SKIP_BODY = 1;
 
 /** A strict llhttp as Node has it built in. */
 export class NodeParserOracle implements Http1Oracle {
-  readonly #common: HttpCommon;
+  readonly #node: NodeHttpParserModule;
 
   /** @throws {Error} if this Node hides its parser */
   constructor() {
-    this.#common = loadHttpCommon();
+    this.#node = loadNodeHttpParser();
   }
 
   /** @inheritdoc */
   parse(data: Uint8Array, options: OracleOptions): OracleResult {
-    const { HTTPParser } = this.#common;
+    const { HTTPParser } = this.#node;
     const messages: OracleDraft[] = [];
     const parser = new HTTPParser();
-    parser.initialize(options.kind === 'request' ? HTTPParser.REQUEST : HTTPParser.RESPONSE, {}, MAX_HEADER_BYTES);
-    this.#listen(parser, messages, options);
-    const error = readAll(parser, data) ?? (options.isEnded === true ? nameOf(parser.finish()) : null);
-    return { messages, error };
+    try {
+      parser.initialize(options.kind === 'request' ? HTTPParser.REQUEST : HTTPParser.RESPONSE, {}, MAX_HEADER_BYTES);
+      this.#listen(parser, messages, options);
+      const error = readAll(parser, data) ?? (options.isEnded === true ? nameOf(parser.finish()) : null);
+      return { messages, error };
+    } finally {
+      parser.close();
+    }
   }
 
-  #listen(parser: NodeParser, messages: OracleDraft[], options: OracleOptions): void {
-    const { HTTPParser, methods } = this.#common;
+  #listen(parser: NodeHttpParser, messages: OracleDraft[], options: OracleOptions): void {
+    const { HTTPParser, methods } = this.#node;
     const isRequest = options.kind === 'request';
     // Of more than 32 fields, of long heads and of trailers, Node tells in parts, ahead of the head or of the end.
     let early: string[] = [];
@@ -108,7 +81,7 @@ export class NodeParserOracle implements Http1Oracle {
 }
 
 /** @returns the name of the error, null if there was none */
-function readAll(parser: NodeParser, data: Uint8Array): string | null {
+function readAll(parser: NodeHttpParser, data: Uint8Array): string | null {
   let at = 0;
   while (at < data.byteLength) {
     const read = parser.execute(Buffer.from(data.buffer, data.byteOffset + at, data.byteLength - at));
@@ -120,20 +93,10 @@ function readAll(parser: NodeParser, data: Uint8Array): string | null {
   return null;
 }
 
-function nameOf(error: NodeParserError | undefined): string | null {
+function nameOf(error: NodeHttpParserError | undefined): string | null {
   return error === undefined ? null : (error.code ?? 'UNKNOWN').replace(/^HPE_/, '');
 }
 
 function fieldLines(flat: readonly string[]): readonly string[] {
   return Array.from({ length: flat.length / 2 }, (_, index) => `${flat[2 * index]}: ${flat[2 * index + 1]}`);
-}
-
-function loadHttpCommon(): HttpCommon {
-  const { emitWarning } = process;
-  process.emitWarning = () => {};
-  try {
-    return createRequire(import.meta.url)('_http_common') as HttpCommon;
-  } finally {
-    process.emitWarning = emitWarning;
-  }
 }

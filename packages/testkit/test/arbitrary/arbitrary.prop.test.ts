@@ -126,6 +126,15 @@ describe('nearMisses', () => {
       assert.ok((verdicts.get(verdict) ?? 0) >= 10, `${verdict}: ${verdicts.get(verdict)}`);
   });
 
+  test('are copies, of Buffers too, and so are pieces', () => {
+    const valid = Buffer.from('abcd');
+    for (const bytes of fc.sample(nearMisses(fc.constant(valid), { maxChanges: 1, pieces: 'none' }), { numRuns: 200, seed: 1 }))
+      bytes.fill(0);
+    for (const chunk of cut(valid, [1, 2])) chunk.fill(0);
+    assert.equal(valid.toString(), 'abcd');
+    assert.ok(cut(valid, [1]).every((chunk) => Buffer.isBuffer(chunk)));
+  });
+
   test('change all places of the input alike', () => {
     const valid = new Uint8Array(100);
     const tenths = new Array<number>(10).fill(0);

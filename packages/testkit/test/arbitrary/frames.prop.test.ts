@@ -96,6 +96,12 @@ describe('nearMisses of a protocol of one’s own', () => {
       assert.ok(found.has(wanted), wanted);
   });
 
+  test('put in a word of the dictionary as often as any number', () => {
+    const words = drawn({ pieces: 'binary', dictionary: ['word'] }).filter((bytes) => bytes.includes('119,111,114,100')).length;
+    // A fifth of the changes puts something in or writes it over; half of that is the word.
+    assert.ok(words >= 150 && words <= 250, String(words));
+  });
+
   test('are off by one, flipped, cut, short and doubled even without any words', () => {
     const found = new Set(drawn({ pieces: 'none' }));
     for (const wanted of ['17,32,48', '15,32,48', '16,32,49', '16,160,48', '16,32', '', '16,48', '16,32,48,32,48'])

@@ -84,6 +84,24 @@ describe('Differential', () => {
     assert.throws(() => broken.check(0), /^AssertionError.*ours$/);
   });
 
+  test('what another reader throws is a finding, with the reader and the input, and no known difference covers it', () => {
+    const broken = new Differential<readonly number[], number, number>({
+      ours: sum,
+      theirs: { same: sum, broken: (numbers) => (numbers.length > 1 ? assert.fail('theirs') : sum(numbers)) },
+      knownDifferences: [{ why: 'all', applies: () => true }],
+    });
+    broken.check([1]);
+    assert.throws(
+      () => broken.check([1, 2]),
+      (error) =>
+        error instanceof DifferenceFound &&
+        error.reader === 'broken' &&
+        error.message === 'broken throws when it reads [1,2]: theirs' &&
+        error.cause instanceof assert.AssertionError,
+    );
+    assert.deepEqual(broken.counts, { inputs: 2, agreed: { same: 2, broken: 1 }, known: { all: 0 } });
+  });
+
   test('nonsense is refused at once', () => {
     assert.throws(() => new Differential({ ours: sum, theirs: {} }), TypeError);
     const twice = { why: 'twice', applies: () => true };

@@ -39,6 +39,23 @@ describe('leastInput', () => {
     );
   });
 
+  test('shortens frames together with their lengths', () => {
+    // Frames of a length and so many bytes, and nothing else, or it is not the bug that was found.
+    const isFrames = (text: string): boolean => {
+      let at = 0;
+      while (at < text.length) at += 1 + text.charCodeAt(at);
+      return at === text.length;
+    };
+    assert.deepEqual(
+      least('\x02ab\x05abcde\x03xyz\x00\x01q', [], ([piece = '']) => isFrames(piece) && piece.includes('y')),
+      ['\x01y'],
+    );
+    assert.deepEqual(
+      least('\x02ab\x05abcde', [4], (pieces) => isFrames(pieces.join('')) && pieces[1] !== undefined),
+      ['\x01', 'a'],
+    );
+  });
+
   test('gives back what cannot be made smaller, and ends where everything costs too much', () => {
     assert.deepEqual(
       least('abc', [1], (pieces) => pieces.join('|') === 'a|bc'),

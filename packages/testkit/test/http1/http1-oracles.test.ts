@@ -1,6 +1,8 @@
 /** The two builds of llhttp as oracles, by hand: one shape, the same answers, and where they part. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { latin1Encode } from '@ferrata/bytes';
 import { type Http1Oracle, LlhttpOracle, NodeParserOracle, type OracleOptions, type OracleResult } from '../../src/index.ts';
 
@@ -110,4 +112,16 @@ test('NodeParserOracle cannot name an error in a body that was sent along with a
   const text = `${head}Connection: upgrade\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\n\r\nx`;
   assert.equal(oracles['NodeParserOracle']?.parse(latin1Encode(text), { kind: 'request' }).error, 'UNKNOWN');
   assert.equal(oracles['LlhttpOracle']?.parse(latin1Encode(text), { kind: 'request' }).error, 'INVALID_CHUNK_SIZE');
+});
+
+test('NodeParserOracle gives back the memory of each parse, refused or not', () => {
+  const file = fileURLToPath(new URL('fixtures/parse-often.ts', import.meta.url));
+  // A small young generation, so that what grows is not the heap's own room.
+  const output = execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', '--expose-gc', '--max-semi-space-size=1', file], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+  });
+  // Left open, 20 000 parsers hold some 140 MB.
+  assert.ok(Number(output) < 50_000_000, `grown by ${output.trim()} bytes`);
 });
