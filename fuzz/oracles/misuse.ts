@@ -42,11 +42,13 @@ export function refusalOf(command: () => unknown): TypeError | RangeError | null
 
 const TOKEN = /^[!#$%&'*+.^_`|~\w-]+$/;
 const VALUE = /^(?![\t ])[\t\x20-\x7e\x80-\xff]*(?<![\t ])$/;
+/** Names beyond this are refused by `HeaderMap`, as by decoders. */
+const MAX_NAME_BYTES = 256;
 const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** What is certainly valid, by the grammar alone; the encoders may take more. */
+/** What is certainly valid, by the grammar and the length of names; the encoders may take more. */
 export const isValid = {
-  field: (name: string, value: string): boolean => TOKEN.test(name) && VALUE.test(value),
+  field: (name: string, value: string): boolean => TOKEN.test(name) && name.length <= MAX_NAME_BYTES && VALUE.test(value),
   value: (value: string): boolean => VALUE.test(value),
   extension: (extension: string): boolean => extension === '' || TOKEN.test(extension),
   /** Of an ordinary method, and a path that no two readers differ on. */

@@ -64,6 +64,7 @@ describe('what is certainly valid', () => {
       isValid.field('X A', 'a'),
       isValid.field('X', ' a'),
       isValid.field('X', 'a\n'),
+      isValid.field('x'.repeat(257), 'a'),
       isValid.value('\u0100'),
       isValid.request('GET', '*'),
       isValid.request('CONNECT', '/'),
