@@ -370,7 +370,7 @@ describe('the judge of responses through a proxy', () => {
     assert.equal(judgeSeen(caseOf({ interim: [103] }), seen(early + hello)), null);
     assert.match(judgeSeen(caseOf({ interim: [103] }), seen(hello)) ?? '', /interim responses/);
     assert.match(judgeSeen(caseOf({}), seen(early + hello)) ?? '', /interim responses/);
-    const storm = caseOf({ interim: Array<number>(9).fill(103) });
+    const storm = caseOf({ interim: new Array<number>(9).fill(103) });
     assert.equal(judgeSeen(storm, seen(early.repeat(8) + hello)), null);
     for (const count of [7, 9]) assert.match(judgeSeen(storm, seen(early.repeat(count) + hello)) ?? '', /interim responses/);
     assert.equal(judgeSeen(caseOf({ interim: [103], finals: [], ending: 'lost' }), seen(early + bad)), null);

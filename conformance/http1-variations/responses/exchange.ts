@@ -161,7 +161,7 @@ function interim(): readonly ResponseCase[] {
   for (const lines of BAD_FRAMINGS) list.refuse(`contradicts itself ${visible(lines.join(' and '))}`, head(100, lines) + final);
   // The README of `@ferrata/http1`: an origin may send 100 of them, of which a client is told the first 8.
   for (const count of [9, 10, 100])
-    list.accept(`${count} of them`, head(102).repeat(count) + final, hello, { interim: Array<number>(count).fill(102) });
+    list.accept(`${count} of them`, head(102).repeat(count) + final, hello, { interim: new Array<number>(count).fill(102) });
   for (const count of [101, 1000]) list.add(`${count} of them`, head(102).repeat(count) + final, [], 'refused', { proxy: 'refused-only' });
   return list.cases;
 }
