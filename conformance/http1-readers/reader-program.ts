@@ -2,13 +2,12 @@
  * The second readers, nginx and haproxy, each as one process with two rows of Unix sockets: `forward[i]` passes what it is sent on to origin `i`, for
  * requests that we forward; `fetch[i]` asks our proxy `i`, for responses that we forward.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type PeerProgram, versionOf } from '@ferrata/tools/peers';
 import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
+import { endProcess, untilListening } from '../rig/peer-process.ts';
 
 /** The programs, for `providePrograms`. */
 export const READERS = {
@@ -18,8 +17,6 @@ export const READERS = {
 
 /** Which reader. */
 export type ReaderName = keyof typeof READERS;
-
-const START_TIMEOUT_MS = 10_000;
 
 /** Ports on 127.0.0.1 of what stands behind a reader, lane by lane. */
 export interface ReaderPorts {
@@ -60,10 +57,10 @@ export async function startReader(name: ReaderName, folder: ReaderFolder, ports:
   try {
     await untilListening(name, child, [...forward, ...fetch]);
   } catch (error) {
-    await end(child);
+    await endProcess(child);
     throw error;
   }
-  return { version: versionOf(name, '-v'), forward, fetch, [Symbol.asyncDispose]: async () => await end(child) };
+  return { version: versionOf(name, '-v'), forward, fetch, [Symbol.asyncDispose]: async () => await endProcess(child) };
 }
 
 /** As open as nginx can be set: what it refuses or removes with these settings it does whoever runs it. */
@@ -131,28 +128,4 @@ defaults
 ${origins.map((port, index) => lane('forward', index, port)).join('\n')}
 ${proxies.map((port, index) => lane('fetch', index, port)).join('\n')}
 `;
-}
-
-async function untilListening(name: string, child: ChildProcess, sockets: readonly string[]): Promise<void> {
-  let said = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-4000);
-  });
-  let failure: string | null = null;
-  child.on('error', (error) => {
-    failure = error.message;
-  });
-  const deadline = performance.now() + START_TIMEOUT_MS;
-  while (!sockets.every((path) => existsSync(path))) {
-    if (failure !== null || child.exitCode !== null) throw new Error(`${name} did not start: ${failure ?? said.trim()}`);
-    if (performance.now() > deadline) throw new Error(`${name} did not listen within ${START_TIMEOUT_MS / 1000} s: ${said.trim()}`);
-    await delay(20);
-  }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGKILL');
-  await ended;
 }

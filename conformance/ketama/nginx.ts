@@ -4,20 +4,18 @@
  * One process, on a socket in a folder of its own, with an `upstream` block for each ring, `hash $http_x_key consistent`: a field value reaches
  * the hash as the bytes that were sent. `$upstream_addr` lists the servers that it tried, in order, which come back in a field.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type PeerProgram, versionOf } from '@ferrata/tools/peers';
 import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
+import { endProcess, untilListening } from '../rig/peer-process.ts';
 import type { Ring, RingServer } from './rings.ts';
 
 /** For `providePrograms`. */
 export const NGINX: PeerProgram = { command: 'nginx', debianPackage: 'nginx', purpose: 'the ring that ours must equal' };
 
-const START_TIMEOUT_MS = 10_000;
 const PARALLEL_REQUESTS = 16;
 
 /** A running nginx. */
@@ -43,11 +41,11 @@ export async function startNginx(rings: readonly Ring[]): Promise<RunningNginx> 
   const agent = new Agent({ keepAlive: true, maxSockets: PARALLEL_REQUESTS });
   const stop = async (): Promise<void> => {
     agent.destroy();
-    await end(child);
+    await endProcess(child);
     folder.remove();
   };
   try {
-    await untilListening(child, socketPath);
+    await untilListening('nginx', child, [socketPath]);
   } catch (error) {
     await stop();
     throw error;
@@ -112,28 +110,4 @@ ${rings.map(({ id, tries }) => `    location = /${id} { proxy_pass http://${id};
 
 function serverLine({ address, weight = 1, isDown = false }: RingServer): string {
   return `    server ${address} weight=${weight} max_fails=0${isDown ? ' down' : ''};`;
-}
-
-async function untilListening(child: ChildProcess, socketPath: string): Promise<void> {
-  let said = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  let failure: string | null = null;
-  child.on('error', (error) => {
-    failure = error.message;
-  });
-  const deadline = performance.now() + START_TIMEOUT_MS;
-  while (!existsSync(socketPath)) {
-    if (failure !== null || child.exitCode !== null) throw new Error(`nginx did not start: ${failure ?? said.trim()}`);
-    if (performance.now() > deadline) throw new Error(`nginx did not listen within ${START_TIMEOUT_MS / 1000} s: ${said.trim()}`);
-    await delay(20);
-  }
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGKILL');
-  await ended;
 }

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
-import { WireError } from '@ferrata/error';
-import { RequestDecoder } from '@ferrata/http1';
 import { readCases, type SmugglingCase } from '../http1-smuggling/cases.ts';
 import { observeDecoder } from '../http1-smuggling/decoder-level.ts';
 import { observeProxy } from '../http1-smuggling/proxy-level.ts';
@@ -11,6 +9,7 @@ import { judge, type Observation } from '../http1-smuggling/verdict.ts';
 import { exchange } from '../rig/raw-client.ts';
 import { RecordingOrigin } from '../rig/recording-origin.ts';
 import { readKnownFailures } from '../runner.ts';
+import { refusingWith } from './refusing-decoder.ts';
 import { startRefusingRelay } from './refusing-relay.ts';
 
 const cases = readCases();
@@ -145,19 +144,9 @@ describe('the decoder level', () => {
 describe('a decoder that refuses with another status', () => {
   for (const status of [500, 503]) {
     test(`as ${status}, is found by every case that is refused`, () => {
-      class Wrong extends RequestDecoder {
-        override next(): boolean {
-          try {
-            return super.next();
-          } catch (error) {
-            assert.ok(error instanceof WireError);
-            throw new WireError(error.type, error.reason, { wire: { status } });
-          }
-        }
-      }
       for (const one of cases) {
         if (one.proxyOnly || one.verdict === 'accept' || one.hangOk) continue;
-        const seen = observeDecoder(one, Number.POSITIVE_INFINITY, new Wrong());
+        const seen = observeDecoder(one, Number.POSITIVE_INFINITY, refusingWith(status));
         assert.match(judge(one, seen) ?? 'passes', new RegExp(`answered (?:200, )*${status}; \\d+ is demanded`), one.id);
       }
     });

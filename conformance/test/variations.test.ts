@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
-import { WireError } from '@ferrata/error';
 import { RequestDecoder, ResponseDecoder } from '@ferrata/http1';
 import { judgeRequests } from '../http1-variations/decoder-level.ts';
 import { judgeAnswer, judgeRecording, runRequestsThroughProxy } from '../http1-variations/proxy-level.ts';
@@ -16,6 +15,7 @@ import { ScriptedOrigin } from '../http1-variations/scripted-origin.ts';
 import { EOL, fieldLine, syntax, textOf, variationsAt } from '../http1-variations/segments.ts';
 import { exchange } from '../rig/raw-client.ts';
 import { RecordingOrigin } from '../rig/recording-origin.ts';
+import { refusingWith } from './refusing-decoder.ts';
 import { startRefusingRelay } from './refusing-relay.ts';
 
 const requests = requestCases();
@@ -181,19 +181,9 @@ describe('a mistake in a decoder of requests is found', () => {
 describe('a decoder of requests that refuses with another status', () => {
   for (const status of [500, 503]) {
     test(`as ${status}, is found by every case that is refused`, () => {
-      class Wrong extends RequestDecoder {
-        override next(): boolean {
-          try {
-            return super.next();
-          } catch (error) {
-            assert.ok(error instanceof WireError);
-            throw new WireError(error.type, error.reason, { wire: { status } });
-          }
-        }
-      }
       for (const one of requests) {
         if (one.ending === 'refused')
-          assert.match(judgeRequests(one, whole, new Wrong()) ?? 'passes', /refused with 50[03], where/, one.id);
+          assert.match(judgeRequests(one, whole, refusingWith(status)) ?? 'passes', /refused with 50[03], where/, one.id);
       }
     });
   }
