@@ -100,6 +100,29 @@ test('a slab larger than maxBytes does not loosen it', () => {
   assert.throws(() => writer.writeByte(0), RangeError);
 });
 
+test('bytes written into a room count when they are committed', () => {
+  const writer = new ByteWriter({ initialCapacity: 16, maxBytes: 40 });
+  writer.writeLatin1('0123456789');
+  const at = writer.makeRoom(20);
+  assert.equal(writer.length, 10);
+  writer.slab[at] = 0x61;
+  writer.slab[at + 1] = 0x62;
+  writer.commit(at + 2);
+  assert.equal(latin1Decode(writer.take()), '0123456789ab');
+  // A room that was not used leaves no trace.
+  writer.makeRoom(8);
+  writer.writeByte(0x63);
+  assert.equal(latin1Decode(writer.take()), 'c');
+  assert.throws(() => writer.makeRoom(41), RangeError);
+});
+
+test('no end outside of the room is committed', () => {
+  const writer = new ByteWriter({ initialCapacity: 16 });
+  const at = writer.makeRoom(4);
+  for (const end of [at - 1, writer.slab.length + 1, Number.NaN]) assert.throws(() => writer.commit(end), RangeError);
+  assert.equal(writer.length, 0);
+});
+
 test('options out of range are refused', () => {
   for (const initialCapacity of [0, 15, 16.5, Number.NaN, Infinity]) {
     assert.throws(() => new ByteWriter({ initialCapacity }), RangeError);
