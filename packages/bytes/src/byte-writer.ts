@@ -128,7 +128,8 @@ export class ByteWriter {
    * @throws {RangeError} when it lies elsewhere
    */
   commit(end: number): void {
-    if (!(end >= this.#end && end <= this.#slab.length)) throw new RangeError(`${end} does not lie in the room that begins at ${this.#end}`);
+    if (!(end >= this.#end && end <= this.#slab.length))
+      throw new RangeError(`${end} does not lie in the room that begins at ${this.#end}`);
     this.#end = end;
   }
 

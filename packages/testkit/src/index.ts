@@ -66,6 +66,26 @@ export {
 } from './http1/node-http-parser.ts';
 export { NodeParserOracle } from './http1/node-parser-oracle.ts';
 
+// HTTP/2: frames and field lists, the codec under the laws, and oracles
+export {
+  http2MalformedRequestFields,
+  http2MalformedResponseFields,
+  http2RequestFields,
+  http2ResponseFields,
+  type MalformedFields,
+} from './http2/http2-fields.ts';
+export { type Http2FrameEvent, http2FrameCodec } from './http2/http2-frame-codec.ts';
+export { HTTP2_FRAME_WORDS, http2FrameSequences, http2Frames } from './http2/http2-frames.ts';
+export {
+  type NaiveFrame,
+  type NaiveFrameDetails,
+  type NaiveFrameLimits,
+  type NaiveFrames,
+  naiveHttp2Frame,
+  naiveHttp2Frames,
+} from './http2/naive-frames.ts';
+export { naiveHpackBlock } from './http2/naive-hpack.ts';
+
 // Scripted peers
 export {
   call,

@@ -1,0 +1,160 @@
+/**
+ * Everything that takes too long. Times of the connection are few and exact; those of streams are looked at in one walk, at most once a second, so
+ * that a stream costs no timer.
+ *
+ * ```text
+ *   connection   first SETTINGS · acknowledgement of ours · field block · PING · second GOAWAY · idle
+ *   stream       body of a request · first byte and pieces of a response · output that the peer gives no window for
+ * ```
+ * @see RFC 9113 §6.5.3 (SETTINGS_TIMEOUT), §9.1 (idle), §10.5
+ */
+import type { WireError } from '@ferrata/error';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
+import { tooSlow } from '../errors.ts';
+import { Http2Event } from '../http2-event.ts';
+import type { Http2Stream } from '../stream.ts';
+import { mayReceive } from '../stream-state.ts';
+import type { Core } from './core.ts';
+import type { Drain } from './drain.ts';
+import type { Receiver } from './receiver.ts';
+
+/** Between two walks over the streams. */
+const SCAN_MS = 1_000;
+/** An idle connection lets go of its writer's memory after so long. */
+const TRIM_MS = 1_000;
+const NEVER = Number.POSITIVE_INFINITY;
+
+export class Deadlines {
+  readonly #core: Core;
+  readonly #receiver: Receiver;
+  readonly #drain: Drain;
+  readonly #startedAt: number;
+  #scannedAt: number;
+  #trimmedAt = -1;
+
+  constructor(core: Core, receiver: Receiver, drain: Drain) {
+    this.#core = core;
+    this.#receiver = receiver;
+    this.#drain = drain;
+    this.#startedAt = core.now;
+    this.#scannedAt = core.now;
+  }
+
+  next(): number {
+    const core = this.#core;
+    if (core.isOver) return NEVER;
+    const { options, table, pings, hasPeerSettings, isAcknowledged, hasPeerEnded } = core;
+    let at = this.#drain.deadline();
+    if (!hasPeerEnded) {
+      if (!hasPeerSettings) at = Math.min(at, this.#startedAt + options.prefaceTimeoutMs);
+      else if (!isAcknowledged) at = Math.min(at, this.#startedAt + options.settingsTimeoutMs);
+      const { incompleteSince } = this.#receiver;
+      if (incompleteSince >= 0) at = Math.min(at, incompleteSince + options.headerTimeoutMs);
+      if (pings.waitingSince >= 0) at = Math.min(at, pings.waitingSince + options.pingTimeoutMs);
+    }
+    if (table.openCount === 0) {
+      at = Math.min(at, table.idleSince + options.idleTimeoutMs);
+      return this.#trimmedAt === table.idleSince ? at : Math.min(at, table.idleSince + TRIM_MS);
+    }
+    return Math.min(at, this.#scannedAt + SCAN_MS);
+  }
+
+  /** @returns the error that ended the connection, or null */
+  handle(now: number): WireError | null {
+    const core = this.#core;
+    if (core.isOver || now < this.next()) return null;
+    const { options, table, pings } = core;
+    if (!core.hasPeerEnded) {
+      const error = this.#overdue(now);
+      if (error !== null) return core.fail(error);
+    }
+    if (now >= this.#drain.deadline()) this.#drain.finish();
+    if (table.openCount === 0) {
+      if (now >= table.idleSince + options.idleTimeoutMs) {
+        core.goodbye(Http2ErrorCode.noError, '');
+        core.isOver = true;
+      } else if (now >= table.idleSince + TRIM_MS && this.#trimmedAt !== table.idleSince) {
+        this.#trimmedAt = table.idleSince;
+        core.trim();
+      }
+      return null;
+    }
+    if (now >= this.#scannedAt + SCAN_MS) {
+      this.#scannedAt = now;
+      if (core.hasPeerEnded) core.loseBlocked();
+      for (const stream of table.byId.values()) this.#look(stream, now);
+      const isSilent = options.pingIntervalMs > 0 && now >= this.#receiver.receivedAt + options.pingIntervalMs;
+      if (isSilent && pings.sentAt < 0 && !core.hasPeerEnded) pings.send(core.writer, now);
+    }
+    return null;
+  }
+
+  /** What the connection waits for in vain. */
+  #overdue(now: number): WireError | null {
+    const { options, pings, hasPeerSettings, isAcknowledged, isServer } = this.#core;
+    const status = isServer ? 0 : 504;
+    if (!hasPeerSettings) {
+      if (now < this.#startedAt + options.prefaceTimeoutMs) return null;
+      return tooSlow('H2_PREFACE_TIMEOUT', Http2ErrorCode.settingsTimeout, 'the first SETTINGS did not come', status, 'ifReused');
+    }
+    if (!isAcknowledged && now >= this.#startedAt + options.settingsTimeoutMs) {
+      return tooSlow('H2_SETTINGS_TIMEOUT', Http2ErrorCode.settingsTimeout, 'SETTINGS were not acknowledged', status);
+    }
+    const { incompleteSince } = this.#receiver;
+    if (incompleteSince >= 0 && now >= incompleteSince + options.headerTimeoutMs) {
+      return tooSlow('H2_HEADER_TIMEOUT', Http2ErrorCode.enhanceYourCalm, 'a field block or frame took too long', status);
+    }
+    if (pings.waitingSince >= 0 && now >= pings.waitingSince + options.pingTimeoutMs) {
+      return tooSlow('H2_PING_TIMEOUT', Http2ErrorCode.noError, 'the peer does not answer', status);
+    }
+    return null;
+  }
+
+  #look(stream: Http2Stream, now: number): void {
+    const error = this.#stalled(stream, now) ?? this.#silent(stream, now);
+    if (error === null) return;
+    this.#core.reset(stream, Http2ErrorCode.cancel);
+    this.#core.events.push(Http2Event.reset, stream, error);
+  }
+
+  /** Zero windows and readers that drip (class of CVE-2019-9517): a stream that cannot be sent holds its body in memory. */
+  #stalled(stream: Http2Stream, now: number): WireError | null {
+    const { options, isServer, sendWindow } = this.#core;
+    if (stream.queuedBytes === 0) {
+      stream.stalledSince = -1;
+      return null;
+    }
+    if (stream.stalledSince < 0) {
+      if (stream.sendWindow > 0 && sendWindow > 0) return null;
+      stream.stalledSince = now;
+      stream.stalledBytes = stream.framedBytes;
+      return null;
+    }
+    const waited = now - stream.stalledSince;
+    if (waited < options.stallTimeoutMs) return null;
+    const wanted = (options.minSendBytesPerSecond * waited) / 1000;
+    if (stream.framedBytes - stream.stalledBytes >= Math.max(1, wanted)) {
+      stream.stalledSince = -1;
+      return null;
+    }
+    return tooSlow('H2_WRITE_STALLED', Http2ErrorCode.cancel, 'the peer gives no window', isServer ? 0 : 504);
+  }
+
+  #silent(stream: Http2Stream, now: number): WireError | null {
+    const { options, isServer } = this.#core;
+    // Nobody listens, nothing more comes, or it is a tunnel, whose silence is its own.
+    if (stream.isReadingPaused || !mayReceive(stream.state) || stream.request?.method === 'CONNECT') return null;
+    const silence = now - stream.activeAt;
+    if (isServer) {
+      if (silence < options.bodyTimeoutMs) return null;
+      return tooSlow('H2_BODY_TIMEOUT', Http2ErrorCode.cancel, 'the request body stalled', 408);
+    }
+    if (stream.isHeadReceived) {
+      if (silence < options.readTimeoutMs) return null;
+      return tooSlow('H2_READ_TIMEOUT', Http2ErrorCode.cancel, 'the response body stalled', 504);
+    }
+    // Before the request is whole the server may wait for it.
+    if (!stream.isSendEnded || silence < options.firstByteTimeoutMs) return null;
+    return tooSlow('H2_FIRST_BYTE_TIMEOUT', Http2ErrorCode.cancel, 'the response did not come', 504);
+  }
+}

@@ -1,0 +1,346 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
+import { Http2Event, type Http2Stream, Role } from '@ferrata/http2';
+import {
+  Http2ErrorCode,
+  SettingId,
+  writeData,
+  writePriorityUpdate,
+  writeRstStream,
+  writeSettings,
+  writeWindowUpdate,
+} from '@ferrata/http2-framing';
+import { Pair } from './connection-harness.ts';
+import { GET, POST, RawPeer } from './raw-peer.ts';
+
+const bytes = (count: number) => new Uint8Array(count);
+
+function opened(peer: RawPeer, id: number, fields = GET): Http2Stream {
+  peer.headers(id, fields, { isEndStream: fields === GET }).flush();
+  const stream = peer.end.streams.get(id);
+  assert.ok(stream);
+  return stream;
+}
+
+/** Bytes of DATA of a stream that were answered. */
+function dataOf(peer: RawPeer, id: number): number {
+  return peer.answers.filter((one) => one.type === 'DATA' && one.id === id).reduce((sum, one) => sum + (one.value as number), 0);
+}
+
+test('DATA never goes beyond the windows of its stream and its connection (§5.2.1)', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const first = opened(peer, 1);
+  const second = opened(peer, 3);
+  for (const stream of [first, second]) {
+    connection.sendHead(stream, responseHead(200), -1, '', 0);
+    connection.sendData(stream, bytes(100_000), 0);
+    connection.sendEnd(stream, null, 0);
+  }
+  peer.read();
+  assert.equal(dataOf(peer, 1) + dataOf(peer, 3), 65_535);
+  assert.equal(connection.queuedBytes, 200_000 - 65_535);
+  assert.equal(connection.hasOutput, false);
+  assert.equal(connection.outputBytes, 0);
+  peer.write((w) => writeWindowUpdate(w, 0, 1_000_000)).flush();
+  assert.equal(dataOf(peer, 1), 65_535);
+  assert.equal(dataOf(peer, 3), 65_535);
+  peer.write((w) => writeWindowUpdate(w, 1, 100_000)).flush();
+  assert.equal(dataOf(peer, 1), 100_000);
+  assert.equal(first.isClosed, true);
+  assert.equal(second.isClosed, false);
+  assert.equal(peer.answers.findLast((one) => one.type === 'DATA' && one.id === 1)?.flags, 1);
+});
+
+test('SETTINGS_INITIAL_WINDOW_SIZE moves the windows of open streams, also below 0 (§6.9.2)', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const stream = opened(peer, 1);
+  connection.sendHead(stream, responseHead(200), -1, '', 0);
+  connection.sendData(stream, bytes(60_000), 0);
+  peer.read();
+  peer
+    .write((w) => writeSettings(w, [[SettingId.initialWindowSize, 10_000]]))
+    .write((w) => writeWindowUpdate(w, 0, 100_000))
+    .flush();
+  connection.sendData(stream, bytes(30_000), 0);
+  peer.read();
+  assert.equal(dataOf(peer, 1), 60_000);
+  peer.write((w) => writeWindowUpdate(w, 1, 50_000)).flush();
+  assert.equal(dataOf(peer, 1), 60_000);
+  peer.write((w) => writeWindowUpdate(w, 1, 1)).flush();
+  assert.equal(dataOf(peer, 1), 60_001);
+  peer.write((w) => writeSettings(w, [[SettingId.initialWindowSize, 65_535]])).flush();
+  assert.equal(dataOf(peer, 1), 90_000);
+});
+
+test('streams of one urgency take turns, a more urgent one goes first, and its client can say so (RFC 9218 §10)', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  peer.write((w) => writeWindowUpdate(w, 0, 10_000_000)).write((w) => writePriorityUpdate(w, 7, 'u=0'));
+  const streams = [1, 3, 5, 7].map((id) => opened(peer, id));
+  peer.write((w) => writePriorityUpdate(w, 5, 'u=6, i')).flush();
+  assert.deepEqual(
+    streams.map((one) => [one.urgency, one.isIncremental]),
+    [
+      [3, false],
+      [3, false],
+      [6, true],
+      [0, false],
+    ],
+  );
+  for (const stream of streams) {
+    connection.sendHead(stream, responseHead(200), -1, '', 0);
+    connection.sendData(stream, bytes(40_000), 0);
+    connection.sendEnd(stream, null, 0);
+  }
+  peer.read();
+  const order = peer.answers.filter((one) => one.type === 'DATA').map((one) => one.id);
+  assert.deepEqual(order, [7, 7, 7, 1, 3, 1, 3, 1, 3, 5, 5, 5]);
+});
+
+test('takeOutput begins no DATA beyond its bytes, and gives large pieces by reference', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const stream = opened(peer, 1);
+  const body = bytes(50_000);
+  connection.sendHead(stream, responseHead(200), body.length, '', 0);
+  connection.sendData(stream, body, 0);
+  connection.sendEnd(stream, null, 0);
+  const first = connection.takeOutput(10_000);
+  assert.ok(first.reduce((sum, chunk) => sum + chunk.length, 0) < 10_000 + 16_393);
+  assert.ok(first.some((chunk) => chunk.buffer === body.buffer));
+  assert.equal(connection.hasOutput, true);
+  assert.equal(stream.queuedBytes, 50_000 - 16_384);
+});
+
+test('a queue at its high-water mark says so, and is writable again below the low one', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const stream = opened(peer, 1);
+  connection.sendHead(stream, responseHead(200), -1, '', 0);
+  assert.equal(connection.sendData(stream, bytes(65_535), 0), true);
+  assert.equal(connection.sendData(stream, bytes(10_000), 0), false);
+  assert.equal(connection.takeWritable(), null);
+  peer.read();
+  assert.equal(connection.takeWritable(), stream);
+  assert.equal(connection.takeWritable(), null);
+  // Many small pieces: what is gone is not kept.
+  peer
+    .write((w) => writeWindowUpdate(w, 0, 1_000_000))
+    .write((w) => writeWindowUpdate(w, 1, 1_000_000))
+    .flush();
+  for (let at = 0; at < 500; at++) {
+    connection.sendData(stream, bytes(200), 0);
+    if (at % 100 === 0) peer.read(100);
+  }
+  connection.sendEnd(stream, null, 0);
+  peer.read();
+  assert.equal(dataOf(peer, 1), 75_535 + 100_000);
+  assert.equal(stream.isSendEnded, true);
+});
+
+test('reset streams give back what waits in them, and the connection stays usable', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const first = opened(peer, 1);
+  const second = opened(peer, 3);
+  for (const stream of [first, second]) {
+    connection.sendHead(stream, responseHead(200), -1, '', 0);
+    connection.sendData(stream, bytes(100_000), 0);
+  }
+  peer.write((w) => writeRstStream(w, 1, 8)).flush();
+  connection.reset(second, Http2ErrorCode.internalError, 0);
+  peer.read();
+  assert.equal(connection.queuedBytes, 0);
+  assert.equal(connection.openStreamCount, 0);
+  // Commands on closed streams do nothing.
+  assert.equal(connection.sendData(first, bytes(1), 0), false);
+  connection.sendEnd(first, null, 0);
+  connection.sendHead(first, responseHead(200), 0, '', 0);
+  connection.sendInterim(first, responseHead(100), 0);
+  connection.reset(first, 8, 0);
+  connection.setReadingPaused(first, true, 0);
+  connection.setPriority(first, 1, false);
+  assert.equal(peer.end.take().length, 0);
+  assert.equal(connection.isIdle, true);
+});
+
+test('a paused stream holds no more than its window, others go on, and resuming gives all in order (§5.2.2)', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const slow = opened(peer, 1, POST);
+  connection.setReadingPaused(slow, true, 0);
+  const sent = 'abcdefghij'.repeat(6_000);
+  peer.write((w) => {
+    for (let at = 0; at < sent.length; at += 10_000) writeData(w, 1, Buffer.from(sent.slice(at, at + 10_000), 'latin1'));
+    for (const one of 'tail') writeData(w, 1, Buffer.from(one));
+  });
+  peer.headers(1, [['x-sum', '1']], { isEndStream: true });
+  peer.flush();
+  opened(peer, 3, POST);
+  peer.write((w) => writeData(w, 3, Buffer.from('quick'), { isEndStream: true, padding: 9 })).flush();
+  assert.equal(peer.end.body(3), 'quick');
+  assert.equal(peer.end.story(1), 'head');
+  assert.ok(!peer.told('WINDOW_UPDATE').some((one) => one.startsWith('WINDOW_UPDATE 1 ')));
+  connection.setReadingPaused(slow, false, 0);
+  peer.flush();
+  assert.equal(peer.end.body(1), `${sent}tail`);
+  assert.equal(peer.end.story(1), 'head data end');
+  assert.deepEqual(peer.end.seen.at(-1)?.detail, [['x-sum', '1']]);
+});
+
+test('pausing between two held pieces stops at once, and an end that waits comes after resuming', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const stream = opened(peer, 1, POST);
+  connection.setReadingPaused(stream, true, 0);
+  peer
+    .write((w) => writeData(w, 1, bytes(16_384)))
+    .write((w) => writeData(w, 1, bytes(16_384), { isEndStream: true }))
+    .flush();
+  connection.setReadingPaused(stream, false, 0);
+  assert.equal(connection.nextEvent(0), true);
+  connection.setReadingPaused(stream, true, 0);
+  assert.equal(connection.nextEvent(0), false);
+  connection.setReadingPaused(stream, false, 0);
+  const events: number[] = [];
+  while (connection.nextEvent(0)) events.push(connection.event);
+  assert.deepEqual(events, [Http2Event.data, Http2Event.end]);
+});
+
+test('pausing in the last piece holds the end back', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  const stream = opened(peer, 1, POST);
+  peer.end.onEvent = (_end, _stream, event) => {
+    if (event === Http2Event.data) connection.setReadingPaused(stream, true, 0);
+  };
+  peer.write((w) => writeData(w, 1, bytes(3), { isEndStream: true })).flush();
+  assert.equal(peer.end.story(1), 'head data');
+  connection.setReadingPaused(stream, false, 0);
+  peer.flush();
+  assert.equal(peer.end.story(1), 'head data end');
+});
+
+test('a window smaller than the default holds from the acknowledgement on, and credit comes by it (§6.5.3, §6.9.2)', () => {
+  const pair = new Pair({ server: { initialWindowBytes: 1_000 } });
+  const { connection } = pair.client;
+  const body = 'x'.repeat(20_000);
+  const stream = connection.request(requestHead('POST', '/', { headers: { Host: 'a' } }), { bodyLength: body.length }, 0);
+  connection.sendData(stream, Buffer.from(body), 0);
+  connection.sendEnd(stream, null, 0);
+  pair.exchange();
+  assert.equal(pair.server.body(1), body);
+  assert.equal(pair.server.fatal, null);
+});
+
+test('a stream whose window stays too small grows by the product of bandwidth and delay, and not when switched off', () => {
+  for (const isWindowGrowthEnabled of [true, false]) {
+    const pair = new Pair({ server: { isWindowGrowthEnabled, connectionWindowBytes: 1 << 24 } });
+    const { connection } = pair.client;
+    const stream = connection.request(requestHead('POST', '/', { headers: { Host: 'a' } }), { bodyLength: -1 }, 0);
+    let largest = 0;
+    let now = 0;
+    pair.exchange(now);
+    for (let round = 0; round < 60; round++) {
+      if (stream.queuedBytes < 2_000_000) connection.sendData(stream, bytes(2_000_000), now);
+      now += 10;
+      const up = pair.client.take();
+      largest = Math.max(largest, up.length);
+      pair.server.receive(up, now);
+      now += 10;
+      pair.client.receive(pair.server.take(), now);
+    }
+    if (isWindowGrowthEnabled) assert.ok(largest > 500_000, `${largest}`);
+    else assert.ok(largest < 70_000, `${largest}`);
+    assert.equal(pair.server.connection.rttMs >= 0, isWindowGrowthEnabled);
+  }
+});
+
+test('heads that do not fit a frame go in CONTINUATION (§6.10)', () => {
+  const pair = new Pair({ client: { maxHeaderListBytes: 60_000, maxHeaderBlockBytes: 60_000 } });
+  pair.server.onEvent = (end, stream, event) => {
+    if (event !== Http2Event.head || stream === null) return;
+    end.connection.sendHead(stream, responseHead(200, { headers: { 'X-Large': '~'.repeat(40_000) } }), 0, '', 0);
+  };
+  pair.client.connection.request(requestHead('GET', '/', { headers: { Host: 'a' } }), {}, 0);
+  pair.exchange();
+  assert.equal(pair.client.fatal, null);
+  assert.equal(pair.client.streams.get(1)?.response?.headers.get('X-Large')?.length, 40_000);
+});
+
+test('trailers that are empty, or cannot go out, end the stream in order', () => {
+  const pair = new Pair();
+  pair.server.onEvent = (end, stream, event) => {
+    if (event !== Http2Event.head || stream === null) return;
+    end.connection.sendHead(stream, responseHead(200), -1, '', 0);
+    end.connection.sendData(stream, Buffer.from('a'), 0);
+    end.connection.sendEnd(stream, new HeaderMap(), 0);
+  };
+  pair.client.connection.request(requestHead('GET', '/', { headers: { Host: 'a' } }), {}, 0);
+  pair.exchange();
+  assert.equal(pair.client.story(1), 'head data end');
+  assert.equal(pair.client.detail('end'), null);
+});
+
+test('all streams together hold no more than maxSendQueueBytes, and one that is stuck stops no other', () => {
+  const peer = new RawPeer(Role.server, { maxSendQueueBytes: 10_000 });
+  const { connection } = peer.end;
+  peer.write((w) => writeSettings(w, [[SettingId.initialWindowSize, 0]])).flush();
+  const stuck = opened(peer, 1);
+  const other = opened(peer, 3);
+  for (const stream of [stuck, other]) connection.sendHead(stream, responseHead(200), -1, '', 0);
+  assert.equal(connection.sendData(stuck, bytes(9_000), 0), true);
+  assert.equal(connection.sendData(other, bytes(1_000), 0), false);
+  peer.write((w) => writeWindowUpdate(w, 3, 999)).flush();
+  assert.equal(connection.takeWritable(), other);
+  assert.equal(connection.sendData(other, bytes(9_000), 0), false);
+  peer.write((w) => writeWindowUpdate(w, 3, 5_000)).flush();
+  assert.equal(connection.takeWritable(), null);
+  peer.write((w) => writeWindowUpdate(w, 3, 5_000)).flush();
+  assert.equal(connection.takeWritable(), other);
+});
+
+test('what waits for a window is lost when the peer has ended its side: no window will come', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  peer.write((w) => writeSettings(w, [[SettingId.initialWindowSize, 10]])).flush();
+  const blocked = opened(peer, 1);
+  const later = opened(peer, 3);
+  connection.sendHead(blocked, responseHead(200), -1, '', 0);
+  connection.sendData(blocked, bytes(11), 0);
+  peer.read();
+  connection.receiveEnd(1);
+  peer.flush(1);
+  assert.deepEqual(peer.end.detail('reset', 1), ['H2_CLOSED_EARLY', Http2ErrorCode.cancel, 0, 'never']);
+  // What is not blocked goes on, and is lost when it comes to that.
+  connection.sendHead(later, responseHead(200), -1, '', 2);
+  connection.sendData(later, bytes(10), 2);
+  peer.read();
+  connection.sendData(later, bytes(1), 2);
+  peer.flush(2);
+  connection.handleTimeout(connection.nextTimeout());
+  peer.flush(1_002);
+  assert.equal(peer.end.story(3), 'head end reset');
+  assert.equal(dataOf(peer, 3), 10);
+  assert.equal(connection.shouldClose, true);
+});
+
+test('every SETTINGS_HEADER_TABLE_SIZE of a frame counts, in order (RFC 7541 §4.2)', () => {
+  const peer = new RawPeer(Role.server);
+  peer
+    .write((w) =>
+      writeSettings(w, [
+        [SettingId.headerTableSize, 0],
+        [SettingId.headerTableSize, 8_192],
+      ]),
+    )
+    .flush();
+  const stream = opened(peer, 1);
+  peer.end.connection.sendHead(stream, responseHead(204), 0, '', 0);
+  const bytesOut = peer.end.take();
+  // Behind the frame header: size updates to 0 and to what we use, 4 096.
+  assert.deepEqual([...bytesOut.subarray(9, 13)], [0x20, 0x3f, 0xe1, 0x1f]);
+});
