@@ -5,6 +5,7 @@
  * traffic goes on; the count follows in a line of its own, `{"time":…,"droppedLines":N}`, as soon as there is room.
  */
 import type { WireError } from '@ferrata/error';
+import { httpVersionName } from '@ferrata/headers';
 import type { Refusal } from '@ferrata/http';
 import { formatNetAddress, type NetAddress } from '@ferrata/net';
 import { outcomeOf, type ProxySession } from '@ferrata/proxy';
@@ -41,12 +42,14 @@ export class AccessLog {
     const { timing, request } = session;
     this.#line({
       client: formatAddress(session.client.remoteAddress),
+      protocol: httpVersionName(request.version),
       method: request.method,
       target: request.target,
       status: session.status,
       bytesIn: session.requestBytes,
       bytesOut: session.responseBytes,
       upstream: upstreamOf(session),
+      upstreamProtocol: upstreamProtocolOf(session),
       reused: session.isUpstreamReused,
       attempts: session.attempt,
       durationMs: span(timing.startedAt, timing.endedAt),
@@ -62,12 +65,14 @@ export class AccessLog {
     const { error, status, info } = refusal;
     this.#line({
       client: formatAddress(info.remoteAddress),
+      protocol: null,
       method: null,
       target: null,
       status,
       bytesIn: 0,
       bytesOut: 0,
       upstream: null,
+      upstreamProtocol: null,
       reused: false,
       attempts: 0,
       durationMs: null,
@@ -119,12 +124,14 @@ export class AccessLog {
 /** What a line says, beside the time. */
 interface AccessLine {
   readonly client: string;
+  readonly protocol: string | null;
   readonly method: string | null;
   readonly target: string | null;
   readonly status: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly upstream: string | null;
+  readonly upstreamProtocol: string | null;
   readonly reused: boolean;
   readonly attempts: number;
   readonly durationMs: number | null;
@@ -137,9 +144,9 @@ interface AccessLine {
 /** Spelt out: 0.9 µs of CPU a line, measured, against 2.7 µs with an object for `JSON.stringify` and a fresh time text. */
 function formatLine(time: string, line: AccessLine): string {
   return (
-    `{"time":"${time}","client":${quoted(line.client)},"method":${quoted(line.method)},"target":${quoted(line.target)}` +
+    `{"time":"${time}","client":${quoted(line.client)},"protocol":${quoted(line.protocol)},"method":${quoted(line.method)},"target":${quoted(line.target)}` +
     `,"status":${line.status},"bytesIn":${line.bytesIn},"bytesOut":${line.bytesOut}` +
-    `,"upstream":${quoted(line.upstream)},"reused":${line.reused},"attempts":${line.attempts}` +
+    `,"upstream":${quoted(line.upstream)},"upstreamProtocol":${quoted(line.upstreamProtocol)},"reused":${line.reused},"attempts":${line.attempts}` +
     `,"durationMs":${line.durationMs ?? 'null'},"connectMs":${line.connectMs ?? 'null'},"firstByteMs":${line.firstByteMs ?? 'null'}` +
     `,"outcome":"${line.outcome}","error":${quoted(line.error)}}\n`
   );
@@ -158,6 +165,12 @@ function quoted(text: string | null): string {
 function upstreamOf({ upstream, peer }: ProxySession): string | null {
   if (upstream !== null && upstream.remoteAddress.kind !== 'unset') return formatAddress(upstream.remoteAddress);
   return peer === null ? null : authorityOf(peer.address);
+}
+
+/** What was spoken to whom `upstreamOf` tells, if a connection stood. */
+function upstreamProtocolOf({ upstream, peer }: ProxySession): string | null {
+  if (upstream === null || peer === null) return null;
+  return peer.protocol === 'http2' ? 'HTTP/2' : 'HTTP/1.1';
 }
 
 function authorityOf(address: NetAddress): string {

@@ -2,13 +2,18 @@
 import { parseArgs } from 'node:util';
 import { type NetAddress, parseAddress } from '@ferrata/net';
 import type { StreamAddress } from '@ferrata/stream';
+import type { OriginAddress } from './reverse-proxy.ts';
 
 /** What `ferrata reverse` was asked to do. Times in milliseconds. */
 export interface ReverseArguments {
   /** Where to accept connections; at least one, none twice. */
   readonly listen: readonly NetAddress[];
   /** The origins, which take turns; at least one, none of them among `listen`. */
-  readonly to: readonly NetAddress[];
+  readonly to: readonly OriginAddress[];
+  /** Requests at once on one connection to an origin that speaks HTTP/2. Default 100. */
+  readonly upstreamStreams: number;
+  /** Connections at once to one origin that speaks HTTP/2. Default 4. */
+  readonly upstreamConnections: number;
   /** Whether each request gets a JSON line on standard output. Default: no. */
   readonly hasAccessLog: boolean;
   /** Until a connection to an origin stands. Default 3 s. */
@@ -44,7 +49,12 @@ export const help = `ferrata: a reverse proxy
   ferrata reverse --listen URL [--listen URL…] --to URL [--to URL…] [options]
 
   --listen URL            where to accept connections: http://127.0.0.1:8080, http://[::1]:0 (any free port), http://unix:/path.sock
-  --to URL                where requests go, written the same way; several take turns
+                          each of them takes HTTP/1 and HTTP/2 (h2c, by its preface)
+  --to URL                where requests go, written the same way; several take turns;
+                          h2c://127.0.0.1:3000 or h2c://unix:/path.sock for an origin that speaks HTTP/2
+  --upstream-streams N    h2c: requests at once on one connection to an origin (100)
+  --upstream-connections N
+                          h2c: connections at once to one origin (4)
   --access-log            one JSON line on standard output for each request
   --connect-timeout TIME  until a connection to an origin stands (3s)
   --read-timeout TIME     until an origin sends the first, and then the next, byte of its response (60s)
@@ -61,6 +71,8 @@ export const help = `ferrata: a reverse proxy
 const options = {
   listen: { type: 'string', multiple: true },
   to: { type: 'string', multiple: true },
+  'upstream-streams': { type: 'string' },
+  'upstream-connections': { type: 'string' },
   'access-log': { type: 'boolean' },
   'connect-timeout': { type: 'string' },
   'read-timeout': { type: 'string' },
@@ -86,12 +98,14 @@ export function parseCommand(argv: readonly string[]): Command {
   const to = values.to ?? [];
   if (listen.length === 0) throw new UsageError('say where to accept connections: --listen http://127.0.0.1:8080');
   if (to.length === 0) throw new UsageError('say where requests go: --to http://127.0.0.1:3000');
-  const addresses = { listen: listen.map((url) => parseUrl('--listen', url)), to: to.map((url) => parseUrl('--to', url)) };
+  const addresses = { listen: listen.map((url) => parseUrl('--listen', url)), to: to.map(parseOrigin) };
   checkTogether(addresses.listen, addresses.to);
   return {
     kind: 'reverse',
     arguments: {
       ...addresses,
+      upstreamStreams: parseCount('--upstream-streams', values['upstream-streams'], { fallback: 100, least: 1, most: 10_000 }),
+      upstreamConnections: parseCount('--upstream-connections', values['upstream-connections'], { fallback: 4, least: 1, most: 10_000 }),
       hasAccessLog: values['access-log'] ?? false,
       connectTimeoutMs: parseTime('--connect-timeout', values['connect-timeout'], 3_000),
       readTimeoutMs: parseTime('--read-timeout', values['read-timeout'], 60_000),
@@ -104,7 +118,7 @@ export function parseCommand(argv: readonly string[]): Command {
 }
 
 /** Addresses that are each right and make no sense together. */
-function checkTogether(listen: readonly NetAddress[], to: readonly NetAddress[]): void {
+function checkTogether(listen: readonly NetAddress[], to: readonly OriginAddress[]): void {
   const listening = new Set<string>();
   for (const address of listen) {
     const url = formatUrl(address);
@@ -114,7 +128,8 @@ function checkTogether(listen: readonly NetAddress[], to: readonly NetAddress[])
   for (const address of to) {
     const url = formatUrl(address);
     if (isAnyPort(address)) throw new UsageError(`--to ${url}: port 0 is only for --listen; write the port of the origin`);
-    if (listening.has(url)) throw new UsageError(`--to ${url}: that is where the proxy itself listens; write the address of the origin`);
+    if (listening.has(formatUrl({ ...address, protocol: 'http1' })))
+      throw new UsageError(`--to ${url}: that is where the proxy itself listens; write the address of the origin`);
   }
 }
 
@@ -132,18 +147,32 @@ function parse(argv: readonly string[]) {
   }
 }
 
+function parseOrigin(url: string): OriginAddress {
+  const address = parseUrl('--to', url);
+  return schemeOf(url) === 'h2c' ? { ...address, protocol: 'http2' } : address;
+}
+
+function schemeOf(url: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
+}
+
 function parseUrl(option: string, url: string): NetAddress {
   const example = option === '--listen' ? 'http://127.0.0.1:8080' : 'http://127.0.0.1:3000';
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
+  const scheme = schemeOf(url);
   if (scheme === 'https') throw new UsageError(`${option} ${url}: TLS is not supported yet; write http://`);
-  if (scheme !== 'http') throw new UsageError(`${option} ${url}: write the address as a URL, such as ${example} or http://unix:/path.sock`);
-  const rest = url.slice('http://'.length);
+  if (scheme === 'h2c' && option === '--listen')
+    throw new UsageError(
+      `${option} ${url}: write http${url.slice(scheme.length)}; an http:// listener speaks both, HTTP/1 and HTTP/2 without TLS`,
+    );
+  if (scheme !== 'http' && scheme !== 'h2c')
+    throw new UsageError(`${option} ${url}: write the address as a URL, such as ${example} or http://unix:/path.sock`);
+  const rest = url.slice(`${scheme}://`.length);
   if (rest.startsWith('unix:')) return address(option, url, rest);
   const authority = rest.endsWith('/') ? rest.slice(0, -1) : rest;
   const path = /[/?#]/.exec(authority);
   if (path !== null)
     throw new UsageError(
-      `${option} ${url}: only an address, without '${authority.slice(path.index)}'; write http://${authority.slice(0, path.index)}`,
+      `${option} ${url}: only an address, without '${authority.slice(path.index)}'; write ${scheme}://${authority.slice(0, path.index)}`,
     );
   const hasPort = authority.startsWith('[') ? authority.includes(']:') : authority.includes(':');
   return address(option, url, hasPort ? authority : `${authority}:80`);
@@ -176,14 +205,15 @@ function parseCount(option: string, text: string | undefined, range: { fallback:
   return count;
 }
 
-/** An address as the command line writes it: `http://127.0.0.1:8080`, `http://unix:/path.sock`. */
-export function formatUrl(where: NetAddress | StreamAddress): string {
+/** An address as the command line writes it: `http://127.0.0.1:8080`, `http://unix:/path.sock`, `h2c://127.0.0.1:3000`. */
+export function formatUrl(where: OriginAddress | StreamAddress): string {
+  const scheme = 'protocol' in where && where.protocol === 'http2' ? 'h2c' : 'http';
   switch (where.kind) {
     case 'unix':
-      return `http://unix:${where.path}`;
+      return `${scheme}://unix:${where.path}`;
     case 'unset':
-      return 'http://-';
+      return `${scheme}://-`;
     default:
-      return where.host.includes(':') ? `http://[${where.host}]:${where.port}` : `http://${where.host}:${where.port}`;
+      return where.host.includes(':') ? `${scheme}://[${where.host}]:${where.port}` : `${scheme}://${where.host}:${where.port}`;
   }
 }

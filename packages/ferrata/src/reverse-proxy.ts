@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { ioError, type WireError } from '@ferrata/error';
-import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
+import { HttpEnvironment, HttpServer, type HttpServerOptions, type Refusal } from '@ferrata/http';
 import { type Listener, listen, type NetAddress } from '@ferrata/net';
 import { appendForwarded, HttpProxy, type ProxySession } from '@ferrata/proxy';
-import { type Peer, peer } from '@ferrata/upstream';
+import { type Peer, peer, type UpstreamProtocol } from '@ferrata/upstream';
 import { OriginRing, type Turn } from './origin-ring.ts';
 
 /** How long an origin that could not be connected to is passed over while there are others. */
@@ -14,21 +14,31 @@ const PASS_OVER_MS = 1_000;
 /** How long a new connection may take to send its first byte; a shorter `idleTimeoutMs` holds for it too. */
 const FIRST_BYTE_TIMEOUT_MS = 15_000;
 
+/** How long the rest of a connection's preface may take; the same as without `idleTimeoutMs`. */
+const PREFACE_TIMEOUT_MS = 10_000;
+
 /**
  * How often one request is sent at most: once, and once more where that cannot do it twice. Origins to which no connection could be made do not
- * count, each of them may be asked; but a request that makes origins fall over must not meet them all.
+ * count, each of them may be asked, nor do those that have not read it (a GOAWAY in time); but a request that makes origins fall over must not meet them all.
  */
 const MAX_SENT = 2;
 
 /** Sockets close within a turn or two; more is not waited for. */
 const MAX_CLOSING_TURNS = 100;
 
+/** Where requests go, and what is spoken there: HTTP/1 unless it says `http2`. */
+export type OriginAddress = NetAddress & { readonly protocol?: UpstreamProtocol };
+
 /** What to run. Times in milliseconds. */
 export interface ReverseProxyOptions {
   /** Where to accept connections; at least one. */
   readonly listen: readonly NetAddress[];
   /** Where requests go, in turn; at least one. */
-  readonly to: readonly NetAddress[];
+  readonly to: readonly OriginAddress[];
+  /** HTTP/2: requests at once on one connection to an origin. Default 100. */
+  readonly upstreamStreams?: number;
+  /** HTTP/2: connections at once to one origin. Default 4. */
+  readonly upstreamConnections?: number;
   /** Until a connection to an origin stands. Default 3 000. */
   readonly connectTimeoutMs?: number;
   /** Until an origin sends the first byte of its response, and between two bytes of it. Default 60 000. */
@@ -64,11 +74,12 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
   const proxy = new HttpProxy<Progress>(
     {
       newContext: () => ({ turn: ring.begin(), sentCount: 0 }),
-      upstreamPeer(_session, progress) {
-        if (progress.sentCount >= MAX_SENT) throw noAnswer();
+      upstreamPeer(session, progress) {
+        if (progress.sentCount - session.refusedCount >= MAX_SENT) throw noAnswer();
         return ring.take(progress.turn);
       },
-      failToConnect: (_session, _peer, _error, { turn }) => ring.markFailed(turn),
+      // What is never to be tried again is no fault of the origin: no descriptors here, or as many requests as it may have.
+      failToConnect: (_session, _peer, { retry }, { turn }) => void (retry === 'always' && ring.markFailed(turn)),
       upstreamRequestFilter(session, request, progress) {
         progress.sentCount++;
         appendForwarded(session, request);
@@ -91,6 +102,7 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
         : { idleTimeoutMs: options.idleTimeoutMs, firstByteTimeoutMs: Math.min(options.idleTimeoutMs, FIRST_BYTE_TIMEOUT_MS) }),
       ...(options.maxHeaderBytes === undefined ? {} : { decoder: { maxHeadBytes: options.maxHeaderBytes } }),
     },
+    http2: http2Limits(options),
   });
   const listeners = await listenAll(options.listen, server);
   return {
@@ -135,11 +147,23 @@ async function listenAll(addresses: readonly NetAddress[], server: HttpServer): 
   }
 }
 
-function peerFor(address: NetAddress, options: ReverseProxyOptions): Peer {
-  const { connectTimeoutMs, readTimeoutMs } = options;
+/** What the options of the proxy are for clients that speak HTTP/2. */
+function http2Limits({ idleTimeoutMs, maxHeaderBytes }: ReverseProxyOptions): Exclude<HttpServerOptions['http2'], undefined> {
+  const connection = {
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs, prefaceTimeoutMs: Math.min(idleTimeoutMs, PREFACE_TIMEOUT_MS) }),
+    ...(maxHeaderBytes === undefined ? {} : { maxHeaderListBytes: maxHeaderBytes, maxHeaderBlockBytes: maxHeaderBytes }),
+  };
+  return { connection };
+}
+
+function peerFor({ protocol = 'http1', ...address }: OriginAddress, options: ReverseProxyOptions): Peer {
+  const { connectTimeoutMs, readTimeoutMs, upstreamStreams, upstreamConnections } = options;
+  const times = readTimeoutMs === undefined ? {} : { connection: { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs } };
   return peer(address, {
     ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
-    ...(readTimeoutMs === undefined ? {} : { connection: { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs } }),
+    ...(protocol === 'http1' ? times : { protocol, http2: times }),
+    ...(upstreamStreams === undefined ? {} : { maxStreamsPerConnection: upstreamStreams }),
+    ...(upstreamConnections === undefined ? {} : { maxConnections: upstreamConnections }),
   });
 }
 

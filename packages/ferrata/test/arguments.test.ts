@@ -53,6 +53,14 @@ test('times take a unit, and are seconds without one', () => {
   assert.equal(reverse('--grace', '5').graceMs, 5_000);
 });
 
+test('origins may speak HTTP/2, each for itself', () => {
+  const { to, upstreamStreams, upstreamConnections } = reverse('--to', 'h2c://10.0.0.1:9000/', '--to', 'H2C://unix:/run/app.sock');
+  assert.deepEqual(to.map(formatUrl), ['http://127.0.0.1:3000', 'h2c://10.0.0.1:9000', 'h2c://unix:/run/app.sock']);
+  assert.deepEqual([upstreamStreams, upstreamConnections], [100, 4]);
+  assert.equal(reverse('--upstream-streams', '7').upstreamStreams, 7);
+  assert.equal(reverse('--upstream-connections', '2').upstreamConnections, 2);
+});
+
 const wrong: readonly (readonly [name: string, argv: readonly string[], says: RegExp])[] = [
   ['no command', [], /say what to do: ferrata reverse --listen/],
   ['an unknown command', ['forward'], /there is no command 'forward'; write: ferrata reverse/],
@@ -62,6 +70,17 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
   ['an unknown option', ['reverse', '--lisen', 'x'], /--lisen.*ferrata --help/],
   ['an option without its value', ['reverse', '--listen'], /--listen.*ferrata --help/],
   ['TLS', ['reverse', '--listen', 'https://127.0.0.1:1', '--to', 'http://a:1'], /TLS is not supported yet; write http:\/\//],
+  [
+    'a listener for HTTP/2',
+    ['reverse', '--listen', 'h2c://a:1', '--to', 'http://a:2'],
+    /write http:\/\/a:1; an http:\/\/ listener speaks both/,
+  ],
+  ['a path behind h2c', ['reverse', '--listen', 'http://a:1', '--to', 'h2c://a:2/x'], /without '\/x'; write h2c:\/\/a:2/],
+  [
+    'an HTTP/2 origin that is the proxy itself',
+    ['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'h2c://127.0.0.1:8080'],
+    /that is where the proxy itself listens/,
+  ],
   ['no scheme', ['reverse', '--listen', '127.0.0.1:1', '--to', 'http://a:1'], /write the address as a URL/],
   [
     'a path',
@@ -100,6 +119,8 @@ for (const [option, value] of [
   ['--read-timeout', '25h'],
   ['--max-header-bytes', '1'],
   ['--max-header-bytes', '1e9'],
+  ['--upstream-streams', '0'],
+  ['--upstream-connections', 'many'],
   ['--threads', '0'],
   ['--threads', '1.5'],
 ] as const) {

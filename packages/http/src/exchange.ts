@@ -25,7 +25,7 @@ export interface ServerExchange {
   readonly request: RequestHead;
   /** ≥ 0, or `BodyLength.chunked` if only the end of the body will tell. */
   readonly requestBodyLength: number;
-  /** The protocols the client asks to switch to, or null. */
+  /** The protocols the client asks to switch to, or null; always null over HTTP/2, which has no Upgrade (RFC 9113 §8.6). */
   readonly upgrade: string | null;
   /** The client waits for a `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean;
@@ -70,11 +70,14 @@ export interface ServerExchange {
    * Answers 101 (or 2xx to CONNECT) and hands the connection over, paused until you attach a sink. Call `closeTunnel` when the tunnel is at its
    * end: until then it counts as a connection.
    *
-   * @throws {TypeError} when the status makes no tunnel, 101 was not asked for, or a response has begun
+   * @throws {TypeError} when the status makes no tunnel, 101 was not asked for, or a response has begun; over HTTP/2 always, as yet
    */
   openTunnel(head: ResponseHead): Tunnel;
   closeTunnel(error: WireError | null): void;
-  /** Ends the exchange: with the status of `error` if no response has begun, else by a close that shows the response to be cut short. */
+  /**
+   * Ends the exchange: with the status of `error` if no response has begun, else so that the response shows to be cut short: by a close of the
+   * connection, over HTTP/2 by RST_STREAM.
+   */
   abort(error: WireError): void;
 }
 
@@ -123,7 +126,7 @@ export interface ClientExchange {
   sendEnd(trailers?: HeaderMap | null): void;
   pauseResponse(): void;
   resumeResponse(): void;
-  /** Gives the exchange up; the connection is dropped. `onClientClose` follows with `error`. */
+  /** Gives the exchange up: the connection is dropped, over HTTP/2 only the stream is reset. `onClientClose` follows with `error`. */
   cancel(error: WireError): void;
 }
 

@@ -1,6 +1,8 @@
 /** What all sessions of one server or one pool share: the clock, the deadlines, the output buffer, the text of the Date field. */
 import { ByteWriter } from '@ferrata/bytes';
 import { type Clock, type Random, systemClock, systemRandom } from '@ferrata/clock';
+import { throwCollected } from '@ferrata/error';
+import { type Defer, deferToMicrotask } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 
 /** Where an `HttpEnvironment` takes time from. */
@@ -11,6 +13,16 @@ export interface HttpEnvironmentOptions {
   readonly deadlines?: DeadlineQueue;
   /** Spreads the ages of connections. Default `systemRandom`. */
   readonly random?: Random;
+  /**
+   * Runs a task when the event loop has handled what came in this turn: shared connections write then, so that what many others caused leaves in
+   * one write. Default: `setImmediate` where there is one and `clock` is the system's, else a microtask.
+   */
+  readonly endOfTurn?: Defer;
+}
+
+/** What is to be done at the end of a turn of the event loop. */
+export interface TurnTask {
+  runAtEndOfTurn(): void;
 }
 
 /** Shared by the sessions of one thread. */
@@ -22,6 +34,8 @@ export class HttpEnvironment {
   readonly writer: ByteWriter = new ByteWriter({ initialCapacity: 32_768 });
   /** The time last read by `now`: as good as fresh within a turn of the event loop that began with reading it, and a call of the system cheaper. */
   recentNow = 0;
+  readonly #endOfTurn: Defer;
+  #turnTasks: TurnTask[] = [];
   #dateSecond = -1;
   #dateLine = '';
 
@@ -29,7 +43,29 @@ export class HttpEnvironment {
     this.clock = options.clock ?? options.deadlines?.clock ?? systemClock;
     this.deadlines = options.deadlines ?? new DeadlineQueue({ clock: this.clock });
     this.random = options.random ?? systemRandom;
+    this.#endOfTurn = options.endOfTurn ?? (this.clock === systemClock ? deferToEndOfTurn : deferToMicrotask);
   }
+
+  /** Has a task run once at the end of this turn of the event loop. */
+  atEndOfTurn(task: TurnTask): void {
+    if (this.#turnTasks.push(task) === 1) this.#endOfTurn(this.#runTurnTasks);
+  }
+
+  readonly #runTurnTasks = (): void => {
+    const tasks = this.#turnTasks;
+    this.#turnTasks = [];
+    this.now();
+    const thrown: unknown[] = [];
+    for (const task of tasks) {
+      try {
+        task.runAtEndOfTurn();
+      } catch (error) {
+        // The others must still write.
+        thrown.push(error);
+      }
+    }
+    throwCollected(thrown, `${thrown.length} tasks at the end of a turn threw`);
+  };
 
   /** The time, read afresh. */
   now(): number {
@@ -46,3 +82,10 @@ export class HttpEnvironment {
     return this.#dateLine;
   }
 }
+
+/**
+ * Node and its kin run immediates when all input of a turn has been handled. A microtask runs after each piece of it: with answers from a hundred
+ * upstream connections in one turn, that would be a hundred writes to the client who waits for all of them.
+ */
+const { setImmediate } = globalThis as { readonly setImmediate?: (task: () => void) => unknown };
+const deferToEndOfTurn: Defer = setImmediate === undefined ? deferToMicrotask : (task) => void setImmediate(task);

@@ -7,8 +7,11 @@ import { checkNumber, internalError, limitError, type WireError } from '@ferrata
 import type { L4Stream } from '@ferrata/stream';
 import type { HttpApplication } from './exchange.ts';
 import { HttpEnvironment } from './http-environment.ts';
-import { Http1ServerSession, type ServerSessionOwner } from './http1-server-session.ts';
+import { Http1ServerSession } from './http1-server-session.ts';
+import { type Http2ServerOptions, type ResolvedHttp2ServerOptions, resolveHttp2ServerOptions } from './http2-options.ts';
+import { Http2ServerSession } from './http2-server-session.ts';
 import { type Http1ServerOptions, type ResolvedHttp1ServerOptions, resolveHttp1ServerOptions } from './options.ts';
+import type { ServerSession, ServerSessionOwner } from './session.ts';
 
 /** Options of an `HttpServer`. */
 export interface HttpServerOptions extends Http1ServerOptions {
@@ -21,6 +24,11 @@ export interface HttpServerOptions extends Http1ServerOptions {
   readonly maxConnections?: number;
   /** While draining: how long an idle connection stays open for a request that is on its way. Default 3 000 ms; 0 closes it at once. */
   readonly drainIdleMs?: number;
+  /**
+   * Options of connections that begin with HTTP/2's client preface, or for which TLS has agreed on `h2`; times that are not given are those of the
+   * server itself. Default: all defaults. `false`: HTTP/1 only, and a preface is refused as a wrong request.
+   */
+  readonly http2?: Http2ServerOptions | false;
 }
 
 /** How many connections are looked at to find an idle one: a bound on the work that each new connection can cause when all are busy. */
@@ -31,10 +39,11 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   readonly environment: HttpEnvironment;
   readonly #application: HttpApplication;
   readonly #options: ResolvedHttp1ServerOptions;
+  readonly #http2: ResolvedHttp2ServerOptions | null;
   readonly #drainIdleMs: number;
   readonly #maxConnections: number;
   /** The longest-standing first; see `#shedIdle`. */
-  readonly #sessions = new Set<Http1ServerSession>();
+  readonly #sessions = new Set<ServerSession>();
   /** Those who wait in `drain` for the last connection to end. */
   readonly #drains = new Set<() => void>();
   #isDraining = false;
@@ -45,6 +54,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     this.#application = application;
     this.environment = options.environment ?? new HttpEnvironment();
     this.#options = resolveHttp1ServerOptions(options);
+    this.#http2 = options.http2 === false ? null : resolveHttp2ServerOptions({ ...sharedTimes(this.#options), ...options.http2 });
     this.#drainIdleMs = checkNumber('drainIdleMs', options.drainIdleMs ?? 3_000, { min: 0 });
     this.#maxConnections = checkNumber('maxConnections', options.maxConnections ?? Number.POSITIVE_INFINITY, { min: 1 });
   }
@@ -65,10 +75,32 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
       stream.abort(limitError('TOO_MANY_CONNECTIONS', 'no connection is idle', { wire: { status: 503 } }));
       return;
     }
+    if (this.#http2 !== null && stream.info.tls?.alpn === 'h2') {
+      this.#startHttp2(stream, this.#http2);
+      return;
+    }
     const session = new Http1ServerSession(stream, this.#application, this.environment, this.#options, this);
+    this.#add(session);
+    session.start();
+  }
+
+  /** @returns false if HTTP/2 is off */
+  onHttp2Preface(session: ServerSession, head: Uint8Array): boolean {
+    if (this.#http2 === null) return false;
+    this.#sessions.delete(session);
+    this.#startHttp2(session.stream, this.#http2, head);
+    return true;
+  }
+
+  #startHttp2(stream: L4Stream, options: ResolvedHttp2ServerOptions, head?: Uint8Array): void {
+    const session = new Http2ServerSession(stream, this.#application, this.environment, options, this);
+    this.#add(session);
+    session.start(head);
+  }
+
+  #add(session: ServerSession): void {
     this.#sessions.add(session);
     if (this.#isDraining) session.drain(this.environment.now() + this.#drainIdleMs);
-    session.start();
   }
 
   /** Connections refused at `maxConnections` because none of the oldest was idle, since the start. */
@@ -76,7 +108,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     return this.#shedCount;
   }
 
-  onSessionClose(session: Http1ServerSession): void {
+  onSessionClose(session: ServerSession): void {
     this.#sessions.delete(session);
     if (this.#sessions.size === 0) for (const resolve of this.#drains) resolve();
   }
@@ -141,4 +173,10 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
 
 function serverClosed(): WireError {
   return internalError('SERVER_CLOSED', 'the server is closing', { wire: { status: 503 } });
+}
+
+/** A client that reads nothing, or only its half, is the same whatever it speaks. */
+function sharedTimes(options: ResolvedHttp1ServerOptions): Http2ServerOptions {
+  const { writeTimeoutMs, halfCloseGraceMs, lingerTimeoutMs, maxLingeringBytes, maxConnectionAgeMs } = options;
+  return { writeTimeoutMs, halfCloseGraceMs, lingerTimeoutMs, maxLingeringBytes, maxConnectionAgeMs };
 }

@@ -16,7 +16,9 @@ import type { Deadline } from '@ferrata/timeout';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
+import { WriteProgress } from './internal/write-progress.ts';
 import type { ResolvedHttp1ClientOptions } from './options.ts';
+import type { ClientSession, ClientSessionOwner } from './session.ts';
 
 /**
  * A read of this size filled its buffer, so more may wait in the kernel: bytes beyond the response, which the next request must not meet. The
@@ -27,17 +29,12 @@ const FULL_READ_BYTES = 65_536;
 /** A write of no more than this is taken by the kernel whole or not at all: its least send buffer is larger. */
 const ATOMIC_WRITE_BYTES = 4_096;
 
-/** Who keeps the session while it is idle. */
-export interface ClientSessionOwner {
-  /** The connection is clean and may take another request. */
-  onSessionIdle(session: Http1ClientSession): void;
-  /** The connection is gone; once. `isDirty`: the peer sent bytes that belong to no exchange. */
-  onSessionClose(session: Http1ClientSession, error: WireError | null, isDirty: boolean): void;
-}
-
 /** The client's end of one HTTP/1 connection, running. */
-export class Http1ClientSession implements L4Sink {
+export class Http1ClientSession implements L4Sink, ClientSession {
   readonly stream: L4Stream;
+  readonly protocol = 'http1';
+  /** One exchange at a time. */
+  readonly isShared = false;
   readonly #environment: HttpEnvironment;
   readonly #options: ResolvedHttp1ClientOptions;
   readonly #owner: ClientSessionOwner;
@@ -48,8 +45,7 @@ export class Http1ClientSession implements L4Sink {
   #isFlushScheduled = false;
   #isPaused = false;
   #isFull = false;
-  #fullSince = 0;
-  #bufferedWhenFull = 0;
+  readonly #progress = new WriteProgress();
   #isDirty = false;
   #lastChunkBytes = 0;
   #isReleased = false;
@@ -337,9 +333,9 @@ export class Http1ClientSession implements L4Sink {
     const hasRoom = chunks.length === 1 ? this.stream.write(first) : this.stream.writev(chunks);
     if (hasRoom || this.#isFull) return;
     this.#isFull = true;
-    this.#bufferedWhenFull = this.stream.bufferedBytes;
-    this.#fullSince = this.#environment.now();
-    this.#watch(this.#fullSince);
+    const now = this.#environment.now();
+    this.#progress.begin(this.stream, now);
+    this.#watch(now);
   }
 
   /** The connection ended before the exchange did. */
@@ -384,7 +380,7 @@ export class Http1ClientSession implements L4Sink {
 
   #watch(now: number): void {
     let next = this.#machine.nextTimeout();
-    if (this.#isFull) next = Math.min(next, this.#fullSince + this.#options.writeTimeoutMs);
+    if (this.#isFull) next = Math.min(next, this.#progress.since + this.#options.writeTimeoutMs);
     if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
     this.#deadline.arm(Math.min(Math.max(0, next - now), this.#environment.deadlines.maxDelayMs));
   }
@@ -392,14 +388,11 @@ export class Http1ClientSession implements L4Sink {
   #onDeadline(): void {
     if (this.#isReleased) return;
     const now = this.#environment.now();
-    if (this.#isFull && now >= this.#fullSince + this.#options.writeTimeoutMs) {
-      const buffered = this.stream.bufferedBytes;
-      if (buffered >= this.#bufferedWhenFull) {
+    if (this.#isFull && now >= this.#progress.since + this.#options.writeTimeoutMs) {
+      if (!this.#progress.hasMoved(this.stream, now)) {
         this.#fail(timeoutError('H1_WRITE_STALLED', 'the server reads nothing', { source: 'upstream' }));
         return;
       }
-      this.#bufferedWhenFull = buffered;
-      this.#fullSince = now;
     }
     const error = this.#machine.handleTimeout(now);
     if (error !== null) this.#fail(error);

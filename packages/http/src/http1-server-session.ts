@@ -12,26 +12,24 @@
  *
  * A callback of the application that throws ends its own exchange, never the process: with a 500, or with a message visibly cut short.
  */
-import { internalError, ioError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { internalError, ioError, toWireError, type WireError, withSource } from '@ferrata/error';
 import { MessageEvent, ServerConnection } from '@ferrata/http1';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { HttpApplication, Tunnel } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
+import { matchPreface, PREFACE_LENGTH, withPreface } from './internal/preface.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
+import { clientStalled, WriteProgress } from './internal/write-progress.ts';
 import type { ResolvedHttp1ServerOptions } from './options.ts';
+import type { ServerSession, ServerSessionOwner } from './session.ts';
 
 const Mode = { serving: 0, lingering: 1, tunnel: 2, cut: 3, closed: 4 } as const;
 type Mode = (typeof Mode)[keyof typeof Mode];
 
-/** Who wants to know when a session ends. */
-export interface ServerSessionOwner {
-  onSessionClose(session: Http1ServerSession, error: WireError | null): void;
-}
-
 /** The server's end of one HTTP/1 connection, running. */
-export class Http1ServerSession implements L4Sink {
+export class Http1ServerSession implements L4Sink, ServerSession {
   readonly stream: L4Stream;
   readonly #application: HttpApplication;
   readonly #environment: HttpEnvironment;
@@ -46,14 +44,14 @@ export class Http1ServerSession implements L4Sink {
   #isStreamPaused = false;
   #isRequestPaused = false;
   #isFull = false;
-  /** When the stream became full, or last moved while full. */
-  #fullSince = 0;
-  #bufferedWhenFull = 0;
+  readonly #progress = new WriteProgress();
   #halfClosedAt = Number.POSITIVE_INFINITY;
   #closeAt = Number.POSITIVE_INFINITY;
   #lingeringBytes = 0;
   /** Chunks that came since the machine last wanted one. */
   #chunksAhead = 0;
+  /** How much of HTTP/2's preface the connection has begun with; -1: it is HTTP/1. */
+  #prefaceBytes: number;
   /** From this time on the next answer is the connection's last: it has reached its age. */
   readonly #retireAt: number;
 
@@ -70,6 +68,7 @@ export class Http1ServerSession implements L4Sink {
     this.#options = options;
     this.#owner = owner;
     this.#machine = new ServerConnection(environment.now(), options.connection, environment.writer);
+    this.#prefaceBytes = owner.onHttp2Preface === undefined ? -1 : 0;
     this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
     // Spread by ± 10 %, so that connections made together do not all end together.
     this.#retireAt = environment.now() + options.maxConnectionAgeMs * (0.9 + 0.2 * environment.random.next());
@@ -105,14 +104,29 @@ export class Http1ServerSession implements L4Sink {
 
   onData(chunk: Uint8Array): void {
     if (this.#mode === Mode.serving) {
+      if (this.#prefaceBytes >= 0 && this.#isHttp2(chunk)) return;
       const now = this.#environment.now();
       this.#machine.receive(chunk, now);
-      this.#pump(now);
+      // What may yet become HTTP/2 is not looked at as a request; the time for a head runs.
+      if (this.#prefaceBytes > 0) this.#watch(now);
+      else this.#pump(now);
       if (this.#mode === Mode.serving && this.#isTooFarAhead(true)) this.#pauseStream();
     } else if (this.#mode === Mode.lingering) {
       this.#lingeringBytes += chunk.length;
       if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.#cut();
     }
+  }
+
+  /** @returns true if the connection has turned out to be HTTP/2, and somebody else has it now */
+  #isHttp2(chunk: Uint8Array): boolean {
+    const before = this.#prefaceBytes;
+    this.#prefaceBytes = matchPreface(before, chunk);
+    if (this.#prefaceBytes < PREFACE_LENGTH) return false;
+    this.#prefaceBytes = -1;
+    if (this.#owner.onHttp2Preface?.(this, withPreface(before, chunk)) !== true) return false;
+    this.#mode = Mode.closed;
+    this.#deadline.cancel();
+    return true;
   }
 
   onDrain(): void {
@@ -137,6 +151,7 @@ export class Http1ServerSession implements L4Sink {
   onEnd(): void {
     if (this.#mode !== Mode.serving) return;
     const now = this.#environment.now();
+    this.#prefaceBytes = -1;
     this.#machine.receiveEnd();
     this.#halfClosedAt = now;
     this.#pump(now);
@@ -367,9 +382,9 @@ export class Http1ServerSession implements L4Sink {
     if (hasRoom || this.#isFull) return;
     this.#isFull = true;
     this.#machine.setHeld(true, this.#environment.recentNow);
-    this.#bufferedWhenFull = this.stream.bufferedBytes;
-    this.#fullSince = this.#environment.now();
-    this.#watch(this.#fullSince);
+    const now = this.#environment.now();
+    this.#progress.begin(this.stream, now);
+    this.#watch(now);
   }
 
   /** All is said: end our side, and drop what the peer still sends for a while, so that its kernel does not throw our answer away. */
@@ -379,15 +394,14 @@ export class Http1ServerSession implements L4Sink {
     // What a full stream does not take yet goes first; `onDrain` comes back here.
     if (this.#machine.outputBytes > 0) {
       // No other time-out runs here: without this one a client that takes nothing would hold the connection for ever.
-      this.#arm(Math.max(0, this.#fullSince + this.#options.writeTimeoutMs - this.#environment.now()));
+      this.#arm(Math.max(0, this.#progress.since + this.#options.writeTimeoutMs - this.#environment.now()));
       return;
     }
     this.#mode = Mode.lingering;
     if (this.#isStreamPaused) this.#resumeStream();
     this.stream.end();
     const now = this.#environment.now();
-    this.#bufferedWhenFull = this.stream.bufferedBytes;
-    this.#fullSince = now;
+    this.#progress.begin(this.stream, now);
     this.#linger(now);
   }
 
@@ -419,7 +433,7 @@ export class Http1ServerSession implements L4Sink {
 
   #nextTimeout(): number {
     let next = this.#machine.nextTimeout();
-    if (this.#isFull) next = Math.min(next, this.#fullSince + this.#options.writeTimeoutMs);
+    if (this.#isFull) next = Math.min(next, this.#progress.since + this.#options.writeTimeoutMs);
     if (this.#exchange !== null) {
       if (!this.#machine.hasResponded) next = Math.min(next, this.#halfClosedAt + this.#options.halfCloseGraceMs);
     } else if (this.#machine.isIdle) {
@@ -446,8 +460,8 @@ export class Http1ServerSession implements L4Sink {
       return;
     }
     if (this.#mode !== Mode.serving) return;
-    if (this.#isFull && now >= this.#fullSince + this.#options.writeTimeoutMs && !this.#hasMoved(now)) {
-      this.#abortExchange(writeStalled());
+    if (this.#isFull && now >= this.#progress.since + this.#options.writeTimeoutMs && !this.#progress.hasMoved(this.stream, now)) {
+      this.#abortExchange(clientStalled('H1_WRITE_STALLED'));
       return;
     }
     if (this.#exchange !== null && !this.#machine.hasResponded && now >= this.#halfClosedAt + this.#options.halfCloseGraceMs) {
@@ -467,22 +481,13 @@ export class Http1ServerSession implements L4Sink {
   /** The time for the peer's bytes begins when ours are out: a client that reads the last answer slowly is not cut short. */
   #onLingerDeadline(now: number): void {
     if (this.stream.bufferedBytes > 0) {
-      if (this.#hasMoved(now) || now < this.#fullSince + this.#options.writeTimeoutMs) this.#linger(now);
-      else this.#cut(writeStalled());
+      if (this.#progress.hasMoved(this.stream, now) || now < this.#progress.since + this.#options.writeTimeoutMs) this.#linger(now);
+      else this.#cut(clientStalled('H1_WRITE_STALLED'));
     } else if (now >= this.#closeAt) {
       this.#cut();
     } else {
       this.#arm(this.#closeAt - now);
     }
-  }
-
-  /** Whether a full stream has taken bytes since last looked at. */
-  #hasMoved(now: number): boolean {
-    const buffered = this.stream.bufferedBytes;
-    if (buffered >= this.#bufferedWhenFull) return false;
-    this.#bufferedWhenFull = buffered;
-    this.#fullSince = now;
-    return true;
   }
 
   #abortExchange(error: WireError): void {
@@ -492,8 +497,4 @@ export class Http1ServerSession implements L4Sink {
     exchange?.close(error);
     this.#cut(error);
   }
-}
-
-function writeStalled(): WireError {
-  return timeoutError('H1_WRITE_STALLED', 'the client reads nothing', { wire: { status: 0 }, source: 'downstream' });
 }

@@ -8,10 +8,20 @@ export type {
   ServerExchangeHandler,
   Tunnel,
 } from './exchange.ts';
-export { HttpEnvironment, type HttpEnvironmentOptions } from './http-environment.ts';
+export { HttpEnvironment, type HttpEnvironmentOptions, type TurnTask } from './http-environment.ts';
 export { HttpServer, type HttpServerOptions } from './http-server.ts';
-export { type ClientSessionOwner, Http1ClientSession } from './http1-client-session.ts';
-export { Http1ServerSession, type ServerSessionOwner } from './http1-server-session.ts';
+export { Http1ClientSession } from './http1-client-session.ts';
+export { Http1ServerSession } from './http1-server-session.ts';
+export { Http2ClientSession } from './http2-client-session.ts';
+export {
+  type Http2ClientOptions,
+  type Http2ServerOptions,
+  type ResolvedHttp2ClientOptions,
+  type ResolvedHttp2ServerOptions,
+  resolveHttp2ClientOptions,
+  resolveHttp2ServerOptions,
+} from './http2-options.ts';
+export { Http2ServerSession } from './http2-server-session.ts';
 export {
   type Http1ClientOptions,
   type Http1ServerOptions,
@@ -21,3 +31,4 @@ export {
   resolveHttp1ServerOptions,
 } from './options.ts';
 export { type ResponseInit, respond } from './respond.ts';
+export type { ClientSession, ClientSessionOwner, ServerSession, ServerSessionOwner } from './session.ts';

@@ -19,19 +19,29 @@ export function leaveConnection({ status, headers }: ResponseHead): string | und
 }
 
 /**
- * Removes the Trailer field from a final response, unless it goes out in chunks: nothing else has a place for trailers (RFC 9112 §7.1.2), and
- * their announcement would have its recipient wait for fields, such as a digest, that do not come (RFC 9110 §6.6.2).
+ * What a response is sent with. An answer to HEAD has no body, but frames as one to GET would: by a Content-Length that it has, else as one of
+ * unknown length.
+ *
+ * @param bodyLength as the upstream framed it: ≥ 0, or a `BodyLength`
+ */
+export function responseLength(method: string, bodyLength: number): number {
+  return bodyLength < 0 || method === 'HEAD' ? BodyLength.chunked : bodyLength;
+}
+
+/**
+ * Removes the Trailer field from a final response that has no place for trailers. HTTP/1 has one in chunks only (RFC 9112 §7.1.2), HTTP/2
+ * behind any body (RFC 9113 §8.1). The announcement would have its recipient wait for fields, such as a digest, that do not come (RFC 9110 §6.6.2).
  *
  * @param bodyLength what the response is sent with
  */
 export function removeVainTrailer({ status, headers }: ResponseHead, bodyLength: number, request: RequestHead): void {
   if (!headers.hasKnown(KnownHeader.trailer)) return;
-  const isChunked =
-    bodyLength === BodyLength.chunked &&
-    request.version !== HttpVersion.http10 &&
+  const { version } = request;
+  const hasPlace =
+    (bodyLength === BodyLength.chunked ? version !== HttpVersion.http10 : version === HttpVersion.http2 && bodyLength > 0) &&
     status !== 204 &&
     status !== 304 &&
     // An answer to HEAD frames as one to GET would: by its own Content-Length, if it has one.
     !(request.method === 'HEAD' && headers.hasKnown(KnownHeader.contentLength));
-  if (!isChunked) headers.deleteKnown(KnownHeader.trailer);
+  if (!hasPlace) headers.deleteKnown(KnownHeader.trailer);
 }

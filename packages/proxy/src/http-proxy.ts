@@ -18,6 +18,11 @@ export interface HttpProxyOptions {
   readonly upstream?: Omit<UpstreamConnectorOptions, 'environment'>;
   /** How often a request may be sent again. Default 1. Raising it multiplies the load on a failing upstream. */
   readonly maxRetries?: number;
+  /**
+   * How often a request that an upstream refused unread may be sent again, beside `maxRetries` and outside the budget. Default 3. Over HTTP/2 that
+   * is said by REFUSED_STREAM and GOAWAY (RFC 9113 §8.7); raising it makes an upstream that refuses everything cost its clients more time.
+   */
+  readonly maxRefusals?: number;
   /** How much of a request's body is kept for sending it again. Default 65 536 bytes. Raising it lets each upload hold more memory. */
   readonly maxReplayBytes?: number;
   /** The share of active requests that may be retries, 0 to 1. Default 0.2; 3 are always allowed. */
@@ -39,6 +44,7 @@ export interface ProxyCore<Context> {
   readonly environment: HttpEnvironment;
   readonly retryBudget: RetryBudget;
   readonly maxRetries: number;
+  readonly maxRefusals: number;
   readonly maxReplayBytes: number;
   readonly hookTimeoutMs: number;
   readonly tunnelIdleTimeoutMs: number;
@@ -62,6 +68,7 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
       environment,
       retryBudget: new RetryBudget(options.retryShare ?? 0.2, 3),
       maxRetries: checkNumber('maxRetries', options.maxRetries ?? 1, { min: 0 }),
+      maxRefusals: checkNumber('maxRefusals', options.maxRefusals ?? 3, { min: 0 }),
       maxReplayBytes: checkNumber('maxReplayBytes', options.maxReplayBytes ?? 65_536, { min: 0 }),
       hookTimeoutMs: Math.min(
         checkNumber('hookTimeoutMs', options.hookTimeoutMs ?? 60_000, { above: 0 }),

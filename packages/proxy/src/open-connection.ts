@@ -1,6 +1,6 @@
-/** A new connection to a peer for one exchange, told by one callback, as whoever asked may be over by then and must give the connection back. */
+/** A connection to a peer for one exchange that did not get one at once, told by one callback, as whoever asked may be over by then and must give the connection back. */
 import { toWireError, type WireError, withSource } from '@ferrata/error';
-import type { Http1ClientSession, HttpEnvironment } from '@ferrata/http';
+import type { ClientSession, HttpEnvironment } from '@ferrata/http';
 import type { Peer, UpstreamConnector } from '@ferrata/upstream';
 
 /** Where connections come from. */
@@ -10,13 +10,20 @@ export interface ConnectionSource {
 }
 
 /** Called once, later: with a connection that is now the caller's, or with null and the reason. */
-export type OnConnection = (session: Http1ClientSession | null, error: WireError | null) => void;
+export type OnConnection = (session: ClientSession | null, error: WireError | null) => void;
+
+/** What is wanted. */
+export interface WantedConnection {
+  readonly peer: Peer;
+  /** A shared connection that has just lost this request: taken again only if there is no other. */
+  readonly except: ClientSession | null;
+}
 
 /** @returns what gives the wish up */
-export function openConnection(source: ConnectionSource, peer: Peer, onConnection: OnConnection): AbortController {
+export function openConnection(source: ConnectionSource, { peer, except }: WantedConnection, onConnection: OnConnection): AbortController {
   const { connector, environment } = source;
   const connecting = new AbortController();
-  connector.connect(peer, connecting.signal).then(
+  connector.connect(peer, connecting.signal, except).then(
     (session) => {
       environment.now();
       onConnection(session, null);

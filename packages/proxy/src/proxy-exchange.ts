@@ -21,7 +21,7 @@ import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from
 import {
   type ClientExchange,
   type ClientExchangeHandler,
-  type Http1ClientSession,
+  type ClientSession,
   type ResponseInit,
   respond,
   type ServerExchange,
@@ -31,12 +31,12 @@ import {
 import { BodyLength, normalizeTarget } from '@ferrata/http1';
 import { giveAway, type Relay, type StreamInfo } from '@ferrata/stream';
 import type { Peer } from '@ferrata/upstream';
-import { leaveConnection, removeVainTrailer } from './downstream-response.ts';
+import { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
 import { answeredWithoutUpstream, closedBeforeSent, connectNotAllowed, notAnswered } from './errors.ts';
-import { checkAnswered, checkContext, checkPeer, checkPiece, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
+import { type BodyFilterRun, FilteredBody } from './filtered-body.ts';
+import { checkAnswered, checkContext, checkPeer, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
 import { openConnection } from './open-connection.ts';
-import type { BodyFilterResult } from './proxy-hooks.ts';
 import type { ProxySession, Timing } from './proxy-session.ts';
 import { RequestBody } from './request-body.ts';
 import { maySendAgain } from './retry-policy.ts';
@@ -55,14 +55,17 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   upstream: StreamInfo | null = null;
   response: ResponseHead | null = null;
   attempt = 0;
+  refusedCount = 0;
   isUpstreamReused = false;
 
   // What is under way upstream: at most one of the first four is there.
   #connecting: AbortController | null = null;
   /** A connection that was handed to us, and carries nothing while a filter is waited for. */
-  #unused: Http1ClientSession | null = null;
+  #unused: ClientSession | null = null;
   #client: ClientExchange | null = null;
   #tunnel: Relay | null = null;
+  /** Where the request was sent last: not the first choice for another try. */
+  #lastSession: ClientSession | null = null;
   /** Why the last attempt failed; with the key of its peer if there was no connection to it. */
   #lastError: WireError | null = null;
   #unreachable = '';
@@ -70,8 +73,10 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   /** Null: the request has none. */
   readonly #body: RequestBody | null;
+  /** Null: there is no filter, or no body. */
+  readonly #requestFilter: FilteredBody | null;
+  #responseFilter: FilteredBody | null = null;
   // The response's body.
-  #isResponseFiltered = false;
   #isClientFull = false;
   #isResponseWorking = false;
   /** What the response said of its connection: its trailers may be nominated there. */
@@ -90,6 +95,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     normalizeTarget(exchange.request);
     this.#context = checkContext(core.hooks.newContext(this));
     this.#body = exchange.requestBodyLength === 0 ? null : new RequestBody(exchange, core.maxReplayBytes);
+    this.#requestFilter = core.hooks.requestBodyFilter === undefined ? null : this.#filteredRequest(this.#body);
     core.retryBudget.begin();
   }
 
@@ -175,8 +181,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     }
     this.peer = peer;
     // A retry goes to a fresh connection: where one idle connection was stale, its neighbours are likely to be so too.
-    // A request to switch protocols has a connection of its own, before and after.
-    const mayShare = this.attempt === 1 && this.#exchange.upgrade === null;
+    // A request to switch protocols has a connection of its own, before and after; over HTTP/2 it asks for no switch.
+    const mayShare = this.attempt === 1 && (this.#exchange.upgrade === null || peer.protocol === 'http2');
     const idle = mayShare ? this.#core.connector.take(peer) : null;
     if (idle === null) this.#openConnection(peer);
     else this.#useConnection(idle);
@@ -184,7 +190,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #openConnection(peer: Peer): void {
     this.#body?.hold();
-    this.#connecting = openConnection(this.#core, peer, (session, error) => {
+    this.#connecting = openConnection(this.#core, { peer, except: this.#lastSession }, (session, error) => {
       this.#connecting = null;
       if (session !== null && this.#isOver()) this.#core.connector.release(session);
       else if (session !== null) this.#guard(() => this.#useConnection(session));
@@ -207,18 +213,20 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     else this.#fail(error);
   }
 
-  #useConnection(session: Http1ClientSession): void {
+  #useConnection(session: ClientSession): void {
     this.#unused = session;
     this.timing.connectedAt = this.#core.environment.recentNow;
     this.upstream = session.stream.info;
     this.isUpstreamReused = session.requestCount > 0;
-    const request = upstreamRequest(this.request, { authority: this.peer?.authority ?? '', hasBody: this.#body !== null });
+    this.#lastSession = session;
+    const { protocol } = session;
+    const request = upstreamRequest(this.request, { authority: this.peer?.authority ?? '', hasBody: this.#body !== null, protocol });
     const edited = this.#core.hooks.upstreamRequestFilter?.(this, request, this.#context);
     if (isPromise(edited)) this.#await(edited, () => this.#sendRequest(session, request));
     else this.#sendRequest(session, request);
   }
 
-  #sendRequest(session: Http1ClientSession, request: RequestHead): void {
+  #sendRequest(session: ClientSession, request: RequestHead): void {
     if (this.#isOver()) return;
     if (!session.isReusable) {
       this.#releaseUnused();
@@ -226,11 +234,12 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
       return;
     }
     const { requestBodyLength, upgrade } = this.#exchange;
-    const isFiltered = this.#core.hooks.requestBodyFilter !== undefined && requestBodyLength !== 0;
-    const bodyLength = isFiltered ? BodyLength.chunked : requestBodyLength;
-    // Without chunks there is no place for what it announces (RFC 9112 §7.1.2).
-    if (bodyLength !== BodyLength.chunked) request.headers.deleteKnown(KnownHeader.trailer);
-    const client = session.request(request, { bodyLength, upgrade: forwardedUpgrade(upgrade) }, this);
+    const bodyLength = this.#requestFilter === null ? requestBodyLength : BodyLength.chunked;
+    // Over HTTP/1, without chunks there is no place for what it announces (RFC 9112 §7.1.2).
+    if (bodyLength === 0 || (bodyLength > 0 && !session.isShared)) request.headers.deleteKnown(KnownHeader.trailer);
+    // RFC 9113 §8.2.2: HTTP/2 has no Upgrade.
+    const asked = session.isShared ? null : forwardedUpgrade(upgrade);
+    const client = session.request(request, { bodyLength, upgrade: asked }, this);
     this.#unused = null;
     this.#client = client;
     this.#body?.flowTo(client);
@@ -240,36 +249,27 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   onRequestData(chunk: Uint8Array): void {
     if (this.#failure !== null) return;
-    if (this.#core.hooks.requestBodyFilter === undefined) this.#body?.pass(chunk);
-    else this.#guard(() => this.#filterRequestBody(chunk, null));
+    const filter = this.#requestFilter;
+    if (filter === null) this.#body?.pass(chunk);
+    else this.#guard(() => filter.take(chunk, null));
   }
 
   onRequestEnd(trailers: HeaderMap | null): void {
     if (this.#body === null || this.#failure !== null) return;
     if (trailers !== null) removeNominatedTrailers(trailers, this.request.headers.combinedKnown(KnownHeader.connection));
-    if (this.#core.hooks.requestBodyFilter === undefined) this.#body.end(trailers);
-    else this.#guard(() => this.#filterRequestBody(null, trailers));
+    const filter = this.#requestFilter;
+    if (filter === null) this.#body.end(trailers);
+    else this.#guard(() => filter.take(null, trailers));
   }
 
-  /** @param chunk null at the end of the body */
-  #filterRequestBody(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
-    const filtered = this.#core.hooks.requestBodyFilter?.(this, chunk, this.#context);
-    if (!isPromise(filtered)) {
-      this.#passFilteredRequest(filtered, chunk === null, trailers);
-      return;
-    }
-    this.#body?.beginWork();
-    this.#await(filtered, (piece) => {
-      this.#passFilteredRequest(piece, chunk === null, trailers);
-      this.#body?.endWork();
-    });
+  #filteredRequest(body: RequestBody | null): FilteredBody | null {
+    if (body === null) return null;
+    const run = this.#filterRun((chunk) => this.#core.hooks.requestBodyFilter?.(this, chunk, this.#context));
+    return new FilteredBody(run, body);
   }
 
-  #passFilteredRequest(filtered: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
-    if (this.#isOver()) return;
-    const piece = checkPiece(filtered);
-    if (piece !== null && piece.length > 0) this.#body?.pass(piece);
-    if (isLast) this.#body?.end(trailers);
+  #filterRun(filter: BodyFilterRun['filter']): BodyFilterRun {
+    return { filter, wait: (promise, next) => this.#await(promise, next), isOver: () => this.#isOver() };
   }
 
   onRequestDrain(): void {
@@ -296,12 +296,10 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
         return;
       }
       // Whatever follows the head waits for the filter.
-      this.#isResponseWorking = true;
-      this.#client?.pauseResponse();
+      this.#holdResponse();
       this.#await(edited, () => {
-        this.#isResponseWorking = false;
         this.#sendHead(head, bodyLength);
-        this.#resumeResponse();
+        this.#endResponseWork();
       });
     } catch (thrown) {
       this.#failByHook(thrown);
@@ -310,20 +308,19 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #sendHead(head: ResponseHead, bodyLength: number): void {
     if (this.#isOver()) return;
-    // An answer to HEAD has no body, but frames as one to GET would: by a Content-Length that it has, else in chunks.
-    let length = bodyLength < 0 || this.request.method === 'HEAD' ? BodyLength.chunked : bodyLength;
     if (this.#core.hooks.responseBodyFilter !== undefined) {
-      this.#isResponseFiltered = bodyLength !== 0;
       head.headers.deleteKnown(KnownHeader.contentLength);
-      if (this.#isResponseFiltered) length = BodyLength.chunked;
+      if (bodyLength !== 0) this.#responseFilter = this.#filteredResponse();
     }
+    const length = this.#responseFilter === null ? responseLength(this.request.method, bodyLength) : BodyLength.chunked;
     removeVainTrailer(head, length, this.request);
     this.#exchange.sendHead(head, length);
   }
 
   onResponseData(chunk: Uint8Array): void {
-    if (this.#isResponseFiltered) {
-      this.#guard(() => this.#filterResponseBody(chunk, null));
+    const filter = this.#responseFilter;
+    if (filter !== null) {
+      this.#guard(() => filter.take(chunk, null));
       return;
     }
     // Nobody else has seen it: its memory may go as soon as the client's socket has the bytes.
@@ -333,32 +330,29 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   onResponseEnd(trailers: HeaderMap | null): void {
     removeNominatedTrailers(trailers, this.#responseConnection);
-    if (this.#isResponseFiltered) this.#guard(() => this.#filterResponseBody(null, trailers));
-    else this.#exchange.sendEnd(trailers);
+    const filter = this.#responseFilter;
+    if (filter === null) this.#exchange.sendEnd(trailers);
+    else this.#guard(() => filter.take(null, trailers));
   }
 
-  /** @param chunk null at the end of the body */
-  #filterResponseBody(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
-    if (this.#isOver()) return;
-    const filtered = this.#core.hooks.responseBodyFilter?.(this, chunk, this.#context);
-    if (!isPromise(filtered)) {
-      this.#passFilteredResponse(filtered, chunk === null, trailers);
-      return;
-    }
-    this.#isResponseWorking = true;
-    this.#client?.pauseResponse();
-    this.#await(filtered, (piece) => {
-      this.#isResponseWorking = false;
-      this.#passFilteredResponse(piece, chunk === null, trailers);
-      this.#resumeResponse();
+  #filteredResponse(): FilteredBody {
+    const run = this.#filterRun((chunk) => this.#core.hooks.responseBodyFilter?.(this, chunk, this.#context));
+    return new FilteredBody(run, {
+      beginWork: () => this.#holdResponse(),
+      endWork: () => this.#endResponseWork(),
+      pass: (piece) => this.#passResponse(piece),
+      end: (trailers) => this.#exchange.sendEnd(trailers),
     });
   }
 
-  #passFilteredResponse(filtered: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
-    if (this.#isOver()) return;
-    const piece = checkPiece(filtered);
-    if (piece !== null && piece.length > 0) this.#passResponse(piece);
-    if (isLast) this.#exchange.sendEnd(trailers);
+  #holdResponse(): void {
+    this.#isResponseWorking = true;
+    this.#client?.pauseResponse();
+  }
+
+  #endResponseWork(): void {
+    this.#isResponseWorking = false;
+    this.#resumeResponse();
   }
 
   #passResponse(piece: Uint8Array): void {
@@ -415,19 +409,23 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   #retryOrFail(error: WireError): void {
     this.#lastError = error;
     this.#unreachable = '';
-    if (this.hasResponded || !maySendAgain(error, this.request.method) || !this.#mayTryAgain()) return this.#fail(error);
+    // Nothing of it was read (REFUSED_STREAM, beyond a GOAWAY, never sent): no work was done, so another try is no more load than the first.
+    const isRefused = error.retry === 'always' && this.refusedCount < this.#core.maxRefusals;
+    if (isRefused) this.refusedCount++;
+    if (this.hasResponded || !maySendAgain(error, this.request.method) || !this.#mayTryAgain(isRefused)) return this.#fail(error);
     this.#body?.hold();
     this.#choosePeer();
   }
 
   /** Attempts are left, and the whole request can still be sent. */
   #hasTriesLeft(): boolean {
-    return this.attempt <= this.#core.maxRetries && this.#body?.canReplay !== false;
+    return this.attempt - this.refusedCount <= this.#core.maxRetries && this.#body?.canReplay !== false;
   }
 
-  /** A request that was sent may be sent again: so say attempts and budget. */
-  #mayTryAgain(): boolean {
+  /** A request that was sent may be sent again: so say attempts, and the budget unless nobody has read it. */
+  #mayTryAgain(isRefused: boolean): boolean {
     if (!this.#hasTriesLeft()) return false;
+    if (isRefused) return true;
     this.#isRetrying ||= this.#core.retryBudget.tryRetry();
     return this.#isRetrying;
   }

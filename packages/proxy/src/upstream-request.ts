@@ -1,4 +1,4 @@
-/** The request as it goes upstream: HTTP/1.1, origin-form, without hop-by-hop fields, with the Host that the client asked for. */
+/** The request as it goes upstream: HTTP/1.1 or HTTP/2, origin-form, without hop-by-hop fields, with the Host that the client asked for. */
 import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, removeHopByHop } from '@ferrata/headers';
 
 const KEEP_TRAILERS_TE = { keepTrailersTe: true } as const;
@@ -10,6 +10,7 @@ export interface NextHop {
   /** For a request without Host, which only HTTP/1.0 may be (RFC 9112 §3.2). */
   readonly authority: string;
   readonly hasBody: boolean;
+  readonly protocol: 'http1' | 'http2';
 }
 
 /**
@@ -17,14 +18,14 @@ export interface NextHop {
  *
  * @param request with its target normalized already
  */
-export function upstreamRequest(request: RequestHead, { authority, hasBody }: NextHop): RequestHead {
+export function upstreamRequest(request: RequestHead, { authority, hasBody, protocol }: NextHop): RequestHead {
   const { method, target, version } = request;
   const headers = request.headers.clone();
   removeHopByHop(headers, KEEP_TRAILERS_TE);
   if (!headers.hasKnown(KnownHeader.host)) headers.setKnown(KnownHeader.host, authority);
   // RFC 9110 §10.1.1: from an HTTP/1.0 client the expectation is to be ignored, and it could make nothing of the interim response.
   if (version === HttpVersion.http10 || (!hasBody && expectsOnlyContinue(headers))) headers.deleteKnown(KnownHeader.expect);
-  return { method, target, version: HttpVersion.http11, headers };
+  return { method, target, version: protocol === 'http2' ? HttpVersion.http2 : HttpVersion.http11, headers };
 }
 
 /**

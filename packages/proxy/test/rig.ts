@@ -7,6 +7,7 @@ import { HttpEnvironment, HttpServer, type HttpServerOptions, type Refusal } fro
 import { HttpProxy, type HttpProxyOptions, type Outcome, outcomeOf, type ProxyHooks, type ProxySession } from '@ferrata/proxy';
 import { type L4Sink, type L4Stream, memoryPair } from '@ferrata/stream';
 import { type Peer, peer, type UpstreamConnectorOptions } from '@ferrata/upstream';
+import { H2Wire, type H2WireOptions } from './h2-wire.ts';
 
 /** One end of a connection, in the hands of the test. */
 export class Wire implements L4Sink {
@@ -67,6 +68,12 @@ export interface Logged {
 export interface RigOptions {
   /** What an origin does with each connection, by the number of the connection. Default: answers each request with `ok`. */
   readonly origin?: (wire: Wire, index: number) => void;
+  /** What an origin does that speaks HTTP/2; requests go to it if `peer` says so. */
+  readonly h2Origin?: (wire: H2Wire, index: number) => void;
+  /** How such an origin begins. */
+  readonly h2OriginWire?: H2WireOptions;
+  /** Where requests go. Default: an HTTP/1 origin, or an HTTP/2 one if there is `h2Origin`. */
+  readonly peer?: Peer;
   readonly hooks?: Partial<ProxyHooks<string[]>>;
   readonly proxy?: Omit<HttpProxyOptions, 'environment' | 'upstream'>;
   readonly upstream?: Omit<UpstreamConnectorOptions, 'environment'>;
@@ -77,6 +84,7 @@ export interface RigOptions {
 }
 
 export const origin: Peer = peer('10.0.0.1:80');
+export const h2Origin: Peer = peer('10.0.0.1:80', { protocol: 'http2' });
 export const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 /** An origin that gives `answer` to each request without a body. */
@@ -115,6 +123,8 @@ export class Rig {
   readonly hookFailures: WireError[] = [];
   /** Origin ends of all upstream connections, in the order of connecting. */
   readonly origins: Wire[] = [];
+  /** The same of those that speak HTTP/2. */
+  readonly h2Origins: H2Wire[] = [];
   readonly proxy: HttpProxy<string[]>;
   readonly server: HttpServer;
   readonly contexts: string[][] = [];
@@ -126,7 +136,7 @@ export class Rig {
     const hooks = options.hooks ?? {};
     this.proxy = new HttpProxy<string[]>(
       {
-        upstreamPeer: () => origin,
+        upstreamPeer: () => options.peer ?? (options.h2Origin === undefined ? origin : h2Origin),
         ...hooks,
         newContext: (session) => {
           const context = hooks.newContext?.(session) ?? [];
@@ -149,6 +159,12 @@ export class Rig {
           connect: async (to) => {
             if (to === options.unreachable) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
             const { a, b } = memoryPair({ ...pair, clock: this.clock, addressA: ip(5), addressB: ip(1) });
+            if (to.protocol === 'http2') {
+              const h2Wire = new H2Wire('origin', b, options.h2OriginWire);
+              this.h2Origins.push(h2Wire);
+              options.h2Origin?.(h2Wire, this.h2Origins.length - 1);
+              return a;
+            }
             const wire = new Wire(b);
             this.origins.push(wire);
             serve(wire, this.origins.length - 1);
@@ -168,6 +184,13 @@ export class Rig {
     const { a, b } = memoryPair({ ...this.#pair, clock: this.clock, addressA: ip(9), addressB: ip(2) });
     this.server.accept(b);
     return new Wire(a);
+  }
+
+  /** A client's connection that speaks HTTP/2. */
+  connectH2(options: H2WireOptions = {}): H2Wire {
+    const { a, b } = memoryPair({ ...this.#pair, clock: this.clock, addressA: ip(9), addressB: ip(2) });
+    this.server.accept(b);
+    return new H2Wire('client', a, options);
   }
 
   /** Sends a request on a new connection and lets everything happen. */
@@ -193,7 +216,7 @@ export class Rig {
   }
 
   /** What must hold when all clients are gone: each request logged once, nothing left open but idle connections, no retry held. */
-  async finish(...clients: Wire[]): Promise<void> {
+  async finish(...clients: { reset(): unknown }[]): Promise<void> {
     for (const client of clients) client.reset();
     await settle();
     assert.equal(this.logged.length, this.begun, 'each request is logged once');
@@ -203,7 +226,7 @@ export class Rig {
     this.proxy.close();
     await settle();
     assert.equal(this.proxy.connector.connectionCount, 0);
-    for (const wire of this.origins) assert.ok(wire.isOver, 'the origin sees the end of each connection');
+    for (const wire of [...this.origins, ...this.h2Origins]) assert.ok(wire.isOver, 'the origin sees the end of each connection');
     this.clock.advance(400_000);
     assert.equal(this.environment.deadlines.size, 0, 'no deadline is left armed');
   }

@@ -14,6 +14,17 @@ describe('peer', () => {
     assert.ok(Object.isFrozen(it));
   });
 
+  test('HTTP/2 by prior knowledge: 100 streams a connection, 4 connections', () => {
+    const it = peer('127.0.0.1:8080', { protocol: 'http2' });
+    assert.deepEqual(
+      [it.protocol, it.maxStreamsPerConnection, it.maxConnections, it.maxPending, it.pendingTimeoutMs],
+      ['http2', 100, 4, 1_024, 5_000],
+    );
+    assert.equal(it.http2?.connection.maxConcurrentStreams, 100);
+    assert.equal(peer('h:80', { protocol: 'http2', maxStreamsPerConnection: 500 }).http2?.connection.maxConcurrentStreams, 500);
+    assert.equal(peer('127.0.0.1:8080').http2, null);
+  });
+
   test('its authority leaves out port 80, and puts IPv6 in brackets (RFC 9110 §7.2)', () => {
     assert.equal(peer('example.org:80').authority, 'example.org');
     assert.equal(peer('example.org:81').authority, 'example.org:81');
@@ -35,6 +46,10 @@ describe('peer', () => {
       peer('10.0.0.1:80', { writeTimeoutMs: 1 }),
       peer('10.0.0.1:80', { connection: { readTimeoutMs: 1 } }),
       peer('10.0.0.1:80', { connection: { readTimeoutMs: 2 } }),
+      peer('10.0.0.1:80', { protocol: 'http2' }),
+      peer('10.0.0.1:80', { protocol: 'http2', maxStreamsPerConnection: 7 }),
+      peer('10.0.0.1:80', { protocol: 'http2', maxConnections: 7 }),
+      peer('10.0.0.1:80', { protocol: 'http2', http2: { connection: { readTimeoutMs: 7 } } }),
     ].map(({ key }) => key);
     assert.equal(new Set(keys).size, keys.length);
   });
@@ -45,5 +60,11 @@ describe('peer', () => {
     assert.throws(() => peer('h:80', { idleTimeoutMs: -1 }), RangeError);
     assert.throws(() => peer('h:80', { maxConnectionAgeMs: Number.NaN }), RangeError);
     assert.throws(() => peer('h:80', { writeTimeoutMs: 0 }), RangeError);
+    assert.throws(() => peer('h:80', { maxStreamsPerConnection: 0 }), RangeError);
+    assert.throws(() => peer('h:80', { maxConnections: 1.5 }), RangeError);
+    assert.throws(() => peer('h:80', { maxPending: -1 }), RangeError);
+    assert.throws(() => peer('h:80', { pendingTimeoutMs: 0 }), RangeError);
+    assert.throws(() => peer('h:80', { protocol: 'http2', http2: { writeTimeoutMs: 0 } }), RangeError);
+    assert.throws(() => peer('h:80', { protocol: 'spdy' as 'http2' }), RangeError);
   });
 });

@@ -4,7 +4,7 @@ import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import { isWireError, type WireError } from '@ferrata/error';
 import { requestHead } from '@ferrata/headers';
-import { type ClientExchange, type ClientExchangeHandler, type Http1ClientSession, HttpEnvironment } from '@ferrata/http';
+import { type ClientExchange, type ClientExchangeHandler, type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { type OpenStream, type Peer, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import fc from 'fast-check';
@@ -54,7 +54,7 @@ const nobody: ClientExchangeHandler = {
   onClientClose: () => {},
 };
 
-function send(session: Http1ClientSession): ClientExchange {
+function send(session: ClientSession): ClientExchange {
   const head = requestHead('GET', '/', { headers: { Host: 'h' } });
   return session.request(head, { bodyLength: 0, upgrade: null }, nobody);
 }
@@ -269,9 +269,9 @@ describe('UpstreamConnector', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const { connector, clock, environment, origins } = rig({ maxIdlePerPeer: 2, maxIdle: 4 });
-        const keys = new Map<Http1ClientSession, string>();
-        const busy: Http1ClientSession[] = [];
-        const used = new Set<Http1ClientSession>();
+        const keys = new Map<ClientSession, string>();
+        const busy: ClientSession[] = [];
+        const used = new Set<ClientSession>();
         for (const { act, who, which } of steps) {
           const to = peers[who] as Peer;
           const stream = origins[which % Math.max(1, origins.length)];

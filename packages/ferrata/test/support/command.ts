@@ -22,12 +22,14 @@ export interface Ended {
 export interface LogLine {
   readonly time: string;
   readonly client: string;
+  readonly protocol: string | null;
   readonly method: string | null;
   readonly target: string | null;
   readonly status: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly upstream: string | null;
+  readonly upstreamProtocol: string | null;
   readonly reused: boolean;
   readonly attempts: number;
   readonly durationMs: number | null;

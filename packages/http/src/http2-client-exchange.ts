@@ -1,0 +1,99 @@
+/** One request and its response on an `Http2ClientSession`. Its session does the work. */
+import { internalError, type Retry, type WireError } from '@ferrata/error';
+import type { HeaderMap } from '@ferrata/headers';
+import type { Http2Connection, Http2Stream } from '@ferrata/http2';
+import type { StreamInfo } from '@ferrata/stream';
+import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
+import type { Http2ClientSession } from './http2-client-session.ts';
+
+/** One exchange of an `Http2ClientSession`. */
+export class Http2ClientExchange implements ClientExchange {
+  readonly #session: Http2ClientSession;
+  readonly #machine: Http2Connection;
+  /** The stream that carries it. */
+  readonly stream: Http2Stream;
+  readonly handler: ClientExchangeHandler;
+  readonly isReused: boolean;
+  /** Writes of the connection before the request was made. */
+  readonly #writeCount: number;
+  #isPaused = false;
+  /** Something of an answer has come. */
+  hasResponse = false;
+  /** The request has been said to its end. */
+  hasEnded: boolean;
+  isClosed = false;
+
+  constructor(
+    session: Http2ClientSession,
+    machine: Http2Connection,
+    stream: Http2Stream,
+    handler: ClientExchangeHandler,
+    begin: { readonly isReused: boolean; readonly isWhole: boolean; readonly writeCount: number },
+  ) {
+    this.#session = session;
+    this.#machine = machine;
+    this.stream = stream;
+    this.handler = handler;
+    this.isReused = begin.isReused;
+    this.hasEnded = begin.isWhole;
+    this.#writeCount = begin.writeCount;
+  }
+
+  get info(): StreamInfo {
+    return this.#session.stream.info;
+  }
+  get isUnsent(): boolean {
+    return !this.#session.hasWrittenSince(this.#writeCount);
+  }
+
+  sendData(chunk: Uint8Array): boolean {
+    if (this.isClosed || (this.hasEnded && chunk.length === 0)) return false;
+    let hasRoom: boolean;
+    try {
+      hasRoom = this.#machine.sendData(this.stream, chunk, this.#session.environment.recentNow);
+    } catch (thrown) {
+      this.#breakOff(thrown);
+    }
+    this.#session.afterSendData(this.stream.queuedBytes);
+    return hasRoom;
+  }
+
+  sendEnd(trailers: HeaderMap | null = null): void {
+    if (this.isClosed || this.hasEnded) return;
+    try {
+      this.#machine.sendEnd(this.stream, trailers, this.#session.environment.recentNow);
+    } catch (thrown) {
+      this.#breakOff(thrown);
+    }
+    this.hasEnded = true;
+    this.#session.afterSend();
+  }
+
+  /** A body longer or shorter than announced: the server must not take it for whole. */
+  #breakOff(thrown: unknown): never {
+    if (thrown instanceof RangeError) this.cancel(internalError('BODY_LENGTH_WRONG', thrown.message, { cause: thrown, retry: 'never' }));
+    throw thrown;
+  }
+
+  pauseResponse(): void {
+    if (this.#isPaused || this.isClosed) return;
+    this.#isPaused = true;
+    this.#machine.setReadingPaused(this.stream, true, this.#session.environment.recentNow);
+  }
+
+  resumeResponse(): void {
+    if (!this.#isPaused || this.isClosed) return;
+    this.#isPaused = false;
+    this.#session.resumeReading(this);
+  }
+
+  cancel(error: WireError): void {
+    if (!this.isClosed) this.#session.cancel(this, error);
+  }
+
+  /** Whether the request may be sent again, if the connection ends now. */
+  retry(): Retry {
+    if (this.hasResponse) return 'never';
+    return this.isUnsent ? 'always' : 'ifReused';
+  }
+}

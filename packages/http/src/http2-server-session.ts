@@ -1,0 +1,432 @@
+/**
+ * An HTTP/2 server connection on any L4 stream: joins the `Http2Connection` machine to bytes, time and an application.
+ *
+ * Who owns what: chunks of the stream go to the machine, views of them to the handlers; chunks of the handlers go to the machine, and from there to
+ * the stream when the carrier takes them: once a tick, see `Http2Carrier`.
+ *
+ * ```text
+ *   serving ──► ending (GOAWAY is out or on its way, the peer's bytes are dropped) ──► closed
+ *      └──────► cut (aborted by us, the stream's close is on its way) ───────────────► closed
+ * ```
+ *
+ * - A callback of the application that throws ends its own exchange, never a neighbour: with a 500, or with RST_STREAM.
+ * - A response that is complete before its request is followed by RST_STREAM(NO_ERROR) (RFC 9113 §8.1): the client may stop sending.
+ * - A failure of the connection ends all exchanges, each told once.
+ *
+ * @see RFC 9113 §3.4, §5.4, §6.8, §8.1
+ */
+import { internalError, ioError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { Http2Connection, Http2Event, type Http2Stream, Role } from '@ferrata/http2';
+import { Http2ErrorCode, http2ErrorName } from '@ferrata/http2-framing';
+import type { L4Sink, L4Stream } from '@ferrata/stream';
+import type { Deadline } from '@ferrata/timeout';
+import type { HttpApplication } from './exchange.ts';
+import type { HttpEnvironment } from './http-environment.ts';
+import type { ResolvedHttp2ServerOptions } from './http2-options.ts';
+import { Http2ServerExchange } from './http2-server-exchange.ts';
+import { Http2Carrier } from './internal/http2-carrier.ts';
+import { isAnswerable, refusalBody, refusalHead, resetCode } from './internal/http2-refusal.ts';
+import { FLUSH_AT_BYTES } from './internal/session-limits.ts';
+import { clientStalled } from './internal/write-progress.ts';
+import type { ServerSession, ServerSessionOwner } from './session.ts';
+
+const Mode = { serving: 0, ending: 1, cut: 2, closed: 3 } as const;
+type Mode = (typeof Mode)[keyof typeof Mode];
+
+/** The server's end of one HTTP/2 connection, running. */
+export class Http2ServerSession implements L4Sink, ServerSession {
+  readonly stream: L4Stream;
+  /** Time for all sessions of a thread. */
+  readonly environment: HttpEnvironment;
+  readonly #application: HttpApplication;
+  readonly #options: ResolvedHttp2ServerOptions;
+  readonly #owner: ServerSessionOwner;
+  readonly #machine: Http2Connection;
+  readonly #carrier: Http2Carrier;
+  readonly #deadline: Deadline;
+  /** Those that are not told their end yet. */
+  readonly #exchanges = new Set<Http2ServerExchange>();
+  /** Those of which the application has said all, and which wait for their last frame to be taken. */
+  #ending: Http2ServerExchange[] = [];
+  #mode: Mode = Mode.serving;
+  #isPumping = false;
+  /** When the client ended its side. */
+  #halfClosedAt = Number.POSITIVE_INFINITY;
+  #hasGraceEnded = false;
+  /** When the connection says GOAWAY, as it has reached its age. */
+  #retireAt: number;
+
+  constructor(
+    stream: L4Stream,
+    application: HttpApplication,
+    environment: HttpEnvironment,
+    options: ResolvedHttp2ServerOptions,
+    owner: ServerSessionOwner,
+  ) {
+    this.stream = stream;
+    this.environment = environment;
+    this.#application = application;
+    this.#options = options;
+    this.#owner = owner;
+    const now = environment.now();
+    this.#machine = new Http2Connection(Role.server, now, options.connection);
+    this.#carrier = new Http2Carrier(stream, this.#machine, environment, options, () => this.#handleFlushed());
+    this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
+    // Spread by ± 10 %, so that connections made together do not all end together.
+    this.#retireAt = now + options.maxConnectionAgeMs * (0.9 + 0.2 * environment.random.next());
+  }
+
+  /** Begins to read. @param head what was read before, from the first byte of the client preface on */
+  start(head?: Uint8Array): void {
+    // Our SETTINGS need not wait for the client's (RFC 9113 §3.4).
+    this.#carrier.schedule();
+    this.#watch(this.environment.recentNow);
+    this.stream.attach(this, head);
+  }
+
+  /** No stream is open, and no part of a frame was read. */
+  get isIdle(): boolean {
+    return this.#mode === Mode.serving && this.#exchanges.size === 0 && this.#machine.isIdle;
+  }
+
+  /**
+   * Says GOAWAY in two steps (RFC 9113 §6.8), so that no request on its way is lost, finishes what runs, and closes. `closeIdleAt` is for protocols
+   * that cannot say it; here the second step comes after one round trip.
+   */
+  drain(_closeIdleAt?: number): void {
+    if (this.#mode !== Mode.serving) return;
+    this.#retireAt = Number.POSITIVE_INFINITY;
+    const now = this.environment.now();
+    this.#machine.drain(now);
+    this.#afterPump(now);
+  }
+
+  /** Drops the connection at once. */
+  abort(error?: WireError): void {
+    if (this.#mode >= Mode.cut) return;
+    this.#mode = Mode.cut;
+    this.#carrier.stop();
+    this.#deadline.cancel();
+    this.stream.abort(error);
+  }
+
+  // ---- the stream's calls --------------------------------------------------------------------------------------------------------
+
+  onData(chunk: Uint8Array): void {
+    if (this.#mode === Mode.serving) {
+      const now = this.environment.now();
+      this.#machine.receive(chunk, now);
+      this.#pump(now);
+    } else if (this.#mode === Mode.ending) {
+      this.#carrier.handleLateBytes(chunk.length);
+    }
+  }
+
+  onDrain(): void {
+    if (this.#mode > Mode.ending) return;
+    const now = this.environment.now();
+    this.#carrier.handleDrain();
+    this.#watch(now);
+  }
+
+  onEnd(): void {
+    if (this.#mode !== Mode.serving) return;
+    const now = this.environment.now();
+    this.#halfClosedAt = now;
+    this.#machine.receiveEnd(now);
+    this.#pump(now);
+  }
+
+  onClose(error: WireError | null): void {
+    if (this.#mode === Mode.closed) return;
+    this.#mode = Mode.closed;
+    this.#carrier.stop();
+    this.#deadline.cancel();
+    if (this.#exchanges.size > 0) this.#closeAll(error ?? clientClosed('the client closed the connection'));
+    this.#owner.onSessionClose(this, error);
+  }
+
+  // ---- machine to application ----------------------------------------------------------------------------------------------------
+
+  #pump(now: number): void {
+    if (this.#isPumping || this.#mode !== Mode.serving) return;
+    this.#isPumping = true;
+    const machine = this.#machine;
+    try {
+      while (machine.nextEvent(now)) {
+        this.#dispatch(machine, now);
+        if (this.#mode !== Mode.serving) break;
+      }
+    } catch (thrown) {
+      this.#fail(toWireError(thrown));
+    } finally {
+      this.#isPumping = false;
+    }
+    this.#afterPump(now);
+  }
+
+  #afterPump(now: number): void {
+    if (this.#mode === Mode.serving) this.#carrier.schedule();
+    this.#watch(now);
+  }
+
+  #dispatch(machine: Http2Connection, now: number): void {
+    switch (machine.event) {
+      case Http2Event.head:
+        this.#beginExchange(machine.stream as Http2Stream, now);
+        break;
+      case Http2Event.data:
+      case Http2Event.end:
+        this.#deliver(exchangeOf(machine.stream));
+        break;
+      case Http2Event.reset:
+        exchangeOf(machine.stream)?.close(resetError(machine.error as WireError));
+        break;
+      case Http2Event.refused: {
+        const error = withSource(machine.error as WireError, 'downstream');
+        this.#tellRefused(error, error.status);
+        break;
+      }
+      default:
+      // The machine has done what GOAWAY and SETTINGS ask of a server.
+    }
+  }
+
+  #beginExchange(stream: Http2Stream, now: number): void {
+    const exchange = new Http2ServerExchange(this, this.#machine, stream, now);
+    stream.attachment = exchange;
+    this.#exchanges.add(exchange);
+    try {
+      exchange.follow(this.#application.onRequest(exchange));
+    } catch (thrown) {
+      const error = toWireError(thrown, 'HANDLER_THREW');
+      exchange.abort(error);
+      this.#tellRefused(error, exchange.status);
+    }
+  }
+
+  #tellRefused(error: WireError, status: number): void {
+    try {
+      this.#application.onRefused?.({ error, status, info: this.stream.info });
+    } catch (thrown) {
+      this.endByBug(internalError('HANDLER_THREW', 'onRefused threw', { cause: thrown }));
+    }
+  }
+
+  #deliver(exchange: Http2ServerExchange | null): void {
+    // After the answer nobody wants the rest of the request.
+    if (exchange === null || exchange.isClosed || exchange.hasEnded || exchange.handler === null) return;
+    const machine = this.#machine;
+    try {
+      if (machine.event === Http2Event.data) {
+        exchange.requestBytes += machine.data.length;
+        exchange.handler.onRequestData(machine.data);
+      } else {
+        exchange.handler.onRequestEnd(machine.trailers);
+      }
+    } catch (thrown) {
+      exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
+    }
+  }
+
+  // ---- called by the exchange ----------------------------------------------------------------------------------------------------
+
+  afterSend(): void {
+    this.#carrier.schedule();
+  }
+
+  /** @param queuedBytes how much of the response's body waits in its stream */
+  afterSendData(queuedBytes: number): void {
+    // While pumping, the other streams may have something to say as well: one write for all of them.
+    if (this.#isPumping) this.#carrier.schedule();
+    else this.#carrier.scheduleData(queuedBytes);
+  }
+
+  /** The application has said all. */
+  endExchange(exchange: Http2ServerExchange): void {
+    const { stream } = exchange;
+    const isShort = stream.queuedBytes <= FLUSH_AT_BYTES;
+    // What fits into the next write is as good as sent, as it is over HTTP/1; more of it may yet be lost.
+    if (!stream.isReceiveEnded || !isShort) this.#ending.push(exchange);
+    if (isShort) exchange.close(null);
+    this.#carrier.schedule();
+  }
+
+  /** The response cannot be completed: a status if none was sent, else RST_STREAM. */
+  failExchange(exchange: Http2ServerExchange, error: WireError): void {
+    if (this.#mode !== Mode.serving) return;
+    const { stream } = exchange;
+    const now = this.environment.now();
+    if (exchange.hasResponded || !isAnswerable(error)) {
+      // What came so far is delivered, as far as windows let it: RST_STREAM takes back what still waits.
+      if (exchange.hasResponded) this.#carrier.writeNow();
+      this.#machine.reset(stream, resetCode(error), now);
+    } else {
+      const { status } = error;
+      const body = refusalBody(status);
+      this.#machine.sendHead(stream, refusalHead(status), body.length, this.environment.date(), now);
+      if (exchange.request.method !== 'HEAD') this.#machine.sendData(stream, body, now);
+      this.#machine.sendEnd(stream, null, now);
+      exchange.status = status;
+      if (!stream.isReceiveEnded) this.#ending.push(exchange);
+    }
+    this.#carrier.schedule();
+  }
+
+  /** The exchange is about to be told its end. */
+  forget(exchange: Http2ServerExchange): void {
+    this.#exchanges.delete(exchange);
+    // What it left unread is thrown away; its place is free when that is done.
+    if (exchange.isPaused) this.resumeReading(exchange);
+  }
+
+  resumeReading(exchange: Http2ServerExchange): void {
+    exchange.isPaused = false;
+    if (this.#mode !== Mode.serving) return;
+    const now = this.environment.now();
+    this.#machine.setReadingPaused(exchange.stream, false, now);
+    // While pumping, the loop itself goes on.
+    this.#pump(now);
+  }
+
+  /** A callback threw when there was nothing left to end: the connection ends, so that the bug is seen; other exchanges are finished first. */
+  endByBug(error: WireError): void {
+    if (this.#exchanges.size === 0) this.abort(error);
+    else this.drain();
+  }
+
+  // ---- writing and closing -------------------------------------------------------------------------------------------------------
+
+  /** After a flush: streams that have room again, streams whose last frame is out, the end of the connection. */
+  #handleFlushed(): void {
+    if (this.#mode !== Mode.serving) return;
+    if (this.#ending.length > 0) this.#settleEnding();
+    for (;;) {
+      const stream = this.#machine.takeWritable();
+      if (stream === null) break;
+      const exchange = exchangeOf(stream);
+      if (exchange === null || exchange.isClosed || exchange.hasEnded || exchange.handler === null) continue;
+      try {
+        exchange.handler.onResponseDrain();
+      } catch (thrown) {
+        exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
+      }
+    }
+    if (this.#halfClosedAt < Number.POSITIVE_INFINITY) this.#endBlocked();
+    if (this.#mode === Mode.serving && this.#machine.shouldClose) this.#finish();
+    else this.#watch(this.environment.recentNow);
+  }
+
+  #settleEnding(): void {
+    const waiting = this.#ending;
+    this.#ending = [];
+    for (const exchange of waiting) {
+      const { stream } = exchange;
+      if (stream.isSendEnded && stream.queuedBytes === 0) {
+        // RFC 9113 §8.1: the rest of the request is not wanted, and that is no error.
+        if (!stream.isReceiveEnded && !stream.isClosed) {
+          this.#machine.reset(stream, Http2ErrorCode.noError, this.environment.recentNow);
+          this.#carrier.schedule();
+        }
+        exchange.close(null);
+      } else if (!stream.isClosed) {
+        this.#ending.push(exchange);
+      }
+    }
+  }
+
+  /** The peer broke a rule, or asks for too much: all exchanges are told, and the peer hears GOAWAY. */
+  #fail(error: WireError): void {
+    withSource(error, 'downstream');
+    const isIdle = this.#exchanges.size === 0;
+    this.#finish();
+    this.#closeAll(error);
+    if (isIdle) this.#tellRefused(error, 0);
+  }
+
+  #finish(): void {
+    if (this.#mode !== Mode.serving) return;
+    this.#mode = Mode.ending;
+    this.#carrier.end();
+    this.#watch(this.environment.recentNow);
+  }
+
+  #closeAll(error: WireError): void {
+    withSource(error, error.type === 'internal' ? 'internal' : 'downstream');
+    for (const exchange of this.#exchanges) exchange.close(error);
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------------------
+
+  #nextTimeout(): number {
+    const next = this.#carrier.nextTimeout();
+    if (this.#mode !== Mode.serving) return next;
+    return Math.min(next, this.#machine.nextTimeout(), this.#retireAt, this.#graceEnd());
+  }
+
+  /** When a client that has ended its side has waited long enough for a response to begin. */
+  #graceEnd(): number {
+    return this.#hasGraceEnded ? Number.POSITIVE_INFINITY : this.#halfClosedAt + this.#options.halfCloseGraceMs;
+  }
+
+  /** Arms the deadline if it would come too late; one that comes too early finds nothing due and is armed again. */
+  #watch(now: number): void {
+    if (this.#mode >= Mode.cut) return;
+    const next = this.#nextTimeout();
+    if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
+    this.#deadline.arm(Math.min(Math.max(0, next - now), this.environment.deadlines.maxDelayMs));
+  }
+
+  #onDeadline(): void {
+    if (this.#mode >= Mode.cut) return;
+    const now = this.environment.now();
+    if (this.#carrier.handleTimeout(now)) {
+      const error = clientStalled('H2_CONNECTION_STALLED');
+      this.#closeAll(error);
+      this.abort(error);
+      return;
+    }
+    if (this.#mode !== Mode.serving) {
+      this.#watch(now);
+      return;
+    }
+    if (now >= this.#retireAt) this.drain();
+    if (now >= this.#graceEnd()) this.#giveUpUnanswered();
+    const error = this.#machine.handleTimeout(now);
+    if (error !== null) this.#fail(error);
+    else this.#pump(now);
+  }
+
+  /** A half-close and a close look alike until something is written: work for clients that are probably gone ends here. */
+  #giveUpUnanswered(): void {
+    this.#hasGraceEnded = true;
+    const error = clientClosed('the client closed the connection before the response');
+    for (const exchange of this.#exchanges) if (!exchange.hasResponded) exchange.abort(error);
+  }
+
+  /** After the client's end no WINDOW_UPDATE can come: what waits for one will never leave. */
+  #endBlocked(): void {
+    if (this.#carrier.isFull || this.#machine.hasOutput) return;
+    const error = clientClosed('the client closed the connection before the response was whole');
+    for (const exchange of this.#exchanges) if (exchange.stream.queuedBytes > 0) exchange.abort(error);
+    if (this.#exchanges.size > 0 || this.#machine.shouldClose) return;
+    this.#machine.goaway(Http2ErrorCode.noError, '', this.environment.recentNow);
+    this.#finish();
+  }
+}
+
+function exchangeOf(stream: Http2Stream | null): Http2ServerExchange | null {
+  return stream === null ? null : (stream.attachment as Http2ServerExchange | null);
+}
+
+function clientClosed(message: string): WireError {
+  return ioError('CLIENT_CLOSED', message, { wire: { status: 0 }, source: 'downstream' });
+}
+
+/** What an exchange is told when its stream was reset: by the client, or by the machine, which then says why. */
+function resetError(error: WireError): WireError {
+  if (error.reason !== 'H2_STREAM_RESET') return withSource(error, error.type === 'internal' ? 'internal' : 'downstream');
+  const http2Code = error.wire.http2Code ?? Http2ErrorCode.noError;
+  const message = `the client gave the request up: ${http2ErrorName(http2Code)}`;
+  return ioError('CLIENT_RESET', message, { cause: error, retry: 'never', wire: { http2Code, status: 0 }, source: 'downstream' });
+}

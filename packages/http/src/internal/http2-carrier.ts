@@ -1,0 +1,170 @@
+/**
+ * Carries what an HTTP/2 machine has to say to a stream, for the sessions of both roles: batching, back-pressure, and the orderly end.
+ *
+ * Rules of this file:
+ * - One write a turn: whatever is said while the event loop handles its input leaves together, at the end. The machine makes DATA frames only
+ *   when they are taken, so a full stream gets nothing until it has drained; what waits stays with the streams, each of which is bounded.
+ * - A peer that takes nothing for `writeTimeoutMs` is given up; one that takes a little is not.
+ * - At the end our side is ended and what the peer still sends is read and dropped for a while: a kernel that has unread bytes at a close throws
+ *   the last frames (GOAWAY above all) away.
+ *
+ * ```text
+ *   open ──► ending (the last frames wait for a full stream) ──► lingering (our side has ended) ──► cut
+ * ```
+ */
+import type { Http2Connection } from '@ferrata/http2';
+import type { L4Stream } from '@ferrata/stream';
+import type { HttpEnvironment, TurnTask } from '../http-environment.ts';
+import { WriteProgress } from './write-progress.ts';
+
+/** Bytes taken from the machine for one write: enough that its cost is nothing beside that of its bytes, few enough that streams stay fair. */
+const BATCH_BYTES = 65_536;
+
+/** Output is handed to the stream at once when so much has gathered, so that back-pressure is noticed early. */
+const FLUSH_NOW_BYTES = 65_536;
+
+/** Where a carrier stands; see the picture above. */
+export const CarrierState = { open: 0, ending: 1, lingering: 2, cut: 3 } as const;
+
+/** Where a carrier stands. */
+export type CarrierState = (typeof CarrierState)[keyof typeof CarrierState];
+
+/** The times and bounds of a carrier. */
+export interface CarrierOptions {
+  readonly writeTimeoutMs: number;
+  readonly lingerTimeoutMs: number;
+  readonly maxLingeringBytes: number;
+}
+
+/** The way from a machine's output to a stream. */
+export class Http2Carrier implements TurnTask {
+  state: CarrierState = CarrierState.open;
+  /** The stream takes no more for now. */
+  isFull = false;
+  /** Writes made so far: what was said before the last of them is with the network. */
+  writeCount = 0;
+  readonly #stream: L4Stream;
+  readonly #machine: Http2Connection;
+  readonly #environment: HttpEnvironment;
+  readonly #options: CarrierOptions;
+  readonly #onFlushed: () => void;
+  readonly #progress = new WriteProgress();
+  #isScheduled = false;
+  #cutAt = 0;
+  #lingeringBytes = 0;
+
+  /** @param onFlushed called after each flush while the carrier is open */
+  constructor(stream: L4Stream, machine: Http2Connection, environment: HttpEnvironment, options: CarrierOptions, onFlushed: () => void) {
+    this.#stream = stream;
+    this.#machine = machine;
+    this.#environment = environment;
+    this.#options = options;
+    this.#onFlushed = onFlushed;
+  }
+
+  /** Has what was said written at the end of this turn of the event loop. */
+  schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#environment.atEndOfTurn(this);
+  }
+
+  runAtEndOfTurn(): void {
+    this.#isScheduled = false;
+    this.flush();
+  }
+
+  /** Has a piece of a body, of which `queuedBytes` wait, written: now if that is much. What follows from it is told later, never from in here. */
+  scheduleData(queuedBytes: number): void {
+    if (queuedBytes >= FLUSH_NOW_BYTES) this.writeNow();
+    this.schedule();
+  }
+
+  /** Writes what the machine has and the stream takes. What follows from it is told later, never from in here. */
+  writeNow(): void {
+    if (this.state === CarrierState.open) this.#write();
+  }
+
+  /** Writes what the machine has and the stream takes. */
+  flush(): void {
+    if (this.state >= CarrierState.lingering) return;
+    this.#write();
+    if (this.state === CarrierState.open) this.#onFlushed();
+    else this.#tryLinger();
+  }
+
+  #write(): void {
+    while (!this.isFull && this.#writeBatch());
+  }
+
+  /** @returns false when there is nothing to write */
+  #writeBatch(): boolean {
+    const chunks = this.#machine.takeOutput(BATCH_BYTES);
+    const first = chunks[0];
+    if (first === undefined) return false;
+    this.writeCount++;
+    const hasRoom = chunks.length === 1 ? this.#stream.write(first) : this.#stream.writev(chunks);
+    if (!hasRoom) {
+      this.isFull = true;
+      this.#progress.begin(this.#stream, this.#environment.now());
+    }
+    return true;
+  }
+
+  /** The stream has room again. */
+  handleDrain(): void {
+    this.isFull = false;
+    this.flush();
+  }
+
+  /** All is said: what the machine still has goes out, then our side is ended. */
+  end(): void {
+    if (this.state !== CarrierState.open) return;
+    this.state = CarrierState.ending;
+    this.flush();
+  }
+
+  #tryLinger(): void {
+    if (this.isFull && this.#machine.hasOutput) return;
+    this.state = CarrierState.lingering;
+    this.#stream.resume();
+    this.#stream.end();
+    const now = this.#environment.now();
+    this.#progress.begin(this.#stream, now);
+    this.#cutAt = now + this.#options.lingerTimeoutMs;
+  }
+
+  /** Bytes of the peer that came after the end: counted and dropped. */
+  handleLateBytes(byteLength: number): void {
+    this.#lingeringBytes += byteLength;
+    if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.#cut();
+  }
+
+  /** When to call `handleTimeout`; `Infinity` if nothing is waited for. */
+  nextTimeout(): number {
+    if (this.state === CarrierState.lingering) return this.#cutAt;
+    return this.isFull && this.state !== CarrierState.cut ? this.#progress.since + this.#options.writeTimeoutMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** Does what is due. @returns true: the peer takes nothing, give it up */
+  handleTimeout(now: number): boolean {
+    if (now < this.nextTimeout()) return false;
+    const hasStalled = now >= this.#progress.since + this.#options.writeTimeoutMs;
+    if (this.state !== CarrierState.lingering) return hasStalled && !this.#progress.hasMoved(this.#stream, now);
+    // The time for the peer's bytes begins when ours are out: a peer that reads the last of them slowly is not cut short.
+    if (this.#stream.bufferedBytes === 0) this.#cut();
+    else if (this.#progress.hasMoved(this.#stream, now) || !hasStalled) this.#cutAt = now + this.#options.lingerTimeoutMs;
+    else return true;
+    return false;
+  }
+
+  /** Nothing is written any more; whoever calls aborts the stream. */
+  stop(): void {
+    this.state = CarrierState.cut;
+  }
+
+  #cut(): void {
+    this.state = CarrierState.cut;
+    this.#stream.abort();
+  }
+}

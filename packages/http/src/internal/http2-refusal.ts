@@ -1,0 +1,31 @@
+/** The small answer that a session gives by itself, when an application fails before it has answered. */
+import { latin1Encode } from '@ferrata/bytes';
+import type { WireError } from '@ferrata/error';
+import { HeaderMap, type ResponseHead, reasonPhrase, responseHead } from '@ferrata/headers';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
+
+/** Whether an error can be told by a status. */
+export function isAnswerable(error: WireError): boolean {
+  const { status } = error;
+  return Number.isInteger(status) && status >= 400 && status <= 599;
+}
+
+/** The body that says what the status says: the same text as over HTTP/1. */
+export function refusalBody(status: number): Uint8Array {
+  return latin1Encode(`${status} ${reasonPhrase(status)}\n`);
+}
+
+export function refusalHead(status: number): ResponseHead {
+  return responseHead(status, { headers: HeaderMap.from({ 'Content-Type': 'text/plain', 'Cache-Control': 'private, no-store' }) });
+}
+
+/**
+ * With what to reset a stream of which the rest cannot come: the code of the error itself if it arose here, else INTERNAL_ERROR for faults of this side and
+ * of what lies behind it, CANCEL for all others. Never NO_ERROR: a cut message must not look complete.
+ */
+export function resetCode(error: WireError): number {
+  const code = error.wire.http2Code ?? Http2ErrorCode.noError;
+  if (error.source === 'upstream') return Http2ErrorCode.internalError;
+  if (code !== Http2ErrorCode.noError) return code;
+  return error.fault === 'local' ? Http2ErrorCode.internalError : Http2ErrorCode.cancel;
+}

@@ -1,0 +1,83 @@
+/**
+ * The two shapes of a running connection, whatever version of HTTP it speaks, and of those who keep it.
+ *
+ * Servers and pools hold these; the way of each byte goes through the classes that implement them, so that calls there stay monomorphic.
+ */
+import type { WireError } from '@ferrata/error';
+import type { RequestHead } from '@ferrata/headers';
+import type { L4Stream } from '@ferrata/stream';
+import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
+
+/** The server's end of one connection, running. */
+export interface ServerSession {
+  readonly stream: L4Stream;
+  /** No exchange runs, and nothing of the next one was read: closing it now loses nothing. */
+  readonly isIdle: boolean;
+  /** Begins to read. */
+  start(): void;
+  /**
+   * Running exchanges are finished, then the connection ends. An idle one is closed at `closeIdleAt` (monotonic milliseconds), or before that
+   * if the protocol can say that no request was lost (GOAWAY in HTTP/2).
+   */
+  drain(closeIdleAt: number): void;
+  /** Drops the connection at once. */
+  abort(error?: WireError): void;
+}
+
+/** Who keeps a `ServerSession`. */
+export interface ServerSessionOwner {
+  /** The connection is gone; once. */
+  onSessionClose(session: ServerSession, error: WireError | null): void;
+  /**
+   * An HTTP/1 session has read the whole client preface of HTTP/2 instead of a request (RFC 9113 §3.4). Who takes the connection attaches a sink
+   * of its own to `session.stream`, with `head` (the preface and what came behind it); the session hears and does nothing more. Without this
+   * method no connection is HTTP/2.
+   *
+   * @returns false: not taken, the bytes are read as HTTP/1 and refused
+   */
+  onHttp2Preface?(session: ServerSession, head: Uint8Array): boolean;
+}
+
+/** The client's end of one connection, running. */
+export interface ClientSession {
+  readonly stream: L4Stream;
+  readonly protocol: 'http1' | 'http2';
+  /** The connection may take a request now. */
+  readonly isReusable: boolean;
+  /** It carries several exchanges at once; what ends one of them leaves the others alone. */
+  readonly isShared: boolean;
+  /** Exchanges begun on this connection. */
+  readonly requestCount: number;
+  /** How long the server says that it keeps the connection idle, in milliseconds; `Infinity` if it does not say. */
+  readonly keepAliveTimeoutMs: number;
+  /** Begins to read. */
+  start(): void;
+  /**
+   * Sends a request's head.
+   *
+   * @param request.bodyLength ≥ 0, or `BodyLength.chunked` if only the end of the body will tell
+   * @param request.upgrade the protocols to ask a switch to, or null
+   * @throws {TypeError} when the connection cannot take a request, or `head` is invalid
+   * @throws {RangeError} when `bodyLength` is no length of a request
+   */
+  request(
+    head: RequestHead,
+    request: { readonly bodyLength: number; readonly upgrade: string | null },
+    handler: ClientExchangeHandler,
+  ): ClientExchange;
+  /** Closes the connection, without a word to the owner, who asked for it. Running exchanges are given up (`SESSION_CLOSED`). */
+  close(): void;
+}
+
+/** Who keeps a `ClientSession` while it is idle. */
+export interface ClientSessionOwner {
+  /** HTTP/1: the connection is clean and may take another request. HTTP/2: the last of the running exchanges is over. */
+  onSessionIdle(session: ClientSession): void;
+  /**
+   * HTTP/2: how many requests the connection can take has changed: a place became free, the server's settings came, or it takes no more
+   * requests at all (`isReusable` is false then, and stays so).
+   */
+  onSessionRoom?(session: ClientSession): void;
+  /** The connection is gone; once. `isDirty`: the peer sent bytes that belong to no exchange (HTTP/1 only). */
+  onSessionClose(session: ClientSession, error: WireError | null, isDirty: boolean): void;
+}

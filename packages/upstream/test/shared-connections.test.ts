@@ -1,0 +1,266 @@
+/** Shared connections with sessions of HTTP/2 on both ends of memory pairs, and a clock that the test moves. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ManualClock } from '@ferrata/clock';
+import { isWireError, type WireError } from '@ferrata/error';
+import { requestHead } from '@ferrata/headers';
+import {
+  type ClientExchange,
+  type ClientExchangeHandler,
+  type ClientSession,
+  HttpEnvironment,
+  HttpServer,
+  respond,
+  type ServerExchange,
+} from '@ferrata/http';
+import { type L4Stream, memoryPair } from '@ferrata/stream';
+import { type PeerOptions, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
+
+const options: PeerOptions = { protocol: 'http2' };
+const origin = peer('10.0.0.1:80', options);
+
+async function settle(): Promise<void> {
+  for (let round = 0; round < 4; round++) await new Promise<void>((resolve) => void setImmediate(resolve));
+}
+
+function rig(more: Partial<UpstreamConnectorOptions> = {}) {
+  const clock = new ManualClock();
+  const environment = new HttpEnvironment({ clock });
+  const waiting: ServerExchange[] = [];
+  const server = new HttpServer(
+    {
+      onRequest(exchange) {
+        waiting.push(exchange);
+        return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
+      },
+    },
+    { environment },
+  );
+  const connector = new UpstreamConnector({
+    environment,
+    connect: async () => {
+      const { a, b } = memoryPair({ clock });
+      server.accept(b);
+      return a;
+    },
+    ...more,
+  });
+  const answer = async (count = 1): Promise<void> => {
+    for (const exchange of waiting.splice(0, count)) respond(exchange, 200, { body: 'ok' });
+    await settle();
+  };
+  return { clock, environment, server, connector, waiting, answer };
+}
+
+const nobody: ClientExchangeHandler = {
+  onInterim: () => {},
+  onResponse: () => {},
+  onTunnel: () => {},
+  onResponseData: () => {},
+  onResponseEnd: () => {},
+  onRequestDrain: () => {},
+  onClientClose: () => {},
+};
+
+function send(session: ClientSession): ClientExchange {
+  return session.request(requestHead('GET', '/', { headers: { Host: 'h' } }), { bodyLength: 0, upgrade: null }, nobody);
+}
+
+async function rejection(promise: Promise<unknown>): Promise<WireError> {
+  try {
+    await promise;
+  } catch (thrown) {
+    assert.ok(isWireError(thrown), String(thrown));
+    return thrown;
+  }
+  assert.fail('it was fulfilled');
+}
+
+describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
+  test('requests that connect at the same time share one connection', async () => {
+    const { connector, answer, waiting } = rig();
+    assert.equal(connector.take(origin), null);
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => connector.connect(origin)));
+    assert.equal(new Set(sessions).size, 1);
+    for (const session of sessions) send(session);
+    await settle();
+    assert.equal(waiting.length, 20);
+    assert.deepEqual(connector.counts, { connected: 1, failed: 0, reused: 0, dirty: 0 });
+    assert.equal(connector.idleCount, 0);
+    await answer(20);
+    assert.equal(connector.idleCount, 1);
+    assert.equal(connector.take(origin), sessions[0]);
+    assert.equal(connector.counts.reused, 1);
+  });
+
+  test('a place that was handed out counts until it is used or given back', async () => {
+    const { connector, answer } = rig();
+    const two = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 2, maxConnections: 1 });
+    const session = await connector.connect(two);
+    assert.equal(connector.take(two), session);
+    assert.equal(connector.take(two), null);
+    connector.release(session);
+    assert.equal(connector.take(two), session);
+    send(session);
+    send(session);
+    assert.equal(connector.take(two), null);
+    await settle();
+    await answer();
+    assert.equal(connector.take(two), session);
+  });
+
+  test('who waits gets the next free place, in order, and may give up', async () => {
+    const { connector, answer } = rig();
+    const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1, maxConnections: 1 });
+    send(await connector.connect(one));
+    await settle();
+    const got: string[] = [];
+    const abort = new AbortController();
+    const first = connector.connect(one).then((session) => {
+      got.push('first');
+      send(session);
+    });
+    const second = rejection(connector.connect(one, abort.signal));
+    const third = connector.connect(one).then((session) => {
+      got.push('third');
+      send(session);
+    });
+    assert.equal(connector.pendingCount, 3);
+    abort.abort();
+    const error = await second;
+    assert.deepEqual([error.reason, error.retry], ['CONNECT_ABORTED', 'never']);
+    await answer();
+    await first;
+    assert.deepEqual(got, ['first']);
+    await answer();
+    await third;
+    assert.deepEqual(got, ['first', 'third']);
+    assert.equal(connector.counts.connected, 1);
+  });
+
+  test('no more than maxPending wait, and no longer than pendingTimeoutMs; both are 503 and never tried again', async () => {
+    const { connector, clock } = rig();
+    const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1, maxConnections: 1, maxPending: 2, pendingTimeoutMs: 1_000 });
+    send(await connector.connect(one));
+    await settle();
+    const late = [rejection(connector.connect(one)), rejection(connector.connect(one))];
+    const tooMany = await rejection(connector.connect(one));
+    assert.deepEqual([tooMany.reason, tooMany.type, tooMany.status, tooMany.retry], ['UPSTREAM_TOO_MANY_PENDING', 'limit', 503, 'never']);
+    clock.advance(990);
+    assert.equal(connector.pendingCount, 2);
+    clock.advance(30);
+    for (const error of await Promise.all(late)) {
+      assert.deepEqual(
+        [error.reason, error.type, error.status, error.retry, error.source],
+        ['UPSTREAM_NO_STREAM', 'timeout', 503, 'never', 'upstream'],
+      );
+    }
+    assert.equal(connector.pendingCount, 0);
+  });
+
+  test('everybody who waits for one connection hears why it could not be made, by an error of their own', async () => {
+    const { connector } = rig({ connect: () => Promise.reject(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })) });
+    const errors = await Promise.all(Array.from({ length: 5 }, () => rejection(connector.connect(origin))));
+    assert.deepEqual(
+      errors.map(({ reason, status, retry, source }) => [reason, status, retry, source]),
+      errors.map(() => ['CONNECT_REFUSED', 502, 'always', 'upstream']),
+    );
+    assert.equal(new Set(errors).size, 5);
+    assert.equal(connector.counts.failed, 1);
+    assert.equal(connector.connectionCount, 0);
+  });
+
+  test('an idle connection is closed after its time, and not while it is used', async () => {
+    const { connector, clock, answer } = rig();
+    const short = peer('10.0.0.1:80', { ...options, idleTimeoutMs: 2_000 });
+    const session = await connector.connect(short);
+    send(session);
+    await settle();
+    clock.advance(5_000);
+    await settle();
+    assert.equal(connector.connectionCount, 1);
+    await answer();
+    clock.advance(1_500);
+    assert.equal(connector.take(short), session);
+    send(session);
+    await settle();
+    await answer();
+    clock.advance(1_500);
+    await settle();
+    assert.equal(connector.idleCount, 1, 'its time began anew');
+    clock.advance(600);
+    await settle();
+    assert.equal(connector.connectionCount, 0);
+    assert.equal(session.stream.state, 'closed');
+  });
+
+  test('a connection past its age ends with what it carries; others go to a new one', async () => {
+    const { connector, clock, environment, answer } = rig();
+    const old = peer('10.0.0.1:80', { ...options, maxConnectionAgeMs: 1_000 });
+    const first = await connector.connect(old);
+    send(first);
+    await settle();
+    clock.advance(1_000);
+    environment.now();
+    assert.equal(connector.take(old), null);
+    const second = await connector.connect(old);
+    assert.notEqual(second, first);
+    assert.equal(connector.connectionCount, 2);
+    await answer();
+    assert.equal(connector.connectionCount, 1);
+    assert.equal(first.stream.state, 'closed');
+    connector.release(second);
+  });
+
+  test('a connection whose server says GOAWAY takes no more requests, and is forgotten when it ends (RFC 9113 §6.8)', async () => {
+    const { connector, server, answer } = rig();
+    const first = await connector.connect(origin);
+    send(first);
+    await settle();
+    void server.drain(60_000);
+    await settle();
+    assert.equal(connector.take(origin), null);
+    await answer();
+    await settle();
+    assert.equal(connector.connectionCount, 0);
+  });
+
+  test('close ends idle connections at once, and busy ones when they are idle', async () => {
+    const { connector, answer, environment, clock } = rig();
+    const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1 });
+    const busy = await connector.connect(one);
+    send(busy);
+    const idle = await connector.connect(one);
+    connector.release(idle);
+    await settle();
+    assert.deepEqual([connector.connectionCount, connector.idleCount], [2, 1]);
+    connector.close();
+    assert.deepEqual([connector.connectionCount, connector.idleCount], [1, 0]);
+    await answer();
+    assert.equal(connector.connectionCount, 0);
+    await settle();
+    clock.advance(100_000);
+    await settle();
+    assert.equal(environment.deadlines.size, 0);
+  });
+
+  test('a session that refused a request is given again only if there is no other', async () => {
+    const { connector } = rig();
+    const two = peer('10.0.0.1:80', { ...options, maxConnections: 2 });
+    const first = await connector.connect(two);
+    const second = await connector.connect(two, undefined, first);
+    assert.notEqual(second, first);
+    assert.equal(await connector.connect(two, undefined, second), first);
+    const only = peer('10.0.0.1:80', { ...options, maxConnections: 1 });
+    const one = await connector.connect(only);
+    assert.equal(await connector.connect(only, undefined, one), one);
+  });
+
+  test('a black hole is given up after connectTimeoutMs', async () => {
+    const { connector, clock } = rig({ connect: () => new Promise<L4Stream>(() => {}) });
+    const failed = [rejection(connector.connect(origin)), rejection(connector.connect(origin))];
+    await settle();
+    clock.advance(3_020);
+    for (const error of await Promise.all(failed)) assert.deepEqual([error.reason, error.status], ['CONNECT_TIMEOUT', 504]);
+  });
+});
