@@ -1,7 +1,7 @@
 /**
  * `pnpm bench NAME`: `proxy` compares proxies on this machine, `slow-reader`, `idle-connections` and `origin-restart` look at one of them;
  * `structures` compares the structures with their peers, and the name of one measures that one alone; `http1` compares the HTTP/1 codec with
- * other parsers; any other NAME runs
+ * other parsers, `http2` HTTP/2 servers and proxies with theirs; any other NAME runs
  * packages/NAME/bench/*.bench.ts, one file after the other. `--help` and a name that nothing has are answered with the names that there are.
  */
 import { existsSync, readdirSync } from 'node:fs';
@@ -20,6 +20,8 @@ const comparisonFiles: Readonly<Record<string, string>> = {
   'origin-restart': 'proxy/origin-restart.ts',
   structures: 'structures/run.ts',
   http1: 'http1/run.ts',
+  http2: 'http2/run.ts',
+  'http2-memory': 'http2/memory.ts',
 };
 // By its path: the tools depend on no package.
 const { structureNames } = (await import(pathToFileURL(join(comparisons, 'structures/names.ts')).href)) as {

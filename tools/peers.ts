@@ -1,10 +1,13 @@
 /**
  * Programs of others that benches and conformance suites run beside ours: nginx, haproxy, wrk. What is missing is installed where that is
- * allowed (root and apt-get), otherwise named together with the command that would bring it.
+ * allowed (root and apt-get), otherwise named together with the command that would bring it. What Debian lacks and Go has is built from a
+ * module that pins it.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { root } from './workspace.ts';
 
 /** A program that is run, and the Debian package that holds it. */
 export interface PeerProgram {
@@ -12,7 +15,23 @@ export interface PeerProgram {
   readonly debianPackage: string;
   /** What cannot be done without it. */
   readonly purpose: string;
+  /** Says whether it is there, where a command on PATH is not enough: a library of a language. Default: `command` is on PATH. */
+  readonly isThere?: () => boolean;
 }
+
+/** A program that is built from Go modules. */
+export interface GoProgram {
+  /** The folder of a `go.mod` and a `go.sum` that pin the program and all that it needs. */
+  readonly folder: string;
+  /** The package of the program, as `example.com/module/cmd/program`. Its last part is the name of the program. */
+  readonly goPackage: string;
+}
+
+/** The Go compiler. */
+export const GO: PeerProgram = { command: 'go', debianPackage: 'golang-go', purpose: 'to build programs written in Go' };
+
+/** Time for a build, modules that have to be fetched included. */
+const BUILD_TIMEOUT_MS = 240_000;
 
 /** File that Debian's packages ask before they start a service. */
 const SERVICE_POLICY_FILE = '/usr/sbin/policy-rc.d';
@@ -28,6 +47,36 @@ export function providePrograms(programs: readonly PeerProgram[], say: (line: st
   if (missing.length === 0 || !mayInstall()) return missing;
   install(missing, say);
   return missingOf(missing);
+}
+
+/**
+ * Builds a Go program into the cache of the repository, unless it has been built from the same `go.mod` before; installs Go when allowed to.
+ *
+ * @returns the path of the program, or why it cannot be had
+ */
+export function provideGoProgram(
+  program: GoProgram,
+  say: (line: string) => void,
+): { readonly path: string } | { readonly problem: string } {
+  const { folder, goPackage } = program;
+  const pins = createHash('sha256')
+    .update(readFileSync(join(folder, 'go.mod')))
+    .update(readFileSync(join(folder, 'go.sum')));
+  const name = goPackage.slice(goPackage.lastIndexOf('/') + 1);
+  const path = join(root, '.cache', 'go-programs', pins.digest('hex').slice(0, 16), name);
+  if (isExecutable(path)) return { path };
+  if (providePrograms([GO], say).length > 0) {
+    return { problem: `${goPackage} has to be built, and Go is missing; install it with: ${installCommand([GO])}` };
+  }
+  say(`building ${goPackage} …`);
+  mkdirSync(dirname(path), { recursive: true });
+  // No other compiler than the one that is here, no C compiler, and nothing but what is pinned.
+  const environment = { ...process.env, GOTOOLCHAIN: 'local', CGO_ENABLED: '0', GOFLAGS: '-mod=readonly' };
+  const args = ['build', '-trimpath', '-buildvcs=false', '-o', path, goPackage];
+  const result = spawnSync('go', args, { cwd: folder, encoding: 'utf8', env: environment, timeout: BUILD_TIMEOUT_MS });
+  if (result.status === 0 && isExecutable(path)) return { path };
+  const said = result.error?.message ?? `${result.stdout}${result.stderr}`.trim().split('\n').slice(-3).join(' ');
+  return { problem: `${goPackage} cannot be built: ${said}` };
 }
 
 /** Returns the command that installs programs, for a user to type. */
@@ -50,7 +99,7 @@ export function versionOf(command: string, flag: string): string {
 }
 
 function missingOf(programs: readonly PeerProgram[]): readonly PeerProgram[] {
-  return programs.filter((program) => !hasCommand(program.command));
+  return programs.filter(({ command, isThere }) => !(isThere === undefined ? hasCommand(command) : isThere()));
 }
 
 function packagesOf(programs: readonly PeerProgram[]): readonly string[] {

@@ -160,7 +160,7 @@ export function isMet(bar: Bar): boolean {
 }
 
 /** Prints the bars, each with its outcome. */
-export function printBars(bars: readonly Bar[], { print }: SharedOptions): void {
+export function printBars(bars: readonly Bar[], { print }: Pick<SharedOptions, 'print'>): void {
   for (const bar of bars) {
     const outcome = bar.value === null ? warn('not judged') : isMet(bar) ? styleText('green', 'met') : fault('FAILED');
     const value = bar.value === null ? 'no figure' : `${bar.value.toFixed(2)} ${bar.unit}`;
@@ -169,7 +169,7 @@ export function printBars(bars: readonly Bar[], { print }: SharedOptions): void 
 }
 
 /** Writes the figures where `--json` says, if it does. */
-export function writeJson({ jsonFile }: SharedOptions, figures: object): void {
+export function writeJson({ jsonFile }: Pick<SharedOptions, 'jsonFile'>, figures: object): void {
   if (jsonFile === null) return;
   const text = `${JSON.stringify(figures, null, 2)}\n`;
   if (jsonFile === STANDARD_OUTPUT) {

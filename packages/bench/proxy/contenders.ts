@@ -18,7 +18,7 @@ import type { ProcessGroup, RunningProcess } from './processes.ts';
 const READY_TIMEOUT_MS = 15_000;
 /** Connections that nginx's worker and haproxy are prepared for: the idle bench opens 10 000, each may need one more upstream. */
 const MAX_CONNECTIONS = 30_000;
-const FERRATA_COMMAND = fileURLToPath(new URL('../../ferrata/src/main.ts', import.meta.url));
+export const FERRATA_COMMAND: string = fileURLToPath(new URL('../../ferrata/src/main.ts', import.meta.url));
 
 /** A proxy that is up. */
 export interface RunningProxy {
@@ -111,7 +111,16 @@ function baseline(name: string, note: string, isDefault: boolean): Contender {
   return { name, note, isDefault, missing: always, start: (context) => startNode(name, [script, '--to', context.to], context) };
 }
 
-async function startNode(name: string, args: readonly string[], context: StartContext): Promise<RunningProxy> {
+/**
+ * Starts a Node program that prints `ready http://127.0.0.1:PORT`.
+ *
+ * @throws {Error} with its last words when it ends before that, or takes too long
+ */
+export async function startNode(
+  name: string,
+  args: readonly string[],
+  context: Pick<StartContext, 'processes' | 'cores'>,
+): Promise<RunningProxy> {
   let announce: (url: string) => void = () => {};
   const ready = new Promise<string>((resolve) => {
     announce = resolve;

@@ -1,0 +1,67 @@
+/** One run of h2load, and what it found. */
+import type { ProcessGroup } from '../proxy/processes.ts';
+
+const MS_PER_UNIT: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1_000 };
+
+/** The load to make. */
+export interface StreamLoadOptions {
+  readonly url: string;
+  /** Connections. */
+  readonly connections: number;
+  /** Requests under way on each. */
+  readonly streams: number;
+  /**
+   * In all. h2load does not connect again when a server has said GOAWAY, as servers do after so many streams (ferrata and others after 10 000): no
+   * more than that on each connection.
+   */
+  readonly requests: number;
+  /** CPUs for h2load, as `taskset -c` takes them. */
+  readonly cores: string;
+}
+
+/** What h2load found. */
+export interface StreamLoadReport {
+  /** Requests that were answered whole with a 2xx. */
+  readonly succeeded: number;
+  /** Failed, errored and timed out ones. */
+  readonly failed: number;
+  /** Answers with another status. */
+  readonly otherStatuses: number;
+  readonly durationMs: number;
+}
+
+/**
+ * Runs h2load to its end.
+ *
+ * @throws {Error} when it fails or reports nothing
+ */
+export async function runStreamLoad(processes: ProcessGroup, options: StreamLoadOptions): Promise<StreamLoadReport> {
+  const { url, connections, streams, requests, cores } = options;
+  const lines: string[] = [];
+  const running = await processes.start({
+    name: 'h2load',
+    command: 'h2load',
+    args: [`-c${connections}`, `-m${streams}`, `-n${requests}`, '-t1', url],
+    cores,
+    onLine: (line) => lines.push(line),
+  });
+  const status = await running.finished();
+  const report = parseStreamLoadReport(lines.join('\n'));
+  if (status !== 0 || report === null) throw new Error(`h2load ended with ${status} and reported nothing: ${running.errorOutput}`);
+  return report;
+}
+
+/** Reads h2load's report; null when it is none. */
+export function parseStreamLoadReport(text: string): StreamLoadReport | null {
+  const requests = /^requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/m.exec(text);
+  const statuses = /^status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx/m.exec(text);
+  const duration = /^finished in ([\d.]+)(us|ms|s)\b/m.exec(text);
+  if (requests === null || statuses === null || duration === null) return null;
+  return {
+    succeeded: Number(requests[1]),
+    // "failed" holds errored ones and those with other statuses.
+    failed: Number(requests[2]) + Number(requests[4]),
+    otherStatuses: Number(statuses[2]) + Number(statuses[3]) + Number(statuses[4]),
+    durationMs: Number(duration[1]) * (MS_PER_UNIT[duration[2] ?? ''] ?? 1),
+  };
+}

@@ -1,0 +1,304 @@
+/**
+ * HTTP/2 beside its peers: CPU time of the server's or proxy's process for one request, under h2load.
+ *
+ *   CPU 0:  h2load ──┐             ┌──▶ origin
+ *   CPU 1:           └──▶ subject ─┘
+ *
+ * As in the comparison of proxies: one at a time, CPU time read from the process, rounds in turns, ratios within a round.
+ */
+import { connect } from 'node:http2';
+import { type PeerProgram, providePrograms } from '@ferrata/tools/peers';
+import {
+  type Bar,
+  fault,
+  isMet,
+  parseCommandLine,
+  positiveInteger,
+  prepareMachine,
+  printBars,
+  runAsCommand,
+  SHARED_OPTIONS,
+  say,
+  splitByAvailability,
+  UsageError,
+  warn,
+  writeJson,
+} from '../proxy/command-line.ts';
+import type { Contender } from '../proxy/contenders.ts';
+import { startOrigin } from '../proxy/origin.ts';
+import { busyShare, residentBytesOf, usageBetween, usageOf } from '../proxy/process-usage.ts';
+import { type ProcessGroup, withProcesses } from '../proxy/processes.ts';
+import { parseSize } from '../proxy/sizes.ts';
+import { median, medianRatio, spread } from '../src/statistics.ts';
+import { formatFigure, formatTable } from '../src/table.ts';
+import { runStreamLoad, type StreamLoadOptions } from './h2load.ts';
+import { SCENARIOS, type Scenario, startHttp2Origin } from './scenarios.ts';
+
+const HELP = `pnpm bench http2 [options]: CPU time per request of HTTP/2 servers and proxies
+
+  --scenarios a,b    default: ${SCENARIOS.map((one) => one.name).join(',')}
+  --only a,b         servers and proxies to measure, by name
+  --seconds N        of load in each round; default 3
+  --warm-up N        seconds of load before the first measurement; default 1
+  --rounds N         default 3
+  --json [FILE]      every figure as JSON on standard output, or in a file
+  --check            exit with 1 when a bar fails or cannot be judged
+  --proxy-cores LIST --load-cores LIST
+                     CPUs of what is measured, and of load and origin; default 1 and 0`;
+
+/** Peers that only this bench needs. Without one, it is left out of the table. */
+const PEERS: readonly PeerProgram[] = [
+  { command: 'h2load', debianPackage: 'nghttp2-client', purpose: 'the load' },
+  { command: 'nghttpd', debianPackage: 'nghttp2-server', purpose: 'the HTTP/2 origin, and one of the servers compared' },
+  { command: 'nghttpx', debianPackage: 'nghttp2-proxy', purpose: 'one of the proxies compared' },
+];
+
+const WATCH_MS = 500;
+const MAX_OTHER_WORK = 0.05;
+
+interface Options {
+  readonly scenarios: readonly Scenario[];
+  readonly only: ReadonlySet<string> | null;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly rounds: number;
+  readonly proxyCores: string;
+  readonly loadCores: string;
+  readonly isCheck: boolean;
+  readonly jsonFile: string | null;
+  readonly print: (text: string) => void;
+}
+
+/** One contender, one round. */
+interface Sample {
+  readonly cpuUs: number;
+  readonly userUs: number;
+  readonly systemUs: number;
+  readonly requestsPerSecond: number;
+  readonly residentBytes: number;
+  readonly coreUse: number;
+  readonly failures: number;
+}
+
+async function compare(): Promise<number> {
+  const options = readOptions();
+  const missing = providePrograms(PEERS, say);
+  for (const tool of missing) say(warn(`${tool.command} is missing: ${tool.purpose}`));
+  if (missing.some((tool) => tool.command === 'h2load')) throw new Error('without h2load there is no load: install nghttp2-client');
+  const { machine, openFiles } = prepareMachine(16_384);
+  const busy: number[] = [];
+  const bars: Bar[] = [];
+  const figures: object[] = [];
+  let hasFailures = false;
+  for (const scenario of options.scenarios) {
+    await withProcesses(async (processes) => {
+      busy.push(await busyShare(WATCH_MS));
+      const samples = await measureScenario(scenario, options, processes, openFiles);
+      const rows = [...samples].map(([name, list]) => ({ name, list }));
+      printTable(scenario, rows, options);
+      const subject = samples.get(scenario.subject);
+      hasFailures ||= subject?.some((sample) => sample.failures > 0) === true;
+      bars.push(...judge(scenario, samples));
+      figures.push({ scenario: scenario.name, samples: Object.fromEntries(samples) });
+    });
+  }
+  const most = Math.max(0, ...busy);
+  if (most > MAX_OTHER_WORK)
+    options.print(`${warn(`other work took up to ${(most * 100).toFixed(0)} % of this machine: measure again on a quiet one`)}\n`);
+  printBars(bars, options);
+  writeJson(options, {
+    bench: 'http2',
+    at: new Date().toISOString(),
+    machine,
+    otherWork: busy,
+    figures,
+    bars: bars.map((bar) => ({ ...bar, isMet: isMet(bar) })),
+  });
+  return options.isCheck && (hasFailures || !bars.every(isMet)) ? 1 : 0;
+}
+
+function readOptions(): Options {
+  const { subject: _subject, ...shared } = SHARED_OPTIONS;
+  const values = parseCommandLine(
+    {
+      ...shared,
+      scenarios: { type: 'string' },
+      seconds: { type: 'string', default: '3' },
+      'warm-up': { type: 'string', default: '1' },
+      rounds: { type: 'string', default: '3' },
+    },
+    HELP,
+  );
+  const names = values.scenarios?.split(',') ?? SCENARIOS.map((one) => one.name);
+  const scenarios = names.map((name) => {
+    const found = SCENARIOS.find((one) => one.name === name);
+    if (found === undefined)
+      throw new UsageError(`no scenario is called ${name}; there are ${SCENARIOS.map((one) => one.name).join(', ')}`);
+    return found;
+  });
+  const isJsonOutput = values.json === '-';
+  return {
+    scenarios,
+    only: values.only === undefined ? null : new Set(values.only.split(',')),
+    seconds: positiveInteger('seconds', values.seconds),
+    warmUpSeconds: positiveInteger('warm-up', values['warm-up']),
+    rounds: positiveInteger('rounds', values.rounds),
+    proxyCores: values['proxy-cores'],
+    loadCores: values['load-cores'],
+    isCheck: values.check,
+    jsonFile: values.json ?? null,
+    print: (text) => void (isJsonOutput ? process.stderr : process.stdout).write(text),
+  };
+}
+
+async function measureScenario(
+  scenario: Scenario,
+  options: Options,
+  processes: ProcessGroup,
+  openFiles: number,
+): Promise<ReadonlyMap<string, readonly Sample[]>> {
+  const { only, loadCores, proxyCores } = options;
+  const { present } = splitByAvailability(scenario.contenders.filter((one) => only === null || only.has(one.name)));
+  const to = await startOriginOf(scenario, processes, loadCores, openFiles);
+  const samples = new Map<string, Sample[]>(present.map((one) => [one.name, []]));
+  for (let round = 0; round < options.rounds; round++) {
+    for (const contender of rotated(present, round)) {
+      try {
+        const sample = await measureOne(contender, scenario, options, { processes, to, cores: proxyCores, openFiles });
+        samples.get(contender.name)?.push(sample);
+        const failures = sample.failures === 0 ? '' : fault(`  ${sample.failures} failed`);
+        say(
+          `round ${round + 1}/${options.rounds}  ${scenario.name.padEnd(9)} ${contender.name.padEnd(11)} ${formatFigure(sample.cpuUs)} us/request${failures}`,
+        );
+      } catch (error) {
+        say(fault(`${scenario.name}: ${contender.name} is left out of this round: ${(error as Error).message}`));
+      }
+    }
+  }
+  for (const [name, list] of samples) if (list.length === 0) samples.delete(name);
+  return samples;
+}
+
+async function startOriginOf(scenario: Scenario, processes: ProcessGroup, cores: string, openFiles: number): Promise<string> {
+  if (scenario.origin === 'none') return '';
+  if (scenario.origin === 'http1') return (await startOrigin(processes, cores, [parseSize(scenario.size)])).url;
+  return (await startHttp2Origin({ processes, to: '', cores, openFiles })).url;
+}
+
+async function measureOne(
+  contender: Contender,
+  scenario: Scenario,
+  options: Options,
+  context: Parameters<Contender['start']>[0],
+): Promise<Sample> {
+  const { process: running, url } = await contender.start(context);
+  try {
+    const target = `${url}/${scenario.size}`;
+    await expectHttp2Body(url, scenario.size, parseSize(scenario.size).bytes);
+    const { connections, streams, requests } = scenario;
+    const load = { url: target, connections, streams, requests, cores: options.loadCores };
+    await loadFor(context.processes, load, options.warmUpSeconds);
+    const before = usageOf(running.pid);
+    const { succeeded, failures, loadMs } = await loadFor(context.processes, load, options.seconds);
+    const used = usageBetween(before, usageOf(running.pid));
+    if (running.exitStatus !== null) throw new Error(`it ended under load with ${running.exitStatus}`);
+    if (succeeded === 0) throw new Error('not one request was answered');
+    return {
+      cpuUs: (used.cpuMs * 1_000) / succeeded,
+      userUs: (used.userMs * 1_000) / succeeded,
+      systemUs: (used.systemMs * 1_000) / succeeded,
+      requestsPerSecond: (succeeded / loadMs) * 1_000,
+      residentBytes: residentBytesOf(running.pid),
+      coreUse: used.cpuMs / loadMs,
+      failures,
+    };
+  } finally {
+    await running.stop();
+  }
+}
+
+/** Runs of h2load, each on connections of its own, until so many seconds of load are reached. */
+async function loadFor(
+  processes: ProcessGroup,
+  load: StreamLoadOptions,
+  seconds: number,
+): Promise<{ succeeded: number; failures: number; loadMs: number }> {
+  const sum = { succeeded: 0, failures: 0, loadMs: 0 };
+  while (sum.loadMs < seconds * 1_000) {
+    const report = await runStreamLoad(processes, load);
+    sum.succeeded += report.succeeded;
+    sum.failures += report.failed + report.otherStatuses;
+    sum.loadMs += report.durationMs;
+    if (report.succeeded === 0) break;
+  }
+  return sum;
+}
+
+/** Asks once, by a client that is none of those measured, so that a wrong answer is not counted as a fast one. */
+async function expectHttp2Body(url: string, size: string, bytes: number): Promise<void> {
+  const session = connect(url);
+  try {
+    const { status, received } = await new Promise<{ status: number; received: number }>((resolve, reject) => {
+      session.on('error', reject);
+      const request = session.request({ ':path': `/${size}` });
+      let status = 0;
+      let received = 0;
+      request.on('response', (headers) => (status = headers[':status'] ?? 0));
+      request.on('data', (chunk: Buffer) => (received += chunk.length));
+      request.on('end', () => resolve({ status, received }));
+      request.on('error', reject);
+      request.setTimeout(10_000, () => reject(new Error('no answer within 10 s')));
+    });
+    if (status !== 200 || received !== bytes) throw new Error(`answered ${status} with ${received} bytes instead of 200 with ${bytes}`);
+  } finally {
+    session.destroy();
+  }
+}
+
+function printTable(scenario: Scenario, rows: readonly { name: string; list: readonly Sample[] }[], options: Options): void {
+  const subject = rows.find((row) => row.name === scenario.subject);
+  const headings = ['', 'CPU us/req', 'user', 'system', `${scenario.subject} ÷ it`, 'spread', 'req/s', 'RSS MiB', 'core', 'failed'];
+  const cells = rows.map(({ name, list }) => {
+    const middle = (pick: (sample: Sample) => number): number => median(list.map(pick));
+    const ratio = subject === undefined ? '-' : medianRatio(cpuTimes(subject.list), cpuTimes(list)).toFixed(2);
+    return [
+      name === scenario.subject ? { text: name, style: 'bold' as const } : name,
+      formatFigure(middle((sample) => sample.cpuUs)),
+      formatFigure(middle((sample) => sample.userUs)),
+      formatFigure(middle((sample) => sample.systemUs)),
+      ratio,
+      `${(spread(cpuTimes(list)) * 100).toFixed(0)} %`,
+      formatFigure(middle((sample) => sample.requestsPerSecond)),
+      (middle((sample) => sample.residentBytes) / 2 ** 20).toFixed(0),
+      `${(middle((sample) => sample.coreUse) * 100).toFixed(0)} %`,
+      String(list.reduce((sum, sample) => sum + sample.failures, 0)),
+    ];
+  });
+  const { connections, streams, title } = scenario;
+  const { rounds, seconds } = options;
+  options.print(`\n${title}: h2load -c${connections} -m${streams}, medians of ${rounds} rounds of ${seconds} s\n`);
+  options.print(`${formatTable(headings, cells)}\n`);
+  for (const { name, note } of scenario.contenders) if (rows.some((row) => row.name === name)) options.print(`${name}: ${note}\n`);
+  options.print('\n');
+}
+
+function judge(scenario: Scenario, samples: ReadonlyMap<string, readonly Sample[]>): readonly Bar[] {
+  const subject = samples.get(scenario.subject);
+  return scenario.bars.map(({ than, limit }) => {
+    const other = samples.get(than);
+    const value = subject === undefined || other === undefined ? null : medianRatio(cpuTimes(subject), cpuTimes(other));
+    return { name: `${scenario.title}, CPU per request, x ${than}`, limit, value, unit: 'x' };
+  });
+}
+
+function cpuTimes(samples: readonly Sample[]): readonly number[] {
+  return samples.map((sample) => sample.cpuUs);
+}
+
+/** The order turns, so that nobody always comes after the same one. */
+function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
+  const at = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}
+
+await runAsCommand(compare);
