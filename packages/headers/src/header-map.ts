@@ -24,6 +24,9 @@ export type HeaderInit = Iterable<readonly [name: string, value: string]> | Read
 /** Lines for which room is made at once: an ordinary request of a browser has 9 to 16. */
 const INITIAL_LINES = 16;
 
+/** Lines for which a copy has room beside those that it begins with. */
+const ROOM_IN_COPIES = 4;
+
 /**
  * Up to this many lines a well-known name is found by looking at each line's number; beyond, by an index that is built when first needed. The
  * index costs 300 ns, as it lies outside the heap of the engine; looking at 64 numbers costs 40.
@@ -357,7 +360,8 @@ export class HeaderMap implements Iterable<readonly [name: string, value: string
 
   /** A map of its own with the same lines. */
   clone(): HeaderMap {
-    const copy = new HeaderMap();
+    // Whoever copies a map adds to it: a proxy its X-Forwarded-For, -Proto and -Host.
+    const copy = new HeaderMap(this.#size + ROOM_IN_COPIES);
     for (let line = 0; line < this.#size; line++) {
       copy.#names[line] = this.#names[line] as string;
       copy.#ids[line] = this.#ids[line] as KnownHeader | 0;

@@ -4,15 +4,16 @@
  * Rules:
  * - What `writeField` has written must be sent, in this order: the table has changed by then.
  * - A call that throws (a character above U+00FF) has written nothing and changed no table.
- * - Constant work for each field beside its length, however many entries share a name.
+ * - Bounded work for each field beside its length, however many entries share a name.
+ * - No string of the caller's is kept that may be part of a larger one.
  * - Huffman code where it is shorter (§5.2).
  */
 import { type ByteWriter, latin1Decode, latin1EncodeInto } from '@ferrata/bytes';
 import { checkWholeNumber } from '@ferrata/error';
-import { encodeHuffman, huffmanLengthOf } from './huffman.ts';
+import { encodeHuffman, encodeShortText, huffmanLengthOf } from './huffman.ts';
 import { Indexing } from './indexing.ts';
-import { EncoderTable, type NameEntry, sizeOf } from './internal/encoder-table.ts';
-import { SHORT_COOKIE_LENGTH } from './internal/name-policy.ts';
+import type { NameEntry } from './internal/encoder-names.ts';
+import { EncoderTable, MIN_SHARED_LENGTH, sizeOf } from './internal/encoder-table.ts';
 import { type HpackEncoderOptions, type ResolvedHpackEncoderOptions, resolveHpackEncoderOptions } from './options.ts';
 
 /** What every decoder begins with (RFC 9113 §6.5.2). */
@@ -89,13 +90,16 @@ export class HpackEncoder {
   writeField(writer: ByteWriter, name: string, value: string, indexing: Indexing = Indexing.automatic): void {
     const table = this.#table;
     const entry = table.find(name);
-    const choice = indexing === Indexing.automatic && entry !== null ? choiceFor(entry, value) : indexing;
-    if (entry !== null && choice !== Indexing.never) {
-      const index = table.indexOf(entry, value);
-      if (index !== 0) {
-        const at = writer.makeRoom(MAX_INTEGER_BYTES);
-        writer.commit(writeInteger(writer.slab, at, index, 0x7f, 0x80));
-        return;
+    let choice = indexing;
+    if (entry !== null) {
+      if (choice === Indexing.automatic) choice = value.length < entry.neverBelow ? Indexing.never : entry.policy;
+      if (choice !== Indexing.never) {
+        const index = table.indexOf(entry, value);
+        if (index !== 0) {
+          const at = writer.makeRoom(MAX_INTEGER_BYTES);
+          writer.commit(writeInteger(writer.slab, at, index, 0x7f, 0x80));
+          return;
+        }
       }
     }
     this.#writeLiteral(writer, entry, name, value, choice);
@@ -108,35 +112,26 @@ export class HpackEncoder {
     const maxSize = choice === Indexing.automatic ? (table.capacity * 3) >> 2 : table.capacity;
     const isIncremental = (choice === Indexing.incremental || choice === Indexing.automatic) && size <= maxSize;
 
-    // Behind the room for what is written, the two strings as they are: Huffman coding reads them there, and so does the table.
-    const nameLength = name.length;
+    const nameIndex = entry === null ? 0 : table.nameIndexOf(entry);
+    const nameLength = nameIndex === 0 ? name.length : 0;
     const valueLength = value.length;
+    // Behind the room for what is written, the two strings as they are; a value that the table keeps as octets is written there instead.
     const start = writer.makeRoom(2 * (nameLength + valueLength) + 3 * MAX_INTEGER_BYTES);
     const slab = writer.slab;
     const rawName = start + nameLength + valueLength + 3 * MAX_INTEGER_BYTES;
-    const rawValue = rawName + nameLength;
-    const nameIndex = entry === null ? 0 : table.nameIndexOf(entry);
     let at: number;
     if (isIncremental) at = writeInteger(slab, start, nameIndex, 0x3f, 0x40);
     else at = writeInteger(slab, start, nameIndex, 0x0f, choice === Indexing.never ? 0x10 : 0x00);
-    if (nameIndex === 0) {
-      latin1EncodeInto(name, slab, rawName);
-      at = writeString(slab, at, rawName, nameLength);
+    if (nameIndex === 0) at = writeString(name, slab, rawName, slab, at);
+    if (!isIncremental || valueLength < MIN_SHARED_LENGTH) {
+      writer.commit(writeString(value, slab, rawName + nameLength, slab, at));
+      if (isIncremental) table.add(entry, nameIndex === 0 ? ownCopy(name, slab, rawName) : '', value, -1, size);
+      return;
     }
-    latin1EncodeInto(value, slab, rawValue);
-    at = writeString(slab, at, rawValue, valueLength);
-    writer.commit(at);
-    if (!isIncremental) return;
-    const ownName = nameIndex === 0 ? ownCopy(name, slab, rawName) : '';
-    table.add(entry, ownName, ownCopy(value, slab, rawValue), size);
+    const kept = table.roomForValue(valueLength);
+    writer.commit(writeString(value, table.valueBytes(), kept, slab, at));
+    table.add(entry, nameIndex === 0 ? ownCopy(name, slab, rawName) : '', value, kept, size);
   }
-}
-
-/** What `automatic` means for a name that is known. */
-function choiceFor(entry: NameEntry, value: string): Indexing {
-  if (entry.name === 'cookie' && value.length < SHORT_COOKIE_LENGTH) return Indexing.never;
-  // Left automatic, so that the table's size decides with.
-  return entry.policy === Indexing.incremental ? Indexing.automatic : entry.policy;
 }
 
 /** An integer behind the flags of its first octet (RFC 7541 §5.1). @returns where it ends */
@@ -156,37 +151,45 @@ function writeInteger(target: Uint8Array, start: number, value: number, prefix: 
   return at + 1;
 }
 
-/** The string `bytes[from, from + length)` with its length, in the shorter of its two forms (RFC 7541 §5.2). @returns where it ends */
-function writeString(bytes: Uint8Array, start: number, from: number, length: number): number {
+/** Text of up to this length is read character by character; longer ones are written out quicker by the engine. */
+const MAX_SHORT = 48;
+
+/**
+ * Writes `text` to `target` from `start` on, with its length, in the shorter of its two forms (RFC 7541 §5.2), and to `octets` from `from` on as it is, on the way.
+ *
+ * @returns where it ends in `target`
+ */
+function writeString(text: string, octets: Uint8Array, from: number, target: Uint8Array, start: number): number {
+  const { length } = text;
+  // The length takes one octet either way, so the code can be written before it is known.
+  if (length <= MAX_SHORT) {
+    const codedEnd = encodeShortText(text, octets, from, target, start + 1, start + length);
+    if (codedEnd !== -1) {
+      target[start] = 0x80 | (codedEnd - start - 1);
+      return codedEnd;
+    }
+  }
+  latin1EncodeInto(text, octets, from);
   const end = from + length;
   if (length <= 0x7f) {
-    // The length takes one octet either way, so the code can be written before it is known.
-    const codedEnd = encodeHuffman(bytes, from, end, bytes, start + 1, start + length);
+    const codedEnd = encodeHuffman(octets, from, end, target, start + 1, start + length);
     if (codedEnd !== -1) {
-      bytes[start] = 0x80 | (codedEnd - start - 1);
+      target[start] = 0x80 | (codedEnd - start - 1);
       return codedEnd;
     }
   } else {
-    const coded = huffmanLengthOf(bytes, from, end);
+    const coded = huffmanLengthOf(octets, from, end);
     if (coded < length) {
-      const at = writeInteger(bytes, start, coded, 0x7f, 0x80);
-      return encodeHuffman(bytes, from, end, bytes, at, at + coded);
+      const at = writeInteger(target, start, coded, 0x7f, 0x80);
+      return encodeHuffman(octets, from, end, target, at, at + coded);
     }
   }
-  const at = writeInteger(bytes, start, length, 0x7f, 0x00);
-  bytes.copyWithin(at, from, end);
+  const at = writeInteger(target, start, length, 0x7f, 0x00);
+  latin1EncodeInto(text, target, at);
   return at + length;
 }
 
-/**
- * V8 cuts a string of 13 characters and more out of another one by pointing into it, and joins two of them by pointing at both.
- */
-const MIN_SHARED_LENGTH = 13;
-
-/**
- * The same text in memory of its own: a value of a message head, kept for as long as a connection lives, would keep the whole head. It is also
- * compared faster than one that points elsewhere (10 to 25 ns against 35 to 50).
- */
+/** A name that is kept for as long as a connection lives would keep the whole message head that it was cut from. */
 function ownCopy(text: string, bytes: Uint8Array, from: number): string {
   return text.length < MIN_SHARED_LENGTH ? text : latin1Decode(bytes, from, from + text.length);
 }

@@ -167,6 +167,37 @@ test('many values of one name are all found, the older ones too, and forgotten a
   assert.deepEqual(decoder.tableFields(), [['n', value(299)]]);
 });
 
+test('values that agree in name, length and the characters that tell them apart cost bytes, and the tables stay equal', () => {
+  const encoder = new HpackEncoder();
+  const decoder = new HpackDecoder();
+  const value = (i: number): string => `${String(i).padStart(4, '0')}-the-same-end`;
+  for (let i = 0; i < 60; i++) decodeBlock(decoder, encodeBlock(encoder, [['n', value(i)]]));
+  // One of the newest is found; of the oldest nobody looks at so many.
+  for (const [i, isFound] of [
+    [59, true],
+    [50, true],
+    [0, false],
+  ] as const) {
+    const block = encodeBlock(encoder, [['n', value(i)]], Indexing.without);
+    assert.equal(block.length === 1, isFound, value(i));
+    assert.deepEqual(decodeBlock(decoder, block), [['n', value(i)]]);
+  }
+  assert.deepEqual(encoder.tableFields(), decoder.tableFields());
+});
+
+test('values of all lengths are found again as octets, as the table turns over and its memory grows', () => {
+  const encoder = new HpackEncoder({ maxTableBytes: 16_384 });
+  encoder.setPeerTableBytes(16_384);
+  const decoder = new HpackDecoder({ maxTableBytes: 16_384 });
+  for (let i = 0; i < 600; i++) {
+    const field = [`x-${i % 7}`, `${i}-`.padEnd(12 + ((i * 7919) % (i % 50 === 0 ? 3000 : 300)), 'abc def')] as const;
+    decodeBlock(decoder, encodeBlock(encoder, [field]));
+    assert.deepEqual(decodeBlock(decoder, encodeBlock(encoder, [field])), [field]);
+    assert.equal(encoder.tableFields().length, decoder.tableFields().length);
+    if (i % 20 === 0) assert.deepEqual(encoder.tableFields(), decoder.tableFields());
+  }
+});
+
 test('names that objects have by nature are names like all others', () => {
   const encoder = new HpackEncoder();
   const decoder = new HpackDecoder();
