@@ -28,11 +28,14 @@ let processes = 0;
 /** A client made of the command. */
 export class CurlClient implements PlanClient {
   readonly #port: number;
+  readonly #isHttp2: boolean;
   /** What curl is given and gives back beside its standard streams. */
   readonly #folder = new TemporaryFolder('ferrata-curl-');
 
-  constructor(port: number) {
+  /** @param how `isHttp2`: with prior knowledge that the server speaks it, whatever minor version a plan has */
+  constructor(port: number, { isHttp2 = false }: { readonly isHttp2?: boolean } = {}) {
     this.#port = port;
+    this.#isHttp2 = isHttp2;
   }
 
   /**
@@ -55,10 +58,13 @@ export class CurlClient implements PlanClient {
   async send(one: Plan, token: string): Promise<SeenResponse> {
     const { method, target, minorVersion, framing, body } = one.request;
     const [fieldFile, headFile] = [join(this.#folder.path, 'fields'), join(this.#folder.path, 'heads')];
-    await writeFile(fieldFile, fieldLines(one, token), 'latin1');
-    const args = ['-sS', minorVersion === 0 ? '--http1.0' : '--http1.1', '--request-target', target, '-D', headFile, '-H', `@${fieldFile}`];
+    await writeFile(fieldFile, fieldLines(one, token, this.#isHttp2), 'latin1');
+    const version = this.#isHttp2 ? '--http2-prior-knowledge' : minorVersion === 0 ? '--http1.0' : '--http1.1';
+    const args = ['-sS', version, '--request-target', target, '-D', headFile, '-H', `@${fieldFile}`];
     args.push(...(method === 'HEAD' ? ['--head'] : ['-X', method]));
-    if (framing !== 'none') args.push('--data-binary', '@-');
+    // Of what it uploads from its standard input curl does not tell the length; HTTP/1 asks for chunks by their field.
+    if (framing === 'chunked' && this.#isHttp2) args.push('-T', '-');
+    else if (framing !== 'none') args.push('--data-binary', '@-');
     args.push(`http://127.0.0.1:${this.#port}/`);
     const child = spawn('curl', args, { stdio: 'pipe', timeout: MAX_RUN_MS });
     killOnExit(child);
@@ -82,8 +88,8 @@ export class CurlClient implements PlanClient {
 }
 
 /** The field lines for curl's `-H @file`: a name and a semicolon is an empty value, a name and a colon takes a line away. */
-function fieldLines(one: Plan, token: string): string {
-  const lines = requestLines(one, token).filter(([name]) => name !== 'Content-Length');
+function fieldLines(one: Plan, token: string, isHttp2: boolean): string {
+  const lines = requestLines(one, token).filter(([name]) => name !== 'Content-Length' && !(isHttp2 && name === 'Transfer-Encoding'));
   const given = new Set(lines.map(([name]) => name.toLowerCase()));
   const removed = UNWANTED.filter((name) => !given.has(name.toLowerCase())).map((name) => `${name}:`);
   return [...lines.map(([name, value]) => (value === '' ? `${name};` : `${name}: ${value}`)), ...removed].join('\n');
@@ -95,7 +101,7 @@ function readHeads(text: string): Omit<SeenResponse, 'body' | 'connection'> {
   let trailers: FieldLine[] | null = null;
   let isInHead = false;
   for (const line of text.split('\r\n')) {
-    const start = isInHead ? null : /^HTTP\/1\.[01] (\d{3}) ?(.*)$/.exec(line);
+    const start = isInHead ? null : /^HTTP\/(?:1\.[01]|2) (\d{3}) ?(.*)$/.exec(line);
     if (start !== null) {
       heads.push({ status: Number(start[1]), reason: start[2] ?? '', fields: [] });
       isInHead = true;

@@ -1,7 +1,7 @@
 /** Our client side, `@ferrata/upstream` over `@ferrata/http`, as a client that acts plans out. */
 import { concatBytes } from '@ferrata/bytes';
 import { HeaderMap, requestHead } from '@ferrata/headers';
-import { type ClientExchange, type ClientExchangeHandler, type Http1ClientSession, HttpEnvironment } from '@ferrata/http';
+import { type ClientExchange, type ClientExchangeHandler, type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { BodyLength } from '@ferrata/http1';
 import { type Peer, peer, UpstreamConnector } from '@ferrata/upstream';
 import type { PlanClient } from './client.ts';
@@ -12,7 +12,7 @@ import { bodyBytes, lengthOf, type Plan, type PlannedInterim, pieces, requestLin
 export class OurClient implements PlanClient {
   readonly #connector = new UpstreamConnector({ environment: new HttpEnvironment() });
   readonly #peer: Peer;
-  readonly #connections: Http1ClientSession[] = [];
+  readonly #connections: ClientSession[] = [];
 
   constructor(port: number) {
     this.#peer = peer(`127.0.0.1:${port}`);
@@ -38,8 +38,8 @@ export class OurClient implements PlanClient {
   }
 }
 
-/** One plan acted out. */
-class PlannedRequest implements ClientExchangeHandler {
+/** One plan acted out, on whatever connection takes requests. */
+export class PlannedRequest implements ClientExchangeHandler {
   readonly #plan: Plan;
   readonly #token: string;
   readonly #connection: number;
@@ -63,7 +63,7 @@ class PlannedRequest implements ClientExchangeHandler {
     this.#reject = reject;
   }
 
-  begin(session: Http1ClientSession): void {
+  begin(session: Pick<ClientSession, 'request'>): void {
     const { method, target, framing, body, pieceBytes, expectation } = this.#plan.request;
     const lines = requestLines(this.#plan, this.#token).filter(([name]) => name !== 'Transfer-Encoding');
     const head = requestHead(method, target, { headers: HeaderMap.from(lines) });

@@ -68,7 +68,7 @@ async function runProxyLevel(): Promise<Outcome[]> {
 }
 
 function runningElsewhere(url: string): RunningProxy {
-  return { port: Number(new URL(url).port), exit: () => null, stop: () => Promise.resolve(null) };
+  return { port: Number(new URL(url).port), pid: 0, exit: () => null, stop: () => Promise.resolve(null) };
 }
 
 /** The known failures of the cases that run; all of them, unless options narrow the run. */

@@ -6,21 +6,43 @@ import { killOnExit } from './clean-up.ts';
 /** How long the command may take to start and to stop. */
 const START_MS = 15_000;
 const STOP_MS = 10_000;
+const MEMORY_MS = 5_000;
 
 /** A proxy in front of an origin. */
 export interface RunningProxy {
   readonly port: number;
+  readonly pid: number;
   /** Null while it runs; else how it ended. */
   exit(): string | null;
   /** @returns how it failed to stop, or null */
   stop(): Promise<string | null>;
 }
 
-/** Starts `ferrata reverse` in front of an origin; it ends with this process at the latest. @throws {Error} that says why it did not start */
-export async function startFerrata(originPort: number): Promise<RunningProxy> {
+/** One that was started by us. */
+export interface StartedProxy extends RunningProxy {
+  /** @returns what it has in use, on the heap and beside it, after a collection; null if it was not started to tell, or is gone */
+  liveBytes(): Promise<number | null>;
+}
+
+/**
+ * Starts `ferrata reverse` in front of an origin; it ends with this process at the latest.
+ *
+ * @param origin the port of an HTTP/1 origin on this machine, or the URL of any
+ * @param tellsMemory the process can be asked for `liveBytes`
+ * @throws {Error} that says why it did not start
+ */
+export async function startFerrata(origin: number | string, tellsMemory = false): Promise<StartedProxy> {
   const command = fileURLToPath(new URL('../../packages/ferrata/src/main.ts', import.meta.url));
-  const args = [command, 'reverse', '--listen', 'http://127.0.0.1:0', '--to', `http://127.0.0.1:${originPort}`];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const args = [
+    ...(tellsMemory ? ['--expose-gc', '--import', new URL('report-memory.ts', import.meta.url).href] : []),
+    command,
+    'reverse',
+    '--listen',
+    'http://127.0.0.1:0',
+    '--to',
+    typeof origin === 'string' ? origin : `http://127.0.0.1:${origin}`,
+  ];
+  const child = spawn(process.execPath, args, { stdio: tellsMemory ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'] });
   killOnExit(child);
   let output = '';
   let ended: string | null = null;
@@ -37,8 +59,8 @@ export async function startFerrata(originPort: number): Promise<RunningProxy> {
       clearTimeout(timer);
       resolve(Number(ready));
     };
-    child.stdout.on('data', onOutput);
-    child.stderr.on('data', onOutput);
+    child.stdout?.on('data', onOutput);
+    child.stderr?.on('data', onOutput);
     child.on('error', (error) => fail(`cannot be started, ${error.message}`));
     child.on('close', (code, signal) => {
       clearTimeout(timer);
@@ -46,7 +68,28 @@ export async function startFerrata(originPort: number): Promise<RunningProxy> {
       fail(ended);
     });
   });
-  return { port, exit: () => ended, stop: () => stop(child, () => ended) };
+  return {
+    port,
+    pid: child.pid ?? 0,
+    exit: () => ended,
+    liveBytes: () => (tellsMemory ? askForMemory(child) : Promise.resolve(null)),
+    stop: () => stop(child, () => ended),
+  };
+}
+
+async function askForMemory(child: ChildProcess): Promise<number | null> {
+  if (!child.connected) return null;
+  return await new Promise((resolve) => {
+    const done = (bytes: number | null): void => {
+      clearTimeout(timer);
+      child.off('message', hear);
+      resolve(bytes);
+    };
+    const hear = (message: unknown): void => done(Number(message));
+    const timer = setTimeout(done, MEMORY_MS, null);
+    child.on('message', hear);
+    child.send('memory', () => undefined);
+  });
 }
 
 async function stop(child: ChildProcess, ended: () => string | null): Promise<string | null> {

@@ -86,12 +86,14 @@ async function measureMemory(): Promise<number> {
         await crowd.open(connections, ['/100']);
         await delay(settleMs);
         const withConnections = residentBytesOf(pid);
+        crowd.checkHeld();
         await crowd.open(STREAM_CONNECTIONS, ['/100']);
         await delay(settleMs);
         const beforeStreams = residentBytesOf(pid);
         await crowd.wait(STREAM_CONNECTIONS, streams);
         await delay(settleMs);
         const withStreams = residentBytesOf(pid);
+        crowd.checkHeld();
         if (server.process.exitStatus !== null) throw new Error(`${contender.name} ended with ${server.process.exitStatus}`);
         outcomes.push({
           server: contender.name,
@@ -130,10 +132,16 @@ function kib(bytes: number | undefined): number | null {
   return bytes === undefined ? null : bytes / 1_024;
 }
 
+const GOAWAY = 7;
+const RST_STREAM = 3;
+
 /** Bare sockets that speak just enough HTTP/2 to ask, so that this process stays small and out of the way. */
 class Crowd {
   readonly #port: number;
   readonly #sockets: Socket[] = [];
+  /** What a server did that makes the figures worthless. */
+  #fault: string | null = null;
+  #isClosing = false;
 
   constructor(port: number) {
     this.#port = port;
@@ -157,7 +165,13 @@ class Crowd {
     }
   }
 
+  /** @throws {Error} when a connection has gone, or a stream was refused: memory that is not held costs nothing */
+  checkHeld(): void {
+    if (this.#fault !== null) throw new Error(this.#fault);
+  }
+
   close(): void {
+    this.#isClosing = true;
     for (const socket of this.#sockets) socket.destroy();
     this.#sockets.length = 0;
   }
@@ -173,19 +187,33 @@ class Crowd {
       socket.on('connect', () => {
         socket.write(Buffer.concat([PREFACE, SETTINGS, ...targets.map((target, index) => request(1 + 2 * index, target))]));
       });
+      socket.on('close', () => {
+        if (!this.#isClosing) this.#fault ??= 'the server closed a connection';
+      });
       let received: Buffer = Buffer.alloc(0);
+      let isAnswered = false;
       socket.on('data', (chunk: Buffer) => {
-        if (received.length > 4_096) return;
         received = Buffer.concat([received, chunk]);
-        // The body of `/100`.
-        if (!received.includes('aaaaaaaaaa')) return;
-        received = Buffer.alloc(8_192);
-        clearTimeout(timer);
-        socket.write(SETTINGS_ACK);
-        resolve();
+        for (let next = wholeFrame(received); next !== null; next = wholeFrame(received)) {
+          received = Buffer.from(received.subarray(next.end));
+          if (next.type === GOAWAY || next.type === RST_STREAM) this.#fault ??= `the server sent a frame of type ${next.type}`;
+          // The end of the answer to `/100`.
+          if (isAnswered || next.type !== 0 || (next.flags & 1) === 0) continue;
+          isAnswered = true;
+          clearTimeout(timer);
+          socket.write(SETTINGS_ACK);
+          resolve();
+        }
       });
     });
   }
+}
+
+/** The first frame of what was received, if it is whole. */
+function wholeFrame(received: Buffer): { type: number; flags: number; end: number } | null {
+  if (received.length < 9) return null;
+  const end = 9 + received.readUIntBE(0, 3);
+  return received.length < end ? null : { type: received[3] ?? 0, flags: received[4] ?? 0, end };
 }
 
 function frame(type: number, flags: number, streamId: number, payload: Buffer): Buffer {

@@ -1,5 +1,5 @@
 /** `X-Forwarded-For`, `-Proto` and `-Host`: who asked, how and for which host, as a list to which each proxy appends itself. */
-import { canonicalName, type HeaderMap, KnownHeader, knownName, type RequestHead } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, knownName, type RequestHead } from '@ferrata/headers';
 import type { ProxySession } from './proxy-session.ts';
 
 /**
@@ -20,7 +20,7 @@ export function appendForwarded(session: ProxySession, request: RequestHead): vo
 
 function appendTo(headers: HeaderMap, id: KnownHeader, value: string): void {
   if (!headers.hasKnown(id)) {
-    headers.append(canonicalName(id), value);
+    headers.appendKnown(id, value);
     return;
   }
   const before = headers.countKnown(id) > 1 ? headers.combined(knownName(id)) : headers.getKnown(id);

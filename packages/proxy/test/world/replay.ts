@@ -8,7 +8,7 @@
  * | `FERRATA_REPLAY` | `seed:number` of a world that failed: that one only, in each test; name the test with `--test-name-pattern` |
  */
 import fc from 'fast-check';
-import type { Breach, WorldReport } from './proxy-world.ts';
+import type { Breach } from './proxy-world.ts';
 
 const FACTOR = Number(process.env['FERRATA_WORLDS'] ?? 1);
 const SEED =
@@ -19,11 +19,13 @@ const REPLAY = /^(-?\d+):(\d+)$/.exec(process.env['FERRATA_REPLAY'] ?? '');
  * Checks a property of plans; what it throws says which world it was and how to see it again.
  *
  * @param name part of the test's name, for the line to copy
+ * @param file of the test, for the same
  */
 export async function holds<Plan>(
   name: string,
   plans: fc.Arbitrary<Plan>,
   worlds: number,
+  file: string,
   property: (plan: Plan) => Promise<void>,
 ): Promise<void> {
   const numRuns = Math.ceil(worlds * FACTOR);
@@ -32,7 +34,7 @@ export async function holds<Plan>(
   if (!details.failed) return;
   // Without the steps of shrinking, which are found again: a line that one can copy.
   const world = details.counterexamplePath?.split(':')[0] ?? '0';
-  const replay = `FERRATA_REPLAY=${details.seed}:${world} node --test --test-name-pattern='${name}' packages/proxy/test/world/worlds.prop.test.ts`;
+  const replay = `FERRATA_REPLAY=${details.seed}:${world} node --test --test-name-pattern='${name}' ${file}`;
   const why = details.errorInstance instanceof Error ? details.errorInstance.message : String(details.errorInstance);
   throw new Error(
     `world ${world} of seed ${details.seed} fails (shrunk ${details.numShrinks} times):\n${why}\nonce more: ${replay}\nplan: ${JSON.stringify(details.counterexample?.[0])}`,
@@ -40,7 +42,7 @@ export async function holds<Plan>(
 }
 
 /** Throws if there are breaches; the message names the invariants and ends with the last of the world's events. */
-export function assertUnbroken(report: WorldReport, breaches: readonly Breach[]): void {
+export function assertUnbroken(report: { readonly trace: readonly string[] }, breaches: readonly Breach[]): void {
   if (breaches.length === 0) return;
   const lines = breaches.slice(0, 5).map(({ invariant, what }) => `${invariant}: ${what.slice(0, 600)}`);
   throw new Error(`${lines.join('\n')}\n  ${report.trace.slice(-25).join('\n  ')}`);

@@ -24,6 +24,8 @@ import { kindWorlds, rudeWorlds, slowWorlds } from './plan.ts';
 import { runWorld } from './proxy-world.ts';
 import { assertUnbroken, holds } from './replay.ts';
 
+const FILE = 'packages/proxy/test/world/worlds.prop.test.ts';
+
 /** One chunk from a link, what a session reads ahead, and what it gathers before it writes. */
 const MAX_HELD_BYTES = 65_536 + 16_384 + 16_384;
 
@@ -31,7 +33,7 @@ describe('the proxy in a world', () => {
   test('keeps its invariants whatever clients, origins and the network do (I1, I4, I5, I7, I8, I9, I12, I13, I16, I22)', async () => {
     const seen = new Map<string, number>();
     const count = (what: string, by = 1): void => void seen.set(what, (seen.get(what) ?? 0) + by);
-    await holds('keeps its invariants', rudeWorlds, 2_300, async (plan) => {
+    await holds('keeps its invariants', rudeWorlds, 2_300, FILE, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, breachesOf(report));
       count('exchanges', report.exchanges.length);
@@ -60,14 +62,14 @@ describe('the proxy in a world', () => {
   });
 
   test('answers everything whole where everybody keeps to the rules (I1)', async () => {
-    await holds('answers everything whole', kindWorlds, 500, async (plan) => {
+    await holds('answers everything whole', kindWorlds, 500, FILE, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, kindBreachesOf(report));
     });
   });
 
   test('holds a bounded number of bytes under slow and stalled readers, on both sides (I16)', async () => {
-    await holds('bounded number of bytes', slowWorlds, 40, async (plan) => {
+    await holds('bounded number of bytes', slowWorlds, 40, FILE, async (plan) => {
       const report = await runWorld(plan);
       assertUnbroken(report, breachesOf(report));
       const { download, upload } = report.held;
@@ -83,7 +85,7 @@ describe('the proxy in a world', () => {
 
   test('does the same again for the same plan (I23)', async () => {
     const hashes = new Set<string>();
-    await holds('same plan', rudeWorlds, 150, async (plan) => {
+    await holds('same plan', rudeWorlds, 150, FILE, async (plan) => {
       const first = await runWorld(plan);
       const second = await runWorld(plan);
       assert.deepEqual(second.trace, first.trace);

@@ -1,0 +1,48 @@
+/** What clients and origins of a mixed world have seen, whatever they speak: the same shape for both versions. */
+import type { Token } from '../world/messages.ts';
+import type { FieldLine, WireMessage } from '../world/wire-reader.ts';
+import { fieldOf, statusOf } from '../world/wire-reader.ts';
+
+/** A message that was received, as far as it came. Text has one character a byte. */
+export interface Received {
+  readonly token: Token;
+  readonly attempt: number;
+  /** 0 for a request. */
+  readonly status: number;
+  /** Method and target of a request. */
+  readonly start: string;
+  readonly fields: readonly FieldLine[];
+  body: string;
+  trailers: readonly FieldLine[];
+  isWhole: boolean;
+}
+
+/** How one request of a client has ended. */
+export type Outcome = 'none' | 'whole' | 'reset' | 'lost' | 'cancelled';
+
+export function tokenIn(fields: readonly FieldLine[]): Token {
+  return Number(/^t(\d+)$/.exec(fieldIn(fields, 'x-token') ?? '')?.[1] ?? 0);
+}
+
+export function fieldIn(fields: readonly FieldLine[], name: string): string | undefined {
+  return fields.find(([one]) => one.toLowerCase() === name)?.[1];
+}
+
+/** A message of HTTP/1 in this shape. */
+export function receivedOf(message: WireMessage, kind: 'request' | 'response'): Received {
+  const { fields, body, trailers, isComplete } = message;
+  return {
+    token: tokenIn(fields),
+    attempt: Number(fieldOf(message, 'x-attempt') ?? 0),
+    status: kind === 'request' ? 0 : statusOf(message),
+    start: kind === 'request' ? `${message.start[0]} ${message.start[1]}` : '',
+    fields,
+    body,
+    trailers,
+    isWhole: isComplete,
+  };
+}
+
+export function latin1Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
