@@ -21,10 +21,10 @@ import type { ResolvedHttp1ClientOptions } from './options.ts';
 import type { ClientSession, ClientSessionOwner } from './session.ts';
 
 /**
- * A read of this size filled its buffer, so more may wait in the kernel: bytes beyond the response, which the next request must not meet. The
- * connection is given up then; only one response in some ten thousand ends just there.
+ * A read of this size filled its buffer (as one of twice the size did), so more may wait in the kernel: bytes beyond the response, which the next
+ * request must not meet. The connection is given up then; only one response in some ten thousand ends just there.
  */
-const FULL_READ_BYTES = 65_536;
+const FULL_READ_BYTES = 32_768;
 
 /** A write of no more than this is taken by the kernel whole or not at all: its least send buffer is larger. */
 const ATOMIC_WRITE_BYTES = 4_096;
@@ -213,7 +213,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
       // Bytes beyond the response: whatever they are, the connection is not to be trusted with another request.
       this.#isDirty = true;
       this.#retire(protocolError('H1_UNEXPECTED_BYTES', 'bytes beyond the response', { source: 'upstream', wire: { status: 502 } }));
-    } else if (machine.isReusable && !this.#isFull && this.#lastChunkBytes < FULL_READ_BYTES && this.stream.state === 'open') {
+    } else if (machine.isReusable && !this.#isFull && this.#lastChunkBytes % FULL_READ_BYTES !== 0 && this.stream.state === 'open') {
       // First the pool, then the handler: the handler's next request finds the connection there.
       this.#owner.onSessionIdle(this);
     } else {

@@ -103,16 +103,19 @@ describe('a client session', () => {
 });
 
 describe('a client session is never used again', () => {
-  it('after a response that ends with a full read, as more may wait behind it (another request would take that for its answer)', async () => {
-    const rig = new ClientRig();
-    const follower = new ClientFollower();
-    rig.request(follower);
-    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 65494\r\n\r\n';
-    await rig.answer(head + 'x'.repeat(65_536 - head.length));
-    assert.equal(follower.heard.at(-1), 'close');
-    assert.deepEqual(rig.told, ['close null']);
-    assert.equal(rig.session.isReusable, false);
-  });
+  for (const readBytes of [32_768, 65_536]) {
+    it(`after a response that ends with a full read of ${readBytes} bytes: more may wait behind it, and another request would take that for its answer`, async () => {
+      const rig = new ClientRig();
+      const follower = new ClientFollower();
+      rig.request(follower);
+      const head = `HTTP/1.1 200 OK\r\nContent-Length: ${readBytes - 42}\r\n\r\n`;
+      assert.equal(head.length, 42);
+      await rig.answer(head + 'x'.repeat(readBytes - head.length));
+      assert.equal(follower.heard.at(-1), 'close');
+      assert.deepEqual(rig.told, ['close null']);
+      assert.equal(rig.session.isReusable, false);
+    });
+  }
 
   for (const [name, input, told] of [
     ['after Connection: close', 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok', 'close null'],

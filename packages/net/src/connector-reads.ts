@@ -22,6 +22,11 @@
  */
 import type { OnReadOpts, Socket } from 'node:net';
 
+/**
+ * The first read of what may be a flow. A reader that pauses at once, because its own peer takes nothing, holds no more than this: a client with a
+ * hundred requests under way on one connection can have that a hundred times.
+ */
+const sharedBytes = 32_768;
 /** The size of Node's own reads, too. */
 const readBytes = 65_536;
 
@@ -32,7 +37,7 @@ export type ReadHandler = (socket: Socket, chunk: Uint8Array) => boolean;
 export class ConnectorReads {
   readonly onread: OnReadOpts;
   readonly #handleRead: ReadHandler;
-  readonly #shared = new Uint8Array(readBytes);
+  readonly #shared = new Uint8Array(sharedBytes);
   #next: Uint8Array | null = null;
 
   constructor(handleRead: ReadHandler) {
@@ -48,7 +53,7 @@ export class ConnectorReads {
   }
 
   #receive(socket: Socket, length: number, buffer: Uint8Array): boolean {
-    const isFull = length === readBytes;
+    const isFull = length === buffer.length;
     const goesOn = this.#handleRead(socket, isFull && buffer !== this.#shared ? buffer : copyOf(buffer, length));
     if (isFull) this.#next = Buffer.allocUnsafeSlow(readBytes);
     return goesOn;
@@ -63,7 +68,7 @@ export class ConnectorReads {
 
 /** Copies of less than 4 KiB share slabs of Node's pool, of which no part is used twice. */
 function copyOf(buffer: Uint8Array, length: number): Uint8Array {
-  const copy = length < readBytes ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length);
-  copy.set(length < readBytes ? buffer.subarray(0, length) : buffer);
+  const copy = Buffer.allocUnsafe(length);
+  copy.set(length < buffer.length ? buffer.subarray(0, length) : buffer);
   return copy;
 }

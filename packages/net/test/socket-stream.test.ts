@@ -264,7 +264,7 @@ describe('the facts about a stream', () => {
 describe('ownership of chunks (contract line 3)', () => {
   test('chunks of many connected sockets, small and full reads mixed, are never rewritten', async () => {
     const pairs = await Promise.all(Array.from({ length: 8 }, () => connectedPair()));
-    const sizes = [1, 65_536, 100, 200_000, 4_095, 65_536, 65_537, 3, 300_000];
+    const sizes = [1, 65_536, 100, 32_768, 200_000, 4_095, 32_769, 65_536, 65_537, 3, 300_000];
     const readers = pairs.map(({ client, server }, seed) => {
       const copies: Uint8Array[] = [];
       const reader = new RecordingSink({ onData: (chunk) => copies.push(chunk.slice()) });
