@@ -72,7 +72,13 @@ export async function besiege(name: ServerName, attacks: readonly Attack[], opti
 export function groupsOf(attacks: readonly Attack[], isAlone: boolean): readonly (readonly Attack[])[] {
   if (isAlone) return attacks.map((attack) => [attack]);
   const groups: (readonly Attack[])[] = [];
-  for (const pace of ['quick', 'slow'] as const) groups.push(...spread(attacks.filter((attack) => (attack.pace ?? 'quick') === pace), AT_ONCE[pace]));
+  for (const pace of ['quick', 'slow'] as const)
+    groups.push(
+      ...spread(
+        attacks.filter((attack) => (attack.pace ?? 'quick') === pace),
+        AT_ONCE[pace],
+      ),
+    );
   return [...groups, ...attacks.filter(({ pace }) => pace === 'alone').map((attack) => [attack])];
 }
 

@@ -9,11 +9,11 @@ import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
 import { type Outcome, outcomeOf, readKnownFailures, report, summarise } from '../runner.ts';
 import { parseReport } from './junit.ts';
 import { outcomesOf } from './outcomes.ts';
-import { startReverse, startServer, type Target } from './targets.ts';
+import { startAlpnServer, startReverse, startServer, type Target } from './targets.ts';
 
-const USAGE = `usage: node conformance/h2spec/run.ts [--target server|reverse] [--only SECTION]
+const USAGE = `usage: node conformance/h2spec/run.ts [--target server|alpn|reverse] [--only SECTION]
 
-  --target NAME    one of the two
+  --target NAME    one of the three
   --only SECTION   as h2spec names them: generic, http2/5.1, hpack/2.3.3/1`;
 
 const H2SPEC: GoProgram = {
@@ -21,7 +21,7 @@ const H2SPEC: GoProgram = {
   goPackage: 'github.com/summerwind/h2spec/cmd/h2spec',
 };
 
-const TARGETS: Readonly<Record<string, () => Promise<Target>>> = { server: startServer, reverse: startReverse };
+const TARGETS: Readonly<Record<string, () => Promise<Target>>> = { server: startServer, alpn: startAlpnServer, reverse: startReverse };
 
 /** How long h2spec waits for each answer, and how long it may take for all of them. */
 const ANSWER_TIMEOUT_S = 2;

@@ -1,4 +1,4 @@
-/** What h2spec is pointed at: our server in a process of its own, and the command `ferrata reverse` in front of a small origin. */
+/** What h2spec is pointed at: our server in a process of its own, the same where only HTTP/2 is spoken, and the command `ferrata reverse` in front of a small origin. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -18,9 +18,18 @@ export interface Target {
 /** Enough to have something left to send when a window is small: h2spec skips tests where there is not. */
 export const BODY = 'a body of some bytes, so that windows can be too small for it\n';
 
-/** `HttpServer` of @ferrata/http. */
-export async function startServer(): Promise<Target> {
-  const child = fork(fileURLToPath(new URL('server.ts', import.meta.url)), [BODY], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+/** `HttpServer` of @ferrata/http, which tells HTTP/2 from HTTP/1.1 by the first bytes. */
+export function startServer(): Promise<Target> {
+  return startProcess([BODY]);
+}
+
+/** The same behind a handshake that has settled on HTTP/2: nothing is looked at to tell the version. */
+export function startAlpnServer(): Promise<Target> {
+  return startProcess([BODY, 'alpn']);
+}
+
+async function startProcess(args: readonly string[]): Promise<Target> {
+  const child = fork(fileURLToPath(new URL('server.ts', import.meta.url)), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   killOnExit(child);
   const ended = once(child, 'exit').then(([code, signal]) => {
     throw new Error(`the server ended with ${String(signal ?? code)}`);

@@ -12,7 +12,7 @@ export interface ReverseArguments {
   readonly to: readonly OriginAddress[];
   /** Requests at once on one connection to an origin that speaks HTTP/2. Default 100. */
   readonly upstreamStreams: number;
-  /** Connections at once to one origin that speaks HTTP/2. Default 4. */
+  /** Connections at once to one origin that speaks HTTP/2. Default 64. */
   readonly upstreamConnections: number;
   /** Whether each request gets a JSON line on standard output. Default: no. */
   readonly hasAccessLog: boolean;
@@ -54,7 +54,7 @@ export const help = `ferrata: a reverse proxy
                           h2c://127.0.0.1:3000 or h2c://unix:/path.sock for an origin that speaks HTTP/2
   --upstream-streams N    h2c: requests at once on one connection to an origin (100)
   --upstream-connections N
-                          h2c: connections at once to one origin (4)
+                          h2c: connections at once to one origin (64)
   --access-log            one JSON line on standard output for each request
   --connect-timeout TIME  until a connection to an origin stands (3s)
   --read-timeout TIME     until an origin sends the first, and then the next, byte of its response (60s)
@@ -105,7 +105,7 @@ export function parseCommand(argv: readonly string[]): Command {
     arguments: {
       ...addresses,
       upstreamStreams: parseCount('--upstream-streams', values['upstream-streams'], { fallback: 100, least: 1, most: 10_000 }),
-      upstreamConnections: parseCount('--upstream-connections', values['upstream-connections'], { fallback: 4, least: 1, most: 10_000 }),
+      upstreamConnections: parseCount('--upstream-connections', values['upstream-connections'], { fallback: 64, least: 1, most: 10_000 }),
       hasAccessLog: values['access-log'] ?? false,
       connectTimeoutMs: parseTime('--connect-timeout', values['connect-timeout'], 3_000),
       readTimeoutMs: parseTime('--read-timeout', values['read-timeout'], 60_000),

@@ -1,11 +1,21 @@
 /** The demonstration: a small origin and the proxy in front of it, in one process, with a line for each request. */
 import { parseArgs, styleText } from 'node:util';
 import { isWireError, type WireError } from '@ferrata/error';
-import { HeaderMap, responseHead } from '@ferrata/headers';
-import { type HttpApplication, HttpServer, type Refusal, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
+import { HeaderMap, type ResponseHead, requestHead, responseHead } from '@ferrata/headers';
+import {
+  type ClientExchangeHandler,
+  type HttpApplication,
+  HttpEnvironment,
+  HttpServer,
+  type Refusal,
+  respond,
+  type ServerExchange,
+  type ServerExchangeHandler,
+} from '@ferrata/http';
 import { type Listener, listen, parseAddress } from '@ferrata/net';
 import type { ProxySession } from '@ferrata/proxy';
 import { formatAddress } from '@ferrata/stream';
+import { peer, UpstreamConnector } from '@ferrata/upstream';
 import { formatUrl } from './arguments.ts';
 import { ExitCode, endSignal } from './end-signal.ts';
 import { Output } from './output.ts';
@@ -70,7 +80,7 @@ interface DemoOptions {
   readonly port: number;
 }
 
-/** Runs the demonstration until a signal, or with `--smoke` for one verified round trip. @returns the exit code */
+/** Runs the demonstration until a signal, or with `--smoke` for one verified round trip by each version of HTTP. @returns the exit code */
 export async function runDemo(argv: readonly string[]): Promise<number> {
   const notices = new Output(process.stderr);
   const output = new Output(process.stdout);
@@ -198,18 +208,82 @@ function shortened(target: string): string {
   return target.length <= 32 ? target : `${target.slice(0, 31)}…`;
 }
 
-/** One round trip whose answer is checked. */
+/** What came back of a round trip. */
+interface Answer {
+  readonly status: number;
+  readonly type: string | null;
+  readonly text: string;
+}
+
+const SMOKE_TYPE = 'text/x-smoke';
+
+/** One round trip by each version, whose answer is checked. */
 async function smoke(url: string): Promise<{ readonly isRight: boolean; readonly text: string }> {
   const body = `smoke ${url}`;
   try {
-    const answer = await fetch(`${url}/echo`, { method: 'POST', body, headers: { 'Content-Type': 'text/x-smoke', Connection: 'close' } });
-    const text = await answer.text();
-    const isRight = answer.status === 200 && text === body && answer.headers.get('content-type') === 'text/x-smoke';
-    return {
-      isRight,
-      text: isRight ? `ok: POST ${url}/echo came back through the proxy as it was sent` : `not ok: ${answer.status} ${text}`,
-    };
+    for (const [version, post] of [
+      ['HTTP/1.1', postByHttp1],
+      ['HTTP/2', postByHttp2],
+    ] as const) {
+      const { status, type, text } = await post(url, body);
+      if (status !== 200 || type !== SMOKE_TYPE || text !== body) return { isRight: false, text: `not ok: ${version}: ${status} ${text}` };
+    }
+    return { isRight: true, text: `ok: POST ${url}/echo came back through the proxy as it was sent, over HTTP/1.1 and over HTTP/2` };
   } catch (error) {
     return { isRight: false, text: `not ok: ${String(error)}` };
+  }
+}
+
+async function postByHttp1(url: string, body: string): Promise<Answer> {
+  const answer = await fetch(`${url}/echo`, { method: 'POST', body, headers: { 'Content-Type': SMOKE_TYPE, Connection: 'close' } });
+  return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
+}
+
+/** With prior knowledge, as there is no TLS to agree on it (RFC 9113 §3.3). */
+async function postByHttp2(url: string, body: string): Promise<Answer> {
+  const { host } = new URL(url);
+  const connector = new UpstreamConnector({ environment: new HttpEnvironment() });
+  try {
+    const session = await connector.connect(peer(host, { protocol: 'http2' }));
+    return await new Promise((resolve, reject) => {
+      const bytes = new TextEncoder().encode(body);
+      const head = requestHead('POST', '/echo', { headers: { Host: host, 'Content-Type': SMOKE_TYPE } });
+      const exchange = session.request(head, { bodyLength: bytes.length, upgrade: null }, new Posting(resolve, reject));
+      exchange.sendData(bytes);
+      exchange.sendEnd();
+    });
+  } finally {
+    connector.close();
+  }
+}
+
+/** Gathers one answer. */
+class Posting implements ClientExchangeHandler {
+  readonly #resolve: (answer: Answer) => void;
+  readonly #reject: (error: WireError) => void;
+  readonly #decoder = new TextDecoder();
+  #head: ResponseHead | null = null;
+  #text = '';
+
+  constructor(resolve: (answer: Answer) => void, reject: (error: WireError) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  onInterim(): void {}
+  onTunnel(): void {}
+  onResponse(head: ResponseHead): void {
+    this.#head = head;
+  }
+  onResponseData(chunk: Uint8Array): void {
+    this.#text += this.#decoder.decode(chunk, { stream: true });
+  }
+  onResponseEnd(): void {
+    this.#resolve({ status: this.#head?.status ?? 0, type: this.#head?.headers.get('content-type') ?? null, text: this.#text });
+  }
+  onRequestDrain(): void {}
+  onClientClose(error: WireError | null): void {
+    // Behind a whole answer it comes too late to change anything.
+    if (error !== null) this.#reject(error);
   }
 }

@@ -37,7 +37,7 @@ export interface ReverseProxyOptions {
   readonly to: readonly OriginAddress[];
   /** HTTP/2: requests at once on one connection to an origin. Default 100. */
   readonly upstreamStreams?: number;
-  /** HTTP/2: connections at once to one origin. Default 4. */
+  /** HTTP/2: connections at once to one origin. Default 64. */
   readonly upstreamConnections?: number;
   /** Until a connection to an origin stands. Default 3 000. */
   readonly connectTimeoutMs?: number;
@@ -60,6 +60,8 @@ export interface ReverseProxy {
   readonly listeners: readonly Listener[];
   /** Stops accepting, lets what runs end within `graceMs`, cuts the rest. @returns how many connections were cut */
   stop(graceMs: number): Promise<number>;
+  /** Cuts every connection of a client at once; fulfilled when their requests have been told of (`onSession`). */
+  cut(): Promise<void>;
 }
 
 /**
@@ -114,6 +116,10 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       await untilClosed(server);
       return cut;
     },
+    async cut() {
+      server.close();
+      await untilClosed(server);
+    },
   };
 }
 
@@ -151,7 +157,7 @@ async function listenAll(addresses: readonly NetAddress[], server: HttpServer): 
 function http2Limits({ idleTimeoutMs, maxHeaderBytes }: ReverseProxyOptions): Exclude<HttpServerOptions['http2'], undefined> {
   const connection = {
     ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs, prefaceTimeoutMs: Math.min(idleTimeoutMs, PREFACE_TIMEOUT_MS) }),
-    ...(maxHeaderBytes === undefined ? {} : { maxHeaderListBytes: maxHeaderBytes, maxHeaderBlockBytes: maxHeaderBytes }),
+    ...(maxHeaderBytes === undefined ? {} : { maxHeaderListBytes: maxHeaderBytes }),
   };
   return { connection };
 }

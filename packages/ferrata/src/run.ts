@@ -45,9 +45,16 @@ async function runCommand(argv: readonly string[], output: Output, notices: Outp
 async function runReverse(args: ReverseArguments, output: Output, notices: Output): Promise<number> {
   if (args.threads > 1) notices.write(`ferrata: --threads ${args.threads}: this version serves with one thread; going on with one\n`);
   const log = args.hasAccessLog ? new AccessLog(output, () => systemClock.wallNow()) : null;
+  let proxy: ReverseProxy | null = null;
+  let isCut = false;
   // Before the first `ready`: whoever reads that line may send a signal at once.
-  const hasToEnd = endSignal({ onSecond: () => log?.flush() });
-  let proxy: ReverseProxy;
+  const hasToEnd = endSignal({
+    onSecond() {
+      if (proxy === null || log === null) return;
+      isCut = true;
+      return cutAndLog(proxy, log, output);
+    },
+  });
   try {
     proxy = await startReverseProxy({
       ...args,
@@ -64,12 +71,21 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
   output.write(proxy.listeners.map(({ address }) => `ready ${formatUrl(address)}\n`).join(''));
   await hasToEnd;
   const cut = await proxy.stop(args.graceMs);
+  // The second signal ends the process, with its own exit code.
+  if (isCut) await new Promise<never>(() => {});
   log?.flush();
   if (cut > 0) {
     const what = cut === 1 ? '1 connection was' : `${cut} connections were`;
     notices.write(`ferrata: ${what} still busy after the grace and had to be cut\n`);
   }
   return ExitCode.ok;
+}
+
+/** Every request that still ran gets its line, and whoever reads the lines some time to take them. */
+async function cutAndLog(proxy: ReverseProxy, log: AccessLog, output: Output): Promise<void> {
+  await proxy.cut();
+  log.flush();
+  await output.flush(LAST_LINES_MS);
 }
 
 function version(): string {

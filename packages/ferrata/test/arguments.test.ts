@@ -56,7 +56,7 @@ test('times take a unit, and are seconds without one', () => {
 test('origins may speak HTTP/2, each for itself', () => {
   const { to, upstreamStreams, upstreamConnections } = reverse('--to', 'h2c://10.0.0.1:9000/', '--to', 'H2C://unix:/run/app.sock');
   assert.deepEqual(to.map(formatUrl), ['http://127.0.0.1:3000', 'h2c://10.0.0.1:9000', 'h2c://unix:/run/app.sock']);
-  assert.deepEqual([upstreamStreams, upstreamConnections], [100, 4]);
+  assert.deepEqual([upstreamStreams, upstreamConnections], [100, 64]);
   assert.equal(reverse('--upstream-streams', '7').upstreamStreams, 7);
   assert.equal(reverse('--upstream-connections', '2').upstreamConnections, 2);
 });

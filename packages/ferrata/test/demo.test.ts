@@ -12,10 +12,13 @@ async function portOf(demo: Program): Promise<number> {
   );
 }
 
-test('--smoke makes one verified round trip and exits with 0', async () => {
+test('--smoke makes one verified round trip by each version and exits with 0', async () => {
   const { code, stdout, stderr } = await within('its end', startDemo(['--', '--smoke']).ended);
   assert.equal(code, 0);
-  assert.match(stdout, /^ok: POST http:\/\/127\.0\.0\.1:\d+\/echo came back through the proxy as it was sent\n$/);
+  assert.match(
+    stdout,
+    /^ok: POST http:\/\/127\.0\.0\.1:\d+\/echo came back through the proxy as it was sent, over HTTP\/1\.1 and over HTTP\/2\n$/,
+  );
   assert.equal(stderr, '');
 });
 

@@ -176,14 +176,19 @@ for (const [signal, code] of [
   ['SIGTERM', 143],
   ['SIGINT', 130],
 ] as const) {
-  test(`M8: a second signal, ${signal}, ends it at once with ${code}`, async () => {
+  test(`M8: a second signal, ${signal}, ends it at once with ${code}, and what ran is in the log`, async () => {
     const origin = await slowOrigin();
-    const ferrata = await startFerrata([origin.port]);
-    const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    const ferrata = await startFerrata([origin.port], ['--access-log']);
+    const client = new RawClient(ferrata.port).send('GET /cut HTTP/1.1\r\nHost: a\r\n\r\n');
     assert.equal(statusOf(await client.until('first')), 200);
     await signalled(ferrata);
     ferrata.child.kill(signal);
     assert.equal((await within('the end of the command', ferrata.ended)).code, code);
+    // What ran until then has its line.
+    assert.deepEqual(
+      ferrata.log.map((line) => [line.target, line.status]),
+      [['/cut', 200]],
+    );
     client.socket.destroy();
   });
 }

@@ -17,6 +17,12 @@ export interface RequestHead {
   target: string;
   version: HttpVersion;
   headers: HeaderMap;
+  /**
+   * Lower-case names of fields, pseudo-header fields included, that came over HTTP/2 as never-indexed literals: their sender keeps the values out of
+   * every compression table, and whoever passes the head on must, too. Authorization, Proxy-Authorization and Cookie are left out, as they are always
+   * sent so. Absent in the usual case, and for other versions. @see RFC 7541 §6.2.3
+   */
+  neverIndexed?: readonly string[];
 }
 
 /** The head of a response. */
@@ -27,6 +33,8 @@ export interface ResponseHead {
   reason: string;
   version: HttpVersion;
   headers: HeaderMap;
+  /** As in `RequestHead`; here Set-Cookie is the one that is left out. @see RFC 7541 §6.2.3 */
+  neverIndexed?: readonly string[];
 }
 
 /** What `requestHead` and `responseHead` take besides the obligatory. */

@@ -1,6 +1,6 @@
 /** One request and its response on an `Http1ServerSession`: what the application holds. Its session does the work; this keeps the one terminal state. */
 import { internalError, type WireError } from '@ferrata/error';
-import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
+import { type HeaderMap, HttpVersion, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
 import type { ServerConnection } from '@ferrata/http1';
 import type { StreamInfo } from '@ferrata/stream';
 import type { ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
@@ -48,12 +48,14 @@ export class Http1ServerExchange implements ServerExchange {
 
   sendInterim(head: ResponseHead): void {
     if (this.isClosed) return;
+    fillReason(head);
     this.#machine.sendInterim(head, this.#session.environment.now());
     this.#session.scheduleFlush();
   }
 
   sendHead(head: ResponseHead, bodyLength: number): void {
     if (this.isClosed) return;
+    fillReason(head);
     this.#machine.sendHead(head, bodyLength, this.#session.environment.date());
     this.status = head.status;
     this.#session.scheduleFlush();
@@ -128,4 +130,9 @@ export class Http1ServerExchange implements ServerExchange {
       this.#session.abort(internalError('HANDLER_THREW', 'onExchangeClose threw', { cause: thrown }));
     }
   }
+}
+
+/** HTTP/2 carries no reason phrases, and old clients of HTTP/1 want one (RFC 9112 §4 lets a sender choose it). One that HTTP/1 left out stays so. */
+function fillReason(head: ResponseHead): void {
+  if (head.reason === '' && head.version === HttpVersion.http2) head.reason = reasonPhrase(head.status);
 }

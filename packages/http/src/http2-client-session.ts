@@ -22,6 +22,7 @@ import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http2ClientExchange } from './http2-client-exchange.ts';
 import type { ResolvedHttp2ClientOptions } from './http2-options.ts';
+import { fitsRequest, requestHeadTooLarge } from './internal/head-size.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
 import { asUpstreamError, withRetry } from './internal/upstream-error.ts';
 import type { ClientSession, ClientSessionOwner } from './session.ts';
@@ -50,6 +51,8 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   readonly #exchanges = new Set<Http2ClientExchange>();
   #mode: Mode = Mode.open;
   #isPumping = false;
+  /** The time that the deadline is armed for. Its own `expiresAt` is some ticks later, and costs more to ask. */
+  #watchedFor = Number.POSITIVE_INFINITY;
   /** The owner knows that no request will be taken any more. */
   #isTold = false;
 
@@ -60,7 +63,10 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     this.#machine = new Http2Connection(Role.client, environment.now(), options.connection);
     const { writeTimeoutMs, lingerTimeoutMs } = options;
     const bounds = { writeTimeoutMs, lingerTimeoutMs, maxLingeringBytes: MAX_LINGERING_BYTES };
-    this.#carrier = new Http2Carrier(stream, this.#machine, environment, bounds, () => this.#handleFlushed());
+    this.#carrier = new Http2Carrier(stream, this.#machine, environment, bounds, {
+      onFlushed: () => this.#handleFlushed(),
+      onBroken: (error) => this.#cut(error),
+    });
     this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
   }
 
@@ -85,6 +91,11 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     return this.isDraining ? 0 : this.#machine.availableStreams;
   }
 
+  /** The server's SETTINGS have come: `availableStreams` is no guess any more. */
+  get hasPeerSettings(): boolean {
+    return this.#machine.hasPeerSettings;
+  }
+
   /** Exchanges that run. */
   get openStreamCount(): number {
     return this.#exchanges.size;
@@ -101,6 +112,8 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     const { bodyLength } = request;
     if (!Number.isSafeInteger(bodyLength) || bodyLength < BodyLength.chunked)
       throw new RangeError(`not the length of a request's body: ${bodyLength}`);
+    const { maxHeaderListSize } = this.#machine.peerSettings;
+    if (!fitsRequest(head, maxHeaderListSize)) throw requestHeadTooLarge(maxHeaderListSize);
     const now = this.environment.now();
     const stream = this.#machine.request(head, { bodyLength }, now);
     const exchange = new Http2ClientExchange(this, this.#machine, stream, handler, {
@@ -222,7 +235,9 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   #endExchange(exchange: Http2ClientExchange): void {
     const { trailers } = this.#machine;
     // RFC 9113 §8.1: a response may be whole before its request is; the rest of that is of no use to anybody.
-    if (!exchange.hasEnded) this.#machine.reset(exchange.stream, Http2ErrorCode.noError, this.environment.recentNow);
+    // Said is not framed: what waits for window would keep the stream, and its place, as long as the server gives none.
+    const { stream } = exchange;
+    if (!stream.isSendEnded || stream.queuedBytes > 0) this.#machine.reset(stream, Http2ErrorCode.noError, this.environment.recentNow);
     this.#leave(exchange);
     let error: WireError | null = null;
     try {
@@ -340,6 +355,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     this.#mode = Mode.ending;
     this.#carrier.end();
     this.#deadline.cancel();
+    this.#watchedFor = Number.POSITIVE_INFINITY;
     this.#watch(this.environment.recentNow);
   }
 
@@ -363,12 +379,14 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     if (this.#mode === Mode.closed) return;
     let next = this.#carrier.nextTimeout();
     if (this.#mode === Mode.open) next = Math.min(next, this.#machine.nextTimeout());
-    if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
+    if (next >= this.#watchedFor) return;
+    this.#watchedFor = next;
     this.#deadline.arm(Math.min(Math.max(0, next - now), this.environment.deadlines.maxDelayMs));
   }
 
   #onDeadline(): void {
     if (this.#mode === Mode.closed) return;
+    this.#watchedFor = Number.POSITIVE_INFINITY;
     const now = this.environment.now();
     if (this.#carrier.handleTimeout(now)) {
       this.#cut(timeoutError('H2_CONNECTION_STALLED', 'the server reads nothing', { source: 'upstream' }));
@@ -385,6 +403,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     const wasOpen = this.#mode === Mode.open;
     this.#mode = Mode.closed;
     this.#carrier.stop();
+    this.#deadline.cancel();
     this.stream.abort(error);
     if (wasOpen) this.#tellGone(error, error);
   }

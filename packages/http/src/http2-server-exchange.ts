@@ -6,6 +6,7 @@ import type { Http2Connection, Http2Stream } from '@ferrata/http2';
 import type { StreamInfo } from '@ferrata/stream';
 import type { ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
 import type { Http2ServerSession } from './http2-server-session.ts';
+import { fitsResponse, responseHeadTooLarge } from './internal/head-size.ts';
 
 /** One exchange of an `Http2ServerSession`. */
 export class Http2ServerExchange implements ServerExchange {
@@ -64,6 +65,7 @@ export class Http2ServerExchange implements ServerExchange {
     if (this.#isOver()) return;
     if (!(head.status >= 100 && head.status <= 199) || head.status === 101) throw new RangeError(`not an interim status: ${head.status}`);
     if (this.status !== 0) throw new TypeError('the response to this request has begun');
+    if (!fitsResponse(head, this.#machine.peerSettings.maxHeaderListSize)) return;
     this.#machine.sendInterim(this.stream, head, this.#session.environment.now());
     this.#session.afterSend();
   }
@@ -77,6 +79,11 @@ export class Http2ServerExchange implements ServerExchange {
     if (this.request.method === 'CONNECT' && status < 300) throw new TypeError(`${status} would make a tunnel: use openTunnel`);
     if (!Number.isSafeInteger(bodyLength) || bodyLength < BodyLength.untilClose)
       throw new RangeError(`not the length of a body: ${bodyLength}`);
+    const { maxHeaderListSize } = this.#machine.peerSettings;
+    if (!fitsResponse(head, maxHeaderListSize)) {
+      this.abort(responseHeadTooLarge(maxHeaderListSize));
+      return;
+    }
     const { environment } = this.#session;
     const length = bodyLength < 0 ? BodyLength.chunked : bodyLength;
     this.#machine.sendHead(this.stream, head, length, environment.date(), environment.recentNow);

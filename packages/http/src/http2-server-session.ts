@@ -50,6 +50,8 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   #ending: Http2ServerExchange[] = [];
   #mode: Mode = Mode.serving;
   #isPumping = false;
+  /** The time that the deadline is armed for. Its own `expiresAt` is some ticks later, and costs more to ask. */
+  #watchedFor = Number.POSITIVE_INFINITY;
   /** When the client ended its side. */
   #halfClosedAt = Number.POSITIVE_INFINITY;
   #hasGraceEnded = false;
@@ -70,7 +72,10 @@ export class Http2ServerSession implements L4Sink, ServerSession {
     this.#owner = owner;
     const now = environment.now();
     this.#machine = new Http2Connection(Role.server, now, options.connection);
-    this.#carrier = new Http2Carrier(stream, this.#machine, environment, options, () => this.#handleFlushed());
+    this.#carrier = new Http2Carrier(stream, this.#machine, environment, options, {
+      onFlushed: () => this.#handleFlushed(),
+      onBroken: (error) => this.#cut(error),
+    });
     this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
     // Spread by ± 10 %, so that connections made together do not all end together.
     this.#retireAt = now + options.maxConnectionAgeMs * (0.9 + 0.2 * environment.random.next());
@@ -338,10 +343,16 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   /** The peer broke a rule, or asks for too much: all exchanges are told, and the peer hears GOAWAY. */
   #fail(error: WireError): void {
     withSource(error, 'downstream');
-    const isIdle = this.#exchanges.size === 0;
+    // A head that broke the connection belongs to none of those that run.
+    const isUntold = this.#exchanges.size === 0 || isOfHead(error);
     this.#finish();
     this.#closeAll(error);
-    if (isIdle) this.#tellRefused(error, 0);
+    if (isUntold) this.#tellRefused(error, 0);
+  }
+
+  #cut(error: WireError): void {
+    this.#closeAll(error);
+    this.abort(error);
   }
 
   #finish(): void {
@@ -373,17 +384,17 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   #watch(now: number): void {
     if (this.#mode >= Mode.cut) return;
     const next = this.#nextTimeout();
-    if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
+    if (next >= this.#watchedFor) return;
+    this.#watchedFor = next;
     this.#deadline.arm(Math.min(Math.max(0, next - now), this.environment.deadlines.maxDelayMs));
   }
 
   #onDeadline(): void {
     if (this.#mode >= Mode.cut) return;
+    this.#watchedFor = Number.POSITIVE_INFINITY;
     const now = this.environment.now();
     if (this.#carrier.handleTimeout(now)) {
-      const error = clientStalled('H2_CONNECTION_STALLED');
-      this.#closeAll(error);
-      this.abort(error);
+      this.#cut(clientStalled('H2_CONNECTION_STALLED'));
       return;
     }
     if (this.#mode !== Mode.serving) {
@@ -417,6 +428,11 @@ export class Http2ServerSession implements L4Sink, ServerSession {
 
 function exchangeOf(stream: Http2Stream | null): Http2ServerExchange | null {
   return stream === null ? null : (stream.attachment as Http2ServerExchange | null);
+}
+
+/** An error of the connection that the fields of a message brought about: its request never became an exchange. */
+function isOfHead({ reason }: WireError): boolean {
+  return reason.startsWith('HPACK_') || reason === 'H2_FIELD_BLOCK_TOO_LARGE' || reason === 'H2_CONTINUATIONS_TOO_MANY';
 }
 
 function clientClosed(message: string): WireError {

@@ -59,6 +59,7 @@ export interface ClientSession {
    * @param request.upgrade the protocols to ask a switch to, or null
    * @throws {TypeError} when the connection cannot take a request, or `head` is invalid
    * @throws {RangeError} when `bodyLength` is no length of a request
+   * @throws {WireError} HTTP/2: `limit H2_PEER_HEADER_LIST` (431) when the head is larger than the server has said that it takes; nothing has changed
    */
   request(
     head: RequestHead,

@@ -221,7 +221,7 @@ describe('back-pressure of an HTTP/2 client', () => {
   });
 
   it('holds a paused response within its window, and others flow on', async () => {
-    const rig = await begin({ connection: { isWindowGrowthEnabled: false } });
+    const rig = await begin({ connection: { isWindowGrowthEnabled: false, initialWindowBytes: 65_535 } });
     const slow = new ClientFollower();
     const exchange = rig.ask(slow);
     const fast = new ClientFollower();

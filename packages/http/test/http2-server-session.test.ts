@@ -745,7 +745,8 @@ describe('the times of an HTTP/2 connection', () => {
     peer.givesCredit = false;
     await peer.get(1);
     await peer.get(3);
-    await rig.advance(100_000);
+    // In steps: it is asked in between whether the client lives, and has to answer.
+    for (let turn = 0; turn < 10; turn++) await rig.advance(10_000);
     const [blocked, waiting] = rig.followers;
     respond(blocked?.exchange as ServerExchange, 200, { body: new Uint8Array(200_000) });
     await rig.advance(29_000);

@@ -468,8 +468,9 @@ export class FrameDecoder {
     return false;
   }
 
-  /** Of the frame at hand, so that its chunk isn't kept alive. */
+  /** Of the frame at hand, and of a chunk that was read to its end, so that it isn't kept alive. */
   #letGo(): void {
+    if (this.#at === this.#chunk.length) this.#begin(EMPTY_BYTES);
     this.bytes = EMPTY_BYTES;
     this.payloadStart = 0;
     this.payloadEnd = 0;

@@ -164,7 +164,10 @@ export class Http2Connection {
     this.#receiver.receive(chunk);
   }
 
-  /** The peer has ended its side. Requests that came whole are still answered; what is not whole ends with `reset` events. */
+  /**
+   * The peer has ended its side, perhaps in the middle of a frame. Requests that came whole are still answered; what is not whole ends with `reset`
+   * events.
+   */
   receiveEnd(now: number): void {
     this.#core.now = now;
     this.#receiver.receiveEnd();
@@ -274,7 +277,7 @@ export class Http2Connection {
    */
   sendData(stream: Http2Stream, chunk: Uint8Array, now: number): boolean {
     this.#core.now = now;
-    if (!stream.isHeadSent && !stream.isClosed) throw new TypeError('a body before its head');
+    if (!stream.isHeadSent && !stream.isClosed && !this.#core.isOver) throw new TypeError('a body before its head');
     return this.#sender.data(stream, chunk);
   }
 
@@ -286,7 +289,7 @@ export class Http2Connection {
    */
   sendEnd(stream: Http2Stream, trailers: HeaderMap | null, now: number): void {
     this.#core.now = now;
-    if (!stream.isHeadSent && !stream.isClosed) throw new TypeError('an end before its head');
+    if (!stream.isHeadSent && !stream.isClosed && !this.#core.isOver) throw new TypeError('an end before its head');
     this.#sender.end(stream, trailers);
   }
 
@@ -319,7 +322,7 @@ export class Http2Connection {
     core.isOver = true;
   }
 
-  /** Measures a round trip: `rttMs` has it later. */
+  /** Measures a round trip: `rttMs` has it later. An answer that does not come ends nothing; `pingIntervalMs` finds out who lives. */
   ping(now: number): void {
     const core = this.#core;
     core.now = now;
@@ -341,10 +344,10 @@ export class Http2Connection {
     if (!core.isServer) writePriorityUpdate(core.writer, stream.id, formatPriority(priority));
   }
 
-  /** @returns false if the stream is gone. @throws {TypeError} if its response has begun */
+  /** @returns false if the stream or the connection is gone. @throws {TypeError} if its response has begun */
   #mayAnswer(stream: Http2Stream): boolean {
     if (!this.#core.isServer) throw new TypeError('a client sends no responses');
-    if (stream.isClosed) return false;
+    if (stream.isClosed || this.#core.isOver) return false;
     if (stream.isHeadSent) throw new TypeError('the response to this request has begun');
     return true;
   }

@@ -6,7 +6,7 @@
  * - `wire.status` is what an HTTP peer on the other side of a proxy may be told. On the server's side it is 0: a stream that is reset gets no
  *   answer.
  * - The retry class of a lost request: `always` if the peer says that it has processed nothing of it (REFUSED_STREAM, above the last stream of a
- *   GOAWAY; RFC 9113 §8.7), `ifReused` if nothing of a response has come, `never` otherwise.
+ *   GOAWAY; RFC 9113 §8.7), `ifReused` if nothing of a response has come, `never` otherwise. What has come of a response speaks louder than either.
  */
 import { ioError, limitError, protocolError, type Retry, timeoutError, WireError } from '@ferrata/error';
 import { Http2ErrorCode, http2ErrorName } from '@ferrata/http2-framing';
@@ -36,10 +36,10 @@ export function streamReset(http2Code: number, status: number, retry: Retry): Wi
 }
 
 /** The peer has said goodbye. `wire.http2Code` is its code. */
-export function goneAway(http2Code: number, lastStreamId: number, debugText: string): WireError {
+export function goneAway(http2Code: number, lastStreamId: number, debugText: string, retry: Retry = 'always'): WireError {
   const text = debugText === '' ? '' : `, ${JSON.stringify(debugText)}`;
   return ioError('H2_GOAWAY', `the peer goes away: ${http2ErrorName(http2Code)}, last stream ${lastStreamId}${text}`, {
-    retry: 'always',
+    retry,
     wire: { http2Code, status: 502 },
   });
 }

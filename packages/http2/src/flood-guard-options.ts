@@ -31,7 +31,10 @@ export interface FloodGuardOptions {
   readonly prematureResetMinStreams?: number;
   /** New streams in one turn (one chunk of input), as a multiple of the concurrent ones. Default 2. Each is a request before any answer left. */
   readonly maxNewStreamsFactor?: number;
-  /** Streams beyond the concurrent ones, which are refused. Default 100, 33/s; at first as many as the concurrent ones if they are more. Each costs a decoded head. */
+  /**
+   * Streams beyond the concurrent ones, which are refused, and those behind our last GOAWAY, which are passed over. Default 100, 33/s; at first as many
+   * as the concurrent ones if they are more. Each costs a decoded head.
+   */
   readonly refusedStreams?: FloodBudget;
   /** PING frames. Default 200, 20/s. Each costs an answer of 17 bytes (CVE-2019-9512). */
   readonly pings?: FloodBudget;
@@ -67,7 +70,9 @@ export interface FloodGuardOptions {
   readonly tableEvictions?: FloodBudget;
   /** Interim responses (client). Default 200, 20/s. Each costs a decoded head. */
   readonly interimResponses?: FloodBudget;
-  /** Small offences: frames for streams that are over, and what else is ignored. Default 1000, 100/s. */
+  /**
+   * Small offences: HEADERS and ends of bodies for streams that are gone, but for the first of each, and what else is ignored. Default 1000, 100/s.
+   */
   readonly glitches?: FloodBudget;
   /** Answers that the peer forced (acknowledgements, RST_STREAM) and does not take. Default 256. Each holds some 20 bytes. */
   readonly maxQueuedReplies?: number;

@@ -226,7 +226,7 @@ export class FloodGuard {
     return this.#reason;
   }
 
-  /** A stream of the peer beyond the concurrent ones, which is refused (RFC 9113 §5.1.2). */
+  /** A stream of the peer beyond the concurrent ones, which is refused (RFC 9113 §5.1.2), or behind our last GOAWAY (§6.8). */
   onStreamRefused(): FloodReason | null {
     return this.#take(Bucket.refusedStreams, 1);
   }

@@ -8,9 +8,9 @@
  * - The writer owns Content-Length: whatever the head holds of it is left out, and the one line that is true is written, in its place.
  * - Names and values were checked by `HeaderMap`; method, target, Host, status and the options are checked here, before the first byte: a block that
  *   is begun must be sent, as the encoder's table has changed.
- * - What can log somebody in is never indexed (RFC 7541 §7.1.3): Authorization, Proxy-Authorization, Cookie, Set-Cookie and `sensitiveNames`. It goes by
- *   name alone: a `HeaderMap` has no place for the bit with which a peer asked the same for another field (`HpackDecoder.isNeverIndexed`), so a
- *   proxy lists in `sensitiveNames` what its own clients keep secret.
+ * - What can log somebody in is never indexed (RFC 7541 §7.1.3): Authorization, Proxy-Authorization, Cookie, Set-Cookie and `sensitiveNames`. So is
+ *   what a peer has asked it for: an intermediary must use the same representation (§6.2.3), and the head says the names (`neverIndexed`). Trailers
+ *   are a `HeaderMap` alone, which has no place for it: for them `sensitiveNames` must do.
  *
  * @see RFC 9113 §8.2, §8.3, §8.5 · RFC 8441 §4 · RFC 9110 §8.6
  */
@@ -34,7 +34,7 @@ import {
   removeHopByHop,
 } from '@ferrata/headers';
 import { type HpackEncoder, Indexing } from '@ferrata/hpack';
-import { LOWER_NAMES } from './internal/field-names.ts';
+import { LOWER_NAMES, SENSITIVE } from './internal/field-names.ts';
 
 /** How a request is framed. */
 export interface RequestHeadOptions {
@@ -82,13 +82,6 @@ const LEFT_OUT_OF_RESPONSES: KnownHeaderSet = knownHeaderSet(
   KnownHeader.transferEncoding,
   KnownHeader.upgrade,
   KnownHeader.http2Settings,
-);
-
-const SENSITIVE: KnownHeaderSet = knownHeaderSet(
-  KnownHeader.authorization,
-  KnownHeader.proxyAuthorization,
-  KnownHeader.cookie,
-  KnownHeader.setCookie,
 );
 
 const NO_LENGTH = '';
@@ -156,13 +149,18 @@ export class HeadWriter {
     const fields = withoutNominated(headers);
 
     const encoder = this.#encoder;
+    const secrets = head.neverIndexed === undefined ? null : new Set(head.neverIndexed);
     encoder.beginBlock(writer);
-    encoder.writeField(writer, ':method', method, Indexing.automatic);
-    if (protocol !== null) encoder.writeField(writer, ':protocol', protocol, Indexing.automatic);
-    if (scheme !== '') encoder.writeField(writer, ':scheme', scheme, Indexing.automatic);
-    if (authority !== '') encoder.writeField(writer, ':authority', authority, Indexing.automatic);
-    if (scheme !== '') encoder.writeField(writer, ':path', path, Indexing.automatic);
-    this.#writeFields(writer, fields, LEFT_OUT_OF_REQUESTS, length);
+    encoder.writeField(writer, ':method', method, secretOr(secrets, ':method'));
+    if (protocol !== null) encoder.writeField(writer, ':protocol', protocol, secretOr(secrets, ':protocol'));
+    if (scheme !== '') encoder.writeField(writer, ':scheme', scheme, secretOr(secrets, ':scheme'));
+    if (authority !== '') {
+      // What came as Host goes as `:authority`.
+      const indexing = secrets?.has('host') === true ? Indexing.never : secretOr(secrets, ':authority');
+      encoder.writeField(writer, ':authority', authority, indexing);
+    }
+    if (scheme !== '') encoder.writeField(writer, ':path', path, secretOr(secrets, ':path'));
+    this.#writeFields(writer, fields, LEFT_OUT_OF_REQUESTS, length, secrets);
     // RFC 9113 §8.2.2: the only thing that TE may say.
     if (headers.hasKnown(KnownHeader.te) && acceptsTrailers(headers)) encoder.writeField(writer, 'te', 'trailers', Indexing.automatic);
   }
@@ -187,10 +185,11 @@ export class HeadWriter {
     const fields = withoutNominated(headers);
 
     const encoder = this.#encoder;
+    const secrets = head.neverIndexed === undefined ? null : new Set(head.neverIndexed);
     encoder.beginBlock(writer);
-    encoder.writeField(writer, ':status', STATUS_TEXTS[status - 100] as string, Indexing.automatic);
+    encoder.writeField(writer, ':status', STATUS_TEXTS[status - 100] as string, secretOr(secrets, ':status'));
     if (writesDate) encoder.writeField(writer, 'date', date, Indexing.automatic);
-    this.#writeFields(writer, fields, LEFT_OUT_OF_RESPONSES, length);
+    this.#writeFields(writer, fields, LEFT_OUT_OF_RESPONSES, length, secrets);
   }
 
   /**
@@ -203,7 +202,7 @@ export class HeadWriter {
     removeForbiddenTrailers(fields);
     if (fields.size === 0) return 0;
     this.#encoder.beginBlock(writer);
-    this.#writeFields(writer, fields, LEFT_OUT_OF_REQUESTS, NO_LENGTH);
+    this.#writeFields(writer, fields, LEFT_OUT_OF_REQUESTS, NO_LENGTH, null);
     return fields.size;
   }
 
@@ -219,7 +218,7 @@ export class HeadWriter {
   }
 
   /** All field lines but those left out; the length stands where the first Content-Length stood, else at the end. */
-  #writeFields(writer: ByteWriter, headers: HeaderMap, leftOut: KnownHeaderSet, length: string): void {
+  #writeFields(writer: ByteWriter, headers: HeaderMap, leftOut: KnownHeaderSet, length: string, secrets: ReadonlySet<string> | null): void {
     const encoder = this.#encoder;
     const { size } = headers;
     let pending = length;
@@ -228,7 +227,7 @@ export class HeadWriter {
       if (id === 0) {
         const name = asciiLowerCase(headers.nameAt(line));
         const isSensitive = this.#sensitiveNames?.has(name) === true;
-        encoder.writeField(writer, name, headers.valueAt(line), isSensitive ? Indexing.never : Indexing.automatic);
+        encoder.writeField(writer, name, headers.valueAt(line), isSensitive ? Indexing.never : secretOr(secrets, name));
         continue;
       }
       if (isInKnownHeaderSet(leftOut, id)) {
@@ -239,15 +238,20 @@ export class HeadWriter {
         continue;
       }
       const name = LOWER_NAMES[id] as string;
-      encoder.writeField(writer, name, headers.valueAt(line), this.#indexingOf(id, name));
+      encoder.writeField(writer, name, headers.valueAt(line), this.#indexingOf(id, name, secrets));
     }
     if (pending !== NO_LENGTH) encoder.writeField(writer, 'content-length', pending, Indexing.automatic);
   }
 
-  #indexingOf(id: KnownHeader, name: string): Indexing {
+  #indexingOf(id: KnownHeader, name: string, secrets: ReadonlySet<string> | null): Indexing {
     if (isInKnownHeaderSet(SENSITIVE, id)) return Indexing.never;
-    return this.#sensitiveNames?.has(name) === true ? Indexing.never : Indexing.automatic;
+    return this.#sensitiveNames?.has(name) === true ? Indexing.never : secretOr(secrets, name);
   }
+}
+
+/** RFC 7541 §6.2.3: what came as a never-indexed literal goes on as one. */
+function secretOr(secrets: ReadonlySet<string> | null, name: string): Indexing {
+  return secrets?.has(name) === true ? Indexing.never : Indexing.automatic;
 }
 
 /** By status less 100: making a text of a number for each response costs more than writing it. */

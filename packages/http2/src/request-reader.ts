@@ -191,7 +191,11 @@ export class RequestReader implements SectionOwner {
     if (this.#authority === '') headers = withHost(headers, this.#host);
     if (headers.hasKnown(KnownHeader.priority)) this.priority = parsePriority(headers.combinedKnown(KnownHeader.priority) as string);
     const isTunnel = this.#method === 'CONNECT' && this.protocol === null;
-    return { method: this.#method, target: isTunnel ? this.#authority : this.#path, version: HttpVersion.http2, headers };
+    const target = isTunnel ? this.#authority : this.#path;
+    const head: RequestHead = { method: this.#method, target, version: HttpVersion.http2, headers };
+    const neverIndexed = this.#section.neverIndexed();
+    if (neverIndexed !== null) head.neverIndexed = neverIndexed;
+    return head;
   }
 }
 

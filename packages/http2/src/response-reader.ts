@@ -66,6 +66,8 @@ export class ResponseReader implements SectionOwner {
     section.fault ??= this.#check(requestMethod, isEndOfStream);
     const head: ResponseHead | null =
       section.fault === null ? { status: this.#status, reason: '', version: HttpVersion.http2, headers: section.finish() } : null;
+    const neverIndexed = section.neverIndexed();
+    if (head !== null && neverIndexed !== null) head.neverIndexed = neverIndexed;
     if (head !== null && this.#isLengthVoid(requestMethod)) head.headers.deleteKnown(KnownHeader.contentLength);
     section.clear();
     return head;

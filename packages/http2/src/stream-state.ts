@@ -27,7 +27,7 @@
  *
  * `closed` comes in three kinds, because the RFC wants late frames treated by how the stream was closed: after our RST_STREAM what the peer had
  * under way is ignored; after its RST_STREAM more is an error of the stream; after both END_STREAMs it is an error of the connection. Streams that
- * nobody remembers count as ended (`StreamTable` remembers a bounded number).
+ * nobody remembers count as reset by us (`StreamTable` remembers the newest thousands): a late frame must not end what others use.
  */
 
 /** The state of a stream. */
@@ -36,9 +36,9 @@ export const StreamState = {
   open: 1,
   halfClosedLocal: 2,
   halfClosedRemote: 3,
-  /** Both sides said END_STREAM, or nobody remembers. */
+  /** Both sides said END_STREAM. */
   closedByEnd: 4,
-  /** We sent RST_STREAM, or refused the stream. */
+  /** We sent RST_STREAM, refused the stream or passed it over, or nobody remembers. */
   closedByUs: 5,
   /** The peer sent RST_STREAM. */
   closedByPeer: 6,

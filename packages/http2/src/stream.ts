@@ -90,6 +90,10 @@ export class Http2Stream {
   // Times.
   /** Of the last piece of a body in either direction, or the head. @internal */
   activeAt: number;
+  /** When our message was whole; −1 before. @internal */
+  sendEndedAt = -1;
+  /** From when on the rate of a request body counts; while reading is paused, less the time of the pause's beginning. @internal */
+  bodySince: number;
   /** Bytes of DATA framed. @internal */
   framedBytes = 0;
   /** Since when the stream has data and no window; −1: it has not. @internal */
@@ -103,6 +107,7 @@ export class Http2Stream {
     this.sendWindow = sendWindow;
     this.priority = priority;
     this.activeAt = now;
+    this.bodySince = now;
   }
 
   /** Urgency of the answer, 0 (first) to 7 (RFC 9218 §4.1). */

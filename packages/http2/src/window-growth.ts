@@ -73,6 +73,13 @@ export class WindowGrowth {
     this.#grantedBytes -= window.size;
   }
 
+  /** A stream whose reader takes what comes: makes its window larger, as far as all windows together allow; the credit is the window's to give. */
+  raise(window: ReceiveWindow, size: number): void {
+    const before = window.size;
+    window.grow(Math.min(size, before + Math.max(0, this.#options.maxReceiveBufferBytes - this.#grantedBytes)));
+    this.#grantedBytes += window.size - before;
+  }
+
   /** The peer has acknowledged a smaller initial size: makes the window of an open stream smaller. */
   shrink(window: ReceiveWindow, size: number): void {
     const before = window.size;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
-import { Http2Event, type Http2Stream, Role } from '@ferrata/http2';
+import { Http2Event, type Http2Options, type Http2Stream, Role } from '@ferrata/http2';
 import {
   Http2ErrorCode,
   SettingId,
@@ -343,4 +345,91 @@ test('every SETTINGS_HEADER_TABLE_SIZE of a frame counts, in order (RFC 7541 §4
   const bytesOut = peer.end.take();
   // Behind the frame header: size updates to 0 and to what we use, 4 096.
   assert.deepEqual([...bytesOut.subarray(9, 13)], [0x20, 0x3f, 0xe1, 0x1f]);
+});
+
+/** A client's stream whose answer has begun. */
+function asked(options: Http2Options = {}): { readonly peer: RawPeer; readonly stream: Http2Stream } {
+  const peer = new RawPeer(Role.client, options);
+  const { connection } = peer.end;
+  const stream = connection.request(requestHead('GET', '/', { headers: { Host: 'h' } }), {}, 0);
+  peer
+    .read()
+    .headers(1, [[':status', '200']])
+    .flush();
+  return { peer, stream };
+}
+
+/** Credit that was given for a stream. */
+function creditOf(peer: RawPeer, id: number): number {
+  return peer.answers.filter((one) => one.type === 'WINDOW_UPDATE' && one.id === id).reduce((sum, one) => sum + (one.value as number), 0);
+}
+
+test('the window of an answer begins small, and is a whole one as soon as its reader has taken half of that and goes on (§6.9)', () => {
+  const { peer } = asked();
+  peer.write((w) => writeData(w, 1, bytes(8_000))).flush();
+  assert.equal(creditOf(peer, 1), 0);
+  peer.write((w) => writeData(w, 1, bytes(192))).flush();
+  assert.equal(creditOf(peer, 1), 8_192 + 65_535 - 16_384);
+  // No more than all windows of the connection may hold together.
+  const narrow = asked({ maxConcurrentStreams: 2, maxReceiveBufferBytes: 40_000 });
+  narrow.peer.write((w) => writeData(w, 1, bytes(16_384))).flush();
+  assert.equal(creditOf(narrow.peer, 1), 40_000);
+});
+
+test('whoever stops reading as it takes a piece gives no credit for it, until it goes on (§5.2.2)', () => {
+  const { peer, stream } = asked();
+  const { connection } = peer.end;
+  peer.end.onEvent = (_end, _stream, event) => {
+    if (event === Http2Event.data) connection.setReadingPaused(stream, true, 0);
+  };
+  peer.write((w) => writeData(w, 1, bytes(16_384))).flush();
+  assert.equal(creditOf(peer, 1), 0);
+  connection.setReadingPaused(stream, false, 0);
+  peer.end.run();
+  peer.read();
+  assert.equal(creditOf(peer, 1), 65_535);
+});
+
+test('a stream that no window lets send is full at its low-water mark: what cannot leave is not gathered', () => {
+  const peer = new RawPeer(Role.server);
+  const { connection } = peer.end;
+  peer.write((w) => writeSettings(w, [[SettingId.initialWindowSize, 0]])).flush();
+  const stream = opened(peer, 1);
+  connection.sendHead(stream, responseHead(200), -1, '', 0);
+  assert.equal(connection.sendData(stream, bytes(16_383), 0), true);
+  assert.equal(connection.sendData(stream, bytes(1), 0), false);
+  peer.write((w) => writeWindowUpdate(w, 1, 100_000)).flush();
+  assert.equal(connection.takeWritable(), stream);
+  // With a window it gathers for a whole flight.
+  assert.equal(connection.sendData(stream, bytes(40_000), 0), true);
+  assert.equal(connection.sendData(stream, bytes(25_536), 0), false);
+});
+
+test('nothing of a stream is kept once all was taken: what its user attached may be all of another connection', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const peer = new RawPeer(Role.client);
+  const { connection } = peer.end;
+  // In a function of its own, so that this one holds nothing.
+  const attach = (): WeakRef<object> => {
+    const stream = connection.request(requestHead('GET', '/', { headers: { Host: 'h' } }), {}, 0);
+    const attached = { of: 'another connection' };
+    stream.attachment = attached;
+    return new WeakRef(attached);
+  };
+  const attached = attach();
+  peer
+    .read()
+    .headers(1, [[':status', '200']])
+    .write((w) => writeData(w, 1, bytes(10), { isEndStream: true }))
+    .flush();
+  assert.equal(connection.openStreamCount, 0);
+  assert.deepEqual([connection.event, connection.stream, connection.data.length, connection.trailers], [Http2Event.none, null, 0, null]);
+  peer.end.streams.clear();
+  for (let turn = 0; turn < 20 && attached.deref() !== undefined; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  assert.equal(attached.deref(), undefined);
+  assert.equal(connection.shouldClose, false);
 });

@@ -485,6 +485,18 @@ const clientCases: readonly (Case & { readonly bodyLength?: number; readonly ret
     retry: 'always',
   },
   {
+    name: 'REFUSED_STREAM behind a part of the response is too late to be true: never tried again',
+    say: (p) => p.headers(1, [[':status', '103']]).write((w) => writeRstStream(w, 1, 7)),
+    reason: 'H2_STREAM_RESET',
+    retry: 'never',
+  },
+  {
+    name: 'GOAWAY below a stream whose response has begun: never tried again',
+    say: (p) => p.headers(1, [[':status', '200']]).write((w) => writeGoaway(w, 0, 0)),
+    reason: 'H2_GOAWAY',
+    retry: 'never',
+  },
+  {
     name: 'a reset before any byte of the response may be tried again if the connection was reused',
     say: (p) => p.write((w) => writeRstStream(w, 1, 2)),
     reason: 'H2_STREAM_RESET',
@@ -650,4 +662,46 @@ test('DATA of streams that were reset gives the connection its window back, but 
   peer.write((w) => writeData(w, 1, bytes(1))).flush();
   assert.equal(peer.end.fatal, 'H2_STRAY_DATA');
   assert.deepEqual(peer.told('GOAWAY'), [`GOAWAY 0 ${flowControlError}`]);
+});
+
+/** HEADERS without END_HEADERS, and two CONTINUATION. */
+function inParts(peer: RawPeer, id: number, block: Uint8Array, isEndStream: boolean): void {
+  peer.write((w) => {
+    writeFrameHeader(w, 2, FrameType.headers, isEndStream ? FrameFlag.endStream : 0, id);
+    w.writeBytes(block.subarray(0, 2));
+    writeFrameHeader(w, 1, FrameType.continuation, 0, id);
+    w.writeBytes(block.subarray(2, 3));
+    writeFrameHeader(w, block.length - 3, FrameType.continuation, FrameFlag.endHeaders, id);
+    w.writeBytes(block.subarray(3));
+  });
+}
+
+test('a field block in CONTINUATION frames is read in any cut: responses, trailers, and HEADERS that come too late (§6.10)', () => {
+  const peer = new RawPeer(Role.client);
+  peer.end.connection.request(requestHead('GET', '/', { headers: { Host: 'example.org' } }), {}, 0);
+  peer.read();
+  inParts(
+    peer,
+    1,
+    peer.block([
+      [':status', '200'],
+      ['x-head', 'in-many-frames'],
+    ]),
+    false,
+  );
+  inParts(peer, 1, peer.block([['x-sum', 'also-in-many']]), true);
+  for (const byte of peer.writer.take()) peer.end.receive(Uint8Array.of(byte));
+  assert.equal(peer.end.fatal, null);
+  assert.equal(peer.end.story(1), 'head end');
+  assert.deepEqual(peer.end.detail('head', 1), [200, [['x-head', 'in-many-frames']]]);
+  assert.deepEqual(peer.end.detail('end', 1), [['x-sum', 'also-in-many']]);
+
+  const late = new RawPeer(Role.server);
+  late.headers(1, GET, { isEndStream: true });
+  inParts(late, 1, late.block([['x-late', 'in-many-frames']]), true);
+  late.headers(3, [...GET, ['x-late', 'in-many-frames']], { isEndStream: true });
+  for (const byte of late.writer.take()) late.end.receive(Uint8Array.of(byte));
+  assert.equal(late.end.fatal, null);
+  assert.deepEqual(late.read().told('RST_STREAM'), [`RST_STREAM 1 ${streamClosed}`]);
+  assert.deepEqual([late.end.story(1), late.end.story(3)], ['head end reset', 'head end']);
 });

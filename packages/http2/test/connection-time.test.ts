@@ -9,6 +9,7 @@ import {
   writeData,
   writeFrameHeader,
   writeSettings,
+  writeUnknownFrame,
   writeWindowUpdate,
 } from '@ferrata/http2-framing';
 import { Pair } from './connection-harness.ts';
@@ -77,7 +78,7 @@ describe('what takes too long ends', () => {
   });
 
   test('the body of a request that stalls; not while reading is paused, and not that of a tunnel', () => {
-    const peer = new RawPeer(Role.server);
+    const peer = new RawPeer(Role.server, { minBodyBytesPerSecond: 0, pingIntervalMs: 0 });
     peer
       .headers(1, POST)
       .headers(3, POST)
@@ -95,6 +96,97 @@ describe('what takes too long ends', () => {
     assert.deepEqual(peer.end.detail('reset', 1), ['H2_BODY_TIMEOUT', 8, 408, 'never']);
     assert.deepEqual(peer.told('RST_STREAM'), ['RST_STREAM 1 8']);
     assert.equal(peer.end.connection.openStreamCount, 2);
+  });
+
+  test('a field block counts from its first byte to its last, however many CONTINUATION frames keep it alive (§6.10)', () => {
+    const peer = new RawPeer(Role.server);
+    const block = peer.block(POST);
+    const cut = (type: number, flags: number, from: number, to: number) =>
+      peer.write((w) => writeUnknownFrame(w, { type, flags, streamId: 1, payload: block.subarray(from, to) }));
+    cut(FrameType.headers, 0, 0, 1).flush(100);
+    for (let at = 1; at < 5; at++) {
+      assert.equal(peer.end.connection.handleTimeout(at * 2_400), null);
+      cut(FrameType.continuation, 0, at, at + 1).flush(at * 2_400);
+    }
+    assert.equal(peer.end.connection.handleTimeout(10_099), null);
+    assert.equal(peer.end.connection.handleTimeout(10_100)?.reason, 'H2_HEADER_TIMEOUT');
+  });
+
+  test('each field block has its own time', () => {
+    const peer = new RawPeer(Role.server);
+    for (let turn = 0; turn < 4; turn++) {
+      const block = peer.block(POST);
+      peer.write((w) => writeUnknownFrame(w, { type: FrameType.headers, flags: 0, streamId: 1 + 2 * turn, payload: block.subarray(0, 1) }));
+      peer.flush(turn * 9_000);
+      peer.write((w) =>
+        writeUnknownFrame(w, { type: FrameType.continuation, flags: 4, streamId: 1 + 2 * turn, payload: block.subarray(1) }),
+      );
+      peer.flush(turn * 9_000 + 8_000);
+      assert.equal(peer.end.connection.handleTimeout(turn * 9_000 + 8_500), null);
+    }
+    assert.equal(peer.end.story(7), 'head');
+  });
+
+  test('the body of a request that drips below the minimum rate, after the grace', () => {
+    const peer = new RawPeer(Role.server);
+    peer.headers(1, POST).headers(3, POST).flush();
+    for (let second = 1; second <= 60; second++) {
+      if (second % 5 === 0) peer.write((w) => writeData(w, 1, bytes(1_195)));
+      if (second % 5 === 0) peer.write((w) => writeData(w, 3, bytes(second === 5 ? 2_405 : 1_205)));
+      peer.flush(second * 1_000);
+      assert.equal(peer.end.connection.handleTimeout(second * 1_000), null);
+      peer.flush(second * 1_000);
+      if (second === 9) assert.equal(peer.end.detail('reset'), undefined);
+    }
+    assert.deepEqual(peer.end.detail('reset', 1), ['H2_BODY_TOO_SLOW', 8, 408, 'never']);
+    assert.equal(peer.end.detail('reset', 3), undefined);
+    assert.deepEqual(peer.told('RST_STREAM'), ['RST_STREAM 1 8']);
+  });
+
+  test('the rate does not count a pause of reading, nor time in which 100 (Continue) is waited for (RFC 9110 §10.1.1)', () => {
+    const peer = new RawPeer(Role.server);
+    peer
+      .headers(1, POST)
+      .headers(3, [...POST, ['expect', '100-continue']])
+      .flush();
+    const { connection } = peer.end;
+    const stream = peer.end.streams.get(1);
+    assert.ok(stream);
+    assert.equal(pass(peer, 0, 5_000), null);
+    connection.setReadingPaused(stream, true, 5_000);
+    assert.equal(pass(peer, 5_000, 25_500), null);
+    connection.setReadingPaused(stream, false, 26_000);
+    assert.equal(pass(peer, 26_000, 29_900), null);
+    assert.equal(peer.end.detail('reset'), undefined);
+    peer.write((w) => writeData(w, 3, bytes(100))).flush(29_900);
+    // Stream 1 has had five seconds before the pause and five behind it.
+    assert.equal(pass(peer, 29_900, 32_500), null);
+    assert.equal((peer.end.detail('reset', 1) as unknown[])[0], 'H2_BODY_TOO_SLOW');
+    assert.equal(peer.end.detail('reset', 3), undefined);
+    assert.equal(pass(peer, 32_500, 41_500), null);
+    assert.equal((peer.end.detail('reset', 3) as unknown[])[0], 'H2_BODY_TOO_SLOW');
+  });
+
+  test('once the response has begun both sides may be silent, but not for ever', () => {
+    for (const limit of [300_000, Infinity]) {
+      const peer = new RawPeer(Role.server, { streamIdleTimeoutMs: limit, pingIntervalMs: 0 });
+      peer.headers(1, POST).flush();
+      const { connection } = peer.end;
+      const stream = peer.end.streams.get(1);
+      assert.ok(stream);
+      connection.sendHead(stream, responseHead(200), -1, '', 9_000);
+      assert.equal(pass(peer, 9_000, 300_000), null);
+      // Either side's piece is a sign of life.
+      connection.sendData(stream, bytes(5), 300_000);
+      peer.flush(300_000);
+      assert.equal(pass(peer, 300_000, 590_000), null);
+      peer.write((w) => writeData(w, 1, bytes(1))).flush(590_000);
+      assert.equal(pass(peer, 590_000, 889_000), null);
+      assert.equal(peer.end.story(1), 'head data');
+      assert.equal(pass(peer, 889_000, 892_000), null);
+      if (limit === Infinity) assert.equal(peer.end.story(1), 'head data');
+      else assert.deepEqual(peer.end.detail('reset', 1), ['H2_STREAM_IDLE_TIMEOUT', 8, 0, 'never']);
+    }
   });
 
   test('a stream that gets no window, or crumbs of it (CVE-2019-9517); not one that gets enough', () => {
@@ -132,6 +224,21 @@ describe('what takes too long ends', () => {
     assert.equal((peer.end.detail('reset', 1) as unknown[])[0], 'H2_FIRST_BYTE_TIMEOUT');
     assert.equal((peer.end.detail('reset', 3) as unknown[])[0], 'H2_READ_TIMEOUT');
     assert.equal(peer.end.detail('reset', 5), undefined);
+  });
+
+  test('interim responses put the final one off, to 30 times the time at most (client)', () => {
+    const peer = new RawPeer(Role.client, { pingIntervalMs: 0 });
+    peer.end.connection.request(get(), {}, 0);
+    peer.read();
+    for (let at = 59_000; at < 1_800_000; at += 59_000) {
+      assert.equal(pass(peer, at - 59_000, at), null);
+      peer.headers(1, [[':status', '103']]).flush(at);
+    }
+    assert.equal(pass(peer, 1_770_000, 1_799_000), null);
+    assert.equal(peer.end.detail('reset'), undefined);
+    assert.equal(peer.end.seen.length, 30);
+    assert.equal(pass(peer, 1_799_000, 1_801_000), null);
+    assert.equal((peer.end.detail('reset', 1) as unknown[])[0], 'H2_FIRST_BYTE_TIMEOUT');
   });
 
   test('a peer that does not answer PING while streams are open (§6.7)', () => {
@@ -237,12 +344,53 @@ test('when the peer ends its side, what is whole is answered, and what is not is
   assert.equal(client.end.connection.shouldClose, true);
 });
 
-test('an end inside a frame is an error of the connection', () => {
+test('an end inside a frame loses what is not whole, and nothing else: whole requests are answered', () => {
   const peer = new RawPeer(Role.server);
-  peer.write((w) => writeFrameHeader(w, 9, FrameType.headers, 4, 1)).flush();
-  peer.end.connection.receiveEnd(0);
+  const { connection } = peer.end;
+  peer.headers(1, GET, { isEndStream: true }).headers(3, POST);
+  peer.write((w) => writeFrameHeader(w, 9, FrameType.headers, 4, 5)).flush();
+  connection.receiveEnd(0);
   peer.end.run();
-  assert.equal(peer.end.fatal, 'H2_TRUNCATED_FRAME');
+  assert.equal(peer.end.fatal, null);
+  assert.equal(peer.end.story(1), 'head end');
+  assert.equal(peer.end.story(3), 'head reset');
+  assert.equal((peer.end.detail('reset', 3) as unknown[])[0], 'H2_CLOSED_EARLY');
+  assert.equal(connection.shouldClose, false);
+  const stream = peer.end.streams.get(1);
+  assert.ok(stream);
+  connection.sendHead(stream, responseHead(204), 0, '', 0);
+  assert.deepEqual(
+    peer.read().answers.map(({ type, id }) => `${type} ${id}`),
+    ['HEADERS 1'],
+  );
+  assert.equal(connection.shouldClose, true);
+  assert.equal(connection.isIdle, true);
+});
+
+test('an end inside DATA gives what came of it, then the loss of its stream; inside a field block, the loss alone', () => {
+  const peer = new RawPeer(Role.client);
+  const { connection } = peer.end;
+  const head = requestHead('GET', '/', { headers: { Host: 'a' } });
+  for (let count = 0; count < 3; count++) connection.request(head, {}, 0);
+  peer.read();
+  for (const id of [1, 3]) peer.headers(id, [[':status', '200']]);
+  peer.write((w) => {
+    writeFrameHeader(w, 9, FrameType.data, 1, 3);
+    w.writeLatin1('part');
+  });
+  peer.flush();
+  connection.receiveEnd(0);
+  peer.end.run();
+  assert.equal(peer.end.fatal, null);
+  assert.deepEqual(
+    [1, 3, 5].map((id) => peer.end.story(id)),
+    ['head reset', 'head data reset', 'reset'],
+  );
+  assert.equal(peer.end.body(3), 'part');
+  assert.deepEqual(
+    [1, 3, 5].map((id) => (peer.end.detail('reset', id) as unknown[])[3]),
+    ['never', 'never', 'ifReused'],
+  );
 });
 
 test('goaway ends at once: GOAWAY is the last frame, with its text', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ByteWriter } from '@ferrata/bytes';
 import { type HeaderInit, HeaderMap, requestHead, responseHead } from '@ferrata/headers';
-import { HpackEncoder } from '@ferrata/hpack';
+import { type HpackDecoder, HpackEncoder } from '@ferrata/hpack';
 import { HeadWriter, type RequestHeadOptions, type ResponseHeadOptions } from '../src/head-writer.ts';
 import { fieldsOf, makeDecoder } from './blocks.ts';
 
@@ -151,6 +151,40 @@ describe('requests', () => {
       decoder.end();
       assert.deepEqual(never, ['authorization', 'cookie', 'x-api-key', 'etag']);
     }
+  });
+});
+
+describe('what came as never-indexed literals goes on as such (RFC 7541 §6.2.3)', () => {
+  /** Names of the never-indexed fields. */
+  function secretsOf(block: Uint8Array, decoder: HpackDecoder = makeDecoder()): string[] {
+    const names: string[] = [];
+    decoder.feed(block);
+    while (decoder.next()) if (decoder.isNeverIndexed) names.push(decoder.name);
+    decoder.end();
+    return names;
+  }
+
+  test('fields of a request, pseudo-header fields too, however they are spelt', () => {
+    const writer = new ByteWriter();
+    const heads = new HeadWriter(new HpackEncoder());
+    const decoder = makeDecoder();
+    const head = requestHead('GET', '/secret', { headers: { Host: 'a', 'X-Key': '1', ETag: '"t"', 'X-Open': '2' } });
+    heads.writeRequest(writer, head, NO_BODY);
+    assert.deepEqual(secretsOf(writer.take(), decoder), []);
+    head.neverIndexed = [':path', 'host', 'x-key', 'etag', 'x-absent'];
+    heads.writeRequest(writer, head, NO_BODY);
+    assert.deepEqual(secretsOf(writer.take(), decoder), [':authority', ':path', 'x-key', 'etag']);
+    head.neverIndexed = [':method', ':scheme', ':authority'];
+    heads.writeRequest(writer, head, NO_BODY);
+    assert.deepEqual(secretsOf(writer.take(), decoder), [':method', ':scheme', ':authority']);
+  });
+
+  test('fields of a response', () => {
+    const writer = new ByteWriter();
+    const head = responseHead(200, { headers: { ETag: '"t"', 'X-Key': '1', 'X-Open': '2' } });
+    head.neverIndexed = ['x-key', 'etag'];
+    new HeadWriter(new HpackEncoder()).writeResponse(writer, head, { bodyLength: -1 });
+    assert.deepEqual(secretsOf(writer.take()), ['etag', 'x-key']);
   });
 });
 

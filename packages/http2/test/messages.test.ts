@@ -1,6 +1,7 @@
 /** Which header blocks are messages, and what becomes of them (RFC 9113 §8). */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ByteWriter } from '@ferrata/bytes';
 import { HttpVersion, KnownHeader } from '@ferrata/headers';
 import { HpackEncoder, Indexing } from '@ferrata/hpack';
 import { FIELD_TAGGER, faultOf, fieldTag, knownIdOf, PseudoHeader, pseudoOf, statusOf } from '../src/field-tags.ts';
@@ -30,6 +31,15 @@ function readResponse(fields: Fields, method = 'GET', isEndOfStream = false) {
   readBlock(reader, makeDecoder(), blockOf(fields));
   const head = reader.finish(method, isEndOfStream);
   return { reader, head, fault: reader.fault };
+}
+
+/** The same fields, those named as never-indexed literals. */
+function secretBlock(fields: Fields, names: readonly string[]): Uint8Array {
+  const encoder = new HpackEncoder();
+  const writer = new ByteWriter();
+  encoder.beginBlock(writer);
+  for (const [name, value] of fields) encoder.writeField(writer, name, value, names.includes(name) ? Indexing.never : Indexing.without);
+  return writer.take();
 }
 
 function readTrailers(fields: Fields, options?: TrailersReaderOptions) {
@@ -499,5 +509,43 @@ describe('tags and reasons', () => {
     }
     assert.equal(messageError('H2_HEADERS_TOO_LARGE', 'request').wire.status, 431);
     assert.equal(messageError('H2_PATH_TOO_LONG', 'request').wire.status, 414);
+  });
+});
+
+describe('never-indexed literals (RFC 7541 §6.2.3)', () => {
+  const SECRETS = ['x-key', ':path', 'etag', 'cookie', 'authorization'];
+
+  test('a request head says which names came so, each once, but those that are always sent so', () => {
+    const reader = new RequestReader();
+    const fields: Fields = [...GET, ['x-key', '1'], ['cookie', 'a=b'], ['x-key', '2'], ['authorization', 'Basic x'], ['x-open', '3']];
+    readBlock(reader, makeDecoder(), secretBlock(fields, SECRETS), 3);
+    assert.deepEqual(reader.finish(true)?.neverIndexed, [':path', 'x-key']);
+    // The next head has none of it.
+    readBlock(reader, makeDecoder(), secretBlock(GET, []));
+    const head = reader.finish(true);
+    assert.ok(head);
+    assert.equal('neverIndexed' in head, false);
+  });
+
+  test('without any, and with the usual ones alone, heads keep their shape', () => {
+    const { head } = readRequest([...GET, ['cookie', 'a=b'], ['authorization', 'Basic x'], ['x-open', '3']]);
+    assert.ok(head);
+    assert.deepEqual(Object.keys(head), ['method', 'target', 'version', 'headers']);
+  });
+
+  test('a response head says it, too', () => {
+    const reader = new ResponseReader();
+    const fields: Fields = [
+      [':status', '200'],
+      ['etag', '"t"'],
+      ['set-cookie', 'a=b'],
+      ['x-key', '1'],
+    ];
+    readBlock(reader, makeDecoder(), secretBlock(fields, [...SECRETS, 'set-cookie']));
+    assert.deepEqual(reader.finish('GET', true)?.neverIndexed, ['etag', 'x-key']);
+    readBlock(reader, makeDecoder(), secretBlock(fields, ['set-cookie']));
+    const head = reader.finish('GET', true);
+    assert.ok(head);
+    assert.equal('neverIndexed' in head, false);
   });
 });

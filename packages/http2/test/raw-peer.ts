@@ -35,6 +35,8 @@ export class RawPeer {
   readonly end: End;
   readonly writer = new ByteWriter();
   readonly answers: Answer[] = [];
+  /** Of the GOAWAY frames that were answered. */
+  readonly lastStreamIds: number[] = [];
   readonly #encoder = new HpackEncoder();
   readonly #decoder = new HpackDecoder();
   readonly #frames = new FrameDecoder({ maxFrameBytes: 1 << 20 });
@@ -95,6 +97,7 @@ export class RawPeer {
     const frames = this.#frames;
     const { type, streamId, flags } = frames;
     let value: unknown = null;
+    if (type === FrameType.goaway) this.lastStreamIds.push(frames.lastStreamId);
     if (type === FrameType.goaway || type === FrameType.rstStream) value = frames.errorCode;
     else if (type === FrameType.windowUpdate) value = frames.increment;
     else if (type === FrameType.data) value = frames.payloadEnd - frames.payloadStart;

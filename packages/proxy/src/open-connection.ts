@@ -23,7 +23,14 @@ export interface WantedConnection {
 export function openConnection(source: ConnectionSource, { peer, except }: WantedConnection, onConnection: OnConnection): AbortController {
   const { connector, environment } = source;
   const connecting = new AbortController();
-  connector.connect(peer, connecting.signal, except).then(
+  const { signal } = connecting;
+  // Not before whatever brought the request has been read to its end: one that is reset in the very same bytes (CVE-2023-44487) then costs no connection.
+  const connect = async (): Promise<ClientSession> => {
+    await Promise.resolve();
+    signal.throwIfAborted();
+    return connector.connect(peer, signal, except);
+  };
+  connect().then(
     (session) => {
       environment.now();
       onConnection(session, null);

@@ -39,7 +39,7 @@ import type { ProxyCore } from './http-proxy.ts';
 import { openConnection } from './open-connection.ts';
 import type { ProxySession, Timing } from './proxy-session.ts';
 import { RequestBody } from './request-body.ts';
-import { maySendAgain } from './retry-policy.ts';
+import { LostPlaces, maySendAgain } from './retry-policy.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 import { joinTunnel } from './tunnel.ts';
 import { forwardedUpgrade } from './upgrade.ts';
@@ -70,6 +70,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
   #lastError: WireError | null = null;
   #unreachable = '';
   #isRetrying = false;
+  /** They are among `refusedCount`. Null: none. */
+  #lostPlaces: LostPlaces | null = null;
 
   /** Null: the request has none. */
   readonly #body: RequestBody | null;
@@ -230,7 +232,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     if (this.#isOver()) return;
     if (!session.isReusable) {
       this.#releaseUnused();
-      this.#retryOrFail(closedBeforeSent());
+      this.#retryOrFail(closedBeforeSent(), (this.#lostPlaces ??= new LostPlaces()).add(this.#core.environment.recentNow));
       return;
     }
     const { requestBodyLength, upgrade } = this.#exchange;
@@ -406,11 +408,12 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     return this.#failure !== null || this.#exchange.isClosed;
   }
 
-  #retryOrFail(error: WireError): void {
+  #retryOrFail(error: WireError, isForNothing = false): void {
     this.#lastError = error;
     this.#unreachable = '';
     // Nothing of it was read (REFUSED_STREAM, beyond a GOAWAY, never sent): no work was done, so another try is no more load than the first.
-    const isRefused = error.retry === 'always' && this.refusedCount < this.#core.maxRefusals;
+    const refusals = this.refusedCount - (this.#lostPlaces?.count ?? 0);
+    const isRefused = isForNothing || (error.retry === 'always' && refusals < this.#core.maxRefusals);
     if (isRefused) this.refusedCount++;
     if (this.hasResponded || !maySendAgain(error, this.request.method) || !this.#mayTryAgain(isRefused)) return this.#fail(error);
     this.#body?.hold();

@@ -14,6 +14,27 @@ export function maySendAgain(error: WireError, method: string): boolean {
   return error.retry === 'always' || (error.retry === 'ifReused' && idempotent.has(method));
 }
 
+/** How often, and for how long, a request may lose its place before it is told so. */
+const MAX_LOST = 100;
+const MAX_LOST_MS = 10_000;
+
+/**
+ * Places on connections that were gone before the request was sent on them. That is nobody's refusal, and no try: a peer of few streams that says
+ * GOAWAY after each answer takes a place from one request for each that it serves. But it must end.
+ */
+export class LostPlaces {
+  count = 0;
+  #since = 0;
+
+  /** One was lost. @returns true if it is for nothing: the request may wait for another one, and has lost no try */
+  add(now: number): boolean {
+    if (this.count === 0) this.#since = now;
+    if (this.count >= MAX_LOST || now - this.#since > MAX_LOST_MS) return false;
+    this.count++;
+    return true;
+  }
+}
+
 /** Keeps retries a small share of the traffic, so that a failing upstream is not buried under them. */
 export class RetryBudget {
   readonly #share: number;

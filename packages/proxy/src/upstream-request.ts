@@ -25,7 +25,10 @@ export function upstreamRequest(request: RequestHead, { authority, hasBody, prot
   if (!headers.hasKnown(KnownHeader.host)) headers.setKnown(KnownHeader.host, authority);
   // RFC 9110 §10.1.1: from an HTTP/1.0 client the expectation is to be ignored, and it could make nothing of the interim response.
   if (version === HttpVersion.http10 || (!hasBody && expectsOnlyContinue(headers))) headers.deleteKnown(KnownHeader.expect);
-  return { method, target, version: protocol === 'http2' ? HttpVersion.http2 : HttpVersion.http11, headers };
+  const head: RequestHead = { method, target, version: protocol === 'http2' ? HttpVersion.http2 : HttpVersion.http11, headers };
+  // RFC 7541 §6.2.3: an intermediary sends on as never-indexed what came so.
+  if (request.neverIndexed !== undefined) head.neverIndexed = request.neverIndexed;
+  return head;
 }
 
 /**

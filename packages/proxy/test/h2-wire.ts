@@ -4,13 +4,14 @@
  */
 import { ByteWriter, concatBytes, latin1Decode, latin1Encode } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
-import { HpackDecoder, HpackEncoder } from '@ferrata/hpack';
+import { HpackDecoder, HpackEncoder, Indexing } from '@ferrata/hpack';
 import {
   CLIENT_PREFACE,
   FrameDecoder,
   FrameFlag,
   FrameType,
   Http2ErrorCode,
+  SettingId,
   writeData,
   writeGoaway,
   writeHeaders,
@@ -30,6 +31,8 @@ export interface H2Message {
   /** Of the request, or of the final response. */
   fields: readonly Field[];
   readonly interims: (readonly Field[])[];
+  /** Names of the fields of its head that came as never-indexed literals. */
+  secrets: readonly string[];
   trailers: readonly Field[] | null;
   body: string;
   isEnded: boolean;
@@ -84,6 +87,8 @@ export class H2Wire implements L4Sink {
   hasEnded = false;
   isClosed = false;
   isAutoWindow: boolean;
+  /** Names of fields that are sent as never-indexed literals (RFC 7541 §6.2.3). */
+  secretNames: readonly string[] = [];
   /** Called for each head that came: a request, a final or interim response, trailers. */
   onHead: (message: H2Message, wire: H2Wire) => void = () => {};
   onData: (chunk: Uint8Array) => void;
@@ -95,8 +100,11 @@ export class H2Wire implements L4Sink {
   readonly #encoder = new HpackEncoder();
   /** What the other side has granted beyond what was sent, by stream; 0 is the connection. */
   readonly #windows = new Map<number, number>();
+  /** What the peer's SETTINGS say that a window begins with. */
+  #firstWindow = 65_535;
   #prefaceLeft: number;
   #nextId = 1;
+  #held: Uint8Array[] | null = null;
 
   constructor(role: 'client' | 'origin', stream: L4Stream, options: H2WireOptions = {}) {
     this.#isClient = role === 'client';
@@ -143,7 +151,7 @@ export class H2Wire implements L4Sink {
 
   /** Bytes that may still be sent on a stream. */
   windowOf(id: number): number {
-    return this.#windows.get(id) ?? 65_535;
+    return this.#windows.get(id) ?? this.#firstWindow;
   }
 
   /** Heeds no window: a test sends what it likes. */
@@ -160,6 +168,16 @@ export class H2Wire implements L4Sink {
   respond(id: number, status: number, body = '', ...fields: Field[]): this {
     this.headers(id, [[':status', String(status)], ...fields], { isEnd: body === '' });
     return body === '' ? this : this.data(id, body, true);
+  }
+
+  /** What `say` says goes out in one chunk. */
+  together(say: () => void): this {
+    const held: Uint8Array[] = [];
+    this.#held = held;
+    say();
+    this.#held = null;
+    this.stream.write(concatBytes(held));
+    return this;
   }
 
   resetStream(id: number, code: number = Http2ErrorCode.cancel): this {
@@ -204,8 +222,12 @@ export class H2Wire implements L4Sink {
   #take(frame: FrameDecoder): void {
     const { type, flags, streamId } = frame;
     const isAck = (flags & FrameFlag.ack) !== 0;
-    if (type === FrameType.settings && !isAck) this.#write((writer) => writeSettingsAck(writer));
-    else if (type === FrameType.ping && !isAck) {
+    if (type === FrameType.settings && !isAck) {
+      for (let at = 0; at < frame.settingCount; at++) {
+        if (frame.settingIdAt(at) === SettingId.initialWindowSize) this.#firstWindow = frame.settingValueAt(at);
+      }
+      this.#write((writer) => writeSettingsAck(writer));
+    } else if (type === FrameType.ping && !isAck) {
       const payload = frame.bytes.slice(frame.payloadStart, frame.payloadEnd);
       this.#write((writer) => writePing(writer, payload, { isAck: true }));
     } else if (type === FrameType.goaway) this.goaways.push({ code: frame.errorCode, lastStreamId: frame.lastStreamId });
@@ -219,12 +241,19 @@ export class H2Wire implements L4Sink {
     const message = this.#messageOf(frame.streamId);
     this.#fields.feed(frame.bytes, frame.payloadStart, frame.payloadEnd);
     const fields: Field[] = [];
-    while (this.#fields.next()) fields.push([this.#fields.name, this.#fields.value]);
+    const secrets: string[] = [];
+    while (this.#fields.next()) {
+      fields.push([this.#fields.name, this.#fields.value]);
+      if (this.#fields.isNeverIndexed) secrets.push(this.#fields.name);
+    }
     this.#fields.end();
     const isEnd = (frame.flags & FrameFlag.endStream) !== 0;
     if (message.fields.length > 0) message.trailers = fields;
     else if (valueOf(fields, ':status')?.startsWith('1') === true) message.interims.push(fields);
-    else message.fields = fields;
+    else {
+      message.fields = fields;
+      message.secrets = secrets;
+    }
     this.onHead(message, this);
     if (isEnd) this.#endMessage(message);
   }
@@ -249,7 +278,7 @@ export class H2Wire implements L4Sink {
   #messageOf(id: number): H2Message {
     const found = this.message(id);
     if (found !== undefined) return found;
-    const message: H2Message = { id, fields: [], interims: [], trailers: null, body: '', isEnded: false, resetCode: null };
+    const message: H2Message = { id, fields: [], interims: [], secrets: [], trailers: null, body: '', isEnded: false, resetCode: null };
     this.messages.push(message);
     return message;
   }
@@ -257,14 +286,17 @@ export class H2Wire implements L4Sink {
   #encode(fields: readonly Field[]): Uint8Array {
     const writer = new ByteWriter();
     this.#encoder.beginBlock(writer);
-    for (const [name, value] of fields) this.#encoder.writeField(writer, name, value);
+    for (const [name, value] of fields) {
+      this.#encoder.writeField(writer, name, value, this.secretNames.includes(name) ? Indexing.never : Indexing.automatic);
+    }
     return writer.take();
   }
 
   #write(write: (writer: ByteWriter) => void): this {
     const writer = new ByteWriter();
     write(writer);
-    this.stream.write(writer.take());
+    if (this.#held === null) this.stream.write(writer.take());
+    else this.#held.push(writer.take());
     return this;
   }
 }

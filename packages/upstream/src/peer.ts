@@ -43,7 +43,10 @@ export interface PeerOptions {
    * behind one loss of a packet, and under one failure of a connection.
    */
   readonly maxStreamsPerConnection?: number;
-  /** HTTP/2: connections at once, but for those that only finish what they carry. Default 4, at least 1. Raising it costs descriptors at both ends. */
+  /**
+   * HTTP/2: connections at once, but for those that only finish what they carry. Default 64, at least 1. One more is made only when the others are full;
+   * with few, clients that hold their streams would take all places. Raising it costs descriptors at both ends.
+   */
   readonly maxConnections?: number;
   /** HTTP/2: requests that may wait when every connection is full. Default 1 024; 0: none. Raising it holds more clients that may be told 503 at once. */
   readonly maxPending?: number;
@@ -92,7 +95,7 @@ export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
   };
   const sharing = {
     maxStreamsPerConnection: checkWholeNumber('maxStreamsPerConnection', options.maxStreamsPerConnection ?? 100, { min: 1 }),
-    maxConnections: checkWholeNumber('maxConnections', options.maxConnections ?? 4, { min: 1 }),
+    maxConnections: checkWholeNumber('maxConnections', options.maxConnections ?? 64, { min: 1 }),
     maxPending: checkWholeNumber('maxPending', options.maxPending ?? 1_024, { min: 0 }),
     pendingTimeoutMs: checkNumber('pendingTimeoutMs', options.pendingTimeoutMs ?? 5_000, { above: 0 }),
   };

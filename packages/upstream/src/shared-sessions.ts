@@ -10,6 +10,7 @@
  * - Who finds no room waits in order, and nobody overtakes. Connections are made for those who wait, one for as many as one can carry.
  * - A connection that takes no more requests (GOAWAY, age) leaves the set at once and makes room for a new one; it ends with its last exchange.
  *   It does not count any more: a peer that restarts under long responses would otherwise block its own new life.
+ * - Nobody waits for nothing: while somebody waits there is an open connection, or one in the making, whatever failed before.
  *
  * ```text
  *              ┌──── connecting ──► open ◄─────────┐ request over, others follow
@@ -31,6 +32,8 @@ export interface ShareableSession {
   readonly isDraining: boolean;
   /** Requests that its peer lets it begin now. */
   readonly availableStreams: number;
+  /** The peer's SETTINGS have come, so that `availableStreams` is no guess. */
+  readonly hasPeerSettings: boolean;
   /** Exchanges that run. */
   readonly openStreamCount: number;
   /** Exchanges begun since it was made. */
@@ -77,14 +80,19 @@ const EARLY_STREAMS = 10;
 export class SharedSessions<Session extends ShareableSession> {
   readonly #host: SharedSessionsHost<Session>;
   readonly #limits: SharedLimits;
-  readonly #earlyStreams: number;
+  /** What a connection is taken to carry before its SETTINGS: at first a guess, then no more than the one before it was allowed. */
+  #earlyStreams: number;
+  readonly #guess: number;
   /** Those that take requests, the one used last at the end. Few: `maxConnections` bounds them, and so the searches here. */
   readonly #open: Place<Session>[] = [];
   /** Every session, those that leave included. */
   readonly #places = new Map<Session, Place<Session>>();
   readonly #waiters: WaitingLine<Session>;
   readonly #connecting = new Set<AbortController>();
+  /** While another connection stands. */
   #noConnectUntil = Number.NEGATIVE_INFINITY;
+  /** Armed while somebody waits for `#noConnectUntil`. */
+  readonly #retryDeadline: Deadline;
   #isClosed = false;
 
   /** @param earlyStreams on a connection before the peer's SETTINGS have come */
@@ -92,7 +100,9 @@ export class SharedSessions<Session extends ShareableSession> {
     this.#host = host;
     this.#limits = limits;
     this.#earlyStreams = earlyStreams;
+    this.#guess = earlyStreams;
     this.#waiters = new WaitingLine(host.deadlines, () => this.#handleGone());
+    this.#retryDeadline = host.deadlines.deadline(() => this.#handleRetryDeadline());
   }
 
   // ---- queries -------------------------------------------------------------------------------------------------------------------
@@ -128,7 +138,6 @@ export class SharedSessions<Session extends ShareableSession> {
       retireAt: now + this.#limits.maxConnectionAgeMs,
       idleSince: now,
       isLeaving: false,
-      isKnown: false,
       deadline,
     };
     this.#places.set(session, place);
@@ -138,8 +147,9 @@ export class SharedSessions<Session extends ShareableSession> {
   /** The peer's SETTINGS have come, places may have become free, or the session takes no more requests. */
   handleRoom(session: Session): void {
     const place = this.#places.get(session);
-    // Whatever the news is: a server's SETTINGS are the first that it sends.
-    if (place !== undefined) place.isKnown = true;
+    // An origin that takes few would refuse the same request on one new connection after the other.
+    if (place !== undefined && session.hasPeerSettings && !session.isDraining)
+      this.#earlyStreams = Math.max(1, Math.min(this.#guess, session.availableStreams + session.openStreamCount));
     if (place !== undefined && session.isDraining) this.#leave(place);
     this.#serve();
     this.#checkEmpty();
@@ -211,6 +221,7 @@ export class SharedSessions<Session extends ShareableSession> {
   close(): void {
     this.#isClosed = true;
     for (const place of this.#open.slice()) this.#leave(place);
+    this.#serve();
     this.#dropVainConnecting();
     this.#checkEmpty();
   }
@@ -230,7 +241,7 @@ export class SharedSessions<Session extends ShareableSession> {
     const { session } = place;
     if (!session.isReusable) return 0;
     const { maxStreamsPerConnection } = this.#limits;
-    const most = place.isKnown ? maxStreamsPerConnection : Math.min(maxStreamsPerConnection, this.#earlyStreams);
+    const most = session.hasPeerSettings ? maxStreamsPerConnection : Math.min(maxStreamsPerConnection, this.#earlyStreams);
     return Math.min(most - session.openStreamCount, session.availableStreams) - pendingOf(place);
   }
 
@@ -281,6 +292,7 @@ export class SharedSessions<Session extends ShareableSession> {
       return;
     }
     this.#leave(place);
+    this.#serve();
     this.#checkEmpty();
   }
 
@@ -298,7 +310,9 @@ export class SharedSessions<Session extends ShareableSession> {
 
   /** Called last by whoever may have removed something: the host may drop this object then. */
   #checkEmpty(): void {
-    if (this.#places.size === 0 && this.#waiters.size === 0 && this.#connecting.size === 0) this.#host.onEmpty();
+    if (this.#waiters.size > 0) return;
+    this.#retryDeadline.cancel();
+    if (this.#places.size === 0 && this.#connecting.size === 0) this.#host.onEmpty();
   }
 
   // ---- waiting -------------------------------------------------------------------------------------------------------------------
@@ -307,7 +321,7 @@ export class SharedSessions<Session extends ShareableSession> {
     const { pendingTimeoutMs, connectTimeoutMs } = this.#limits;
     // Where a connection is made meanwhile, that has its own time.
     const delayMs = pendingTimeoutMs + (this.#connecting.size > 0 || this.#mayConnect() ? connectTimeoutMs : 0);
-    return this.#waiters.wait({ except, signal, delayMs, lateError: () => noStream(this.#limits) });
+    return this.#waiters.wait({ except, signal, delayMs, lateError: () => noStream(this.#limits, this.#open.length > 0) });
   }
 
   /** Somebody has left the line unserved. */
@@ -335,17 +349,33 @@ export class SharedSessions<Session extends ShareableSession> {
   // ---- connecting ----------------------------------------------------------------------------------------------------------------
 
   #mayConnect(): boolean {
-    return this.openCount < this.#limits.maxConnections && this.#host.recentNow() >= this.#noConnectUntil;
+    const { openCount } = this;
+    // Where nothing stands and nothing is made, there is nothing else to wait for.
+    return openCount === 0 || (openCount < this.#limits.maxConnections && this.#host.recentNow() >= this.#noConnectUntil);
   }
 
   #connectForWaiters(): void {
-    while (this.#waiters.size > this.#comingCount() * this.#limits.maxStreamsPerConnection && this.#mayConnect()) this.#connect();
+    const { maxStreamsPerConnection, maxConnections } = this.#limits;
+    while (this.#waiters.size > this.#comingCount() * maxStreamsPerConnection) {
+      if (this.#mayConnect()) {
+        this.#connect();
+        continue;
+      }
+      if (this.openCount < maxConnections && !this.#retryDeadline.isArmed)
+        this.#retryDeadline.arm(Math.max(0, this.#noConnectUntil - this.#host.recentNow()));
+      return;
+    }
+  }
+
+  #handleRetryDeadline(): void {
+    this.#host.now();
+    this.#serve();
   }
 
   /** Connections of which places are to come: those in the making, and those whose SETTINGS are on their way. */
   #comingCount(): number {
     let count = this.#connecting.size;
-    for (const place of this.#open) if (!place.isKnown) count++;
+    for (const place of this.#open) if (!place.session.hasPeerSettings) count++;
     return count;
   }
 
@@ -400,8 +430,6 @@ interface Place<Session> {
   readonly retireAt: number;
   idleSince: number;
   isLeaving: boolean;
-  /** The peer's SETTINGS have come. */
-  isKnown: boolean;
   readonly deadline: Deadline;
 }
 
@@ -433,7 +461,9 @@ function tooManyPending({ maxPending, key }: SharedLimits): WireError {
   return limitError('UPSTREAM_TOO_MANY_PENDING', message, { wire: { status: 503 }, retry: 'never', source: 'upstream', context: key });
 }
 
-function noStream({ pendingTimeoutMs, key }: SharedLimits): WireError {
-  const message = `no connection had a place within ${pendingTimeoutMs} ms`;
-  return timeoutError('UPSTREAM_NO_STREAM', message, { wire: { status: 503 }, retry: 'never', source: 'upstream', context: key });
+/** @param isFull a connection stands, and has no place: another try would only wait again. Without one, another peer may have it. */
+function noStream({ pendingTimeoutMs, key }: SharedLimits, isFull: boolean): WireError {
+  const message = isFull ? `no connection had a place within ${pendingTimeoutMs} ms` : 'no connection could be made in time';
+  const retry = isFull ? 'never' : 'always';
+  return timeoutError('UPSTREAM_NO_STREAM', message, { wire: { status: 503 }, retry, source: 'upstream', context: key });
 }

@@ -17,7 +17,7 @@ export interface Waiter<Session> {
 }
 
 /** How to wait. */
-export interface WaitOptions<Session> {
+interface WaitOptions<Session> {
   readonly except: Session | null;
   /** Gives up waiting. */
   readonly signal: AbortSignal | undefined;

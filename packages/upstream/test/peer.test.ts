@@ -14,11 +14,11 @@ describe('peer', () => {
     assert.ok(Object.isFrozen(it));
   });
 
-  test('HTTP/2 by prior knowledge: 100 streams a connection, 4 connections', () => {
+  test('HTTP/2 by prior knowledge: 100 streams a connection, 64 connections', () => {
     const it = peer('127.0.0.1:8080', { protocol: 'http2' });
     assert.deepEqual(
       [it.protocol, it.maxStreamsPerConnection, it.maxConnections, it.maxPending, it.pendingTimeoutMs],
-      ['http2', 100, 4, 1_024, 5_000],
+      ['http2', 100, 64, 1_024, 5_000],
     );
     assert.equal(it.http2?.connection.maxConcurrentStreams, 100);
     assert.equal(peer('h:80', { protocol: 'http2', maxStreamsPerConnection: 500 }).http2?.connection.maxConcurrentStreams, 500);

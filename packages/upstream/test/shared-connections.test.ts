@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { isWireError, type WireError } from '@ferrata/error';
+import { ioError, isWireError, type WireError } from '@ferrata/error';
 import { requestHead } from '@ferrata/headers';
 import {
   type ClientExchange,
@@ -254,6 +254,142 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     const only = peer('10.0.0.1:80', { ...options, maxConnections: 1 });
     const one = await connector.connect(only);
     assert.equal(await connector.connect(only, undefined, one), one);
+  });
+
+  test('after a failed connect nobody waits once the last connection has gone: another one is made at once', async () => {
+    const clock = new ManualClock();
+    let isRefusing = false;
+    const servers: L4Stream[] = [];
+    const { connector, server } = rig({
+      connect: async () => {
+        if (isRefusing) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+        const { a, b } = memoryPair({ clock });
+        server.accept(b);
+        servers.push(b);
+        return a;
+      },
+    });
+    const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1, maxConnections: 2 });
+    send(await connector.connect(one));
+    await settle();
+    isRefusing = true;
+    const waiter = connector.connect(one);
+    await settle();
+    assert.deepEqual([connector.counts.failed, connector.pendingCount], [1, 1]);
+    isRefusing = false;
+    servers[0]?.abort();
+    await settle();
+    // Without a step of the clock: what failed a moment ago may work again.
+    connector.release(await waiter);
+    assert.equal(connector.counts.connected, 2);
+  });
+
+  test('while another connection stands, a failed connect is tried again after a second', async () => {
+    let tries = 0;
+    const { connector, clock, server } = rig({
+      connect: async () => {
+        if (++tries === 2) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+        const { a, b } = memoryPair();
+        server.accept(b);
+        return a;
+      },
+    });
+    const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1, maxConnections: 2 });
+    send(await connector.connect(one));
+    await settle();
+    const waiter = connector.connect(one);
+    await settle();
+    assert.deepEqual([tries, connector.pendingCount], [2, 1]);
+    clock.advance(900);
+    await settle();
+    assert.equal(tries, 2);
+    clock.advance(120);
+    await settle();
+    assert.equal(tries, 3);
+    connector.release(await waiter);
+  });
+
+  test('whose time is over while no connection stands may go elsewhere, and whoever met full ones may not', async () => {
+    const servers: L4Stream[] = [];
+    const { connector, clock } = rig({
+      connect: () => {
+        if (servers.length > 0) return new Promise<L4Stream>(() => {});
+        const { a, b } = memoryPair();
+        servers.push(b);
+        return Promise.resolve(a);
+      },
+    });
+    const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1, maxConnections: 1, pendingTimeoutMs: 1_000 });
+    send(await connector.connect(one));
+    const waiter = rejection(connector.connect(one));
+    clock.advance(900);
+    await settle();
+    servers[0]?.abort();
+    await settle();
+    clock.advance(120);
+    const { reason, retry, status } = await waiter;
+    assert.deepEqual([reason, retry, status], ['UPSTREAM_NO_STREAM', 'always', 503]);
+  });
+
+  test('what the last SETTINGS allowed is what the next connection is taken to carry before its own, and never more than the first guess', async () => {
+    for (const [allowed, early] of [
+      [3, 3],
+      [50, 10],
+    ] as const) {
+      const { environment } = rig();
+      const server = new HttpServer(
+        { onRequest: () => ({ onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} }) },
+        { environment, http2: { connection: { maxConcurrentStreams: allowed } } },
+      );
+      let made = 0;
+      const connector = new UpstreamConnector({
+        environment,
+        connect: async () => {
+          const { a, b } = memoryPair();
+          // The second origin says nothing.
+          if (++made === 1) server.accept(b);
+          return a;
+        },
+      });
+      const wide = peer('10.0.0.1:80', { ...options, maxConnections: 2 });
+      const first = await connector.connect(wide);
+      await settle();
+      const places: ClientSession[] = [first];
+      for (let count = 1; count < 200; count++)
+        void connector.connect(wide).then(
+          (session) => places.push(session),
+          () => {},
+        );
+      for (let turn = 0; turn < 3; turn++) await settle();
+      assert.equal(made, 2);
+      assert.equal(places.filter((session) => session === first).length, allowed);
+      assert.equal(places.filter((session) => session !== first).length, early);
+    }
+  });
+
+  test('until the SETTINGS have come no news makes a connection known: a request given up lets no burst out', async () => {
+    const servers: L4Stream[] = [];
+    const { connector } = rig({
+      connect: async () => {
+        const { a, b } = memoryPair();
+        servers.push(b);
+        return a;
+      },
+    });
+    const one = peer('10.0.0.1:80', { ...options, maxConnections: 1 });
+    const places: ClientSession[] = [];
+    for (let count = 0; count < 60; count++)
+      void connector.connect(one).then(
+        (session) => places.push(session),
+        () => {},
+      );
+    await settle();
+    assert.equal(places.length, 10);
+    const exchanges = places.map((session) => send(session));
+    await settle();
+    exchanges[0]?.cancel(ioError('CLIENT_GONE', 'it has gone'));
+    await settle();
+    assert.equal(places.length, 11, 'one place became free, and one is given');
   });
 
   test('a black hole is given up after connectTimeoutMs', async () => {

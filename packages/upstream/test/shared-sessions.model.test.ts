@@ -37,6 +37,9 @@ class FakeSession implements ShareableSession {
   constructor(world: World) {
     this.#world = world;
   }
+  get hasPeerSettings(): boolean {
+    return this.isKnown;
+  }
   get availableStreams(): number {
     return this.isDraining ? 0 : Math.max(0, this.peerMax - this.openStreamCount);
   }
@@ -49,9 +52,8 @@ class FakeSession implements ShareableSession {
     this.requestCount++;
   }
   finish(): void {
-    this.isKnown = true;
     this.openStreamCount--;
-    this.#world.pool.handleRoom(this);
+    this.#world.handleRoom(this);
     if (this.openStreamCount === 0) this.#world.pool.handleIdle(this);
   }
   close(): void {
@@ -82,6 +84,8 @@ class World {
   readonly held: Held[] = [];
   readonly order: number[] = [];
   failedAt = Number.NEGATIVE_INFINITY;
+  /** What a connection is taken to carry before its SETTINGS, as the last one was allowed. */
+  early = EARLY_STREAMS;
   isClosed = false;
   readonly pool = new SharedSessions<FakeSession>(
     {
@@ -116,6 +120,12 @@ class World {
     );
   }
 
+  handleRoom(session: FakeSession): void {
+    if (session.isKnown && !session.isDraining && !session.isClosed)
+      this.early = Math.max(1, Math.min(EARLY_STREAMS, session.availableStreams + session.openStreamCount));
+    this.pool.handleRoom(session);
+  }
+
   /** Pending places of a session, as the holders know them. */
   heldOf(session: FakeSession): number {
     return this.held.filter((held) => held.session === session).length;
@@ -139,9 +149,11 @@ class World {
       const taken = session.openStreamCount + this.heldOf(session);
       const most = session.isKnown ? limits.maxStreamsPerConnection : EARLY_STREAMS;
       assert.ok(taken <= most, 'never more streams than allowed');
-      if (session.isReusable && taken < Math.min(most, session.peerMax) && !this.isClosed) hasRoom = true;
+      const room = Math.min(session.isKnown ? most : this.early, session.peerMax);
+      if (session.isReusable && taken < room && !this.isClosed) hasRoom = true;
     }
     if (waiting > 0) {
+      assert.ok(this.pool.openCount > 0, 'nobody waits while nothing stands and nothing is made');
       const mayBeTooOld = this.clock.now() >= limits.maxConnectionAgeMs;
       // Who waits for any connection but one may wait beside that one.
       const isPlain = this.askers.some((asker) => asker.state === 'waiting' && asker.except === null);
@@ -149,7 +161,7 @@ class World {
       const isBackingOff = this.clock.now() < this.failedAt + 1_000;
       const isComing = this.connecting.length > 0 || this.sessions.some((it) => !it.isKnown && !it.isClosed);
       const isHelped = isComing || this.pool.openCount === limits.maxConnections || isBackingOff;
-      assert.ok(isHelped || this.failedAt > Number.NEGATIVE_INFINITY, 'a connection is made for those who wait');
+      assert.ok(isHelped, 'a connection is made for those who wait');
     }
   }
 }
@@ -248,8 +260,7 @@ const steps = [
         );
         if (session === undefined) return;
         session.isDraining = true;
-        session.isKnown = true;
-        world.pool.handleRoom(session);
+        world.handleRoom(session);
       }),
   ),
   fc.nat(9).map(
@@ -274,7 +285,7 @@ const steps = [
         if (session === undefined) return;
         session.peerMax = max;
         session.isKnown = true;
-        world.pool.handleRoom(session);
+        world.handleRoom(session);
       }),
   ),
   fc.integer({ min: 1, max: 30_000 }).map((ms) => new Step(`wait ${ms}`, (world) => world.clock.advance(ms))),

@@ -7,18 +7,20 @@
  * - A peer that takes nothing for `writeTimeoutMs` is given up; one that takes a little is not.
  * - At the end our side is ended and what the peer still sends is read and dropped for a while: a kernel that has unread bytes at a close throws
  *   the last frames (GOAWAY above all) away.
+ * - The end of a turn is nobody's call: what throws there is a bug that ends this connection, and neither its neighbours nor the process.
  *
  * ```text
  *   open ──► ending (the last frames wait for a full stream) ──► lingering (our side has ended) ──► cut
  * ```
  */
+import { toWireError, type WireError, withSource } from '@ferrata/error';
 import type { Http2Connection } from '@ferrata/http2';
 import type { L4Stream } from '@ferrata/stream';
 import type { HttpEnvironment, TurnTask } from '../http-environment.ts';
 import { WriteProgress } from './write-progress.ts';
 
 /** Bytes taken from the machine for one write: enough that its cost is nothing beside that of its bytes, few enough that streams stay fair. */
-const BATCH_BYTES = 65_536;
+const BATCH_BYTES = 262_144;
 
 /** Output is handed to the stream at once when so much has gathered, so that back-pressure is noticed early. */
 const FLUSH_NOW_BYTES = 65_536;
@@ -36,6 +38,14 @@ export interface CarrierOptions {
   readonly maxLingeringBytes: number;
 }
 
+/** Who has a carrier. */
+export interface CarrierOwner {
+  /** After each flush while the carrier is open. */
+  onFlushed(): void;
+  /** Something threw at the end of a turn: the connection cannot go on. */
+  onBroken(error: WireError): void;
+}
+
 /** The way from a machine's output to a stream. */
 export class Http2Carrier implements TurnTask {
   state: CarrierState = CarrierState.open;
@@ -47,19 +57,18 @@ export class Http2Carrier implements TurnTask {
   readonly #machine: Http2Connection;
   readonly #environment: HttpEnvironment;
   readonly #options: CarrierOptions;
-  readonly #onFlushed: () => void;
+  readonly #owner: CarrierOwner;
   readonly #progress = new WriteProgress();
   #isScheduled = false;
   #cutAt = 0;
   #lingeringBytes = 0;
 
-  /** @param onFlushed called after each flush while the carrier is open */
-  constructor(stream: L4Stream, machine: Http2Connection, environment: HttpEnvironment, options: CarrierOptions, onFlushed: () => void) {
+  constructor(stream: L4Stream, machine: Http2Connection, environment: HttpEnvironment, options: CarrierOptions, owner: CarrierOwner) {
     this.#stream = stream;
     this.#machine = machine;
     this.#environment = environment;
     this.#options = options;
-    this.#onFlushed = onFlushed;
+    this.#owner = owner;
   }
 
   /** Has what was said written at the end of this turn of the event loop. */
@@ -71,7 +80,12 @@ export class Http2Carrier implements TurnTask {
 
   runAtEndOfTurn(): void {
     this.#isScheduled = false;
-    this.flush();
+    try {
+      this.flush();
+    } catch (thrown) {
+      this.state = CarrierState.cut;
+      this.#owner.onBroken(withSource(toWireError(thrown, 'FLUSH_THREW'), 'internal'));
+    }
   }
 
   /** Has a piece of a body, of which `queuedBytes` wait, written: now if that is much. What follows from it is told later, never from in here. */
@@ -89,7 +103,7 @@ export class Http2Carrier implements TurnTask {
   flush(): void {
     if (this.state >= CarrierState.lingering) return;
     this.#write();
-    if (this.state === CarrierState.open) this.#onFlushed();
+    if (this.state === CarrierState.open) this.#owner.onFlushed();
     else this.#tryLinger();
   }
 

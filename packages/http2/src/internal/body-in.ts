@@ -4,6 +4,8 @@
  * Rules of this file:
  * - The window of the connection is renewed on receipt and the window of a stream when its bytes are taken, so that a stream which nobody reads stops
  *   itself and no other. What can wait is bounded by the windows of the streams together (`maxReceiveBufferBytes`).
+ * - Whoever pauses a stream as it takes a piece has no use for more: the piece earns its credit when reading is resumed. A window that begins small
+ *   becomes `readWindowBytes` with the first credit, so that a thousand streams nobody reads hold a thousand small windows.
  * - Padding, and DATA of streams that are gone, count in the window of the connection all the same (RFC 9113 §6.9).
  * - A frame is charged whole with its first piece: more than the window is refused before anything of it is kept.
  * - Pieces that wait are copied together: a frame of one byte must neither pin the chunk it came in nor cost an object.
@@ -18,7 +20,7 @@ import type { Http2Stream } from '../stream.ts';
 import { StreamFrame, StreamState, stateAfterReceivedEnd, Verdict, verdictOn } from '../stream-state.ts';
 import type { Core } from './core.ts';
 import type { FoundEvent } from './found-event.ts';
-import { refuseFrame, streamError } from './stream-errors.ts';
+import { ignoreData, refuseFrame, streamError } from './stream-errors.ts';
 
 /** Memory for pieces that wait is made in steps of so much. */
 const HELD_BYTES = 16_384;
@@ -29,8 +31,12 @@ export class BodyIn {
   readonly #window: ReceiveWindow;
   /** The stream of the frame at hand; null if its bytes are thrown away. */
   #stream: Http2Stream | null = null;
+  /** The frame at hand is for a stream that is gone: it is charged, and nothing else. */
+  #isStray = false;
   /** Bytes of the frame at hand that came as pieces; what is missing at its end was padding. */
   #taken = 0;
+  /** The stream of the piece that was given last, until its credit is settled. */
+  #given: Http2Stream | null = null;
   /** Streams whose reading was resumed and that have pieces to give. */
   readonly #resumed: Http2Stream[] = [];
 
@@ -75,6 +81,7 @@ export class BodyIn {
     const stream = this.#stream;
     const { payloadStart, payloadEnd } = frame;
     const count = payloadEnd - payloadStart;
+    if (this.#isStray) return this.#ignore(frame, count);
     if (stream === null || stream.isClosed || stream.receiveWindow === null) return false;
     this.#taken += count;
     stream.receivedBytes += count;
@@ -103,6 +110,7 @@ export class BodyIn {
     const window = this.#window;
     const { length, streamId } = frame;
     this.#stream = null;
+    this.#isStray = false;
     this.#taken = 0;
     if (!window.receive(length)) {
       core.fail(violation('H2_WINDOW_EXCEEDED', Http2ErrorCode.flowControlError, 'more DATA than the window of the connection'));
@@ -117,7 +125,8 @@ export class BodyIn {
     const stream = core.table.find(streamId);
     if (stream === undefined) {
       refuseFrame(core, streamId, StreamFrame.data, length);
-      return false;
+      this.#isStray = core.fatal === null;
+      return this.#isStray;
     }
     const verdict = verdictOn(stream.state, StreamFrame.data);
     if (verdict !== Verdict.fine) {
@@ -135,6 +144,21 @@ export class BodyIn {
     if (core.growth.receive(stream.receiveWindow, length, core.now)) core.pings.send(core.writer, core.now);
     this.#stream = stream;
     return true;
+  }
+
+  /** A piece of DATA for a stream that is gone. */
+  #ignore(frame: FrameDecoder, count: number): false {
+    this.#taken += count;
+    if (frame.isFrameEnd) {
+      const isEnd = (frame.flags & FrameFlag.endStream) !== 0;
+      ignoreData(this.#core, frame.streamId, this.#taken, frame.length - this.#taken, isEnd);
+    }
+    return false;
+  }
+
+  /** No frame is at hand. */
+  letGo(): void {
+    this.#stream = null;
   }
 
   /** END_STREAM has come. @returns false if the message is shorter than it said; the stream is reset then */
@@ -166,8 +190,16 @@ export class BodyIn {
     found.data = frame.bytes.subarray(frame.payloadStart, frame.payloadEnd);
     if (isEnd) found.endsNext = stream;
     stream.receiveWindow?.release(count);
-    this.#credit(stream);
+    this.#given = stream;
     return true;
+  }
+
+  /** Gives credit for the piece that was given last, if whoever took it goes on reading. */
+  settle(): void {
+    const given = this.#given;
+    if (given === null) return;
+    this.#given = null;
+    if (!given.isReadingPaused) this.#credit(given);
   }
 
   /** The end of a message is given out. */
@@ -184,9 +216,13 @@ export class BodyIn {
   /** Gives the peer what was taken, if that is worth a frame and anybody will use it. */
   #credit(stream: Http2Stream): void {
     const { receiveWindow, state } = stream;
-    if (receiveWindow === null || (state !== StreamState.open && state !== StreamState.halfClosedLocal)) return;
-    const increment = receiveWindow.takeCredit();
+    if (receiveWindow === null || this.#core.isOver || (state !== StreamState.open && state !== StreamState.halfClosedLocal)) return;
+    let increment = receiveWindow.takeCredit();
     if (increment === 0) return;
+    if (receiveWindow.size < this.#core.options.readWindowBytes && !stream.isReadingPaused) {
+      this.#core.growth.raise(receiveWindow, this.#core.options.readWindowBytes);
+      increment += receiveWindow.takeAllCredit();
+    }
     writeWindowUpdate(this.#core.writer, stream.id, increment);
     this.#core.countReply();
   }
@@ -203,6 +239,8 @@ export class BodyIn {
     stream.isReadingPaused = isPaused;
     // Time in which nobody listened is not the peer's slowness.
     stream.activeAt = this.#core.now;
+    stream.bodySince += isPaused ? -this.#core.now : this.#core.now;
+    if (!isPaused) this.#credit(stream);
     if (isPaused || stream.isResumed || (stream.held === null && !stream.isEndHeld)) return;
     stream.isResumed = true;
     this.#resumed.push(stream);
@@ -238,7 +276,7 @@ export class BodyIn {
       found.set(Http2Event.data, stream, null);
       found.data = piece;
       stream.receiveWindow?.release(piece.length);
-      this.#credit(stream);
+      this.#given = stream;
       return true;
     }
   }

@@ -70,9 +70,9 @@ export class Core {
     this.options = options;
     this.isServer = options.role === Role.server;
     this.now = now;
-    this.table = new StreamTable(now);
+    this.table = new StreamTable(now, options.maxConcurrentStreams);
     this.growth = new WindowGrowth({
-      initialStreamWindowBytes: options.initialWindowBytes,
+      initialStreamWindowBytes: options.readWindowBytes,
       maxStreamWindowBytes: options.maxWindowBytes,
       maxReceiveBufferBytes: options.maxReceiveBufferBytes,
       isWindowGrowthEnabled: options.isWindowGrowthEnabled,
@@ -85,12 +85,21 @@ export class Core {
   close(stream: Http2Stream, state: StreamState): void {
     if (stream.isClosed) return;
     const { slot, receiveWindow } = stream;
-    if (state === StreamState.closedByUs && mayReceive(stream.state)) this.strayBytes += receiveWindow?.available ?? this.firstWindow();
+    // A window that SETTINGS made smaller may be negative: what came before is no debt of the streams beside it.
+    if (state === StreamState.closedByUs && mayReceive(stream.state))
+      this.strayBytes += Math.max(0, receiveWindow?.available ?? this.firstWindow());
     if (slot !== null) this.scheduler.remove(slot);
     if (receiveWindow !== null) this.growth.close(receiveWindow);
     stream.receiveWindow = null;
     if (state === StreamState.closedByEnd) this.guard?.onStreamComplete();
     this.table.close(stream, state, this.now);
+    this.answerGoodbye();
+  }
+
+  /** The client has said goodbye, and nothing is left to do: it hears which of its requests we have seen (RFC 9113 §6.8). */
+  answerGoodbye(): void {
+    const { goingAway, isServer, table } = this;
+    if (isServer && goingAway.receivedLastId >= 0 && table.openCount === 0 && !goingAway.isFinal) this.goodbye(Http2ErrorCode.noError, '');
   }
 
   /**
@@ -107,14 +116,19 @@ export class Core {
     if (stream.isSendEnded && stream.isReceiveEnded) this.close(stream, StreamState.closedByEnd);
   }
 
-  /** Sends RST_STREAM, unless both sides have ended on the wire already, and closes the stream. */
-  reset(stream: Http2Stream, code: number): void {
-    if (stream.isClosed) return;
+  /**
+   * Sends RST_STREAM, unless both sides have ended on the wire already, and closes the stream. Whoever does it because the peer broke a rule counts it
+   * (`countReply`); what the program gives up is none of the peer's doing, and bounded by the streams that are open.
+   *
+   * @returns whether a frame was made
+   */
+  reset(stream: Http2Stream, code: number): boolean {
+    if (stream.isClosed) return false;
     const isOnWire = stream.state !== StreamState.closedByEnd;
+    const isSaid = isOnWire && !this.isOver;
+    if (isSaid) writeRstStream(this.writer, stream.id, code);
     this.close(stream, isOnWire ? StreamState.closedByUs : StreamState.closedByEnd);
-    if (!isOnWire || this.isOver) return;
-    writeRstStream(this.writer, stream.id, code);
-    this.countReply();
+    return isSaid;
   }
 
   /** Sends RST_STREAM for a stream that never was in the table. */

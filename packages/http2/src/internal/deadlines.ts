@@ -4,11 +4,15 @@
  *
  * ```text
  *   connection   first SETTINGS · acknowledgement of ours · field block · PING · second GOAWAY · idle
- *   stream       body of a request · first byte and pieces of a response · output that the peer gives no window for
+ *   stream       body of a request, and its rate · both sides of one that is answered already · first byte and pieces of a response
+ *                output that the peer gives no window for
  * ```
+ * The body of a request is awaited as long as the answer waits for it. Once the answer has begun, both sides talk when they have something to say
+ * (streams of gRPC, of events), and only a stream on which nothing moves at all for long is given up; that the peer lives is for PING to find out.
  * @see RFC 9113 §6.5.3 (SETTINGS_TIMEOUT), §9.1 (idle), §10.5
  */
 import type { WireError } from '@ferrata/error';
+import { KnownHeader } from '@ferrata/headers';
 import { Http2ErrorCode } from '@ferrata/http2-framing';
 import { tooSlow } from '../errors.ts';
 import { Http2Event } from '../http2-event.ts';
@@ -22,6 +26,8 @@ import type { Receiver } from './receiver.ts';
 const SCAN_MS = 1_000;
 /** An idle connection lets go of its writer's memory after so long. */
 const TRIM_MS = 1_000;
+/** A response may be put off by interim ones to so many times `firstByteTimeoutMs`: by default half an hour, for jobs that report by 102. */
+const MAX_FIRST_BYTE_TIMES = 30;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Deadlines {
@@ -50,7 +56,7 @@ export class Deadlines {
       else if (!isAcknowledged) at = Math.min(at, this.#startedAt + options.settingsTimeoutMs);
       const { incompleteSince } = this.#receiver;
       if (incompleteSince >= 0) at = Math.min(at, incompleteSince + options.headerTimeoutMs);
-      if (pings.waitingSince >= 0) at = Math.min(at, pings.waitingSince + options.pingTimeoutMs);
+      at = Math.min(at, pings.deadline(this.#receiver.receivedAt, options.pingTimeoutMs));
     }
     if (table.openCount === 0) {
       at = Math.min(at, table.idleSince + options.idleTimeoutMs);
@@ -84,7 +90,7 @@ export class Deadlines {
       if (core.hasPeerEnded) core.loseBlocked();
       for (const stream of table.byId.values()) this.#look(stream, now);
       const isSilent = options.pingIntervalMs > 0 && now >= this.#receiver.receivedAt + options.pingIntervalMs;
-      if (isSilent && pings.sentAt < 0 && !core.hasPeerEnded) pings.send(core.writer, now);
+      if (isSilent && !core.hasPeerEnded) pings.ask(core.writer, now);
     }
     return null;
   }
@@ -100,11 +106,11 @@ export class Deadlines {
     if (!isAcknowledged && now >= this.#startedAt + options.settingsTimeoutMs) {
       return tooSlow('H2_SETTINGS_TIMEOUT', Http2ErrorCode.settingsTimeout, 'SETTINGS were not acknowledged', status);
     }
-    const { incompleteSince } = this.#receiver;
+    const { incompleteSince, receivedAt } = this.#receiver;
     if (incompleteSince >= 0 && now >= incompleteSince + options.headerTimeoutMs) {
       return tooSlow('H2_HEADER_TIMEOUT', Http2ErrorCode.enhanceYourCalm, 'a field block or frame took too long', status);
     }
-    if (pings.waitingSince >= 0 && now >= pings.waitingSince + options.pingTimeoutMs) {
+    if (now >= pings.deadline(receivedAt, options.pingTimeoutMs)) {
       return tooSlow('H2_PING_TIMEOUT', Http2ErrorCode.noError, 'the peer does not answer', status);
     }
     return null;
@@ -145,16 +151,36 @@ export class Deadlines {
     // Nobody listens, nothing more comes, or it is a tunnel, whose silence is its own.
     if (stream.isReadingPaused || !mayReceive(stream.state) || stream.request?.method === 'CONNECT') return null;
     const silence = now - stream.activeAt;
-    if (isServer) {
-      if (silence < options.bodyTimeoutMs) return null;
-      return tooSlow('H2_BODY_TIMEOUT', Http2ErrorCode.cancel, 'the request body stalled', 408);
-    }
+    if (isServer) return stream.isHeadSent ? this.#still(silence) : this.#slowBody(stream, silence, now);
     if (stream.isHeadReceived) {
       if (silence < options.readTimeoutMs) return null;
       return tooSlow('H2_READ_TIMEOUT', Http2ErrorCode.cancel, 'the response body stalled', 504);
     }
     // Before the request is whole the server may wait for it.
-    if (!stream.isSendEnded || silence < options.firstByteTimeoutMs) return null;
+    if (!stream.isSendEnded) return null;
+    // Interim responses are signs of life, and one a minute would hold a request for as many minutes as they are allowed.
+    const isPutOff = now - stream.sendEndedAt >= options.firstByteTimeoutMs * MAX_FIRST_BYTE_TIMES;
+    if (silence < options.firstByteTimeoutMs && !isPutOff) return null;
     return tooSlow('H2_FIRST_BYTE_TIMEOUT', Http2ErrorCode.cancel, 'the response did not come', 504);
+  }
+
+  /** The answer has begun, the request is not whole. */
+  #still(silence: number): WireError | null {
+    if (silence < this.#core.options.streamIdleTimeoutMs) return null;
+    return tooSlow('H2_STREAM_IDLE_TIMEOUT', Http2ErrorCode.cancel, 'nothing moved on a stream whose request is not whole', 0);
+  }
+
+  /** The answer waits for the body: it stalls, or drips (the class of R.U.D.Y.). */
+  #slowBody(stream: Http2Stream, silence: number, now: number): WireError | null {
+    const { bodyTimeoutMs, bodyGraceMs, minBodyBytesPerSecond } = this.#core.options;
+    if (silence >= bodyTimeoutMs) return tooSlow('H2_BODY_TIMEOUT', Http2ErrorCode.cancel, 'the request body stalled', 408);
+    if (minBodyBytesPerSecond === 0) return null;
+    // RFC 9110 §10.1.1: who waits to be told is not slow. The clock begins with the first byte.
+    if (stream.receivedBytes === 0 && stream.request?.headers.hasKnown(KnownHeader.expect) === true) {
+      stream.bodySince = now;
+      return null;
+    }
+    if (now - stream.bodySince < Math.max(bodyGraceMs, (stream.receivedBytes / minBodyBytesPerSecond) * 1000)) return null;
+    return tooSlow('H2_BODY_TOO_SLOW', Http2ErrorCode.cancel, 'the request body came below the minimum rate', 408);
   }
 }

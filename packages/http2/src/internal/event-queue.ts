@@ -3,7 +3,7 @@ import type { WireError } from '@ferrata/error';
 import type { Http2Event } from '../http2-event.ts';
 import type { Http2Stream } from '../stream.ts';
 
-export interface QueuedEvent {
+interface QueuedEvent {
   readonly event: Http2Event;
   readonly stream: Http2Stream | null;
   readonly error: WireError | null;

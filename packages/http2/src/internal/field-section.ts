@@ -1,10 +1,10 @@
 /** What the readers of requests and responses have in common: the lines of a section as they come, and the checks that need more than one. */
 import { parseDecimal } from '@ferrata/bytes';
-import { HeaderMap, KnownHeader } from '@ferrata/headers';
+import { HeaderMap, isInKnownHeaderSet, KnownHeader } from '@ferrata/headers';
 import type { HpackDecoder } from '@ferrata/hpack';
 import { faultOf, knownIdOf, NOT_PLAIN, type PseudoHeader, pseudoOf } from '../field-tags.ts';
 import type { MessageReason } from '../message-reason.ts';
-import { CANONICAL_NAMES } from './field-names.ts';
+import { CANONICAL_NAMES, LOWER_NAMES, SENSITIVE } from './field-names.ts';
 
 /** Who is told what is no plain field line. Methods of an object, not callbacks: no closure for a message. */
 export interface SectionOwner {
@@ -39,6 +39,8 @@ export class FieldSection {
   /** Crumbs of Cookie joined so far. */
   #cookie: string;
   #crumbs: number;
+  /** Names that came as never-indexed literals; null in the usual case. */
+  #secrets: Set<string> | null;
 
   constructor(owner: SectionOwner) {
     this.#owner = owner;
@@ -50,6 +52,7 @@ export class FieldSection {
     this.#hasFields = false;
     this.#cookie = '';
     this.#crumbs = 0;
+    this.#secrets = null;
   }
 
   begin(): void {
@@ -60,6 +63,7 @@ export class FieldSection {
     this.#hasFields = false;
     this.#cookie = '';
     this.#crumbs = 0;
+    this.#secrets = null;
   }
 
   /** Takes all fields that the decoder has. @throws {WireError} what the decoder throws */
@@ -68,6 +72,7 @@ export class FieldSection {
       // Decoding goes on whatever happens: a table that missed a field would make every later block mean something else (RFC 9113 §4.3).
       if (this.fault !== null) continue;
       const { tag } = decoder;
+      if (decoder.isNeverIndexed) this.#noteSecret(decoder.name);
       if ((tag & NOT_PLAIN) !== 0) {
         this.fault = this.#take(decoder.value, tag);
         continue;
@@ -98,6 +103,19 @@ export class FieldSection {
   clear(): void {
     this.headers = NO_FIELDS;
     this.#cookie = '';
+    this.#secrets = null;
+  }
+
+  /** Names that came as never-indexed literals (RFC 7541 §6.2.3), but those that are always sent so; null if there are none. */
+  neverIndexed(): readonly string[] | null {
+    return this.#secrets === null ? null : [...this.#secrets];
+  }
+
+  #noteSecret(name: string): void {
+    // Browsers ask it for each cookie: what is sent so in any case costs no list.
+    if (ALWAYS_NEVER_INDEXED.has(name)) return;
+    this.#secrets ??= new Set();
+    this.#secrets.add(name);
   }
 
   #take(value: string, tag: number): MessageReason | null {
@@ -142,6 +160,8 @@ export class FieldSection {
     this.#owner.onFields();
   }
 }
+
+const ALWAYS_NEVER_INDEXED: ReadonlySet<string> = new Set(LOWER_NAMES.filter((_, id) => isInKnownHeaderSet(SENSITIVE, id as KnownHeader)));
 
 /** Stands where no message is being read; nothing is ever added to it. */
 const NO_FIELDS: HeaderMap = new HeaderMap(0);

@@ -19,4 +19,11 @@ export class FoundEvent {
     this.stream = stream;
     this.error = error;
   }
+
+  /** There is no event at hand. */
+  clear(): void {
+    this.set(Http2Event.none, null, null);
+    this.data = EMPTY_BYTES;
+    this.trailers = null;
+  }
 }

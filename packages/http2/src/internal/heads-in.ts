@@ -19,7 +19,7 @@ import { messageError } from '../message-reason.ts';
 import { RequestReader } from '../request-reader.ts';
 import { ResponseReader } from '../response-reader.ts';
 import { Http2Stream } from '../stream.ts';
-import { StreamFrame, stateAfterReceivedEnd, Verdict, verdictOn } from '../stream-state.ts';
+import { StreamFrame, StreamState, stateAfterReceivedEnd, Verdict, verdictOn } from '../stream-state.ts';
 import { TrailersReader } from '../trailers-reader.ts';
 import type { BodyIn } from './body-in.ts';
 import type { Core } from './core.ts';
@@ -102,6 +102,11 @@ export class HeadsIn {
     return this.onFragment(frame);
   }
 
+  /** No block is at hand. */
+  letGo(): void {
+    this.#stream = null;
+  }
+
   /** A fragment of the block at hand. @returns true if there is an event */
   onFragment(frame: FrameDecoder): boolean {
     const { hpack } = this;
@@ -178,15 +183,20 @@ export class HeadsIn {
     }
     const { isServer, table, goingAway } = core;
     if (isServer && goingAway.isFinal && this.#id % 2 === 1 && this.#id > goingAway.sentLastId) {
-      if (this.#id > table.highestId) {
-        table.highestId = this.#id;
-        core.strayBytes += core.firstWindow();
-      }
-      const tripped = core.guard?.onStreamOpened() ?? null;
-      if (tripped !== null) core.trip(tripped);
-      return false;
+      // A stream that is passed over costs a decoded head, and earns nothing. What follows on it counts as on one that we have reset.
+      if (this.#id > table.highestId) return this.#passOver(this.#id);
     }
     refuseFrame(core, this.#id, StreamFrame.headers);
+    return false;
+  }
+
+  #passOver(id: number): false {
+    const core = this.#core;
+    core.table.highestId = id;
+    core.table.rememberReset(id, StreamState.closedByUs);
+    core.strayBytes += core.firstWindow();
+    const tripped = core.guard?.onStreamRefused() ?? null;
+    if (tripped !== null) core.trip(tripped);
     return false;
   }
 

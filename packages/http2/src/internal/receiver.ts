@@ -73,6 +73,7 @@ export class Receiver {
   /** Nothing has come but whole frames and whole field blocks. */
   get isBetweenFrames(): boolean {
     const frames = this.#frames;
+    if (this.#core.hasPeerEnded) return true;
     return frames.bufferedBytes === 0 && !frames.isMidFrame && !frames.isMidFieldBlock;
   }
 
@@ -101,15 +102,31 @@ export class Receiver {
   receiveEnd(): void {
     const core = this.#core;
     if (core.isOver || core.hasPeerEnded) return;
+    // Part of a frame, or of a field block, is no fault of what came whole before it: what is lost with it are the messages that are not whole.
     core.hasPeerEnded = true;
-    this.#frames.end();
   }
 
   /** @returns true if there is an event. @throws {WireError} the error that ended the connection */
   next(): boolean {
+    if (this.#find()) return true;
+    this.#letGo();
+    return false;
+  }
+
+  /** Nothing that is over is kept while the connection waits: a stream may hold on to all of another connection, by what its user attached to it. */
+  #letGo(): void {
+    this.found.clear();
+    // The decoder ends a block with the header of its last frame, of which the payload may still be under way.
+    if (this.#frames.isMidFrame) return;
+    this.bodies.letGo();
+    if (!this.#frames.isMidFieldBlock) this.heads.letGo();
+  }
+
+  #find(): boolean {
     const core = this.#core;
     const { found } = this;
     if (core.fatal !== null) throw core.fatal;
+    this.bodies.settle();
     const ending = found.endsNext;
     if (ending !== null) {
       found.endsNext = null;
@@ -142,7 +159,8 @@ export class Receiver {
     found.event = Http2Event.none;
     try {
       while (frames.next()) {
-        this.incompleteSince = -1;
+        // A block counts from its first byte to its last, however many frames it comes in.
+        if (!frames.isMidFieldBlock) this.incompleteSince = -1;
         const isFound = this.#onFrame(frames);
         if (core.fatal !== null) throw core.fatal;
         if (isFound) return true;
@@ -235,7 +253,7 @@ export class Receiver {
       return false;
     }
     const { errorCode } = frame;
-    if (!core.isServer && errorCode === Http2ErrorCode.noError && stream.isEndHeld) {
+    if (!core.isServer && errorCode === Http2ErrorCode.noError && stream.state === StreamState.halfClosedRemote) {
       // RFC 9113 §8.1: the response is whole, only the rest of the request is not wanted. What waits is still given.
       this.#sender.stop(stream);
       return false;
@@ -378,9 +396,10 @@ export class Receiver {
         if (stream.id <= lastStreamId) continue;
         // Nothing more is said on these streams by either side.
         core.close(stream, StreamState.closedByUs);
-        core.events.push(Http2Event.reset, stream, goneAway(errorCode, lastStreamId, ''));
+        core.events.push(Http2Event.reset, stream, goneAway(errorCode, lastStreamId, '', stream.hasResponseBegun ? 'never' : 'always'));
       }
     }
+    core.answerGoodbye();
     core.events.push(Http2Event.goaway, null, error);
     return this.#shift();
   }
@@ -404,6 +423,7 @@ export class Receiver {
 /** Whether a request that was reset may be sent again (RFC 9113 §8.7). */
 function retryOf(core: Core, stream: Http2Stream, errorCode: number): 'always' | 'ifReused' | 'never' {
   if (core.isServer) return 'never';
-  if (errorCode === Http2ErrorCode.refusedStream) return 'always';
-  return stream.hasResponseBegun ? 'never' : 'ifReused';
+  // Whoever has begun to answer has processed the request, whatever it says now.
+  if (stream.hasResponseBegun) return 'never';
+  return errorCode === Http2ErrorCode.refusedStream ? 'always' : 'ifReused';
 }

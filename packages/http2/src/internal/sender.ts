@@ -107,6 +107,7 @@ export class Sender {
   /** Begins the body of our message. END_STREAM is on its HEADERS if it has none. */
   beginBody(stream: Http2Stream, bodyLength: number, isBodyless: boolean): void {
     stream.isHeadSent = true;
+    stream.activeAt = this.#core.now;
     stream.sendLeft = bodyLength;
     stream.isBodyless = isBodyless;
     if (bodyLength === 0 || isBodyless) {
@@ -118,7 +119,8 @@ export class Sender {
   /** @returns false if the queue is at its high-water mark. @throws {RangeError} for more than announced; the stream is reset */
   data(stream: Http2Stream, chunk: Uint8Array): boolean {
     const core = this.#core;
-    if (stream.isClosed) return false;
+    // Nothing follows the last GOAWAY.
+    if (stream.isClosed || core.isOver) return false;
     // A response that has no body: dropped, as for HTTP/1.
     if (stream.isBodyless) return true;
     const { length } = chunk;
@@ -138,8 +140,10 @@ export class Sender {
       core.table.queuedBytes += length;
       if (stream.sendWindow > 0) this.#ready(stream);
     }
-    const { sendHighWaterBytes, maxSendQueueBytes } = core.options;
-    if (stream.queuedBytes < sendHighWaterBytes && core.table.queuedBytes < maxSendQueueBytes) return true;
+    const { sendHighWaterBytes, sendLowWaterBytes, maxSendQueueBytes } = core.options;
+    // What no window lets out is not gathered: a thousand streams that their clients do not read would hold as many full queues.
+    const highWaterBytes = stream.sendWindow > 0 && core.sendWindow > 0 ? sendHighWaterBytes : sendLowWaterBytes;
+    if (stream.queuedBytes < highWaterBytes && core.table.queuedBytes < maxSendQueueBytes) return true;
     if (stream.queuedBytes === 0) return true;
     stream.isWritableAwaited = true;
     return false;
@@ -147,7 +151,7 @@ export class Sender {
 
   /** @throws {RangeError} for less than announced; the stream is reset */
   end(stream: Http2Stream, trailers: HeaderMap | null): void {
-    if (stream.isClosed || stream.isEndQueued) return;
+    if (stream.isClosed || stream.isEndQueued || this.#core.isOver) return;
     if (stream.sendLeft > 0) {
       this.#core.reset(stream, Http2ErrorCode.internalError);
       throw new RangeError('the body is shorter than announced');
@@ -206,6 +210,7 @@ export class Sender {
     }
     const { writer } = core;
     if (writer.length > 0) chunks.push(writer.take());
+    core.pings.outputTaken(core.sendWindow > 0 && !core.scheduler.isEmpty(), core.now);
     core.outputTaken();
     return chunks;
   }
@@ -222,6 +227,7 @@ export class Sender {
     this.#copy(stream, length, chunks);
     stream.queuedBytes -= length;
     stream.framedBytes += length;
+    core.pings.framedBytes += length;
     stream.sendWindow -= length;
     stream.activeAt = core.now;
     core.sendWindow -= length;
@@ -231,7 +237,7 @@ export class Sender {
     if (stream.queuedBytes === 0 || stream.sendWindow <= 0) core.scheduler.remove(slot);
     if (stream.isWritableAwaited) this.#tellWritable(stream);
     if (endsStream) this.#finish(stream);
-    else if (isLast) this.#writeEnd(stream);
+    else if (isLast && !core.isOver) this.#writeEnd(stream);
     return length + 9;
   }
 
@@ -291,6 +297,7 @@ export class Sender {
     stream.trailers = null;
     stream.state = stateAfterSentEnd(stream.state);
     stream.activeAt = this.#core.now;
+    stream.sendEndedAt = stream.activeAt;
     this.#core.closeIfOver(stream);
   }
 }

@@ -10,7 +10,7 @@ import type { FoundEvent } from './found-event.ts';
 
 /** The peer broke a rule on a stream: RST_STREAM, and its last event. The guard counts it (CVE-2025-8671, "MadeYouReset"). */
 export function streamError(core: Core, found: FoundEvent, stream: Http2Stream, error: WireError): void {
-  core.reset(stream, error.wire.http2Code ?? Http2ErrorCode.internalError);
+  if (core.reset(stream, error.wire.http2Code ?? Http2ErrorCode.internalError)) core.countReply();
   found.set(Http2Event.reset, stream, error);
   countLocalReset(core);
 }
@@ -35,7 +35,7 @@ function countIgnored(core: Core, id: number, frame: StreamFrame, length: number
         core.fail(violation('H2_STRAY_DATA', Http2ErrorCode.flowControlError, 'more DATA for streams that were reset than their windows'));
         return;
       }
-      tripped = guard?.onData(length, 0, false) ?? null;
+      // `ignoreData` sees what it brings.
       break;
     case StreamFrame.rstStream:
       tripped = guard?.onPeerReset(false) ?? null;
@@ -43,6 +43,16 @@ function countIgnored(core: Core, id: number, frame: StreamFrame, length: number
     case StreamFrame.headers:
       if (!table.mayHear(id)) core.glitch();
   }
+  if (tripped !== null) core.trip(tripped);
+}
+
+/**
+ * A DATA frame on a stream that is gone is complete. The end of a body whose last piece had left before comes in a frame of its own (Node and others
+ * send it so): one for each stream that was reset is what an honest peer had under way.
+ */
+export function ignoreData(core: Core, id: number, payloadBytes: number, paddingBytes: number, isEnd: boolean): void {
+  if (isEnd && !core.table.mayEnd(id)) core.glitch();
+  const tripped = core.guard?.onData(payloadBytes, paddingBytes, isEnd) ?? null;
   if (tripped !== null) core.trip(tripped);
 }
 
