@@ -254,8 +254,8 @@ const faults: readonly Planted[] = [
     what: 'each frame on a stream that was reset is answered with RST_STREAM (RFC 9113 §5.1)',
     target: 'http2-connection',
     file: `${HTTP2}internal/stream-table.ts`,
-    find: 'if \\(known >= 0\\) \\{',
-    put: 'if (known >= 1_000) {',
+    find: 'closed\\[place & \\(closed\\.length - 1\\)\\] = byte;',
+    put: 'if (closed[place & (closed.length - 1)] === 0) closed[place & (closed.length - 1)] = byte;',
     law: /reset once/,
   },
   {
