@@ -5,9 +5,11 @@ import { requestHead, responseHead } from '@ferrata/headers';
 import { type Http2Stream, Role } from '@ferrata/http2';
 import {
   CLIENT_PREFACE,
+  FrameType,
   Http2ErrorCode,
   SettingId,
   writeData,
+  writeFrameHeader,
   writePriority,
   writeRstStream,
   writeSettings,
@@ -251,4 +253,19 @@ test('frames behind RST_STREAM of the peer get one RST_STREAM at most (§5.1)', 
   peer.headers(1, [['x-sum', '1']], { isEndStream: true }).flush();
   assert.equal(peer.end.fatal, null);
   assert.deepEqual(peer.told('RST_STREAM'), [`RST_STREAM 1 ${Http2ErrorCode.streamClosed}`]);
+});
+
+test('PRIORITY of a wrong length is answered with FRAME_SIZE_ERROR even when its stream is over meanwhile (RFC 9113 §6.3)', () => {
+  const peer = new RawPeer(Role.server);
+  peer.headers(1, GET, { isEndStream: true }).flush();
+  peer.end.connection.sendHead(streamOf(peer, 1), responseHead(204), 0, '', 0);
+  peer.flush();
+  peer
+    .write((w) => {
+      writeFrameHeader(w, 4, FrameType.priority, 0, 1);
+      w.writeUint32(0);
+    })
+    .flush();
+  assert.equal(peer.end.fatal, null);
+  assert.deepEqual(peer.answers.at(-1), { type: 'RST_STREAM', id: 1, flags: 0, value: Http2ErrorCode.frameSizeError });
 });

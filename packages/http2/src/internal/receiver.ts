@@ -19,6 +19,7 @@ import {
   Http2ErrorCode,
   SettingId,
   writePing,
+  writeRstStream,
   writeSettingsAck,
 } from '@ferrata/http2-framing';
 import { closedEarly, goneAway, streamReset, violation } from '../errors.ts';
@@ -34,7 +35,7 @@ import type { Drain } from './drain.ts';
 import { FoundEvent } from './found-event.ts';
 import { HeadsIn } from './heads-in.ts';
 import type { Sender } from './sender.ts';
-import { absentState, refuseFrame, streamError } from './stream-errors.ts';
+import { absentState, countLocalReset, refuseFrame, streamError } from './stream-errors.ts';
 
 /** Debug text of a GOAWAY that is kept. */
 const MAX_DEBUG_BYTES = 256;
@@ -235,8 +236,15 @@ export class Receiver {
       streamError(core, this.found, stream, error);
       return true;
     }
-    // There is no stream to reset (RST_STREAM on an idle stream is an error of ours).
-    if (absentState(core, frame.streamId) === StreamState.idle) core.fail(error);
+    if (absentState(core, frame.streamId) === StreamState.idle) {
+      // There is no stream to reset: RST_STREAM on an idle stream would be an error of ours.
+      core.fail(error);
+    } else {
+      // RFC 9113 §6.3 makes no exception for a stream that is over, which it may have become while the frame was under way.
+      writeRstStream(core.writer, frame.streamId, frame.streamError);
+      core.countReply();
+      countLocalReset(core);
+    }
     return false;
   }
 
