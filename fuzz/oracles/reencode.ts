@@ -5,6 +5,9 @@ import { BodyLength, writeChunk, writeLastChunk } from '@ferrata/http1';
 import { invariant } from '../src/target.ts';
 import { type DecodedMessage, fieldsOf, type Transcript } from './transcript.ts';
 
+/** The decoders' limits of fields: of requests, and of responses. */
+const FIELD_LIMITS: readonly number[] = new Set([100, 200]);
+
 /**
  * Writes a message, reads it and compares; writes what was read and compares the bytes.
  *
@@ -19,6 +22,8 @@ export function checkRoundTrip(
   const bytes = write(message, writeHead);
   const again = read(bytes);
   const [copy] = again.messages;
+  // A message with as many fields as may be: the encoder's own field that says how long the body is can be the one too many.
+  if (again.reason === 'H1_FIELDS_TOO_MANY' && FIELD_LIMITS.has(message.headers.size)) return;
   const show = (): string => `${again.reason ?? ''} ${Buffer.from(bytes).toString('latin1')}`;
   invariant(
     copy !== undefined && again.reason === null && again.messages.length === 1 && copy.isComplete,

@@ -127,6 +127,8 @@ export class Receiver {
     const core = this.#core;
     const { found } = this;
     if (core.fatal !== null) throw core.fatal;
+    // Behind our last GOAWAY nothing is told any more, not even what waited here.
+    if (core.isOver) return false;
     this.bodies.settle();
     const ending = found.endsNext;
     if (ending !== null) {
@@ -142,7 +144,6 @@ export class Receiver {
     }
     if (!core.events.isEmpty && this.#shift()) return true;
     if (this.bodies.hasResumed && this.bodies.giveHeld()) return true;
-    if (core.isOver) return false;
     return this.#nextFrame();
   }
 
@@ -236,14 +237,18 @@ export class Receiver {
       streamError(core, this.found, stream, error);
       return true;
     }
-    if (absentState(core, frame.streamId) === StreamState.idle) {
+    const state = absentState(core, frame.streamId);
+    if (state === StreamState.idle) {
       // There is no stream to reset: RST_STREAM on an idle stream would be an error of ours.
       core.fail(error);
-    } else {
-      // RFC 9113 §6.3 makes no exception for a stream that is over, which it may have become while the frame was under way.
+    } else if (state === StreamState.closedByEnd) {
+      // RFC 9113 §6.3 makes no exception for a stream that is over, which it may have become while the frame was under way. Said once.
+      core.table.rememberReset(frame.streamId, StreamState.closedByUs);
       writeRstStream(core.writer, frame.streamId, frame.streamError);
       core.countReply();
       countLocalReset(core);
+    } else {
+      core.glitch();
     }
     return false;
   }
