@@ -6,7 +6,7 @@ import { invariant } from '../src/target.ts';
 import { type DecodedMessage, fieldsOf, type Transcript } from './transcript.ts';
 
 /** The decoders' limits of fields: of requests, and of responses. */
-const FIELD_LIMITS: readonly number[] = new Set([100, 200]);
+const FIELD_LIMITS: ReadonlySet<number> = new Set([100, 200]);
 
 /**
  * Writes a message, reads it and compares; writes what was read and compares the bytes.

@@ -241,7 +241,7 @@ export class Receiver {
     if (state === StreamState.idle) {
       // There is no stream to reset: RST_STREAM on an idle stream would be an error of ours.
       core.fail(error);
-    } else if (state === StreamState.closedByEnd) {
+    } else if (state === StreamState.closedByEnd && core.table.wasOpen(frame.streamId)) {
       // RFC 9113 §6.3 makes no exception for a stream that is over, which it may have become while the frame was under way. Said once.
       core.table.rememberReset(frame.streamId, StreamState.closedByUs);
       writeRstStream(core.writer, frame.streamId, frame.streamError);
