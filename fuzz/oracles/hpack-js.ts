@@ -15,7 +15,10 @@ const hpackJs = createRequire(import.meta.url)('hpack.js') as {
 /** What it made of a block, or why it refused it. */
 export type OtherReading = { readonly fields: readonly (readonly [name: string, value: string])[] } | { readonly refusal: string };
 
-/** One direction of a connection. It takes size updates anywhere, and forgets that one is owed: ask it only about blocks that we accept. */
+/**
+ * One direction of a connection. It takes size updates anywhere, and forgets that one is owed: ask it only about blocks that we accept.
+ * What it has refused once it refuses for good: it would go on in the middle of that block.
+ */
 export class HpackJsDecoder {
   readonly #stream: Decompressor;
   #refusal: string | null = null;
@@ -26,6 +29,7 @@ export class HpackJsDecoder {
   }
 
   decode(block: Uint8Array): OtherReading {
+    if (this.#refusal !== null) return { refusal: this.#refusal };
     this.#stream.write(Buffer.from(block));
     this.#stream.execute();
     if (this.#refusal !== null) return { refusal: this.#refusal };

@@ -345,9 +345,9 @@ export class Http2Endpoint {
     }
   }
 
-  /** The peer has sent more than a window lets it. */
+  /** The peer has sent more than a window lets it: that of a stream, or what was left of it when the stream was reset. */
   hasPassedWindow(): boolean {
-    return this.events.some((event) => event.includes('WINDOW_EXCEEDED'));
+    return this.events.some((event) => event.includes('WINDOW_EXCEEDED') || event.includes('STRAY_DATA'));
   }
 
   /** All was written: windows of both sides agree. */
