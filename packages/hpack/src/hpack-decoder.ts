@@ -298,7 +298,7 @@ export class HpackDecoder {
 
     const size = nameLength + valueLength + ENTRY_OVERHEAD;
     const entersTable = isIncremental && size <= this.#table.capacity;
-    const isGiven = this.#wouldBeWithinLimits(size);
+    const isGiven = this.#isWithinLimits(size);
     let value = '';
     let tag = 0;
     if (isGiven || entersTable) {
@@ -313,7 +313,6 @@ export class HpackDecoder {
     }
     this.#at = valueEnd;
     this.#needed = 1;
-    this.#isWithinLimits(size);
     if (!isGiven) return false;
     this.name = name;
     this.value = value;
@@ -355,14 +354,10 @@ export class HpackDecoder {
 
   /** Counts a field. @returns whether it may be given out */
   #isWithinLimits(size: number): boolean {
-    if (!this.#wouldBeWithinLimits(size)) this.isOverLimit = true;
     this.fieldCount += 1;
     this.listBytes += size;
+    if (this.fieldCount > this.#maxFieldCount || this.listBytes > this.#maxListBytes) this.isOverLimit = true;
     return !this.isOverLimit;
-  }
-
-  #wouldBeWithinLimits(size: number): boolean {
-    return this.fieldCount < this.#maxFieldCount && this.listBytes + size <= this.#maxListBytes;
   }
 
   /** Reads a string's length and leaves `#cursor` behind it. */

@@ -157,11 +157,7 @@ export function writeSettings(writer: ByteWriter, settings: Iterable<readonly [i
   const at = writer.makeRoom(FRAME_HEADER_BYTES + length);
   const { slab } = writer;
   let end = putHeader(slab, at, length, FrameType.settings, 0, 0);
-  for (const [id, value] of entries) {
-    slab[end] = id >>> 8;
-    slab[end + 1] = id;
-    end = putUint32(slab, end + 2, value);
-  }
+  for (const [id, value] of entries) end = putUint32(slab, putUint16(slab, end, id), value);
   writer.commit(end);
 }
 

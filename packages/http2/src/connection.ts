@@ -18,6 +18,7 @@
 import type { WireError } from '@ferrata/error';
 import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import { CLIENT_PREFACE, writePriorityUpdate, writeSettings } from '@ferrata/http2-framing';
+import { checkBodyLength } from './head-writer.ts';
 import type { Http2Event } from './http2-event.ts';
 import type { BodyIn } from './internal/body-in.ts';
 import { Core } from './internal/core.ts';
@@ -211,7 +212,6 @@ export class Http2Connection {
     if (core.isServer) throw new TypeError('a server makes no requests');
     if (this.availableStreams === 0) throw new RangeError('no stream is available');
     const { bodyLength = 0, protocol = null } = init;
-    checkLength(bodyLength);
     core.now = now;
     if (protocol !== null && !core.peer.isExtendedConnectEnabled) throw new TypeError('the peer does not offer extended CONNECT');
     const id = this.#nextId;
@@ -259,7 +259,7 @@ export class Http2Connection {
   sendHead(stream: Http2Stream, head: ResponseHead, bodyLength: number, date: string, now: number): void {
     const { status } = head;
     if (!(status >= 200)) throw new RangeError(`not a final status: ${status}`);
-    checkLength(bodyLength);
+    checkBodyLength(bodyLength);
     this.#core.now = now;
     if (!this.#mayAnswer(stream)) return;
     const isBodyless = stream.request?.method === 'HEAD' || status === 204 || status === 304;
@@ -337,9 +337,8 @@ export class Http2Connection {
    */
   setPriority(stream: Http2Stream, urgency: number, isIncremental: boolean): void {
     const core = this.#core;
-    if (!Number.isInteger(urgency) || urgency < 0 || urgency > 7) throw new RangeError(`not an urgency: ${urgency}`);
-    if (stream.isClosed || core.isOver) return;
     const priority = packPriority(urgency, isIncremental);
+    if (stream.isClosed || core.isOver) return;
     this.#sender.setPriority(stream, priority);
     if (!core.isServer) writePriorityUpdate(core.writer, stream.id, formatPriority(priority));
   }
@@ -372,8 +371,4 @@ export class Http2Connection {
       if (!stream.isClosed && !stream.isEndQueued) return stream;
     }
   }
-}
-
-function checkLength(bodyLength: number): void {
-  if (!Number.isSafeInteger(bodyLength) || bodyLength < -1) throw new RangeError(`not the length of a body: ${bodyLength}`);
 }

@@ -21,6 +21,14 @@ export function flood(reason: string): WireError {
   return limitError(reason, 'the peer asks for more work than it may', { wire: { http2Code: Http2ErrorCode.enhanceYourCalm, status: 0 } });
 }
 
+/** A stream beyond those that may be open: nothing was done for it, so it may be tried again (RFC 9113 §8.7). */
+export function refusedStream(): WireError {
+  return limitError('H2_STREAMS_TOO_MANY', 'more streams than may be open', {
+    retry: 'always',
+    wire: { http2Code: Http2ErrorCode.refusedStream, status: 0 },
+  });
+}
+
 /** Time-outs of streams and connections. */
 export function tooSlow(reason: string, http2Code: number, message: string, status: number, retry: Retry = 'never'): WireError {
   return timeoutError(reason, message, { retry, wire: { http2Code, status } });

@@ -175,7 +175,8 @@ function pseudoTag(name: string, value: string): number {
     case ':path':
       return tagOf(PseudoHeader.path, isPath(value) ? null : 'H2_PATH_INVALID');
     case ':status':
-      return tagOf(PseudoHeader.status, isStatusText(value) ? null : 'H2_STATUS_INVALID') | (statusNumber(value) << STATUS_SHIFT);
+      if (!/^[1-9][0-9][0-9]$/.test(value)) return tagOf(PseudoHeader.status, 'H2_STATUS_INVALID');
+      return tagOf(PseudoHeader.status, null) | (Number(value) << STATUS_SHIFT);
     case ':protocol':
       return tagOf(PseudoHeader.protocol, isToken(value) ? null : 'H2_PROTOCOL_INVALID');
     default:
@@ -200,12 +201,4 @@ function isScheme(scheme: string): boolean {
 /** RFC 9113 §8.3.1: begins with "/"; `*` is for OPTIONS, which a reader sees to. */
 function isPath(path: string): boolean {
   return path === '*' || (path.charCodeAt(0) === 0x2f && isRequestTarget(path));
-}
-
-function isStatusText(status: string): boolean {
-  return /^[1-9][0-9][0-9]$/.test(status);
-}
-
-function statusNumber(status: string): number {
-  return isStatusText(status) ? Number(status) : 0;
 }

@@ -59,9 +59,8 @@ export interface ResponseHeadOptions {
   readonly date?: string;
 }
 
-/** What `#writeFields` writes by itself or not at all. */
-const LEFT_OUT_OF_REQUESTS: KnownHeaderSet = knownHeaderSet(
-  KnownHeader.host,
+/** What `#writeFields` writes by itself or not at all. TE is a field of requests (RFC 9110 §10.1.4). */
+const LEFT_OUT: readonly KnownHeader[] = [
   KnownHeader.contentLength,
   KnownHeader.te,
   KnownHeader.connection,
@@ -70,19 +69,11 @@ const LEFT_OUT_OF_REQUESTS: KnownHeaderSet = knownHeaderSet(
   KnownHeader.transferEncoding,
   KnownHeader.upgrade,
   KnownHeader.http2Settings,
-);
+];
 
-/** TE is a field of requests (RFC 9110 §10.1.4). A Host in a response means nothing, and stays. */
-const LEFT_OUT_OF_RESPONSES: KnownHeaderSet = knownHeaderSet(
-  KnownHeader.contentLength,
-  KnownHeader.te,
-  KnownHeader.connection,
-  KnownHeader.keepAlive,
-  KnownHeader.proxyConnection,
-  KnownHeader.transferEncoding,
-  KnownHeader.upgrade,
-  KnownHeader.http2Settings,
-);
+/** A Host in a response means nothing, and stays. */
+const LEFT_OUT_OF_RESPONSES: KnownHeaderSet = knownHeaderSet(...LEFT_OUT);
+const LEFT_OUT_OF_REQUESTS: KnownHeaderSet = knownHeaderSet(KnownHeader.host, ...LEFT_OUT);
 
 const NO_LENGTH = '';
 
@@ -267,7 +258,8 @@ function withoutNominated(headers: HeaderMap): HeaderMap {
   return kept;
 }
 
-function checkBodyLength(bodyLength: number): void {
+/** @throws {RangeError} when it is neither a length nor −1 for one that nobody knows */
+export function checkBodyLength(bodyLength: number): void {
   if (!Number.isSafeInteger(bodyLength) || bodyLength < -1) throw new RangeError(`not the length of a body: ${bodyLength}`);
 }
 

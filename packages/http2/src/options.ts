@@ -5,6 +5,7 @@
  */
 import { checkNumber, checkWholeNumber } from '@ferrata/error';
 import { type FloodGuardOptions, type ResolvedFloodGuardOptions, resolveFloodGuardOptions } from './flood-guard-options.ts';
+import { MAX_WINDOW_BYTES } from './flow-window.ts';
 import { Role } from './role.ts';
 
 /** Options of an `Http2Connection`. */
@@ -140,8 +141,7 @@ export interface ResolvedHttp2Options extends Required<Omit<Http2Options, 'guard
   readonly isResolved: true;
 }
 
-const MAX_WINDOW = 0x7fff_ffff;
-/** The decoders count in 30 bits. */
+/** The decoders count in 30 bits; nothing that is counted here needs more. */
 const MAX_COUNT = 0x3fff_ffff;
 const DEFAULT_RECEIVE_BUFFER_BYTES = 0x80_0000;
 
@@ -157,7 +157,7 @@ export function resolveHttp2Options(role: Role, options: Http2Options | Resolved
   }
   const isServer = role === Role.server;
   const maxConcurrentStreams = whole('maxConcurrentStreams', options.maxConcurrentStreams ?? 100, 1, 0x7fff_ffff);
-  const initialWindowBytes = whole('initialWindowBytes', options.initialWindowBytes ?? (isServer ? 65_535 : 16_384), 1, MAX_WINDOW);
+  const initialWindowBytes = whole('initialWindowBytes', options.initialWindowBytes ?? (isServer ? 65_535 : 16_384), 1, MAX_WINDOW_BYTES);
   const readWindowBytes =
     options.readWindowBytes ??
     options.initialWindowBytes ??
@@ -180,21 +180,21 @@ export function resolveHttp2Options(role: Role, options: Http2Options | Resolved
     ),
     maxHeaderBlockBytes,
     maxHeaderListBytes,
-    maxHeaderCount: whole('maxHeaderCount', options.maxHeaderCount ?? (isServer ? 100 : 200), 1, 0x3fff_ffff),
+    maxHeaderCount: whole('maxHeaderCount', options.maxHeaderCount ?? (isServer ? 100 : 200), 1, MAX_COUNT),
     headerTableBytes: whole('headerTableBytes', options.headerTableBytes ?? 4_096, 0, 0x100_0000),
     encoderTableBytes: whole('encoderTableBytes', options.encoderTableBytes ?? 4_096, 0, 0x100_0000),
     maxConcurrentStreams,
     maxStreams: whole('maxStreams', options.maxStreams ?? 10_000, 1, 0x4000_0000),
-    maxInterimResponses: whole('maxInterimResponses', options.maxInterimResponses ?? (isServer ? 8 : 100), 0, 0x3fff_ffff),
+    maxInterimResponses: whole('maxInterimResponses', options.maxInterimResponses ?? (isServer ? 8 : 100), 0, MAX_COUNT),
     initialWindowBytes,
-    readWindowBytes: whole('readWindowBytes', readWindowBytes, initialWindowBytes, MAX_WINDOW),
+    readWindowBytes: whole('readWindowBytes', readWindowBytes, initialWindowBytes, MAX_WINDOW_BYTES),
     maxWindowBytes: whole(
       'maxWindowBytes',
       options.maxWindowBytes ?? Math.max(0x10_0000, readWindowBytes),
       options.readWindowBytes ?? initialWindowBytes,
-      MAX_WINDOW,
+      MAX_WINDOW_BYTES,
     ),
-    connectionWindowBytes: whole('connectionWindowBytes', options.connectionWindowBytes ?? 0x10_0000, 65_535, MAX_WINDOW),
+    connectionWindowBytes: whole('connectionWindowBytes', options.connectionWindowBytes ?? 0x10_0000, 65_535, MAX_WINDOW_BYTES),
     maxReceiveBufferBytes: whole(
       'maxReceiveBufferBytes',
       options.maxReceiveBufferBytes ?? Math.max(DEFAULT_RECEIVE_BUFFER_BYTES, leastBuffer),
@@ -209,7 +209,7 @@ export function resolveHttp2Options(role: Role, options: Http2Options | Resolved
     scheme: options.scheme ?? 'http',
     isExtendedConnectEnabled: options.isExtendedConnectEnabled ?? false,
     guard: options.guard === false ? false : resolveFloodGuardOptions(options.guard),
-    maxQueuedControlFrames: whole('maxQueuedControlFrames', options.maxQueuedControlFrames ?? 256, 1, 0x3fff_ffff),
+    maxQueuedControlFrames: whole('maxQueuedControlFrames', options.maxQueuedControlFrames ?? 256, 1, MAX_COUNT),
     prefaceTimeoutMs: time('prefaceTimeoutMs', options.prefaceTimeoutMs ?? 10_000),
     settingsTimeoutMs: time('settingsTimeoutMs', options.settingsTimeoutMs ?? 10_000),
     headerTimeoutMs: time('headerTimeoutMs', options.headerTimeoutMs ?? 10_000),

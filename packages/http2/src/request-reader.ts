@@ -37,33 +37,24 @@ export interface RequestReaderOptions {
 export class RequestReader implements SectionOwner {
   readonly #isConnectProtocolEnabled: boolean;
   readonly #maxTargetBytes: number;
-  readonly #section: FieldSection;
-  #method: string;
-  #path: string;
-  #authority: string;
-  #host: string;
+  readonly #section: FieldSection = new FieldSection(this);
+  #method = '';
+  #path = '';
+  #authority = '';
+  #host = '';
 
   /** After `finish`: bytes of DATA to come; 0 if none will, −1 if nobody says. */
-  contentLength: number;
+  contentLength = -1;
   /** After `finish`: `http` or `https`; empty for CONNECT. */
-  scheme: string;
+  scheme = '';
   /** After `finish`: `:protocol` of extended CONNECT; null for all other requests. */
-  protocol: string | null;
+  protocol: string | null = null;
   /** After `finish`: what the `Priority` field says, packed as in `priority.ts`. */
-  priority: number;
+  priority: number = DEFAULT_PRIORITY;
 
   constructor(options: RequestReaderOptions = {}) {
     this.#isConnectProtocolEnabled = options.isConnectProtocolEnabled ?? false;
     this.#maxTargetBytes = options.maxTargetBytes ?? 8_192;
-    this.#section = new FieldSection(this);
-    this.#method = '';
-    this.#path = '';
-    this.#authority = '';
-    this.#host = '';
-    this.contentLength = -1;
-    this.scheme = '';
-    this.protocol = null;
-    this.priority = DEFAULT_PRIORITY;
   }
 
   /** Why the message is refused; null as long as nothing is wrong. After `finish` has returned null it says why. */

@@ -20,17 +20,11 @@ import type { MessageReason } from './message-reason.ts';
 
 /** Reads the responses of one connection, one block at a time. */
 export class ResponseReader implements SectionOwner {
-  readonly #section: FieldSection;
-  #status: number;
+  readonly #section: FieldSection = new FieldSection(this);
+  #status = 0;
 
   /** After `finish`: bytes of DATA to come; 0 if none will, −1 if nobody says. */
-  contentLength: number;
-
-  constructor() {
-    this.#section = new FieldSection(this);
-    this.#status = 0;
-    this.contentLength = -1;
-  }
+  contentLength = -1;
 
   /** Why the message is refused; null as long as nothing is wrong. After `finish` has returned null it says why. */
   get fault(): MessageReason | null {
@@ -96,10 +90,7 @@ export class ResponseReader implements SectionOwner {
     if (status === 0) return 'H2_PSEUDO_MISSING';
     // RFC 9113 §8.6: HTTP/2 has no Upgrade, so nothing can be switched to.
     if (status === 101) return 'H2_STATUS_101';
-    if (status < 200) {
-      if (isEndOfStream) return 'H2_INTERIM_AT_END';
-      return null;
-    }
+    if (status < 200) return isEndOfStream ? 'H2_INTERIM_AT_END' : null;
     const length = this.#section.contentLength;
     if (requestMethod === 'HEAD' || status === 204 || status === 304) {
       this.contentLength = 0;

@@ -38,44 +38,44 @@ export class PeerSettings {
     switch (id) {
       case SettingId.headerTableSize:
         this.headerTableSize = value;
-        return null;
+        break;
       case SettingId.enablePush:
         // RFC 9113 §6.5.2: a server never says more than 0.
         if (ofRole === Role.server && value !== 0) {
           return violation('H2_SETTING_PUSH', Http2ErrorCode.protocolError, 'a server enables push');
         }
         this.isPushEnabled = value === 1;
-        return null;
+        break;
       case SettingId.maxConcurrentStreams:
         this.maxConcurrentStreams = value;
-        return null;
+        break;
       case SettingId.initialWindowSize:
         this.initialWindowSize = value;
-        return null;
+        break;
       case SettingId.maxFrameSize:
         this.maxFrameSize = value;
-        return null;
+        break;
       case SettingId.maxHeaderListSize:
         this.maxHeaderListSize = value;
-        return null;
+        break;
       case SettingId.enableConnectProtocol:
         // RFC 8441 §3: not taken back once given.
         if (value === 0 && this.isExtendedConnectEnabled) {
           return violation('H2_SETTING_CONNECT', Http2ErrorCode.protocolError, 'extended CONNECT is taken back');
         }
         this.isExtendedConnectEnabled = value === 1;
-        return null;
+        break;
       case SettingId.noRfc7540Priorities:
         // RFC 9218 §2.1: it does not change after the first frame.
         if (this.noRfc7540Priorities >= 0 && this.noRfc7540Priorities !== value) {
           return violation('H2_SETTING_PRIORITIES', Http2ErrorCode.protocolError, 'NO_RFC7540_PRIORITIES changes');
         }
         this.noRfc7540Priorities = value === 1 ? 1 : 0;
-        return null;
+        break;
       default:
-        // RFC 9113 §6.5.2: unknown settings are ignored.
-        return null;
+      // RFC 9113 §6.5.2: unknown settings are ignored.
     }
+    return null;
   }
 
   /** The first frame is over: what it did not say is as if it had said the default (RFC 9218 §2.1). */

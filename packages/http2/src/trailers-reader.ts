@@ -26,22 +26,18 @@ export class TrailersReader {
   readonly #maxTrailerBytes: number;
   readonly #maxTrailerFields: number;
   readonly #rejectsForbidden: boolean;
-  #trailers: HeaderMap | null;
-  #bytes: number;
-  #fieldCount: number;
+  #trailers: HeaderMap | null = null;
+  #bytes = 0;
+  #fieldCount = 0;
 
   /** Why the message is refused; null as long as nothing is wrong. */
-  fault: MessageReason | null;
+  fault: MessageReason | null = null;
 
   /** @throws {RangeError} when a limit is no whole number */
   constructor(options: TrailersReaderOptions = {}) {
     this.#maxTrailerBytes = checkWholeNumber('maxTrailerBytes', options.maxTrailerBytes ?? 8_192);
     this.#maxTrailerFields = checkWholeNumber('maxTrailerFields', options.maxTrailerFields ?? 32);
     this.#rejectsForbidden = options.forbiddenTrailers === 'reject';
-    this.#trailers = null;
-    this.#bytes = 0;
-    this.#fieldCount = 0;
-    this.fault = null;
   }
 
   /** A header block begins. */

@@ -5,12 +5,14 @@ import { runInNewContext } from 'node:vm';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
 import { Http2Event, type Http2Options, type Http2Stream, Role } from '@ferrata/http2';
 import {
+  CLIENT_PREFACE,
   Http2ErrorCode,
   SettingId,
   writeData,
   writePriorityUpdate,
   writeRstStream,
   writeSettings,
+  writeSettingsAck,
   writeWindowUpdate,
 } from '@ferrata/http2-framing';
 import { Pair } from './connection-harness.ts';
@@ -193,6 +195,56 @@ test('a paused stream holds no more than its window, others go on, and resuming 
   assert.deepEqual(peer.end.seen.at(-1)?.detail, [['x-sum', '1']]);
 });
 
+test('credit for DATA, or for padding alone, that a peer never takes is bounded (CVE-2019-9517)', () => {
+  const frames = { DATA: [bytes(500), {}], padding: [bytes(0), { padding: 249 }] } as const;
+  for (const [what, [data, options]] of Object.entries(frames)) {
+    const peer = new RawPeer(Role.server, {
+      initialWindowBytes: 500,
+      connectionWindowBytes: 0x4000_0000,
+      maxQueuedControlFrames: 20,
+      guard: false,
+    });
+    peer.headers(1, POST).flush();
+    for (let sent = 0; sent < 100; sent++) writeData(peer.writer, 1, data, options);
+    // A chunk whose answers nobody takes.
+    peer.end.receive(peer.writer.take());
+    assert.equal(peer.end.fatal, 'H2_FLOOD_REPLIES', what);
+  }
+});
+
+test('hundreds of readers that go on at once are no flood of answers (§6.9)', () => {
+  const peer = new RawPeer(Role.server, { maxConcurrentStreams: 400, initialWindowBytes: 16_384 });
+  const { connection } = peer.end;
+  const pauseAt = (wanted: Http2Event): void => {
+    peer.end.onEvent = (_end, stream, event) => {
+      if (stream !== null && event === wanted) connection.setReadingPaused(stream, true, 0);
+    };
+  };
+  const resumeAll = (): void => {
+    for (const stream of peer.end.streams.values()) connection.setReadingPaused(stream, false, 0);
+    peer.flush();
+  };
+  const creditCount = (): number => peer.answers.filter(({ type, id }) => type === 'WINDOW_UPDATE' && id > 0).length;
+  const fill = (): void => {
+    for (const id of peer.end.streams.keys()) peer.write((w) => writeData(w, id, bytes(10_000))).flush();
+  };
+  pauseAt(Http2Event.head);
+  for (let id = 1; id < 800; id += 2) peer.headers(id, POST).flush();
+  fill();
+  // Each takes its piece and stops, and goes on later.
+  pauseAt(Http2Event.data);
+  resumeAll();
+  assert.equal(creditCount(), 0);
+  resumeAll();
+  assert.deepEqual([peer.end.fatal, creditCount()], [null, 400]);
+  // Each takes a piece that has waited, and goes on.
+  for (const stream of peer.end.streams.values()) connection.setReadingPaused(stream, true, 0);
+  fill();
+  peer.end.onEvent = null;
+  resumeAll();
+  assert.deepEqual([peer.end.fatal, creditCount()], [null, 800]);
+});
+
 test('pausing between two held pieces stops at once, and an end that waits comes after resuming', () => {
   const peer = new RawPeer(Role.server);
   const { connection } = peer.end;
@@ -224,6 +276,27 @@ test('pausing in the last piece holds the end back', () => {
   connection.setReadingPaused(stream, false, 0);
   peer.flush();
   assert.equal(peer.end.story(1), 'head data end');
+});
+
+test('a window that credit made larger before the acknowledgement loses by it what the peer takes off, and no more (§6.9.2)', () => {
+  const peer = new RawPeer(Role.server, { initialWindowBytes: 16_384, readWindowBytes: 0x10_0000 }, true);
+  peer.writer.writeBytes(CLIENT_PREFACE);
+  writeSettings(peer.writer, []);
+  peer.headers(1, POST);
+  for (let frames = 0; frames < 3; frames++) peer.write((w) => writeData(w, 1, bytes(16_000)));
+  peer.flush();
+  const credit = peer.answers.filter(({ type, id }) => type === 'WINDOW_UPDATE' && id === 1).map(({ value }) => value as number);
+  assert.equal(credit.length, 1);
+  const stream = peer.end.streams.get(1);
+  assert.ok(stream);
+  peer.end.connection.setReadingPaused(stream, true, 0);
+  let left = 65_535 - 48_000 + (credit[0] as number) + (16_384 - 65_535);
+  peer.write((w) => writeSettingsAck(w));
+  for (; left > 0; left -= 16_000) peer.write((w) => writeData(w, 1, bytes(Math.min(16_000, left))));
+  peer.flush();
+  assert.deepEqual(peer.told('RST_STREAM'), []);
+  peer.write((w) => writeData(w, 1, bytes(1))).flush();
+  assert.deepEqual(peer.told('RST_STREAM'), [`RST_STREAM 1 ${Http2ErrorCode.flowControlError}`]);
 });
 
 test('a window smaller than the default holds from the acknowledgement on, and credit comes by it (§6.5.3, §6.9.2)', () => {
@@ -274,17 +347,19 @@ test('heads that do not fit a frame go in CONTINUATION (§6.10)', () => {
 });
 
 test('trailers that are empty, or cannot go out, end the stream in order', () => {
-  const pair = new Pair();
-  pair.server.onEvent = (end, stream, event) => {
-    if (event !== Http2Event.head || stream === null) return;
-    end.connection.sendHead(stream, responseHead(200), -1, '', 0);
-    end.connection.sendData(stream, Buffer.from('a'), 0);
-    end.connection.sendEnd(stream, new HeaderMap(), 0);
-  };
-  pair.client.connection.request(requestHead('GET', '/', { headers: { Host: 'a' } }), {}, 0);
-  pair.exchange();
-  assert.equal(pair.client.story(1), 'head data end');
-  assert.equal(pair.client.detail('end'), null);
+  for (const trailers of [new HeaderMap(), HeaderMap.from({ Connection: 'close' })]) {
+    const pair = new Pair();
+    pair.server.onEvent = (end, stream, event) => {
+      if (event !== Http2Event.head || stream === null) return;
+      end.connection.sendHead(stream, responseHead(200), -1, '', 0);
+      end.connection.sendData(stream, Buffer.from('a'), 0);
+      end.connection.sendEnd(stream, trailers, 0);
+    };
+    pair.client.connection.request(requestHead('GET', '/', { headers: { Host: 'a' } }), {}, 0);
+    pair.exchange();
+    assert.equal(pair.client.story(1), 'head data end');
+    assert.equal(pair.client.detail('end'), null);
+  }
 });
 
 test('all streams together hold no more than maxSendQueueBytes, and one that is stuck stops no other', () => {

@@ -5,6 +5,7 @@ import { requestHead, responseHead } from '@ferrata/headers';
 import { type Http2Stream, Role } from '@ferrata/http2';
 import {
   CLIENT_PREFACE,
+  FrameFlag,
   FrameType,
   Http2ErrorCode,
   SettingId,
@@ -128,7 +129,7 @@ describe('streams that closed long ago', () => {
     const table = new StreamTable(0, 100);
     const put = (id: number, state: StreamState) => {
       table.highestId = Math.max(table.highestId, id);
-      table.rememberReset(id, state);
+      table.remember(id, state);
     };
     put(1, StreamState.closedByPeer);
     put(5, StreamState.closedByUs);
@@ -163,7 +164,7 @@ describe('streams that closed long ago', () => {
     put(8_201, StreamState.closedByUs);
     assert.equal(table.wasOpen(8_199), false);
     // A stream that was open for so long is forgotten as it closes.
-    table.rememberReset(1, StreamState.closedByPeer);
+    table.remember(1, StreamState.closedByPeer);
     assert.equal(table.closedState(1), StreamState.closedByUs);
     put(0x7fff_ffff, StreamState.closedByPeer);
     assert.deepEqual(
@@ -268,4 +269,35 @@ test('PRIORITY of a wrong length is answered with FRAME_SIZE_ERROR even when its
     .flush();
   assert.equal(peer.end.fatal, null);
   assert.deepEqual(peer.answers.at(-1), { type: 'RST_STREAM', id: 1, flags: 0, value: Http2ErrorCode.frameSizeError });
+});
+
+describe('a field block whose stream is given up between its frames (§6.10)', () => {
+  const CASES = [
+    { what: 'the head of a response', role: Role.client, fields: [[':status', '200']], flags: 0, before: '' },
+    { what: 'the trailers of a request', role: Role.server, fields: [['x-sum', '1']], flags: FrameFlag.endStream, before: 'head' },
+  ] as const;
+  for (const { what, role, fields, flags, before } of CASES) {
+    test(`${what} makes no event, opens no window, and is read for the header table`, () => {
+      const peer = new RawPeer(role);
+      const { connection } = peer.end;
+      if (role === Role.client) peer.end.streams.set(1, connection.request(head, {}, 0));
+      else peer.headers(1, POST).flush();
+      peer
+        .read()
+        .write((w) => writeFrameHeader(w, 0, FrameType.headers, flags, 1))
+        .flush();
+      const stream = streamOf(peer, 1);
+      connection.reset(stream, Http2ErrorCode.cancel, 0);
+      const block = peer.block(fields);
+      peer.write((w) => {
+        writeFrameHeader(w, block.length, FrameType.continuation, FrameFlag.endHeaders, 1);
+        w.writeBytes(block);
+      });
+      peer.flush();
+      assert.equal(peer.end.story(1), before);
+      assert.equal(stream.receiveWindow, null);
+      assert.equal(stream.isReceiveEnded, false);
+      assert.deepEqual([peer.end.fatal, connection.openStreamCount], [null, 0]);
+    });
+  }
 });

@@ -5,6 +5,7 @@ import { type Http2Options, Role } from '@ferrata/http2';
 import {
   CLIENT_PREFACE,
   FrameDecoder,
+  FrameFlag,
   FrameType,
   frameTypeName,
   writeHeaders,
@@ -105,7 +106,7 @@ export class RawPeer {
       const fields: [string, string][] = [];
       this.#decoder.feed(frames.bytes, frames.payloadStart, frames.payloadEnd);
       while (this.#decoder.next()) fields.push([this.#decoder.name, this.#decoder.value]);
-      if ((flags & 4) !== 0) this.#decoder.end();
+      if ((flags & FrameFlag.endHeaders) !== 0) this.#decoder.end();
       value = fields;
     }
     this.answers.push({ type: frameTypeName(type), id: streamId, flags, value });

@@ -17,7 +17,7 @@ import { violation } from '../errors.ts';
 import { DEFAULT_WINDOW_BYTES, ReceiveWindow } from '../flow-window.ts';
 import { Http2Event } from '../http2-event.ts';
 import type { Http2Stream } from '../stream.ts';
-import { StreamFrame, StreamState, stateAfterReceivedEnd, Verdict, verdictOn } from '../stream-state.ts';
+import { mayReceive, StreamFrame, stateAfterReceivedEnd, Verdict, verdictOn } from '../stream-state.ts';
 import type { Core } from './core.ts';
 import type { FoundEvent } from './found-event.ts';
 import { ignoreData, refuseFrame, streamError } from './stream-errors.ts';
@@ -37,6 +37,8 @@ export class BodyIn {
   #taken = 0;
   /** The stream of the piece that was given last, until its credit is settled. */
   #given: Http2Stream | null = null;
+  /** That piece had waited here. */
+  #isGivenLate = false;
   /** Streams whose reading was resumed and that have pieces to give. */
   readonly #resumed: Http2Stream[] = [];
 
@@ -60,14 +62,16 @@ export class BodyIn {
     this.#core.growth.open(window);
   }
 
-  /** Our SETTINGS were acknowledged: windows that began with the default become as small as we said (RFC 9113 §6.9.2). */
+  /** Our SETTINGS were acknowledged: windows that began with the default lose what we said less (RFC 9113 §6.9.2). */
   applyInitialWindow(): void {
     const { options, table, growth } = this.#core;
-    if (options.initialWindowBytes >= DEFAULT_WINDOW_BYTES) return;
+    const difference = DEFAULT_WINDOW_BYTES - options.initialWindowBytes;
+    if (difference <= 0) return;
     for (const stream of table.byId.values()) {
       const { receiveWindow } = stream;
       if (receiveWindow === null) continue;
-      growth.shrink(receiveWindow, options.initialWindowBytes);
+      // By the difference, as the peer does it: credit may have made the window larger since it began.
+      growth.shrink(receiveWindow, receiveWindow.size - difference);
       // What was taken already may be worth a frame now; nothing else would ask, as the peer may have no window left.
       this.#credit(stream);
     }
@@ -179,7 +183,7 @@ export class BodyIn {
     }
     if (count === 0) {
       if (!isEnd) {
-        this.#credit(stream);
+        if (this.#credit(stream)) this.#core.countReply();
         return false;
       }
       this.giveEnd(stream, null);
@@ -191,6 +195,7 @@ export class BodyIn {
     if (isEnd) found.endsNext = stream;
     stream.receiveWindow?.release(count);
     this.#given = stream;
+    this.#isGivenLate = false;
     return true;
   }
 
@@ -199,7 +204,7 @@ export class BodyIn {
     const given = this.#given;
     if (given === null) return;
     this.#given = null;
-    if (!given.isReadingPaused) this.#credit(given);
+    if (!given.isReadingPaused && this.#credit(given) && !this.#isGivenLate) this.#core.countReply();
   }
 
   /** The end of a message is given out. */
@@ -213,18 +218,23 @@ export class BodyIn {
     this.#core.closeIfOver(stream);
   }
 
-  /** Gives the peer what was taken, if that is worth a frame and anybody will use it. */
-  #credit(stream: Http2Stream): void {
+  /**
+   * Gives the peer what was taken, if that is worth a frame and anybody will use it. It is an answer that the peer has forced only for DATA as it
+   * comes: hundreds of streams whose readers go on at once are the program's doing, and what they earn is bounded by their windows.
+   *
+   * @returns whether a frame was made
+   */
+  #credit(stream: Http2Stream): boolean {
     const { receiveWindow, state } = stream;
-    if (receiveWindow === null || this.#core.isOver || (state !== StreamState.open && state !== StreamState.halfClosedLocal)) return;
+    if (receiveWindow === null || this.#core.isOver || !mayReceive(state)) return false;
     let increment = receiveWindow.takeCredit();
-    if (increment === 0) return;
+    if (increment === 0) return false;
     if (receiveWindow.size < this.#core.options.readWindowBytes && !stream.isReadingPaused) {
       this.#core.growth.raise(receiveWindow, this.#core.options.readWindowBytes);
       increment += receiveWindow.takeAllCredit();
     }
     writeWindowUpdate(this.#core.writer, stream.id, increment);
-    this.#core.countReply();
+    return true;
   }
 
   #fail(stream: Http2Stream, code: number, reason: string, message: string): true {
@@ -277,6 +287,7 @@ export class BodyIn {
       found.data = piece;
       stream.receiveWindow?.release(piece.length);
       this.#given = stream;
+      this.#isGivenLate = true;
       return true;
     }
   }

@@ -6,7 +6,7 @@
  *   wire (RFC 9113 §4.3). DATA comes behind, when output is taken.
  * - A stream is closed in one place (`close`), which gives back all that it holds.
  * - The first error of the connection is final: GOAWAY is the last frame (RFC 9113 §5.4.1).
- * - Answers that a peer forces (acknowledgements, resets, credit) and does not read are bounded in number.
+ * - Answers that a peer forces (acknowledgements, resets, credit for DATA as it comes) and does not read are bounded in number.
  */
 import { ByteWriter } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
@@ -133,7 +133,7 @@ export class Core {
 
   /** Sends RST_STREAM for a stream that never was in the table. */
   resetUnknown(id: number, code: number): void {
-    this.table.rememberReset(id, StreamState.closedByUs);
+    this.table.remember(id, StreamState.closedByUs);
     this.strayBytes += this.firstWindow();
     writeRstStream(this.writer, id, code);
     this.countReply();

@@ -28,31 +28,22 @@ const MAX_ROOM = 32;
 /** Reads the fields of one block after the other. One for each reader. */
 export class FieldSection {
   readonly #owner: SectionOwner;
-  #room: number;
-  headers: HeaderMap;
+  #room = FIRST_ROOM;
+  headers: HeaderMap = NO_FIELDS;
   /** The first thing that is wrong; null as long as nothing is. */
-  fault: MessageReason | null;
+  fault: MessageReason | null = null;
   /** The value of Content-Length; −1 if there is none. */
-  contentLength: number;
-  #seenPseudo: number;
-  #hasFields: boolean;
+  contentLength = -1;
+  #seenPseudo = 0;
+  #hasFields = false;
   /** Crumbs of Cookie joined so far. */
-  #cookie: string;
-  #crumbs: number;
+  #cookie = '';
+  #crumbs = 0;
   /** Names that came as never-indexed literals; null in the usual case. */
-  #secrets: Set<string> | null;
+  #secrets: Set<string> | null = null;
 
   constructor(owner: SectionOwner) {
     this.#owner = owner;
-    this.#room = FIRST_ROOM;
-    this.headers = NO_FIELDS;
-    this.fault = null;
-    this.contentLength = -1;
-    this.#seenPseudo = 0;
-    this.#hasFields = false;
-    this.#cookie = '';
-    this.#crumbs = 0;
-    this.#secrets = null;
   }
 
   begin(): void {

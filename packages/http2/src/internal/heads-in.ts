@@ -12,7 +12,7 @@
 import { responseHead } from '@ferrata/headers';
 import { HpackDecoder } from '@ferrata/hpack';
 import { type FrameDecoder, FrameFlag, Http2ErrorCode } from '@ferrata/http2-framing';
-import { flood, violation } from '../errors.ts';
+import { refusedStream, violation } from '../errors.ts';
 import { FIELD_TAGGER } from '../field-tags.ts';
 import { Http2Event } from '../http2-event.ts';
 import { messageError } from '../message-reason.ts';
@@ -127,6 +127,11 @@ export class HeadsIn {
     if ((frame.flags & FrameFlag.endHeaders) === 0) return false;
     hpack.end();
     if (!this.#countTableChange()) return false;
+    if (this.#stream?.isClosed === true) {
+      // Given up by the program, or by time, since its block began: this is late, as on any stream that was reset.
+      this.#stream = null;
+      this.#block = Block.skipped;
+    }
     switch (this.#block) {
       case Block.request:
         return this.#endRequest();
@@ -193,7 +198,7 @@ export class HeadsIn {
   #passOver(id: number): false {
     const core = this.#core;
     core.table.highestId = id;
-    core.table.rememberReset(id, StreamState.closedByUs);
+    core.table.remember(id, StreamState.closedByUs);
     core.strayBytes += core.firstWindow();
     const tripped = core.guard?.onStreamRefused() ?? null;
     if (tripped !== null) core.trip(tripped);
@@ -242,9 +247,7 @@ export class HeadsIn {
     core.resetUnknown(id, Http2ErrorCode.refusedStream);
     const tripped = core.guard?.onStreamRefused() ?? null;
     if (tripped !== null) core.trip(tripped);
-    const error = flood('H2_STREAMS_TOO_MANY');
-    error.retry = 'always';
-    this.#found.set(Http2Event.refused, null, error);
+    this.#found.set(Http2Event.refused, null, refusedStream());
     return true;
   }
 
@@ -255,7 +258,7 @@ export class HeadsIn {
     if (error.type === 'limit') {
       this.#sender.refusal(id, responseHead(error.status));
       // RFC 9113 §8.1: a response that is whole before its request may ask the client to stop.
-      if (this.#endsStream) core.table.rememberEnd(id);
+      if (this.#endsStream) core.table.remember(id, StreamState.closedByEnd);
       else core.resetUnknown(id, Http2ErrorCode.noError);
     } else {
       core.resetUnknown(id, error.wire.http2Code ?? Http2ErrorCode.protocolError);

@@ -243,7 +243,7 @@ export class Receiver {
       core.fail(error);
     } else if (state === StreamState.closedByEnd && core.table.wasOpen(frame.streamId)) {
       // RFC 9113 §6.3 makes no exception for a stream that is over, which it may have become while the frame was under way. Said once.
-      core.table.rememberReset(frame.streamId, StreamState.closedByUs);
+      core.table.remember(frame.streamId, StreamState.closedByUs);
       writeRstStream(core.writer, frame.streamId, frame.streamError);
       core.countReply();
       countLocalReset(core);

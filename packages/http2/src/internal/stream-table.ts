@@ -75,18 +75,13 @@ export class StreamTable {
     this.openCount--;
     this.queuedBytes -= stream.queuedBytes;
     if (this.openCount === 0) this.idleSince = now;
-    if (state === StreamState.closedByEnd) this.rememberEnd(stream.id);
-    else this.rememberReset(stream.id, state);
+    this.remember(stream.id, state);
     stream.dropQueues();
   }
 
-  rememberEnd(id: number): void {
-    this.#remember(id, StreamState.closedByEnd);
-  }
-
-  /** Where ours has followed the peer's, one answer was enough: what comes now is ignored. */
-  rememberReset(id: number, state: StreamState): void {
-    this.#remember(id, state);
+  /** How a stream has closed. Said anew where a reset of ours has followed: one answer was enough, and what comes now is ignored. */
+  remember(id: number, state: StreamState): void {
+    this.#put(id, state);
   }
 
   /** State of a stream that is not open and not above `highestId`. Those that are forgotten count as reset by us, those that never were as ended. */
@@ -114,7 +109,7 @@ export class StreamTable {
   #isFirst(id: number, flag: number): boolean {
     const found = this.#look(id);
     if (found <= 0 || (found & flag) !== 0) return false;
-    this.#remember(id, found | flag);
+    this.#put(id, found | flag);
     return true;
   }
 
@@ -127,7 +122,7 @@ export class StreamTable {
     return closed === null || place > this.#top ? 0 : (closed[place & (closed.length - 1)] as number);
   }
 
-  #remember(id: number, byte: number): void {
+  #put(id: number, byte: number): void {
     const place = id >>> 1;
     const top = this.highestId >>> 1;
     if (top - place >= this.#memory) return;

@@ -6,7 +6,8 @@ import { MessageEvent, RequestDecoder, type RequestDecoderOptions, ResponseDecod
 import fc from 'fast-check';
 import { type DrawnRequest, type DrawnResponse, http1Pipelines, http1Responses } from '../arbitrary/http1-messages.ts';
 import { nearMisses } from '../arbitrary/near-misses.ts';
-import type { CodecUnderTest, DecoderDriver, Transcript } from '../codec/codec-under-test.ts';
+import type { CodecUnderTest, Transcript } from '../codec/codec-under-test.ts';
+import { cursorDriver } from '../codec/decoder-driver.ts';
 import {
   type NaiveFields,
   type NaiveReading,
@@ -46,7 +47,7 @@ export function http1RequestCodec(
 ): CodecUnderTest<Http1Event, readonly DrawnRequest[]> {
   const valid = http1Pipelines().map((requests) => ({ bytes: concatBytes(requests.map(({ bytes }) => bytes)), meaning: requests }));
   return {
-    makeDecoder: () => new RequestDriver(new RequestDecoder(options)),
+    makeDecoder: () => cursorDriver(new RequestDecoder(options), requestEvent),
     join: joinData,
     valid,
     nearlyValid: nearMisses(
@@ -71,7 +72,7 @@ export function http1ResponseCodec(
     makeDecoder: () => {
       const decoder = new ResponseDecoder(options);
       decoder.expect(method);
-      return new ResponseDriver(decoder);
+      return cursorDriver(decoder, responseEvent);
     },
     join: joinData,
     valid,
@@ -84,68 +85,18 @@ export function http1ResponseCodec(
   };
 }
 
-class RequestDriver implements DecoderDriver<Http1Event> {
-  readonly #decoder: RequestDecoder;
-
-  constructor(decoder: RequestDecoder) {
-    this.#decoder = decoder;
-  }
-
-  get bufferedBytes(): number {
-    return this.#decoder.bufferedBytes;
-  }
-
-  get consumedBytes(): number {
-    return this.#decoder.consumedBytes;
-  }
-
-  feed(chunk: Uint8Array): void {
-    this.#decoder.feed(chunk);
-  }
-
-  end(): void {
-    this.#decoder.end();
-  }
-
-  next(): Http1Event | null {
-    if (!this.#decoder.next()) return null;
-    const { event, bodyLength, keepAlive } = this.#decoder;
-    if (event !== MessageEvent.head) return bodyEvent(this.#decoder);
-    const { method, target, version, headers } = this.#decoder.head;
-    return { kind: 'head', startLine: `${method} ${target} ${minorOf(version)}`, fields: fieldsOf(headers), bodyLength, keepAlive };
-  }
+function requestEvent(decoder: RequestDecoder): Http1Event {
+  const { event, bodyLength, keepAlive } = decoder;
+  if (event !== MessageEvent.head) return bodyEvent(decoder);
+  const { method, target, version, headers } = decoder.head;
+  return { kind: 'head', startLine: `${method} ${target} ${minorOf(version)}`, fields: fieldsOf(headers), bodyLength, keepAlive };
 }
 
-class ResponseDriver implements DecoderDriver<Http1Event> {
-  readonly #decoder: ResponseDecoder;
-
-  constructor(decoder: ResponseDecoder) {
-    this.#decoder = decoder;
-  }
-
-  get bufferedBytes(): number {
-    return this.#decoder.bufferedBytes;
-  }
-
-  get consumedBytes(): number {
-    return this.#decoder.consumedBytes;
-  }
-
-  feed(chunk: Uint8Array): void {
-    this.#decoder.feed(chunk);
-  }
-
-  end(): void {
-    this.#decoder.end();
-  }
-
-  next(): Http1Event | null {
-    if (!this.#decoder.next()) return null;
-    const { event, bodyLength, keepAlive } = this.#decoder;
-    if (event !== MessageEvent.head) return bodyEvent(this.#decoder);
-    const { status, reason, version, headers } = this.#decoder.head;
-    return { kind: 'head', startLine: `${status} ${reason} ${minorOf(version)}`, fields: fieldsOf(headers), bodyLength, keepAlive };
-  }
+function responseEvent(decoder: ResponseDecoder): Http1Event {
+  const { event, bodyLength, keepAlive } = decoder;
+  if (event !== MessageEvent.head) return bodyEvent(decoder);
+  const { status, reason, version, headers } = decoder.head;
+  return { kind: 'head', startLine: `${status} ${reason} ${minorOf(version)}`, fields: fieldsOf(headers), bodyLength, keepAlive };
 }
 
 function bodyEvent(decoder: RequestDecoder | ResponseDecoder): Http1Event {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { concatBytes } from '@ferrata/bytes';
 import { FRAMING_REASONS, FrameDecoder, type FrameDecoderOptions, FrameType, framingError } from '@ferrata/http2-framing';
 import { nearMisses } from '../arbitrary/near-misses.ts';
-import type { CodecUnderTest, DecoderDriver, Transcript } from '../codec/codec-under-test.ts';
+import type { CodecUnderTest, Transcript } from '../codec/codec-under-test.ts';
+import { cursorDriver } from '../codec/decoder-driver.ts';
 import { HTTP2_FRAME_WORDS, http2FrameSequences } from './http2-frames.ts';
 import { type NaiveFrame, type NaiveFrameDetails, naiveHttp2Frames } from './naive-frames.ts';
 
@@ -19,7 +20,7 @@ export interface Http2FrameEvent extends NaiveFrame {
 export function http2FrameCodec(options: FrameDecoderOptions = {}): CodecUnderTest<Http2FrameEvent, readonly NaiveFrame[]> {
   const sequences = http2FrameSequences();
   return {
-    makeDecoder: () => new FrameDriver(new FrameDecoder(options)),
+    makeDecoder: () => cursorDriver(new FrameDecoder(options), frameEvent),
     join: joinPieces,
     // Low limits refuse some of them.
     valid: sequences.filter(({ bytes }) => naiveHttp2Frames(bytes, options).verdict === 'whole'),
@@ -32,36 +33,10 @@ export function http2FrameCodec(options: FrameDecoderOptions = {}): CodecUnderTe
   };
 }
 
-class FrameDriver implements DecoderDriver<Http2FrameEvent> {
-  readonly #decoder: FrameDecoder;
-
-  constructor(decoder: FrameDecoder) {
-    this.#decoder = decoder;
-  }
-
-  get bufferedBytes(): number {
-    return this.#decoder.bufferedBytes;
-  }
-
-  get consumedBytes(): number {
-    return this.#decoder.consumedBytes;
-  }
-
-  feed(chunk: Uint8Array): void {
-    this.#decoder.feed(chunk);
-  }
-
-  end(): void {
-    this.#decoder.end();
-  }
-
-  next(): Http2FrameEvent | null {
-    const decoder = this.#decoder;
-    if (!decoder.next()) return null;
-    const { type, flags, streamId, length, streamError, isIgnorable, isFrameStart: isStart, isFrameEnd: isEnd } = decoder;
-    const payload = Uint8Array.from(decoder.bytes.subarray(decoder.payloadStart, decoder.payloadEnd));
-    return { type, flags, streamId, length, payload, details: detailsOf(decoder), streamError, isIgnorable, isStart, isEnd };
-  }
+function frameEvent(decoder: FrameDecoder): Http2FrameEvent {
+  const { type, flags, streamId, length, streamError, isIgnorable, isFrameStart: isStart, isFrameEnd: isEnd } = decoder;
+  const payload = Uint8Array.from(decoder.bytes.subarray(decoder.payloadStart, decoder.payloadEnd));
+  return { type, flags, streamId, length, payload, details: detailsOf(decoder), streamError, isIgnorable, isStart, isEnd };
 }
 
 function detailsOf(decoder: FrameDecoder): NaiveFrameDetails {
