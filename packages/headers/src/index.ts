@@ -12,6 +12,7 @@ export {
   TARGET_BYTES,
   TOKEN_BYTES,
 } from './byte-classes.ts';
+export { asksToContinue } from './expectation.ts';
 export { type HeaderInit, HeaderMap } from './header-map.ts';
 export { acceptsTrailers, HOP_BY_HOP, type HopByHopOptions, mayBeTrailer, removeForbiddenTrailers, removeHopByHop } from './hop-by-hop.ts';
 export { HttpVersion, httpVersionName } from './http-version.ts';

@@ -8,17 +8,18 @@
  * - Whether a lost request may be sent again is said by the error: `always` when nothing of it reached the network, `ifReused` when the
  *   connection ended without a byte of answer, `never` from then on.
  */
-import { internalError, ioError, protocolError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { internalError, ioError, protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { HeaderMap, RequestHead } from '@ferrata/headers';
 import { ClientConnection, MessageEvent } from '@ferrata/http1';
 import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
+import { bodyLengthWrong, handlerError, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
 import { WriteProgress } from './internal/write-progress.ts';
 import type { ResolvedHttp1ClientOptions } from './options.ts';
-import type { ClientSession, ClientSessionOwner } from './session.ts';
+import type { ClientSession, ClientSessionOwner, RequestFraming } from './session.ts';
 
 /**
  * A read of this size filled its buffer (as one of twice the size did), so more may wait in the kernel: bytes beyond the response, which the next
@@ -79,23 +80,11 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     return this.#machine.requestCount;
   }
 
-  /**
-   * Sends a request's head.
-   *
-   * @param request.bodyLength ≥ 0, or `BodyLength.chunked`
-   * @param request.upgrade the protocols to ask a switch to, or null
-   * @throws {TypeError} when the connection cannot take a request, or `head` is invalid
-   * @throws {RangeError} when `bodyLength` is no length of a request
-   */
-  request(
-    head: RequestHead,
-    request: { readonly bodyLength: number; readonly upgrade: string | null },
-    handler: ClientExchangeHandler,
-  ): ClientExchange {
+  request(head: RequestHead, { bodyLength, upgrade }: RequestFraming, handler: ClientExchangeHandler): ClientExchange {
     if (this.#isReleased || this.#exchange !== null) throw new TypeError('the connection cannot take a request');
     const now = this.#environment.now();
     const isReused = this.#machine.requestCount > 0;
-    this.#machine.sendHead(head, request.bodyLength, request.upgrade, now);
+    this.#machine.sendHead(head, bodyLength, upgrade, now);
     const exchange = new Http1ClientExchange(this, handler, isReused);
     this.#exchange = exchange;
     if (this.#machine.isRequestDone) this.#flush();
@@ -284,7 +273,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
 
   /** A body longer or shorter than announced: the connection is cut, lest the server take the next request for the rest of this one. */
   #breakOff(thrown: unknown): never {
-    if (thrown instanceof RangeError) this.#fail(internalError('BODY_LENGTH_WRONG', thrown.message, { cause: thrown, retry: 'never' }));
+    if (thrown instanceof RangeError) this.#fail(bodyLengthWrong(thrown));
     throw thrown;
   }
 
@@ -359,7 +348,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     const exchange = this.#exchange;
     this.#exchange = null;
     if (exchange !== null) exchange.isClosed = true;
-    this.#retire(withSource(error, error.type === 'internal' ? 'internal' : 'upstream'));
+    this.#retire(withPeer(error, 'upstream'));
     if (exchange !== null) this.#tellClose(exchange, error);
   }
 
@@ -398,11 +387,6 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     if (error !== null) this.#fail(error);
     else this.#watch(now);
   }
-}
-
-/** A throw from the handler: a bug on our side, never the server's fault. */
-function handlerError(thrown: unknown): WireError {
-  return withSource(toWireError(thrown, 'HANDLER_THREW'), 'internal');
 }
 
 /** One exchange of an `Http1ClientSession`. */

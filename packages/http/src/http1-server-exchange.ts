@@ -1,13 +1,14 @@
 /** One request and its response on an `Http1ServerSession`: what the application holds. Its session does the work; this keeps the one terminal state. */
-import { internalError, type WireError } from '@ferrata/error';
+import type { WireError } from '@ferrata/error';
 import { type HeaderMap, HttpVersion, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
 import type { ServerConnection } from '@ferrata/http1';
 import type { StreamInfo } from '@ferrata/stream';
-import type { ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
+import type { ServerExchangeHandler, Tunnel } from './exchange.ts';
 import type { Http1ServerSession } from './http1-server-session.ts';
+import { breakOff, type FollowedExchange, tellClose } from './internal/application-calls.ts';
 
 /** One exchange of an `Http1ServerSession`. */
-export class Http1ServerExchange implements ServerExchange {
+export class Http1ServerExchange implements FollowedExchange {
   readonly #session: Http1ServerSession;
   readonly #machine: ServerConnection;
   readonly request: RequestHead;
@@ -16,7 +17,7 @@ export class Http1ServerExchange implements ServerExchange {
   readonly expectsContinue: boolean;
   readonly startedAt: number;
   handler: ServerExchangeHandler | null = null;
-  #closeError: WireError | null = null;
+  closeError: WireError | null = null;
   requestBytes = 0;
   responseBytes = 0;
   status = 0;
@@ -66,7 +67,7 @@ export class Http1ServerExchange implements ServerExchange {
     try {
       if (this.#machine.sendData(chunk)) this.responseBytes += chunk.length;
     } catch (thrown) {
-      this.#breakOff(thrown);
+      breakOff(this, thrown);
     }
     return this.#session.afterSend();
   }
@@ -76,18 +77,9 @@ export class Http1ServerExchange implements ServerExchange {
     try {
       this.#machine.sendEnd(trailers);
     } catch (thrown) {
-      this.#breakOff(thrown);
+      breakOff(this, thrown);
     }
     this.#session.endExchange(this);
-  }
-
-  /**
-   * A body longer or shorter than announced ends the exchange, whether or not its caller looks at the throw: the client must not take the next
-   * answer for the rest of this one.
-   */
-  #breakOff(thrown: unknown): never {
-    if (thrown instanceof RangeError) this.abort(internalError('BODY_LENGTH_WRONG', thrown.message, { cause: thrown, source: 'internal' }));
-    throw thrown;
   }
 
   openTunnel(head: ResponseHead): Tunnel {
@@ -107,28 +99,12 @@ export class Http1ServerExchange implements ServerExchange {
     this.close(error);
   }
 
-  /** Names the handler. An application may have answered before it returned one: it then hears of the end now. */
-  follow(handler: ServerExchangeHandler): void {
-    // Also for callers without types: without a handler nobody would ever end the exchange.
-    if (typeof handler !== 'object' || handler === null) throw new TypeError('onRequest must return a ServerExchangeHandler');
-    this.handler = handler;
-    if (this.isClosed) this.#tellClose(handler, this.#closeError);
-  }
-
   /** Tells the handler that all is over, once. */
   close(error: WireError | null): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.#closeError = error;
-    if (this.handler !== null) this.#tellClose(this.handler, error);
-  }
-
-  #tellClose(handler: ServerExchangeHandler, error: WireError | null): void {
-    try {
-      handler.onExchangeClose(error);
-    } catch (thrown) {
-      this.#session.abort(internalError('HANDLER_THREW', 'onExchangeClose threw', { cause: thrown }));
-    }
+    this.closeError = error;
+    if (this.handler !== null) tellClose(this.#session, this.handler, error);
   }
 }
 

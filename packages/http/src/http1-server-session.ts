@@ -12,16 +12,18 @@
  *
  * A callback of the application that throws ends its own exchange, never the process: with a 500, or with a message visibly cut short.
  */
-import { internalError, ioError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { toWireError, type WireError } from '@ferrata/error';
 import { MessageEvent, ServerConnection } from '@ferrata/http1';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { HttpApplication, Tunnel } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
+import { beginExchange, tellRefused } from './internal/application-calls.ts';
 import { matchPreface, PREFACE_LENGTH, withPreface } from './internal/preface.ts';
+import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
-import { clientStalled, WriteProgress } from './internal/write-progress.ts';
+import { WriteProgress } from './internal/write-progress.ts';
 import type { ResolvedHttp1ServerOptions } from './options.ts';
 import type { ServerSession, ServerSessionOwner } from './session.ts';
 
@@ -163,10 +165,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     this.#deadline.cancel();
     const exchange = this.#exchange;
     this.#exchange = null;
-    if (exchange !== null) {
-      const reason = error ?? ioError('CLIENT_CLOSED', 'the client closed the connection', { wire: { status: 0 } });
-      exchange.close(withSource(reason, reason.type === 'internal' ? 'internal' : 'downstream'));
-    }
+    exchange?.close(withPeer(error ?? clientClosed('the client closed the connection'), 'downstream'));
     this.#owner.onSessionClose(this, error);
   }
 
@@ -196,21 +195,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     if (this.#halfClosedAt < now) this.#halfClosedAt = now;
     const exchange = new Http1ServerExchange(this, this.#machine, now);
     this.#exchange = exchange;
-    try {
-      exchange.follow(this.#application.onRequest(exchange));
-    } catch (thrown) {
-      const error = toWireError(thrown, 'HANDLER_THREW');
-      exchange.abort(error);
-      this.#tellRefused(error, exchange.status);
-    }
-  }
-
-  #tellRefused(error: WireError, status: number): void {
-    try {
-      this.#application.onRefused?.({ error, status, info: this.stream.info });
-    } catch (thrown) {
-      this.abort(internalError('HANDLER_THREW', 'onRefused threw', { cause: thrown }));
-    }
+    beginExchange(this, this.#application, exchange);
   }
 
   #deliver(): void {
@@ -255,7 +240,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
 
   /** The peer broke a rule: tell it if that is still possible, and close. */
   #refuse(error: WireError): void {
-    withSource(error, 'downstream');
+    withPeer(error, 'downstream');
     const exchange = this.#exchange;
     this.#exchange = null;
     if (exchange?.hasResponded === true) {
@@ -270,7 +255,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
       exchange.status = status;
       exchange.close(error);
     } else if (isNew) {
-      this.#tellRefused(error, status);
+      tellRefused(this, this.#application, { error, status });
     }
     this.#finish();
   }
@@ -331,6 +316,11 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     this.#machine.setReadingPaused(false, now);
     // While pumping, the loop itself goes on; else what is buffered comes first.
     if (!this.#isPumping) this.#pump(now);
+  }
+
+  /** A callback threw when there was nothing left to end: the connection ends, so that the bug is seen. */
+  endByBug(error: WireError): void {
+    this.abort(error);
   }
 
   openTunnel(): Tunnel {
@@ -465,7 +455,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
       return;
     }
     if (this.#exchange !== null && !this.#machine.hasResponded && now >= this.#halfClosedAt + this.#options.halfCloseGraceMs) {
-      this.#abortExchange(ioError('CLIENT_CLOSED', 'the client closed the connection before the response', { wire: { status: 0 } }));
+      this.#abortExchange(clientClosed('the client closed the connection before the response'));
       return;
     }
     if (this.isIdle && now >= this.#closeAt) {
@@ -491,7 +481,6 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   }
 
   #abortExchange(error: WireError): void {
-    withSource(error, 'downstream');
     const exchange = this.#exchange;
     this.#exchange = null;
     exchange?.close(error);

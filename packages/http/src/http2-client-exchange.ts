@@ -1,10 +1,11 @@
 /** One request and its response on an `Http2ClientSession`. Its session does the work. */
-import { internalError, type Retry, type WireError } from '@ferrata/error';
+import type { Retry, WireError } from '@ferrata/error';
 import type { HeaderMap } from '@ferrata/headers';
 import type { Http2Connection, Http2Stream } from '@ferrata/http2';
 import type { StreamInfo } from '@ferrata/stream';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { Http2ClientSession } from './http2-client-session.ts';
+import { bodyLengthWrong } from './internal/session-errors.ts';
 
 /** One exchange of an `Http2ClientSession`. */
 export class Http2ClientExchange implements ClientExchange {
@@ -71,7 +72,7 @@ export class Http2ClientExchange implements ClientExchange {
 
   /** A body longer or shorter than announced: the server must not take it for whole. */
   #breakOff(thrown: unknown): never {
-    if (thrown instanceof RangeError) this.cancel(internalError('BODY_LENGTH_WRONG', thrown.message, { cause: thrown, retry: 'never' }));
+    if (thrown instanceof RangeError) this.cancel(bodyLengthWrong(thrown));
     throw thrown;
   }
 

@@ -11,21 +11,22 @@
  *
  * @see RFC 9113 §5.1.2, §6.8, §8.1, §8.7
  */
-import { internalError, ioError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { internalError, ioError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { RequestHead, ResponseHead } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
 import { Http2Connection, Http2Event, type Http2Stream, Role } from '@ferrata/http2';
 import { Http2ErrorCode } from '@ferrata/http2-framing';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
-import type { Deadline } from '@ferrata/timeout';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http2ClientExchange } from './http2-client-exchange.ts';
 import type { ResolvedHttp2ClientOptions } from './http2-options.ts';
 import { fitsRequest, requestHeadTooLarge } from './internal/head-size.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
+import { SessionDeadline } from './internal/session-deadline.ts';
+import { handlerError, withPeer } from './internal/session-errors.ts';
 import { asUpstreamError, withRetry } from './internal/upstream-error.ts';
-import type { ClientSession, ClientSessionOwner } from './session.ts';
+import type { ClientSession, ClientSessionOwner, RequestFraming } from './session.ts';
 
 /** After GOAWAY a server has little left to say that was not asked for. */
 const MAX_LINGERING_BYTES = 1_048_576;
@@ -47,12 +48,10 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   readonly #owner: ClientSessionOwner;
   readonly #machine: Http2Connection;
   readonly #carrier: Http2Carrier;
-  readonly #deadline: Deadline;
+  readonly #deadline: SessionDeadline;
   readonly #exchanges = new Set<Http2ClientExchange>();
   #mode: Mode = Mode.open;
   #isPumping = false;
-  /** The time that the deadline is armed for. Its own `expiresAt` is some ticks later, and costs more to ask. */
-  #watchedFor = Number.POSITIVE_INFINITY;
   /** The owner knows that no request will be taken any more. */
   #isTold = false;
 
@@ -67,7 +66,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
       onFlushed: () => this.#handleFlushed(),
       onBroken: (error) => this.#cut(error),
     });
-    this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
+    this.#deadline = new SessionDeadline(environment.deadlines, () => this.#onDeadline());
   }
 
   /** Begins to read, and says the preface and our SETTINGS. */
@@ -78,7 +77,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   }
 
   get isReusable(): boolean {
-    return !this.isDraining && this.#machine.availableStreams > 0;
+    return this.availableStreams > 0;
   }
 
   /** No request will be taken any more: GOAWAY was said or heard, the limit of streams over a connection's life is reached, or it is closed. */
@@ -101,15 +100,10 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     return this.#exchanges.size;
   }
 
-  request(
-    head: RequestHead,
-    request: { readonly bodyLength: number; readonly upgrade: string | null },
-    handler: ClientExchangeHandler,
-  ): ClientExchange {
+  request(head: RequestHead, { bodyLength, upgrade }: RequestFraming, handler: ClientExchangeHandler): ClientExchange {
     if (!this.isReusable) throw new TypeError('the connection cannot take a request');
-    if (request.upgrade !== null) throw new TypeError('HTTP/2 has no Upgrade (RFC 9113 §8.6)');
+    if (upgrade !== null) throw new TypeError('HTTP/2 has no Upgrade (RFC 9113 §8.6)');
     if (head.method === 'CONNECT') throw new TypeError('tunnels over HTTP/2 are not supported');
-    const { bodyLength } = request;
     if (!Number.isSafeInteger(bodyLength) || bodyLength < BodyLength.chunked)
       throw new RangeError(`not the length of a request's body: ${bodyLength}`);
     const { maxHeaderListSize } = this.#machine.peerSettings;
@@ -311,7 +305,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   cancel(exchange: Http2ClientExchange, error: WireError): void {
     this.#machine.reset(exchange.stream, Http2ErrorCode.cancel, this.environment.now());
     this.#carrier.schedule();
-    this.finish(exchange, withSource(error, error.type === 'internal' ? 'internal' : 'upstream'));
+    this.finish(exchange, withPeer(error, 'upstream'));
   }
 
   // ---- ends ----------------------------------------------------------------------------------------------------------------------
@@ -355,7 +349,6 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     this.#mode = Mode.ending;
     this.#carrier.end();
     this.#deadline.cancel();
-    this.#watchedFor = Number.POSITIVE_INFINITY;
     this.#watch(this.environment.recentNow);
   }
 
@@ -365,7 +358,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   }
 
   #closeAll(reason: WireError): void {
-    withSource(reason, reason.type === 'internal' ? 'internal' : 'upstream');
+    withPeer(reason, 'upstream');
     const exchanges = [...this.#exchanges];
     this.#exchanges.clear();
     for (const exchange of exchanges) {
@@ -379,14 +372,11 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     if (this.#mode === Mode.closed) return;
     let next = this.#carrier.nextTimeout();
     if (this.#mode === Mode.open) next = Math.min(next, this.#machine.nextTimeout());
-    if (next >= this.#watchedFor) return;
-    this.#watchedFor = next;
-    this.#deadline.arm(Math.min(Math.max(0, next - now), this.environment.deadlines.maxDelayMs));
+    this.#deadline.watch(next, now);
   }
 
   #onDeadline(): void {
     if (this.#mode === Mode.closed) return;
-    this.#watchedFor = Number.POSITIVE_INFINITY;
     const now = this.environment.now();
     if (this.#carrier.handleTimeout(now)) {
       this.#cut(timeoutError('H2_CONNECTION_STALLED', 'the server reads nothing', { source: 'upstream' }));
@@ -411,9 +401,4 @@ export class Http2ClientSession implements L4Sink, ClientSession {
 
 function exchangeOf(stream: Http2Stream | null): Http2ClientExchange | null {
   return stream === null ? null : (stream.attachment as Http2ClientExchange | null);
-}
-
-/** A throw from the handler: a bug on our side, never the server's fault. */
-function handlerError(thrown: unknown): WireError {
-  return withSource(toWireError(thrown, 'HANDLER_THREW'), 'internal');
 }

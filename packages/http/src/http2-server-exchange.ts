@@ -1,15 +1,16 @@
 /** One request and its response on an `Http2ServerSession`: what the application holds. Its session does the work; this keeps the one terminal state. */
-import { internalError, type WireError } from '@ferrata/error';
-import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead, tokenListHas } from '@ferrata/headers';
+import type { WireError } from '@ferrata/error';
+import { asksToContinue, type HeaderMap, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
 import type { Http2Connection, Http2Stream } from '@ferrata/http2';
 import type { StreamInfo } from '@ferrata/stream';
-import type { ServerExchange, ServerExchangeHandler, Tunnel } from './exchange.ts';
+import type { ServerExchangeHandler, Tunnel } from './exchange.ts';
 import type { Http2ServerSession } from './http2-server-session.ts';
+import { breakOff, type FollowedExchange, tellClose } from './internal/application-calls.ts';
 import { fitsResponse, responseHeadTooLarge } from './internal/head-size.ts';
 
 /** One exchange of an `Http2ServerSession`. */
-export class Http2ServerExchange implements ServerExchange {
+export class Http2ServerExchange implements FollowedExchange {
   readonly #session: Http2ServerSession;
   readonly #machine: Http2Connection;
   /** The stream that carries it. */
@@ -21,7 +22,7 @@ export class Http2ServerExchange implements ServerExchange {
   readonly expectsContinue: boolean;
   readonly startedAt: number;
   handler: ServerExchangeHandler | null = null;
-  #closeError: WireError | null = null;
+  closeError: WireError | null = null;
   /** HEAD, 204, 304: what is sent as body is dropped. */
   #isBodyless = false;
   requestBytes = 0;
@@ -100,7 +101,7 @@ export class Http2ServerExchange implements ServerExchange {
     try {
       hasRoom = this.#machine.sendData(this.stream, chunk, this.#session.environment.recentNow);
     } catch (thrown) {
-      this.#breakOff(thrown);
+      breakOff(this, thrown);
     }
     this.responseBytes += chunk.length;
     this.#session.afterSendData(this.stream.queuedBytes);
@@ -113,7 +114,7 @@ export class Http2ServerExchange implements ServerExchange {
     try {
       this.#machine.sendEnd(this.stream, trailers, this.#session.environment.recentNow);
     } catch (thrown) {
-      this.#breakOff(thrown);
+      breakOff(this, thrown);
     }
     this.hasEnded = true;
     this.#session.endExchange(this);
@@ -122,15 +123,6 @@ export class Http2ServerExchange implements ServerExchange {
   /** A method and no accessor: V8 calls into its runtime for each read of a private accessor, some 0.2 µs each. */
   #isOver(): boolean {
     return this.isClosed || this.hasEnded;
-  }
-
-  /**
-   * A body longer or shorter than announced ends the exchange, whether or not its caller looks at the throw: the client must see that it is not
-   * whole.
-   */
-  #breakOff(thrown: unknown): never {
-    if (thrown instanceof RangeError) this.abort(internalError('BODY_LENGTH_WRONG', thrown.message, { cause: thrown, source: 'internal' }));
-    throw thrown;
   }
 
   openTunnel(_head: ResponseHead): Tunnel {
@@ -145,32 +137,12 @@ export class Http2ServerExchange implements ServerExchange {
     this.close(error);
   }
 
-  /** Names the handler. An application may have answered before it returned one: it then hears of the end now. */
-  follow(handler: ServerExchangeHandler): void {
-    // Also for callers without types: without a handler nobody would ever end the exchange.
-    if (typeof handler !== 'object' || handler === null) throw new TypeError('onRequest must return a ServerExchangeHandler');
-    this.handler = handler;
-    if (this.isClosed) this.#tellClose(handler, this.#closeError);
-  }
-
   /** Tells the handler that all is over, once. */
   close(error: WireError | null): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.#closeError = error;
+    this.closeError = error;
     this.#session.forget(this);
-    if (this.handler !== null) this.#tellClose(this.handler, error);
+    if (this.handler !== null) tellClose(this.#session, this.handler, error);
   }
-
-  #tellClose(handler: ServerExchangeHandler, error: WireError | null): void {
-    try {
-      handler.onExchangeClose(error);
-    } catch (thrown) {
-      this.#session.endByBug(internalError('HANDLER_THREW', 'onExchangeClose threw', { cause: thrown }));
-    }
-  }
-}
-
-function asksToContinue(headers: HeaderMap): boolean {
-  return headers.hasKnown(KnownHeader.expect) && tokenListHas(headers.combinedKnown(KnownHeader.expect) as string, '100-continue');
 }

@@ -15,19 +15,20 @@
  *
  * @see RFC 9113 §3.4, §5.4, §6.8, §8.1
  */
-import { internalError, ioError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { ioError, toWireError, type WireError } from '@ferrata/error';
 import { Http2Connection, Http2Event, type Http2Stream, Role } from '@ferrata/http2';
 import { Http2ErrorCode, http2ErrorName } from '@ferrata/http2-framing';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
-import type { Deadline } from '@ferrata/timeout';
 import type { HttpApplication } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import type { ResolvedHttp2ServerOptions } from './http2-options.ts';
 import { Http2ServerExchange } from './http2-server-exchange.ts';
+import { beginExchange, tellRefused } from './internal/application-calls.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
 import { isAnswerable, refusalBody, refusalHead, resetCode } from './internal/http2-refusal.ts';
+import { SessionDeadline } from './internal/session-deadline.ts';
+import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES } from './internal/session-limits.ts';
-import { clientStalled } from './internal/write-progress.ts';
 import type { ServerSession, ServerSessionOwner } from './session.ts';
 
 const Mode = { serving: 0, ending: 1, cut: 2, closed: 3 } as const;
@@ -43,15 +44,13 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   readonly #owner: ServerSessionOwner;
   readonly #machine: Http2Connection;
   readonly #carrier: Http2Carrier;
-  readonly #deadline: Deadline;
+  readonly #deadline: SessionDeadline;
   /** Those that are not told their end yet. */
   readonly #exchanges = new Set<Http2ServerExchange>();
   /** Those of which the application has said all, and which wait for their last frame to be taken. */
   #ending: Http2ServerExchange[] = [];
   #mode: Mode = Mode.serving;
   #isPumping = false;
-  /** The time that the deadline is armed for. Its own `expiresAt` is some ticks later, and costs more to ask. */
-  #watchedFor = Number.POSITIVE_INFINITY;
   /** When the client ended its side. */
   #halfClosedAt = Number.POSITIVE_INFINITY;
   #hasGraceEnded = false;
@@ -76,7 +75,7 @@ export class Http2ServerSession implements L4Sink, ServerSession {
       onFlushed: () => this.#handleFlushed(),
       onBroken: (error) => this.#cut(error),
     });
-    this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
+    this.#deadline = new SessionDeadline(environment.deadlines, () => this.#onDeadline());
     // Spread by ± 10 %, so that connections made together do not all end together.
     this.#retireAt = now + options.maxConnectionAgeMs * (0.9 + 0.2 * environment.random.next());
   }
@@ -188,8 +187,8 @@ export class Http2ServerSession implements L4Sink, ServerSession {
         exchangeOf(machine.stream)?.close(resetError(machine.error as WireError));
         break;
       case Http2Event.refused: {
-        const error = withSource(machine.error as WireError, 'downstream');
-        this.#tellRefused(error, error.status);
+        const error = withPeer(machine.error as WireError, 'downstream');
+        tellRefused(this, this.#application, { error, status: error.status });
         break;
       }
       default:
@@ -201,21 +200,7 @@ export class Http2ServerSession implements L4Sink, ServerSession {
     const exchange = new Http2ServerExchange(this, this.#machine, stream, now);
     stream.attachment = exchange;
     this.#exchanges.add(exchange);
-    try {
-      exchange.follow(this.#application.onRequest(exchange));
-    } catch (thrown) {
-      const error = toWireError(thrown, 'HANDLER_THREW');
-      exchange.abort(error);
-      this.#tellRefused(error, exchange.status);
-    }
-  }
-
-  #tellRefused(error: WireError, status: number): void {
-    try {
-      this.#application.onRefused?.({ error, status, info: this.stream.info });
-    } catch (thrown) {
-      this.endByBug(internalError('HANDLER_THREW', 'onRefused threw', { cause: thrown }));
-    }
+    beginExchange(this, this.#application, exchange);
   }
 
   #deliver(exchange: Http2ServerExchange | null): void {
@@ -342,12 +327,12 @@ export class Http2ServerSession implements L4Sink, ServerSession {
 
   /** The peer broke a rule, or asks for too much: all exchanges are told, and the peer hears GOAWAY. */
   #fail(error: WireError): void {
-    withSource(error, 'downstream');
+    withPeer(error, 'downstream');
     // A head that broke the connection belongs to none of those that run.
     const isUntold = this.#exchanges.size === 0 || isOfHead(error);
     this.#finish();
     this.#closeAll(error);
-    if (isUntold) this.#tellRefused(error, 0);
+    if (isUntold) tellRefused(this, this.#application, { error, status: 0 });
   }
 
   #cut(error: WireError): void {
@@ -363,7 +348,7 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   }
 
   #closeAll(error: WireError): void {
-    withSource(error, error.type === 'internal' ? 'internal' : 'downstream');
+    withPeer(error, 'downstream');
     for (const exchange of this.#exchanges) exchange.close(error);
   }
 
@@ -380,18 +365,12 @@ export class Http2ServerSession implements L4Sink, ServerSession {
     return this.#hasGraceEnded ? Number.POSITIVE_INFINITY : this.#halfClosedAt + this.#options.halfCloseGraceMs;
   }
 
-  /** Arms the deadline if it would come too late; one that comes too early finds nothing due and is armed again. */
   #watch(now: number): void {
-    if (this.#mode >= Mode.cut) return;
-    const next = this.#nextTimeout();
-    if (next >= this.#watchedFor) return;
-    this.#watchedFor = next;
-    this.#deadline.arm(Math.min(Math.max(0, next - now), this.environment.deadlines.maxDelayMs));
+    if (this.#mode < Mode.cut) this.#deadline.watch(this.#nextTimeout(), now);
   }
 
   #onDeadline(): void {
     if (this.#mode >= Mode.cut) return;
-    this.#watchedFor = Number.POSITIVE_INFINITY;
     const now = this.environment.now();
     if (this.#carrier.handleTimeout(now)) {
       this.#cut(clientStalled('H2_CONNECTION_STALLED'));
@@ -435,13 +414,9 @@ function isOfHead({ reason }: WireError): boolean {
   return reason.startsWith('HPACK_') || reason === 'H2_FIELD_BLOCK_TOO_LARGE' || reason === 'H2_CONTINUATIONS_TOO_MANY';
 }
 
-function clientClosed(message: string): WireError {
-  return ioError('CLIENT_CLOSED', message, { wire: { status: 0 }, source: 'downstream' });
-}
-
 /** What an exchange is told when its stream was reset: by the client, or by the machine, which then says why. */
 function resetError(error: WireError): WireError {
-  if (error.reason !== 'H2_STREAM_RESET') return withSource(error, error.type === 'internal' ? 'internal' : 'downstream');
+  if (error.reason !== 'H2_STREAM_RESET') return withPeer(error, 'downstream');
   const http2Code = error.wire.http2Code ?? Http2ErrorCode.noError;
   const message = `the client gave the request up: ${http2ErrorName(http2Code)}`;
   return ioError('CLIENT_RESET', message, { cause: error, retry: 'never', wire: { http2Code, status: 0 }, source: 'downstream' });

@@ -55,19 +55,21 @@ export interface ClientSession {
   /**
    * Sends a request's head.
    *
-   * @param request.bodyLength ≥ 0, or `BodyLength.chunked` if only the end of the body will tell
-   * @param request.upgrade the protocols to ask a switch to, or null
    * @throws {TypeError} when the connection cannot take a request, or `head` is invalid
    * @throws {RangeError} when `bodyLength` is no length of a request
    * @throws {WireError} HTTP/2: `limit H2_PEER_HEADER_LIST` (431) when the head is larger than the server has said that it takes; nothing has changed
    */
-  request(
-    head: RequestHead,
-    request: { readonly bodyLength: number; readonly upgrade: string | null },
-    handler: ClientExchangeHandler,
-  ): ClientExchange;
+  request(head: RequestHead, framing: RequestFraming, handler: ClientExchangeHandler): ClientExchange;
   /** Closes the connection, without a word to the owner, who asked for it. Running exchanges are given up (`SESSION_CLOSED`). */
   close(): void;
+}
+
+/** What goes with the head of a request. */
+export interface RequestFraming {
+  /** ≥ 0, or `BodyLength.chunked` if only the end of the body will tell. */
+  readonly bodyLength: number;
+  /** The protocols to ask a switch to, or null. */
+  readonly upgrade: string | null;
 }
 
 /** Who keeps a `ClientSession` while it is idle. */

@@ -112,8 +112,7 @@ describe('a draining server', () => {
     await rig.advance(5_010);
     assert.equal(await drained, 1);
     assert.equal(rig.followers[0]?.closes[0]?.reason, 'SERVER_CLOSED');
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 
   it('leaves a lingering connection its own time', async () => {
@@ -152,8 +151,7 @@ describe('a closed server', () => {
     const late = rig.connect();
     await settle();
     assert.equal(late.sink.isClosed, true);
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 });
 

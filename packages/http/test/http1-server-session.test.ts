@@ -230,8 +230,7 @@ describe('the end of a server exchange', () => {
     assert.equal(rig.followers.length, 1);
     assert.equal(rig.last.closes.length, 1);
     assert.equal(client.sink.isClosed, true);
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 
   it('cuts the connection when onRefused throws', async () => {
@@ -308,8 +307,7 @@ describe('the end of a server exchange', () => {
     exchange.pauseRequest();
     exchange.resumeRequest();
     assert.throws(() => exchange.openTunnel(response(101)), TypeError);
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 });
 
@@ -365,8 +363,7 @@ describe('a half-closed client', () => {
     await settle();
     assert.match(client.received, /\/1HTTP[^]*Connection: close\r\n\r\n\/2$/);
     assert.equal(client.sink.isClosed, true);
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 
   it('is taken for gone after halfCloseGraceMs without an answer', async () => {
@@ -379,8 +376,7 @@ describe('a half-closed client', () => {
     await rig.advance(20);
     assert.deepEqual(rig.last.heard, ['end', 'close CLIENT_CLOSED']);
     assert.equal(rig.last.closes[0]?.status, 0);
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 
   it('gets an answer that has begun to its end, however long it takes', async () => {
@@ -421,8 +417,7 @@ describe('a lingering connection', () => {
     assert.equal(rig.followers.length, 1);
     assert.equal(client.stream.bufferedBytes, 0);
     await client.end();
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 
   it('ends after lingerTimeoutMs, and after maxLingeringBytes', async () => {
@@ -439,8 +434,7 @@ describe('a lingering connection', () => {
     await loud.send(get());
     await loud.send('x'.repeat(11));
     assert.equal(loud.sink.isClosed, true);
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 
   it('does not cut a client that reads the last answer slowly, but one that reads nothing', async () => {
@@ -462,8 +456,7 @@ describe('a lingering connection', () => {
     await rig.advance(31_000);
     assert.equal(rig.server.connectionCount, 1);
     await rig.advance(5_000);
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 });
 
@@ -587,8 +580,7 @@ describe('time on a server session', () => {
     assert.equal(rig.last.closes.length, 0);
     await rig.advance(30_100);
     assert.equal(rig.last.closes[0]?.reason, 'H1_WRITE_STALLED');
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 
   it('tells a stalled exchange why it ended', async () => {

@@ -174,6 +174,24 @@ describe('what throws at the end of a turn', () => {
   });
 });
 
+describe('a bug of this program within a call of the application', () => {
+  it('ends the connection, and is nobody else’s fault', async () => {
+    const rig = new ServerRig();
+    const peer = await connectFrames(rig).hello();
+    await peer.get(1);
+    rig.onRequest = bug;
+    // The answer to what the application threw has a Date.
+    Object.assign(rig.environment, { date: bug });
+    await peer.get(3);
+    const [neighbour] = rig.followers;
+    assert.deepEqual(
+      neighbour?.closes.map((error) => [error?.type, error?.source]),
+      [['internal', 'internal']],
+    );
+    assert.equal(peer.hasEnded, true);
+  });
+});
+
 describe('a head without a reason, as HTTP/2 has them', () => {
   it('gets the usual phrase on its way to HTTP/1, interim ones too (RFC 9112 §4)', async () => {
     const rig = new ServerRig();

@@ -45,8 +45,7 @@ describe('a client that takes a little of a full stream', () => {
     assert.equal(rig.last.closes.length, 0);
     await rig.advance(6_000);
     assert.equal(rig.last.closes[0]?.reason, 'H2_CONNECTION_STALLED');
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 });
 
@@ -73,8 +72,7 @@ describe('a client that has ended its side', () => {
     assert.ok(peer.heard(1).body > 60_000);
     assert.equal(peer.hasEnded, true);
     await settle();
-    assert.equal(rig.server.connectionCount, 0);
-    assert.equal(rig.armed, 0);
+    rig.assertEmpty();
   });
 });
 

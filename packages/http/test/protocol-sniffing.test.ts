@@ -51,8 +51,7 @@ describe('a connection that begins with the client preface (RFC 9113 §3.4)', ()
       await rig.advance(200);
       assert.match(client.received, /^HTTP\/1\.1 408 /, `after ${length} bytes`);
       await rig.advance(3_000);
-      assert.equal(rig.server.connectionCount, 0);
-      assert.equal(rig.armed, 0);
+      rig.assertEmpty();
     }
   });
 

@@ -1,4 +1,5 @@
 /** What the tests of sessions share: a memory pair on a manual clock, and handlers that write down what they hear. */
+import assert from 'node:assert/strict';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
@@ -99,6 +100,11 @@ export class ServerRig {
   }
   get last(): ServerFollower {
     return this.followers.at(-1) as ServerFollower;
+  }
+  /** Nothing is left: no connection, and no deadline. */
+  assertEmpty(): void {
+    assert.equal(this.server.connectionCount, 0);
+    assert.equal(this.armed, 0);
   }
 
   connect(options: MemoryPairOptions = {}): RawClient {

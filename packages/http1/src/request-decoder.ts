@@ -16,7 +16,7 @@
  */
 import { concatBytes } from '@ferrata/bytes';
 import { toWireError, type WireError } from '@ferrata/error';
-import { type HeaderMap, HttpVersion, KnownHeader, type RequestHead, tokenListHas } from '@ferrata/headers';
+import { asksToContinue, type HeaderMap, HttpVersion, KnownHeader, type RequestHead } from '@ferrata/headers';
 import { http1Error } from './errors.ts';
 import { CR, DEL, LF } from './internal/ascii.ts';
 import { BodyDecoder } from './internal/body-decoder.ts';
@@ -322,7 +322,7 @@ export class RequestDecoder {
     this.#bodyLength = bodyLength;
     this.#keepAlive = keepsAlive(headers, version);
     const isHttp11 = version === HttpVersion.http11;
-    this.#expectsContinue = isHttp11 && bodyLength !== 0 && headers.hasKnown(KnownHeader.expect) && expectsContinue(headers);
+    this.#expectsContinue = isHttp11 && bodyLength !== 0 && asksToContinue(headers);
     this.#upgrade =
       isHttp11 && bodyLength === 0 && headers.hasKnown(KnownHeader.upgrade) && method !== 'CONNECT' ? askedUpgrade(headers) : null;
   }
@@ -366,10 +366,6 @@ function encodeTarget(text: string, line: RequestLineScanner): string {
 
 /** By byte, from 0x80 on. */
 const ENCODED: readonly string[] = Array.from({ length: 128 }, (_, byte) => `%${(byte + DEL + 1).toString(16).toUpperCase()}`);
-
-function expectsContinue(headers: HeaderMap): boolean {
-  return tokenListHas(headers.combinedKnown(KnownHeader.expect) as string, '100-continue');
-}
 
 function askedUpgrade(headers: HeaderMap): string | null {
   const asked = headers.combinedKnown(KnownHeader.upgrade) as string;

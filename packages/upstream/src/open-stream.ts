@@ -30,7 +30,7 @@ export function openInTime(open: OpenStream, peer: Peer, deadlines: DeadlineQueu
       inner.abort(error);
       reject(error);
     };
-    const handleAbort = (): void => giveUp(connectError('CONNECT_ABORTED', 'connecting was given up', { retry: 'never', fault: 'local' }));
+    const handleAbort = (): void => giveUp(givenUp());
     const deadline = deadlines.after(Math.min(peer.connectTimeoutMs, deadlines.maxDelayMs), () =>
       giveUp(timeoutError('CONNECT_TIMEOUT', `not connected within ${peer.connectTimeoutMs} ms`, { retry: 'always', context: peer.key })),
     );
@@ -45,6 +45,11 @@ export function openInTime(open: OpenStream, peer: Peer, deadlines: DeadlineQueu
       },
     );
   });
+}
+
+/** Why who gave up has no connection. */
+export function givenUp(): WireError {
+  return connectError('CONNECT_ABORTED', 'connecting was given up', { retry: 'never', fault: 'local', source: 'upstream' });
 }
 
 /** What a maker of streams threw: Node's errors by their codes, as whoever connects has them from Node. */

@@ -79,7 +79,8 @@ export interface Peer {
  * Describes a peer.
  *
  * Its key is made of all that makes connections different: address, local address, group, protocol, and the limits and time-outs of
- * responses, as a connection keeps those it was made with; for HTTP/2 also how connections are shared.
+ * responses, as a connection keeps those it was made with; for HTTP/2 also how connections are shared. The other times (connecting, idleness, age) of shared
+ * connections are those of the first of their peers.
  *
  * @param address `host:port`, `tcp://host:port`, `unix:/path`, `{ host, port }` or `{ path }`
  * @throws {TypeError} when the address cannot be read

@@ -22,7 +22,8 @@
  */
 import { limitError, timeoutError, WireError } from '@ferrata/error';
 import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
-import { givenUp, WaitingLine } from './waiting-line.ts';
+import { givenUp } from './open-stream.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 /** What a session must tell of itself to be shared. */
 export interface ShareableSession {

@@ -2,8 +2,9 @@
  * Those who wait for a place on a shared connection, in the order of asking. Each leaves once: with a session, with an error, because it gave up,
  * or because its time is over.
  */
-import { connectError, type WireError } from '@ferrata/error';
+import type { WireError } from '@ferrata/error';
 import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
+import { givenUp } from './open-stream.ts';
 
 /** Who waits for a place. */
 export interface Waiter<Session> {
@@ -83,9 +84,4 @@ export class WaitingLine<Session> implements Iterable<Waiter<Session>> {
     waiter.deadline.cancel();
     waiter.signal?.removeEventListener('abort', waiter.handleAbort);
   }
-}
-
-/** Why who gave up was not served. */
-export function givenUp(): WireError {
-  return connectError('CONNECT_ABORTED', 'connecting was given up', { retry: 'never', fault: 'local', source: 'upstream' });
 }

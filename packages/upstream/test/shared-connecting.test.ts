@@ -2,14 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { isWireError } from '@ferrata/error';
 import { HttpEnvironment } from '@ferrata/http';
 import type { L4Stream } from '@ferrata/stream';
 import { peer, UpstreamConnector } from '@ferrata/upstream';
-
-async function settle(): Promise<void> {
-  for (let round = 0; round < 4; round++) await new Promise<void>((resolve) => void setImmediate(resolve));
-}
+import { rejection, settle } from './rig.ts';
 
 /** A connector whose connections are never made: each attempt hears of its end by its signal alone. */
 function rig() {
@@ -28,28 +24,22 @@ function rig() {
   return { clock, environment, signals, connector };
 }
 
-const reasonOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => assert.fail('it was fulfilled'),
-    (thrown: unknown) => (isWireError(thrown) ? thrown.reason : String(thrown)),
-  );
-
 const origin = peer('10.0.0.1:80', { protocol: 'http2', maxStreamsPerConnection: 100 });
 
 describe('a shared connection in the making', () => {
   test('goes on without anybody who waits, for whoever comes next, until the connector is closed', async () => {
     const { connector, environment, signals } = rig();
     const abort = new AbortController();
-    const end = reasonOf(connector.connect(origin, abort.signal));
+    const end = rejection(connector.connect(origin, abort.signal));
     await settle();
     abort.abort();
-    assert.equal(await end, 'CONNECT_ABORTED');
+    assert.equal((await end).reason, 'CONNECT_ABORTED');
     assert.deepEqual(
       signals.map(({ aborted }) => aborted),
       [false],
     );
     const next = new AbortController();
-    const second = reasonOf(connector.connect(origin, next.signal));
+    const second = rejection(connector.connect(origin, next.signal));
     await settle();
     assert.equal(signals.length, 1, 'it is used by the next one');
     next.abort();
@@ -64,7 +54,7 @@ describe('a shared connection in the making', () => {
   test('goes on after the connector is closed as long as somebody waits, and is given up with the last of them', async () => {
     const { connector, environment, signals } = rig();
     const abort = new AbortController();
-    const end = reasonOf(connector.connect(origin, abort.signal));
+    const end = rejection(connector.connect(origin, abort.signal));
     await settle();
     connector.close();
     await settle();
@@ -72,7 +62,7 @@ describe('a shared connection in the making', () => {
     abort.abort();
     await settle();
     assert.equal(signals[0]?.aborted, true);
-    assert.equal(await end, 'CONNECT_ABORTED');
+    assert.equal((await end).reason, 'CONNECT_ABORTED');
     assert.equal(environment.deadlines.size, 0);
   });
 });

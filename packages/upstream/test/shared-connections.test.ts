@@ -2,26 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { ioError, isWireError, type WireError } from '@ferrata/error';
-import { requestHead } from '@ferrata/headers';
-import {
-  type ClientExchange,
-  type ClientExchangeHandler,
-  type ClientSession,
-  HttpEnvironment,
-  HttpServer,
-  respond,
-  type ServerExchange,
-} from '@ferrata/http';
+import { ioError } from '@ferrata/error';
+import { type ClientSession, HttpEnvironment, HttpServer, respond, type ServerExchange } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { type PeerOptions, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
+import { rejection, send, settle } from './rig.ts';
 
 const options: PeerOptions = { protocol: 'http2' };
 const origin = peer('10.0.0.1:80', options);
-
-async function settle(): Promise<void> {
-  for (let round = 0; round < 4; round++) await new Promise<void>((resolve) => void setImmediate(resolve));
-}
 
 function rig(more: Partial<UpstreamConnectorOptions> = {}) {
   const clock = new ManualClock();
@@ -50,30 +38,6 @@ function rig(more: Partial<UpstreamConnectorOptions> = {}) {
     await settle();
   };
   return { clock, environment, server, connector, waiting, answer };
-}
-
-const nobody: ClientExchangeHandler = {
-  onInterim: () => {},
-  onResponse: () => {},
-  onTunnel: () => {},
-  onResponseData: () => {},
-  onResponseEnd: () => {},
-  onRequestDrain: () => {},
-  onClientClose: () => {},
-};
-
-function send(session: ClientSession): ClientExchange {
-  return session.request(requestHead('GET', '/', { headers: { Host: 'h' } }), { bodyLength: 0, upgrade: null }, nobody);
-}
-
-async function rejection(promise: Promise<unknown>): Promise<WireError> {
-  try {
-    await promise;
-  } catch (thrown) {
-    assert.ok(isWireError(thrown), String(thrown));
-    return thrown;
-  }
-  assert.fail('it was fulfilled');
 }
 
 describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {

@@ -2,18 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
-import { isWireError, type WireError } from '@ferrata/error';
-import { requestHead } from '@ferrata/headers';
-import { type ClientExchange, type ClientExchangeHandler, type ClientSession, HttpEnvironment } from '@ferrata/http';
+import { type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { type OpenStream, type Peer, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import fc from 'fast-check';
+import { rejection, send, settle } from './rig.ts';
 
 const origin = peer('10.0.0.1:80');
-
-function settle(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
-}
 
 /** Answers each request with `answer`. */
 function serve(stream: L4Stream, answer = 'HTTP/1.1 204 No Content\r\n\r\n'): void {
@@ -42,32 +37,6 @@ function rig(options: Partial<UpstreamConnectorOptions> = {}, answer?: string) {
     ...options,
   });
   return { clock, environment, origins, connector };
-}
-
-const nobody: ClientExchangeHandler = {
-  onInterim: () => {},
-  onResponse: () => {},
-  onTunnel: () => {},
-  onResponseData: () => {},
-  onResponseEnd: () => {},
-  onRequestDrain: () => {},
-  onClientClose: () => {},
-};
-
-function send(session: ClientSession): ClientExchange {
-  const head = requestHead('GET', '/', { headers: { Host: 'h' } });
-  return session.request(head, { bodyLength: 0, upgrade: null }, nobody);
-}
-
-/** The WireError that a promise rejects with. */
-async function rejection(promise: Promise<unknown>): Promise<WireError> {
-  try {
-    await promise;
-  } catch (thrown) {
-    assert.ok(isWireError(thrown), String(thrown));
-    return thrown;
-  }
-  assert.fail('it was fulfilled');
 }
 
 describe('UpstreamConnector', () => {

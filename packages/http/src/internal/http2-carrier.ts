@@ -35,10 +35,9 @@ const MAX_BATCH_BYTES = 524_288;
 const FLUSH_NOW_BYTES = 65_536;
 
 /** Where a carrier stands; see the picture above. */
-export const CarrierState = { open: 0, ending: 1, lingering: 2, cut: 3 } as const;
+const CarrierState = { open: 0, ending: 1, lingering: 2, cut: 3 } as const;
 
-/** Where a carrier stands. */
-export type CarrierState = (typeof CarrierState)[keyof typeof CarrierState];
+type CarrierState = (typeof CarrierState)[keyof typeof CarrierState];
 
 /** The times and bounds of a carrier. */
 export interface CarrierOptions {
@@ -57,7 +56,7 @@ export interface CarrierOwner {
 
 /** The way from a machine's output to a stream. */
 export class Http2Carrier implements TurnTask {
-  state: CarrierState = CarrierState.open;
+  #state: CarrierState = CarrierState.open;
   /** The stream takes no more for now. */
   isFull = false;
   /** Writes made so far: what was said before the last of them is with the network. */
@@ -93,7 +92,7 @@ export class Http2Carrier implements TurnTask {
     try {
       this.flush();
     } catch (thrown) {
-      this.state = CarrierState.cut;
+      this.#state = CarrierState.cut;
       this.#owner.onBroken(withSource(toWireError(thrown, 'FLUSH_THREW'), 'internal'));
     }
   }
@@ -106,14 +105,14 @@ export class Http2Carrier implements TurnTask {
 
   /** Writes what the machine has and the stream takes. What follows from it is told later, never from in here. */
   writeNow(): void {
-    if (this.state === CarrierState.open) this.#write();
+    if (this.#state === CarrierState.open) this.#write();
   }
 
   /** Writes what the machine has and the stream takes. */
   flush(): void {
-    if (this.state >= CarrierState.lingering) return;
+    if (this.#state >= CarrierState.lingering) return;
     this.#write();
-    if (this.state === CarrierState.open) this.#owner.onFlushed();
+    if (this.#state === CarrierState.open) this.#owner.onFlushed();
     else this.#tryLinger();
   }
 
@@ -145,14 +144,14 @@ export class Http2Carrier implements TurnTask {
 
   /** All is said: what the machine still has goes out, then our side is ended. */
   end(): void {
-    if (this.state !== CarrierState.open) return;
-    this.state = CarrierState.ending;
+    if (this.#state !== CarrierState.open) return;
+    this.#state = CarrierState.ending;
     this.flush();
   }
 
   #tryLinger(): void {
     if (this.isFull && this.#machine.hasOutput) return;
-    this.state = CarrierState.lingering;
+    this.#state = CarrierState.lingering;
     this.#stream.resume();
     this.#stream.end();
     const now = this.#environment.now();
@@ -168,15 +167,15 @@ export class Http2Carrier implements TurnTask {
 
   /** When to call `handleTimeout`; `Infinity` if nothing is waited for. */
   nextTimeout(): number {
-    if (this.state === CarrierState.lingering) return this.#cutAt;
-    return this.isFull && this.state !== CarrierState.cut ? this.#progress.since + this.#options.writeTimeoutMs : Number.POSITIVE_INFINITY;
+    if (this.#state === CarrierState.lingering) return this.#cutAt;
+    return this.isFull && this.#state !== CarrierState.cut ? this.#progress.since + this.#options.writeTimeoutMs : Number.POSITIVE_INFINITY;
   }
 
   /** Does what is due. @returns true: the peer takes nothing, give it up */
   handleTimeout(now: number): boolean {
     if (now < this.nextTimeout()) return false;
     const hasStalled = now >= this.#progress.since + this.#options.writeTimeoutMs;
-    if (this.state !== CarrierState.lingering) return hasStalled && !this.#progress.hasMoved(this.#stream, now);
+    if (this.#state !== CarrierState.lingering) return hasStalled && !this.#progress.hasMoved(this.#stream, now);
     // The time for the peer's bytes begins when ours are out: a peer that reads the last of them slowly is not cut short.
     if (this.#stream.bufferedBytes === 0) this.#cut();
     else if (this.#progress.hasMoved(this.#stream, now) || !hasStalled) this.#cutAt = now + this.#options.lingerTimeoutMs;
@@ -186,11 +185,11 @@ export class Http2Carrier implements TurnTask {
 
   /** Nothing is written any more; whoever calls aborts the stream. */
   stop(): void {
-    this.state = CarrierState.cut;
+    this.#state = CarrierState.cut;
   }
 
   #cut(): void {
-    this.state = CarrierState.cut;
+    this.#state = CarrierState.cut;
     this.#stream.abort();
   }
 }

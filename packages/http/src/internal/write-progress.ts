@@ -3,7 +3,6 @@
  *
  * Looked at only when a time-out is due, so it costs nothing while bytes flow.
  */
-import { timeoutError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 
 /** The progress of a stream that is full, or of one that is about to end. */
@@ -25,9 +24,4 @@ export class WriteProgress {
     this.since = now;
     return true;
   }
-}
-
-/** A client that reads nothing was given up: nothing more can be told to it. */
-export function clientStalled(reason: string): WireError {
-  return timeoutError(reason, 'the client reads nothing', { wire: { status: 0 }, source: 'downstream' });
 }
