@@ -1,4 +1,7 @@
-/** A connection to a peer for one exchange that did not get one at once, told by one callback, as whoever asked may be over by then and must give the connection back. */
+/**
+ * A connection to a peer for one exchange that did not get one at once, told by one callback, as whoever asked may be over by then and must give
+ * the connection back.
+ */
 import { toWireError, type WireError, withSource } from '@ferrata/error';
 import type { ClientSession, HttpEnvironment } from '@ferrata/http';
 import type { Peer, UpstreamConnector } from '@ferrata/upstream';
@@ -24,7 +27,8 @@ export function openConnection(source: ConnectionSource, { peer, except }: Wante
   const { connector, environment } = source;
   const connecting = new AbortController();
   const { signal } = connecting;
-  // Not before whatever brought the request has been read to its end: one that is reset in the very same bytes (CVE-2023-44487) then costs no connection.
+  // Not before whatever brought the request has been read to its end: one that is reset in the very same bytes (CVE-2023-44487) then costs no
+  // connection.
   const connect = async (): Promise<ClientSession> => {
     await Promise.resolve();
     signal.throwIfAborted();

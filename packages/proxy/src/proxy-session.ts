@@ -22,7 +22,7 @@ export interface ProxySession {
   readonly response: ResponseHead | null;
   /** How often a peer has been asked for: 1 on the first try. */
   readonly attempt: number;
-  /** How often an upstream refused the request unread, and it was sent again: `REFUSED_STREAM`, beyond a `GOAWAY`, or never sent. */
+  /** How often the request was not read upstream, and no try was lost by it: `REFUSED_STREAM`, beyond a `GOAWAY`, or never sent. */
   readonly refusedCount: number;
   /** The upstream connection had carried a request before. */
   readonly isUpstreamReused: boolean;

@@ -22,6 +22,7 @@ import {
   writeWindowUpdate,
 } from '@ferrata/http2-framing';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
+import { naiveHpackBlock } from '@ferrata/testkit';
 
 export type Field = readonly [name: string, value: string];
 
@@ -50,28 +51,6 @@ export function requestFields(method = 'GET', path = '/', ...more: Field[]): Fie
   return [[':method', method], [':scheme', 'http'], [':authority', 'example.org'], [':path', path], ...more];
 }
 
-/** A field block of literals without Huffman or table, whatever is in them: an encoder of ours would refuse what attackers send. */
-export function literalBlock(fields: readonly Field[]): Uint8Array {
-  const parts = fields.flatMap(([name, value]) => [
-    [0x00],
-    lengthOf(name.length),
-    latin1Encode(name),
-    lengthOf(value.length),
-    latin1Encode(value),
-  ]);
-  return concatBytes(parts.map((part) => Uint8Array.from(part)));
-}
-
-/** An integer with a prefix of seven bits (RFC 7541 §5.1). */
-function lengthOf(length: number): number[] {
-  if (length < 127) return [length];
-  const bytes = [127];
-  let rest = length - 127;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
-  bytes.push(rest);
-  return bytes;
-}
-
 export interface H2WireOptions {
   /** SETTINGS to send at first. */
   readonly settings?: readonly (readonly [id: number, value: number])[];
@@ -91,7 +70,6 @@ export class H2Wire implements L4Sink {
   secretNames: readonly string[] = [];
   /** Called for each head that came: a request, a final or interim response, trailers. */
   onHead: (message: H2Message, wire: H2Wire) => void = () => {};
-  onData: (chunk: Uint8Array) => void;
   /** Called when a message is whole. */
   onMessage: (message: H2Message, wire: H2Wire) => void = () => {};
   readonly #isClient: boolean;
@@ -111,7 +89,6 @@ export class H2Wire implements L4Sink {
     this.stream = stream;
     this.isAutoWindow = options.isAutoWindow ?? true;
     this.#prefaceLeft = this.#isClient ? 0 : CLIENT_PREFACE.length;
-    this.onData = (chunk) => this.#receive(chunk);
     stream.attach(this);
     if (this.#isClient) stream.write(CLIENT_PREFACE.slice());
     this.settings(...(options.settings ?? []));
@@ -145,7 +122,8 @@ export class H2Wire implements L4Sink {
     fields: readonly Field[],
     { isEnd = true, isRaw = false }: { readonly isEnd?: boolean; readonly isRaw?: boolean } = {},
   ): this {
-    const block = isRaw ? literalBlock(fields) : this.#encode(fields);
+    // An encoder of ours would refuse what attackers send.
+    const block = isRaw ? naiveHpackBlock(fields) : this.#encode(fields);
     return this.#write((writer) => writeHeaders(writer, id, block, { isEndStream: isEnd }));
   }
 
@@ -203,6 +181,12 @@ export class H2Wire implements L4Sink {
 
   // ---- what comes ----------------------------------------------------------------------------------------------------------------
 
+  onData(chunk: Uint8Array): void {
+    const skipped = Math.min(this.#prefaceLeft, chunk.length);
+    this.#prefaceLeft -= skipped;
+    if (skipped < chunk.length) this.#decoder.feed(chunk.subarray(skipped));
+    while (this.#decoder.next()) this.#take(this.#decoder);
+  }
   onDrain(): void {}
   onEnd(): void {
     this.hasEnded = true;
@@ -210,13 +194,6 @@ export class H2Wire implements L4Sink {
   }
   onClose(_error: WireError | null): void {
     this.isClosed = true;
-  }
-
-  #receive(chunk: Uint8Array): void {
-    const skipped = Math.min(this.#prefaceLeft, chunk.length);
-    this.#prefaceLeft -= skipped;
-    if (skipped < chunk.length) this.#decoder.feed(chunk.subarray(skipped));
-    while (this.#decoder.next()) this.#take(this.#decoder);
   }
 
   #take(frame: FrameDecoder): void {

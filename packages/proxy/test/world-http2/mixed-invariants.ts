@@ -2,13 +2,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { firstMisplacedByte } from '@ferrata/testkit';
 import { ClientActor } from '../world/client-actor.ts';
-import { answerSeed, latin1, requestSeed, type Token } from '../world/messages.ts';
+import type { Breach } from '../world/edge.ts';
+import { HOP_BY_HOP, mayBeOnHttp1, mayBeOnHttp2 } from '../world/hop-by-hop.ts';
+import { answerSeed, clientOf, firstTokenOf, latin1, requestSeed, type Token } from '../world/messages.ts';
 import { type AnswerPlan, REQUEST_FIELDS, RESPONSE_FIELDS, type RequestPlan } from '../world/plan.ts';
-import type { Breach } from '../world/proxy-world.ts';
+import { fieldIn } from '../world/wire-reader.ts';
 import { Http2ClientActor } from './http2-client-actor.ts';
 import type { Protocol } from './mixed-plan.ts';
 import type { MixedReport } from './mixed-world.ts';
-import { fieldIn, type Received, receivedOf } from './records.ts';
+import { type Received, receivedOf } from './records.ts';
 
 /** All breaches of a world. */
 export function mixedBreachesOf(report: MixedReport): Breach[] {
@@ -77,7 +79,8 @@ class Check {
       for (const [at, message] of client.responses.messages.entries()) {
         const response = receivedOf(message, 'response');
         // Without a length the end of the connection is the only end: what the network cuts looks whole.
-        if (response.status !== 101) this.#answer(index * 8 + 1 + at, response, response.isWhole && message.framing !== 'close', 'http1');
+        if (response.status !== 101)
+          this.#answer(firstTokenOf(index) + at, response, response.isWhole && message.framing !== 'close', 'http1');
       }
     }
   }
@@ -159,18 +162,14 @@ class Check {
   }
 
   #isOfHttp2(token: Token): boolean {
-    return this.#report.clients[Math.floor((token - 1) / 8)] instanceof Http2ClientActor;
+    return this.#report.clients[clientOf(token)] instanceof Http2ClientActor;
   }
 
   /** I22: nothing that belongs to a connection is on another one. */
   #hopByHop(message: Received, protocol: Protocol): void {
     for (const [name, value] of message.fields) {
       const lower = name.toLowerCase();
-      const isOwn =
-        (lower === 'te' && value === 'trailers') ||
-        (protocol === 'http1' && lower === 'connection' && /^(?:close|keep-alive|TE|(?:close, )?TE|upgrade|upgrade, TE)$/i.test(value)) ||
-        (protocol === 'http1' && lower === 'transfer-encoding' && value === 'chunked') ||
-        (protocol === 'http1' && lower === 'upgrade');
+      const isOwn = protocol === 'http2' ? mayBeOnHttp2(lower, value) : mayBeOnHttp1(lower, value) || lower === 'upgrade';
       if (HOP_BY_HOP.has(lower) && !isOwn) this.#tell('I22', `${name}: ${value} has crossed with t${message.token}`);
     }
   }
@@ -214,18 +213,6 @@ class Check {
 }
 
 const NOMINATED: ReadonlySet<string> = new Set(['x-private', 'x-hidden']);
-
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-  'proxy-authenticate',
-  'proxy-authorization',
-]);
 
 function sorted(fields: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
   // Only the order of lines with one name means something (RFC 9110 §5.3).

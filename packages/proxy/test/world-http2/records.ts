@@ -1,7 +1,6 @@
 /** What clients and origins of a mixed world have seen, whatever they speak: the same shape for both versions. */
-import type { Token } from '../world/messages.ts';
-import type { FieldLine, WireMessage } from '../world/wire-reader.ts';
-import { fieldOf, statusOf } from '../world/wire-reader.ts';
+import { type Token, tokenFrom } from '../world/messages.ts';
+import { type FieldLine, fieldIn, fieldOf, statusOf, type WireMessage } from '../world/wire-reader.ts';
 
 /** A message that was received, as far as it came. Text has one character a byte. */
 export interface Received {
@@ -21,11 +20,7 @@ export interface Received {
 export type Outcome = 'none' | 'whole' | 'reset' | 'lost' | 'cancelled';
 
 export function tokenIn(fields: readonly FieldLine[]): Token {
-  return Number(/^t(\d+)$/.exec(fieldIn(fields, 'x-token') ?? '')?.[1] ?? 0);
-}
-
-export function fieldIn(fields: readonly FieldLine[], name: string): string | undefined {
-  return fields.find(([one]) => one.toLowerCase() === name)?.[1];
+  return tokenFrom(fieldIn(fields, 'x-token'));
 }
 
 /** A message of HTTP/1 in this shape. */

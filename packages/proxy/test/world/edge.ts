@@ -2,6 +2,12 @@
 import { type L4Stream, tapped } from '@ferrata/stream';
 import { WireReader } from './wire-reader.ts';
 
+/** A breach of an invariant. */
+export interface Breach {
+  readonly invariant: string;
+  readonly what: string;
+}
+
 /** Told of a breach at the moment it happens. */
 export type TellBreach = (invariant: string, what: string) => void;
 

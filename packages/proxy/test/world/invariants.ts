@@ -2,12 +2,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { firstMisplacedByte, NodeParserOracle, naiveHttp1, positionalBytes } from '@ferrata/testkit';
 import { TUNNEL_BYTES } from './client-actor.ts';
-import type { Edge } from './edge.ts';
-import { answerSeed, framingOf, latin1, requestSeed, type Token, tunnelSeed, upgrades } from './messages.ts';
+import type { Breach, Edge } from './edge.ts';
+import { HOP_BY_HOP, mayBeOnHttp1 } from './hop-by-hop.ts';
+import { answerSeed, clientOf, firstTokenOf, framingOf, latin1, requestSeed, type Token, tunnelSeed, upgrades } from './messages.ts';
 import { tokenOf } from './origin-actor.ts';
 import type { AnswerPlan, RequestPlan } from './plan.ts';
-import type { Breach, WorldReport } from './proxy-world.ts';
-import { type FieldLine, fieldOf, statusOf, type WireMessage } from './wire-reader.ts';
+import type { WorldReport } from './proxy-world.ts';
+import { type FieldLine, fieldIn, fieldOf, statusOf, type WireMessage } from './wire-reader.ts';
 
 const node = new NodeParserOracle();
 
@@ -36,7 +37,7 @@ export function kindBreachesOf(report: WorldReport): Breach[] {
       tell(`client ${index} has ${responses.completeCount} whole answers of ${client.plannedCount}`);
       continue;
     }
-    for (const [at, message] of responses.messages.entries()) checkKindAnswer(report, index * 8 + 1 + at, message, tell);
+    for (const [at, message] of responses.messages.entries()) checkKindAnswer(report, firstTokenOf(index) + at, message, tell);
   }
   return breaches;
 }
@@ -233,11 +234,7 @@ class Check {
       message.start[1] === '101' || message.fields.some(([name, value]) => name.toLowerCase() === 'upgrade' && value === 'echo');
     for (const [name, value] of message.fields) {
       const lower = name.toLowerCase();
-      const isOwn =
-        (lower === 'connection' && /^(?:close|keep-alive|TE|(?:close, )?TE|upgrade|upgrade, TE)$/i.test(value)) ||
-        (lower === 'te' && value === 'trailers') ||
-        (lower === 'upgrade' && isSwitch) ||
-        (lower === 'transfer-encoding' && value === 'chunked');
+      const isOwn = mayBeOnHttp1(lower, value) || (lower === 'upgrade' && isSwitch);
       if (HOP_BY_HOP.has(lower) && !isOwn) this.#tell('I22', `${edge.name}: ${name}: ${value} has crossed`);
     }
   }
@@ -274,7 +271,7 @@ class Check {
             edge.role === 'origin' &&
             edge.responses.messages.some((one, i) => tokenOf(one) === token && tokenOf(edge.requests.messages[i] ?? NOBODY) !== token),
         );
-        if (Math.floor((token - 1) / 8) !== index && !isMixedUp) this.#tell('I7', `client ${index} was given what belongs to t${token}`);
+        if (clientOf(token) !== index && !isMixedUp) this.#tell('I7', `client ${index} was given what belongs to t${token}`);
       }
     }
   }
@@ -293,18 +290,6 @@ function isSameAnswer(one: WireMessage, other: WireMessage): boolean {
   return one.start[1] === other.start[1] && tokenOf(one) === tokenOf(other) && fieldOf(one, 'x-attempt') === fieldOf(other, 'x-attempt');
 }
 
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-  'proxy-authenticate',
-  'proxy-authorization',
-]);
-
 const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 
 /** The fields that are for everybody on the way, names in lower case, framing left out. */
@@ -322,10 +307,6 @@ function endToEnd(fields: readonly FieldLine[]): FieldLine[] {
   return fields
     .map(([name, value]) => [name.toLowerCase(), value] as const)
     .filter(([name]) => !HOP_BY_HOP.has(name) && !FRAMING.has(name) && !nominated.has(name));
-}
-
-function fieldIn(fields: readonly FieldLine[], name: string): string | undefined {
-  return fields.find(([one]) => one.toLowerCase() === name)?.[1];
 }
 
 function linesOf(fields: readonly FieldLine[]): readonly string[] {

@@ -1,9 +1,28 @@
 /** The bytes of planned messages. Bodies are positional, so that each byte tells whose it is and where it belongs. */
 import { positionalBytes } from '@ferrata/testkit';
-import { type AnswerPlan, REQUEST_FIELDS, RESPONSE_FIELDS, type RequestPlan } from './plan.ts';
+import { type AnswerPlan, type ClientPlan, REQUEST_FIELDS, RESPONSE_FIELDS, type RequestPlan } from './plan.ts';
 
 /** What one exchange is known by: in a field of both heads, and as the seed of every body. */
 export type Token = number;
+
+/** The token that the field `X-Token` holds; 0: none. */
+export function tokenFrom(value: string | null | undefined): Token {
+  return Number(/^t(\d+)$/.exec(value ?? '')?.[1] ?? 0);
+}
+
+/** A client has no more requests than that. */
+const TOKENS_PER_CLIENT = 8;
+
+/** The token of the first request of a client; each further request has the next one. */
+export const firstTokenOf = (client: number): Token => 1 + client * TOKENS_PER_CLIENT;
+
+/** Which client a token is of. */
+export const clientOf = (token: Token): number => Math.floor((token - 1) / TOKENS_PER_CLIENT);
+
+/** All requests of a plan, by token. */
+export function plansByToken(clients: readonly ClientPlan[]): ReadonlyMap<Token, RequestPlan> {
+  return new Map(clients.flatMap(({ requests }, i) => requests.map((request, j) => [firstTokenOf(i) + j, request] as const)));
+}
 
 /** The seeds of the bodies of an exchange. Far apart, so that no two bodies of a world resemble each other. */
 export const requestSeed = (token: Token): number => token * 4;

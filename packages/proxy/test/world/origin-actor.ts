@@ -1,7 +1,7 @@
 /** One connection of an origin, which answers as the plans of its requests say. */
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 import { positionalBytes, type World } from '@ferrata/testkit';
-import { answerSeed, encodeAnswer, framingOf, latin1, type Token, upgrades } from './messages.ts';
+import { answerSeed, encodeAnswer, framingOf, latin1, type Token, tokenFrom, upgrades } from './messages.ts';
 import { Pacer } from './pacer.ts';
 import type { AnswerPlan, FaultPlan, ReadingPlan, RequestPlan } from './plan.ts';
 import { fieldOf, type WireMessage, WireReader } from './wire-reader.ts';
@@ -183,5 +183,5 @@ export class OriginActor implements L4Sink {
 
 /** The token that a message carries; 0 if none. */
 export function tokenOf(message: WireMessage): Token {
-  return Number(/^t(\d+)$/.exec(fieldOf(message, 'x-token') ?? '')?.[1] ?? 0);
+  return tokenFrom(fieldOf(message, 'x-token'));
 }

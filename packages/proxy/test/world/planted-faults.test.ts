@@ -6,18 +6,16 @@ import { breachesOf, kindBreachesOf } from './invariants.ts';
 import { latin1 } from './messages.ts';
 import { kindWorlds, PLAIN_CLIENT, PLAIN_REQUEST, PLAIN_WORLD, rudeWorlds, slowWorlds, type WorldPlan } from './plan.ts';
 import { edit, LyingStream } from './planted.ts';
-import { type Planted, runWorld } from './proxy-world.ts';
+import { bookFaults, hooking, type PlantedFaults, testFaults } from './planted-faults.ts';
+import type { Planted } from './proxy-under-test.ts';
+import { type ExchangeRecord, runWorld } from './proxy-world.ts';
 
-/** A fault, the invariants of which at least one must notice it, and the worlds it is planted in. */
-interface PlantedFault {
-  readonly invariants: readonly string[];
-  readonly worlds: 'kind' | 'rude' | 'slow' | 'upgrade';
-  readonly plant: () => Planted;
-}
+type Worlds = 'kind' | 'rude' | 'slow' | 'upgrade';
 
 const REQUEST_LINE = /^([A-Z]+ \S+ HTTP\/1\.1\r\n)/;
 
-const FAULTS: Readonly<Record<string, PlantedFault>> = {
+const FAULTS: PlantedFaults<Worlds, ExchangeRecord> = {
+  ...bookFaults<ExchangeRecord>(),
   'changes the last byte of what comes from an origin': {
     invariants: ['I1', 'I7'],
     worlds: 'rude',
@@ -153,64 +151,15 @@ const FAULTS: Readonly<Record<string, PlantedFault>> = {
         }),
     }),
   },
-  'logs twice': {
-    invariants: ['I12'],
-    worlds: 'kind',
-    plant: () => ({
-      hooks: (hooks) => ({
-        ...hooks,
-        logging: (...args) => {
-          hooks.logging?.(...args);
-          hooks.logging?.(...args);
-        },
-      }),
-    }),
-  },
-  'does not log what has failed': {
-    invariants: ['I12'],
-    worlds: 'rude',
-    plant: () => ({
-      hooks: (hooks) => ({
-        ...hooks,
-        logging: (session, error, record) => (error === null ? hooks.logging?.(session, error, record) : undefined),
-      }),
-    }),
-  },
   'calls a failed request whole': {
     invariants: ['I12'],
     worlds: 'rude',
-    plant: () => ({ hooks: (hooks) => ({ ...hooks, logging: (session, _error, record) => hooks.logging?.(session, null, record) }) }),
-  },
-  'leaks a deadline': {
-    invariants: ['I13'],
-    worlds: 'kind',
-    plant: () => ({
-      hooks: (hooks, world) => ({
-        ...hooks,
-        newContext: (session) => {
-          world.deadlines.after(36_000_000, () => {});
-          return hooks.newContext(session);
-        },
-      }),
-    }),
+    plant: () => hooking((hooks) => ({ logging: (session, _error, record) => hooks.logging?.(session, null, record) })),
   },
   'does not let go of a connection': {
     invariants: ['I12', 'I13'],
     worlds: 'rude',
     plant: () => ({ originSide: (stream) => new LyingStream(stream, { ignoresAbort: true }) }),
-  },
-  'calls a phase after the end': {
-    invariants: ['I15'],
-    worlds: 'kind',
-    plant: () => ({
-      hooks: (hooks) => ({
-        ...hooks,
-        logging: (session, error, record) => {
-          hooks.logging?.(session, error, record);
-          void hooks.upstreamPeer(session, record);
-        },
-      }),
-    }),
   },
   'does not heed back-pressure': {
     invariants: ['I16'],
@@ -254,31 +203,26 @@ const upgradeWorlds: fc.Arbitrary<WorldPlan> = fc.nat().map((seed) => ({
   ],
 }));
 
-const WORLDS: Readonly<Record<PlantedFault['worlds'], fc.Arbitrary<WorldPlan>>> = {
+const WORLDS: Readonly<Record<Worlds, fc.Arbitrary<WorldPlan>>> = {
   kind: kindWorlds,
   rude: rudeWorlds,
   slow: slowWorlds,
   upgrade: upgradeWorlds,
 };
 
-/** Worlds in which a fault must be found. */
-const MOST_WORLDS = 150;
-
 describe('a proxy that', () => {
-  for (const [name, { invariants, worlds, plant }] of Object.entries(FAULTS)) {
-    test(`${name} breaks ${invariants.join(' or ')}`, async () => {
-      for (const plan of fc.sample(WORLDS[worlds], { numRuns: MOST_WORLDS, seed: 11 })) {
-        const report = await runWorld(plan, plant());
-        const breaches = worlds === 'kind' ? kindBreachesOf(report) : breachesOf(report);
-        if (breaches.some(({ invariant }) => invariants.includes(invariant))) return;
-      }
-      assert.fail(`not found in ${MOST_WORLDS} worlds`);
-    });
-  }
+  testFaults(FAULTS, {
+    worlds: WORLDS,
+    mostWorlds: 150,
+    breachesOf: async (plan, planted, worlds) => {
+      const report = await runWorld(plan, planted);
+      return worlds === 'kind' ? kindBreachesOf(report) : breachesOf(report);
+    },
+  });
 
   test('draws from a chance of its own breaks I23', async () => {
     let draws = 0;
-    const planted: Planted = {
+    const planted: Planted<ExchangeRecord> = {
       hooks: (hooks, world) => ({
         ...hooks,
         requestFilter: () => new Promise((resolve) => void world.clock.schedule(++draws, () => resolve(false))),

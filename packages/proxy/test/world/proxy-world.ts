@@ -7,43 +7,23 @@
  * The edges see exactly what the proxy is told and what it does, so what the network loses beyond them is nobody's fault. Everything comes from
  * the plan, and so happens again with the plan.
  */
-import { isDeepStrictEqual } from 'node:util';
-import { connectError, type WireError } from '@ferrata/error';
-import { HttpEnvironment, HttpServer } from '@ferrata/http';
-import { HttpProxy, type ProxyHooks, type ProxySession } from '@ferrata/proxy';
+import type { ProxyHooks, ProxySession } from '@ferrata/proxy';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
-import { drawFaultPlan, World } from '@ferrata/testkit';
-import { type Peer, peer, UpstreamConnector } from '@ferrata/upstream';
+import type { World } from '@ferrata/testkit';
+import { type Peer, peer } from '@ferrata/upstream';
 import { ClientActor } from './client-actor.ts';
-import { Edge } from './edge.ts';
-import type { Token } from './messages.ts';
+import { type Breach, Edge, type TellBreach } from './edge.ts';
+import { isForSecond, type LedgerRecord, ledgerHooks, pause } from './ledger.ts';
+import { firstTokenOf, plansByToken, type Token } from './messages.ts';
 import { OriginActor } from './origin-actor.ts';
 import type { RequestPlan, WorldPlan } from './plan.ts';
+import { type Planted, ProxyUnderTest, worldOf } from './proxy-under-test.ts';
 
 /** What one accepted request has come to. */
-export interface ExchangeRecord {
+export interface ExchangeRecord extends LedgerRecord {
   readonly edge: Edge;
   /** Which request of its connection. */
   readonly index: number;
-  readonly token: Token;
-  readonly session: ProxySession;
-  logged: number;
-  error: WireError | null;
-  status: number;
-  attempts: number;
-}
-
-/** A breach of an invariant. */
-export interface Breach {
-  readonly invariant: string;
-  readonly what: string;
-}
-
-/** Faults planted into the proxy, to see that the invariants notice. */
-export interface Planted {
-  readonly clientSide?: (stream: L4Stream) => L4Stream;
-  readonly originSide?: (stream: L4Stream) => L4Stream;
-  readonly hooks?: (hooks: ProxyHooks<ExchangeRecord>, world: World) => ProxyHooks<ExchangeRecord>;
 }
 
 /** The most bytes that had come in on one side and not gone out on the other. Says something where there is one exchange only. */
@@ -70,17 +50,11 @@ export interface WorldReport {
   readonly trace: readonly string[];
 }
 
-/** Tokens of one client: this times its index, and one more for each request. */
-const TOKENS_PER_CLIENT = 8;
-
 /** Lets a plan happen. */
-export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<WorldReport> {
-  const world = new World(plan.seed, {
-    highWaterBytes: plan.highWaterBytes,
-    faults: (random) => drawFaultPlan(random, { probability: plan.faultProbability }),
-  });
+export async function runWorld(plan: WorldPlan, planted: Planted<ExchangeRecord> = {}): Promise<WorldReport> {
+  const world = worldOf(plan);
   const breaches: Breach[] = [];
-  const tell = (invariant: string, what: string): void => void breaches.push({ invariant, what });
+  const tell: TellBreach = (invariant, what) => void breaches.push({ invariant, what });
   const edges: Edge[] = [];
   const edgeOf = new Map<StreamInfo, Edge>();
   const exchanges: ExchangeRecord[] = [];
@@ -104,68 +78,25 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
     return edge.wrap(stream);
   };
 
-  const environment = new HttpEnvironment({ clock: world.clock, deadlines: world.deadlines, random: world.random });
-  const connector = new UpstreamConnector({
-    environment,
-    connect: (to, signal) =>
-      new Promise((resolve, reject) => {
-        signal?.addEventListener('abort', () => reject(connectError('CONNECT_ABORTED', 'nobody waits for it')), { once: true });
-        world.connect(to.address.kind === 'tcp' ? to.address.host : '', {
-          onConnected: (stream) => {
-            if (signal?.aborted) {
-              stream.abort();
-              return;
-            }
-            const edged = wrap('origin', stream);
-            resolve(planted.originSide?.(edged) ?? edged);
-          },
-          onConnectFailed: reject,
-        });
-      }),
-  });
-  const hooks = ledgerHooks({ plan, world, exchanges, edgeOf, tell });
   let refused = 0;
-  const proxy = new HttpProxy(planted.hooks?.(hooks, world) ?? hooks, { environment, connector, onRefused: () => void refused++ });
-  const server = new HttpServer(proxy, { environment });
-  world.listen('proxy', (stream) => {
-    const edged = wrap('client', stream);
-    server.accept(planted.clientSide?.(edged) ?? edged);
-  });
+  const hooks = edgeHooks({ plan, world, exchanges, edgeOf, tell });
+  const proxy = new ProxyUnderTest({ world, hooks, planted, wrap, onRefused: () => void refused++ });
 
-  const plans = new Map<Token, RequestPlan>();
+  const plans = plansByToken(plan.clients);
   const attempts = new Map<Token, number>();
   const origins: OriginActor[] = [];
   const openOrigin = (stream: L4Stream): void =>
     void origins.push(new OriginActor(world, stream, { plans, attempts, reading: plan.originReading }));
   world.listen('first', openOrigin);
   if (plan.hasSecondOrigin) world.listen('second', openOrigin);
-  const clients = plan.clients.map((client, i) => {
-    const firstToken = 1 + i * TOKENS_PER_CLIENT;
-    for (const [j, request] of client.requests.entries()) plans.set(firstToken + j, request);
-    return new ClientActor(world, client, firstToken);
-  });
+  const clients = plan.clients.map((client, i) => new ClientActor(world, client, firstTokenOf(i)));
 
-  await world.run();
-  // I13, first half: with nobody's help every connection has come to its end by its own time-outs.
-  if (server.connectionCount > 0) tell('I13', `${server.connectionCount} connections of clients never ended`);
-  if (connector.connectionCount > 0)
-    tell('I13', `${connector.connectionCount} connections to origins never ended (${connector.idleCount} idle)`);
-  for (const edge of edges) if (!edge.isClosed && !edge.isAborted) tell('I13', `${edge.name} was never let go`);
-  server.close();
-  proxy.close();
-  for (const actor of [...clients, ...origins]) actor.abort();
-  await world.run({ forMs: 1_000 });
-  const left = {
-    deadlines: world.deadlines.size,
-    sessions: server.connectionCount,
-    connections: connector.connectionCount,
-    idle: connector.idleCount,
-    streams: world.openStreamCount,
-    output: environment.writer.length,
-  };
-  if (!isDeepStrictEqual(left, { deadlines: 0, sessions: 0, connections: 0, idle: 0, streams: 0, output: 0 }))
-    tell('I13', `left over: ${JSON.stringify(left)}`);
-
+  await proxy.runOut(
+    tell,
+    () => [...clients, ...origins],
+    () => edges.filter((edge) => !edge.isClosed && !edge.isAborted).map(({ name }) => name),
+  );
+  const { reused, dirty } = proxy.connector.counts;
   return {
     plan,
     hash: world.trace.hash,
@@ -175,86 +106,41 @@ export async function runWorld(plan: WorldPlan, planted: Planted = {}): Promise<
     attempts,
     plans,
     breaches,
-    reused: connector.counts.reused,
-    dirty: connector.counts.dirty,
+    reused,
+    dirty,
     refused,
     held,
     trace: world.trace.lines,
   };
 }
 
-interface LedgerOptions {
+interface EdgeHooksOptions {
   readonly plan: WorldPlan;
   readonly world: World;
   readonly exchanges: ExchangeRecord[];
   readonly edgeOf: ReadonlyMap<StreamInfo, Edge>;
-  readonly tell: (invariant: string, what: string) => void;
+  readonly tell: TellBreach;
 }
 
-/** Hooks that keep the books, with the filters that the plan asks for. */
-function ledgerHooks(options: LedgerOptions): ProxyHooks<ExchangeRecord> {
-  const { plan, world, exchanges, edgeOf, tell } = options;
+/** Hooks that keep the books, and know the edge of each request. */
+function edgeHooks({ plan, world, exchanges, edgeOf, tell }: EdgeHooksOptions): ProxyHooks<ExchangeRecord> {
   const first = peer({ host: 'first', port: 80 });
   const second = peer({ host: 'second', port: 80 });
-  const pause = (): Promise<void> => new Promise((resolve) => void world.clock.schedule(world.random.below(50), resolve));
-  const choose = (session: ProxySession): Peer => (session.request.headers.get('host')?.startsWith('second') === true ? second : first);
-  const alive = (record: ExchangeRecord, phase: string): void => {
-    if (record.logged > 0) tell('I15', `${phase} of t${record.token} after its end`);
-  };
-  const base: ProxyHooks<ExchangeRecord> = {
-    newContext: (session) => {
+  const choose = (session: ProxySession): Peer => (isForSecond(session) ? second : first);
+  return ledgerHooks<ExchangeRecord>({
+    world,
+    filters: plan.hooks,
+    tell,
+    enter: (record, session) => {
       const edge = edgeOf.get(session.client) as Edge;
       const index = edge.exchangeCount++;
       // I4: what came before was read whole and answered whole.
       if (edge.responses.completeCount !== index) tell('I4', `${edge.name}: request ${index + 1} before response ${index} was whole`);
       if (edge.requests.completeCount < index) tell('I4', `${edge.name}: request ${index + 1} before request ${index} was whole`);
-      const token = Number(/^t(\d+)$/.exec(session.request.headers.get('x-token') ?? '')?.[1] ?? 0);
-      const record: ExchangeRecord = { edge, index, token, session, logged: 0, error: null, status: 0, attempts: 0 };
-      exchanges.push(record);
-      return record;
+      const exchange: ExchangeRecord = { ...record, edge, index };
+      exchanges.push(exchange);
+      return exchange;
     },
-    upstreamPeer: (session, record) => {
-      alive(record, 'upstreamPeer');
-      return choose(session);
-    },
-    responseFilter: (_session, _response, record) => alive(record, 'responseFilter'),
-    logging: (session, error, record) => {
-      record.logged++;
-      record.error = error;
-      record.status = session.status;
-      record.attempts = session.attempt;
-      world.note(
-        `log t${record.token} ${session.status} ${error?.reason ?? 'whole'} ${session.requestBytes} ${session.responseBytes} ${session.attempt}`,
-      );
-    },
-  };
-  const bodies: Pick<ProxyHooks<ExchangeRecord>, 'requestBodyFilter' | 'responseBodyFilter'> = {
-    requestBodyFilter: (_session, chunk) => chunk,
-    responseBodyFilter: (_session, chunk) => chunk,
-  };
-  const slowBodies: typeof bodies = {
-    requestBodyFilter: (_session, chunk) => pause().then(() => chunk),
-    responseBodyFilter: (_session, chunk) => pause().then(() => chunk),
-  };
-  switch (plan.hooks) {
-    case 'none':
-      return base;
-    case 'bodies':
-      return { ...base, ...bodies };
-    case 'slowBodies':
-      return { ...base, ...slowBodies };
-    case 'slow':
-      return {
-        ...base,
-        earlyRequestFilter: pause,
-        requestFilter: () => pause().then(() => false),
-        upstreamPeer: async (session, record) => {
-          alive(record, 'upstreamPeer');
-          await pause();
-          return choose(session);
-        },
-        upstreamRequestFilter: pause,
-        responseFilter: pause,
-      };
-  }
+    choose: plan.hooks !== 'slow' ? choose : (session) => pause(world).then(() => choose(session)),
+  });
 }

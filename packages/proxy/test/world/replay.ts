@@ -7,8 +7,10 @@
  * | `FERRATA_SEED`   | the seed that all plans are drawn from, or `random`; default fixed, so that a run says the same as the last |
  * | `FERRATA_REPLAY` | `seed:number` of a world that failed: that one only, in each test; name the test with `--test-name-pattern` |
  */
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { Breach } from './proxy-world.ts';
+import type { Breach } from './edge.ts';
+import type { LedgerRecord } from './ledger.ts';
 
 const FACTOR = Number(process.env['FERRATA_WORLDS'] ?? 1);
 const SEED =
@@ -47,3 +49,49 @@ export function assertUnbroken(report: { readonly trace: readonly string[] }, br
   const lines = breaches.slice(0, 5).map(({ invariant, what }) => `${invariant}: ${what.slice(0, 600)}`);
   throw new Error(`${lines.join('\n')}\n  ${report.trace.slice(-25).join('\n  ')}`);
 }
+
+/** Throws unless each of many plans gives the same events again (I23), and different plans different ones. */
+export async function assertRepeats<Plan>(
+  plans: fc.Arbitrary<Plan>,
+  worlds: number,
+  file: string,
+  run: (plan: Plan) => Promise<{ readonly hash: string; readonly trace: readonly string[] }>,
+): Promise<void> {
+  const hashes = new Set<string>();
+  await holds('same plan', plans, worlds, file, async (plan) => {
+    const first = await run(plan);
+    const second = await run(plan);
+    assert.deepEqual(second.trace, first.trace);
+    assert.equal(second.hash, first.hash);
+    hashes.add(first.hash);
+  });
+  if (REPLAY === null) assert.ok(hashes.size > (worlds * 2) / 3, `only ${hashes.size} different histories`);
+}
+
+/** What has come to pass in many worlds. */
+export class Tally {
+  readonly #seen = new Map<string, number>();
+
+  count(what: string, by = 1): void {
+    this.#seen.set(what, (this.#seen.get(what) ?? 0) + by);
+  }
+
+  /** The end of a request. */
+  countEnd({ error, attempts }: LedgerRecord): void {
+    this.count(error === null ? 'whole' : `${error.source} ${error.type}`);
+    if (attempts > 1) this.count('retries');
+  }
+
+  /**
+   * A world in which nothing happens proves nothing: throws unless each of these has come to pass, and more than once, as has every end of a
+   * request. One world alone, played again, need not.
+   */
+  assertSeen(...more: readonly string[]): void {
+    if (REPLAY !== null) return;
+    for (const what of [...ENDS, 'retries', ...more]) {
+      assert.ok((this.#seen.get(what) ?? 0) >= 5, `too little of "${what}" in ${JSON.stringify(Object.fromEntries(this.#seen))}`);
+    }
+  }
+}
+
+const ENDS = ['whole', 'upstream io', 'upstream protocol', 'upstream timeout', 'upstream connect', 'downstream io', 'downstream timeout'];

@@ -30,9 +30,14 @@ export function statusOf(message: WireMessage): number {
   return Number(message.start[1]);
 }
 
-/** The value of the first field of that name, or undefined. */
+/** The value of the first field of that name, in lower case, or undefined. */
+export function fieldIn(fields: readonly FieldLine[], name: string): string | undefined {
+  return fields.find(([one]) => one.toLowerCase() === name)?.[1];
+}
+
+/** The same of a message's head. */
 export function fieldOf(message: WireMessage, name: string): string | undefined {
-  return message.fields.find(([one]) => one.toLowerCase() === name)?.[1];
+  return fieldIn(message.fields, name);
 }
 
 /** Reads one direction of a connection. */
