@@ -3,7 +3,7 @@
  * end its stream only, a load that must be borne.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Code, headers, requestBlock } from '../rig/http2-bytes.ts';
+import { Code, Flag, headers, requestBlock, Setting } from '../rig/http2-bytes.ts';
 import { connectRawHttp2, listenRawHttp2, opening, type RawHttp2Peer, type RawHttp2Server } from '../rig/raw-http2-client.ts';
 import type { ServerName } from './servers.ts';
 
@@ -103,6 +103,21 @@ export async function pour(peer: RawHttp2Peer, { batch, count, ms = ATTACK_MS, e
     else await nextTurn();
   }
   return sent;
+}
+
+/** Batches of `size` streams each, with ids that rise from 1: `frames` are those of one stream. */
+export function each(size: number, frames: (id: number, n: number) => readonly Uint8Array[]): (n: number) => Buffer {
+  return (n) => {
+    const all: Uint8Array[] = [];
+    for (let i = n * size; i < (n + 1) * size; i++) all.push(...frames(2 * i + 1, i));
+    return Buffer.concat(all);
+  };
+}
+
+/** A hundred requests at once; those that POST have a body that is still to come. */
+export function hundred(method: 'GET' | 'POST', path: string): Buffer {
+  const flags = method === 'GET' ? Flag.endHeaders | Flag.endStream : Flag.endHeaders;
+  return each(100, (id) => [headers(id, requestBlock(method, path), flags)])(0);
 }
 
 /** An attack that repeats itself. */
@@ -276,7 +291,7 @@ export function load({ load: begin, ms, ...rest }: LoadInit): Attack {
 
 /** Preface and SETTINGS of a client that gives streams a window of its own choice. */
 export function openingWithWindow(bytes: number): Buffer {
-  return opening([4, bytes]);
+  return opening([Setting.initialWindowSize, bytes]);
 }
 
 /** Makes the context of an attack. @returns it, and what ends its connections */

@@ -30,21 +30,22 @@ export interface Counts {
   readonly begun: number;
   /** Those that have ended, whatever became of them. */
   readonly closed: number;
-  /** Connections that are open; -1: not known. */
+  /** Connections that are open. */
   readonly connections: number;
-  /** Bytes in use on the heap and beside it, after a collection; -1: not known. */
+  /** Bytes in use on the heap and beside it, after a collection if one was asked for. */
   readonly liveBytes: number;
 }
 
 /** What a server's process sends to the suite: that it listens, or its counts. */
 export type Message = { readonly port: number } | { readonly counts: Counts };
 
-/** Tells the suite what it asks for; ends the process when the suite is gone. */
-export function reportTo(suite: NodeJS.Process, port: number, counts: () => Counts): void {
+/** Tells the suite what it asks for, and what this process has in use; ends the process when the suite is gone. */
+export function reportTo(suite: NodeJS.Process, port: number, counts: () => Omit<Counts, 'liveBytes'>): void {
   suite.on('message', (wanted) => {
     // A collection would stop the server for a moment: only where it is asked for.
     if (wanted === 'collected counts') (globalThis as { readonly gc?: () => void }).gc?.();
-    tell(suite, { counts: counts() });
+    const { heapUsed, external } = suite.memoryUsage();
+    tell(suite, { counts: { ...counts(), liveBytes: heapUsed + external } });
   });
   suite.on('disconnect', () => suite.exit(0));
   tell(suite, { port });
@@ -52,10 +53,4 @@ export function reportTo(suite: NodeJS.Process, port: number, counts: () => Coun
 
 function tell(suite: NodeJS.Process, message: Message): void {
   suite.send?.(message, undefined, undefined, () => undefined);
-}
-
-/** What this process has in use. */
-export function liveBytes(): number {
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }

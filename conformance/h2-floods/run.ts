@@ -30,6 +30,8 @@ const attacks: readonly Attack[] = [
   ...HOLDING_ATTACKS,
   ...UPSTREAM_ATTACKS,
 ].filter(({ id }) => id.startsWith(values.only));
+const unknown = values.against?.find((name) => !SERVER_NAMES.some((known) => known === name));
+if (unknown !== undefined) throw new RangeError(`no server ${unknown}: give some of ${SERVER_NAMES.join(', ')}`);
 const servers = values.against === undefined ? OWN_SERVERS : SERVER_NAMES.filter((name) => values.against?.includes(name));
 const outcomes: Outcome[] = [];
 /** By class of attacks, the part of an id before its slash: the worst that was seen while any of it ran. */

@@ -5,7 +5,7 @@
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
-import { BIG_BYTES, BIG_PIECE_BYTES, liveBytes, reportTo } from './behaviour.ts';
+import { BIG_BYTES, BIG_PIECE_BYTES, reportTo } from './behaviour.ts';
 
 type Request = IncomingMessage | Http2ServerRequest;
 type Response = ServerResponse | Http2ServerResponse;
@@ -28,7 +28,7 @@ server.on('clientError', (_error: Error, socket: Socket) => socket.destroy());
 // What an attack does to a server of somebody else's is no concern of this suite.
 process.on('uncaughtException', () => undefined);
 server.listen(0, '127.0.0.1', () =>
-  reportTo(process, (server.address() as AddressInfo).port, () => ({ begun, closed, connections: sockets.size, liveBytes: liveBytes() })),
+  reportTo(process, (server.address() as AddressInfo).port, () => ({ begun, closed, connections: sockets.size })),
 );
 
 function answer(request: Request, response: Response): void {

@@ -4,8 +4,8 @@
  */
 import { HeaderMap, HttpVersion, responseHead } from '@ferrata/headers';
 import { HttpServer, type HttpServerOptions, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
-import { listen } from '@ferrata/net';
-import { BIG_BYTES, BIG_ORIGIN_BYTES, BIG_PIECE_BYTES, liveBytes, reportTo } from './behaviour.ts';
+import { serve } from '../rig/serve.ts';
+import { BIG_BYTES, BIG_ORIGIN_BYTES, BIG_PIECE_BYTES, reportTo } from './behaviour.ts';
 
 let begun = 0;
 let closed = 0;
@@ -15,13 +15,8 @@ const ready = process.argv[3] === 'origin' ? new Uint8Array(BIG_ORIGIN_BYTES) : 
 const bigBytes = ready?.length ?? BIG_BYTES;
 const options = JSON.parse(process.argv[2] ?? '{}') as HttpServerOptions;
 const server = new HttpServer({ onRequest: (exchange) => new Answer(exchange) }, options);
-const listener = await listen('127.0.0.1:0', (stream) => server.accept(stream));
-reportTo(process, listener.address.kind === 'ip' ? listener.address.port : 0, () => ({
-  begun,
-  closed,
-  connections: server.connectionCount,
-  liveBytes: liveBytes(),
-}));
+const { port } = await serve(server);
+reportTo(process, port, () => ({ begun, closed, connections: server.connectionCount }));
 
 /** One answer, by the path. */
 class Answer implements ServerExchangeHandler {

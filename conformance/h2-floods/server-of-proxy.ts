@@ -3,10 +3,10 @@
  * to the good origin. Arguments: the port of the good origin, and a JSON object of options for the evil ones.
  */
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
-import { listen } from '@ferrata/net';
 import { HttpProxy } from '@ferrata/proxy';
 import { type Peer, type PeerOptions, peer } from '@ferrata/upstream';
-import { liveBytes, reportTo } from './behaviour.ts';
+import { serve } from '../rig/serve.ts';
+import { reportTo } from './behaviour.ts';
 
 const [goodPort, json = '{}'] = process.argv.slice(2);
 const options = JSON.parse(json) as PeerOptions;
@@ -30,21 +30,16 @@ const proxy = new HttpProxy(
   { environment },
 );
 const server = new HttpServer(proxy, { environment });
-const listener = await listen('127.0.0.1:0', (stream) => server.accept(stream));
-reportTo(process, listener.address.kind === 'ip' ? listener.address.port : 0, () => ({
-  begun,
-  closed,
-  connections: server.connectionCount,
-  liveBytes: liveBytes(),
-}));
+const { port } = await serve(server);
+reportTo(process, port, () => ({ begun, closed, connections: server.connectionCount }));
 
 function peerOf(target: string): Peer {
-  const port = /^\/evil\/(\d+)\//.exec(target)?.[1];
-  if (port === undefined) return good;
-  let found = evil.get(port);
+  const evilPort = /^\/evil\/(\d+)\//.exec(target)?.[1];
+  if (evilPort === undefined) return good;
+  let found = evil.get(evilPort);
   if (found === undefined) {
-    found = peer(`127.0.0.1:${port}`, { protocol: 'http2', ...options });
-    evil.set(port, found);
+    found = peer(`127.0.0.1:${evilPort}`, { protocol: 'http2', ...options });
+    evil.set(evilPort, found);
   }
   return found;
 }

@@ -9,12 +9,11 @@ import type { HttpServerOptions } from '@ferrata/http';
 import type { PeerOptions } from '@ferrata/upstream';
 import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
 import { startFerrata } from '../rig/ferrata-command.ts';
-import { endProcess } from '../rig/peer-process.ts';
+import { askProcess, endProcess } from '../rig/peer-process.ts';
 import { connectRawHttp2 } from '../rig/raw-http2-client.ts';
 import type { Counts, Message } from './behaviour.ts';
 
 const START_MS = 15_000;
-const ASK_MS = 5_000;
 
 /** A server under attack. */
 export interface Server {
@@ -102,12 +101,7 @@ export async function startServer(name: ServerName): Promise<Server> {
 /** The proxy between a good origin and evil ones. */
 async function startProxy(): Promise<Server> {
   const origin = await startChild('server-of-node.ts', ['http1']);
-  const proxy = await startChild('server-of-proxy.ts', [String(origin.port), JSON.stringify(HURRIED_PEER)]);
-  const stop = async (): Promise<void> => {
-    await proxy.stop();
-    await origin.stop();
-  };
-  return { ...proxy, stop };
+  return await inFrontOf(origin, () => startChild('server-of-proxy.ts', [String(origin.port), JSON.stringify(HURRIED_PEER)]));
 }
 
 async function startChild(program: string, args: readonly string[]): Promise<Server> {
@@ -149,31 +143,29 @@ async function startChild(program: string, args: readonly string[]): Promise<Ser
 }
 
 async function countsOf(child: ChildProcess, what: 'counts' | 'collected counts'): Promise<Counts | null> {
-  if (!child.connected) return null;
-  return await new Promise((resolve) => {
-    const done = (counts: Counts | null): void => {
-      clearTimeout(timer);
-      child.off('message', hear);
-      resolve(counts);
-    };
-    const hear = (message: Message): void => done('counts' in message ? message.counts : null);
-    const timer = setTimeout(done, ASK_MS, null);
-    child.on('message', hear);
-    child.send(what, () => undefined);
-  });
+  const message = (await askProcess(child, what)) as Message | null;
+  return message !== null && 'counts' in message ? message.counts : null;
 }
 
 async function startReverse(protocol: 'http1' | 'http2'): Promise<Server> {
   // One that is quick and takes what a proxy gives it: the attacks are on the proxy.
   const origin = await startChild('server-of-ours.ts', [JSON.stringify(UNGUARDED), 'origin']);
-  try {
+  return await inFrontOf(origin, async () => {
     const proxy = await startFerrata(`${protocol === 'http1' ? 'http' : 'h2c'}://127.0.0.1:${origin.port}`, true);
+    const keptCount = async (): Promise<number> => (await origin.counts())?.connections ?? 0;
+    return { ...proxy, counts: origin.counts, keptCount };
+  });
+}
+
+/** Starts what goes on to an origin; the origin ends with it. */
+async function inFrontOf(origin: Server, start: () => Promise<Omit<Server, 'stop'> & { stop(): Promise<unknown> }>): Promise<Server> {
+  try {
+    const proxy = await start();
     const stop = async (): Promise<void> => {
       await proxy.stop();
       await origin.stop();
     };
-    const keptCount = async (): Promise<number> => (await origin.counts())?.connections ?? 0;
-    return { port: proxy.port, pid: proxy.pid, exit: proxy.exit, counts: origin.counts, liveBytes: proxy.liveBytes, keptCount, stop };
+    return { ...proxy, stop };
   } catch (error) {
     await origin.stop();
     throw error;

@@ -6,10 +6,10 @@ import { internalError } from '@ferrata/error';
 import { HeaderMap, responseHead } from '@ferrata/headers';
 import { HttpServer, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
 import { BodyLength } from '@ferrata/http1';
-import { listen } from '@ferrata/net';
 import { Ledger } from '../http1-peers/ledger.ts';
 import { listening, type PlanServer } from '../http1-peers/node-server.ts';
 import { pairs } from '../http1-peers/plan.ts';
+import { serve } from '../rig/serve.ts';
 import { type Act, actBytes, actOf, Endings, PART_BYTES } from './acts.ts';
 import { pseudoOf } from './field-lines.ts';
 import { fieldObject } from './node-client.ts';
@@ -107,15 +107,7 @@ export async function startOurActs(): Promise<ActServer> {
       return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
     },
   });
-  const listener = await listen('127.0.0.1:0', (stream) => server.accept(stream));
-  return {
-    port: listener.address.kind === 'ip' ? listener.address.port : 0,
-    endings,
-    close: async () => {
-      await listener.close();
-      server.close();
-    },
-  };
+  return { ...(await serve(server)), endings };
 }
 
 /** One act of our server. */

@@ -1,23 +1,11 @@
 /** Holds what both ends saw of an exchange against its plan, whichever version each of them spoke. */
 import type { FieldLine } from '@ferrata/testkit';
+import { APART as APART_IN_HTTP1, differ, differBytes } from '../http1-peers/compare.ts';
 import type { SeenRequest, SeenResponse } from '../http1-peers/ledger.ts';
 import { bodyBytes, isBodyless, lengthOf, type Plan, TOKEN_FIELD, valueOf } from '../http1-peers/plan.ts';
 
 /** Compared by their meaning, or a matter of one connection, or added by each proxy. */
-const APART: ReadonlySet<string> = new Set([
-  'host',
-  'connection',
-  'keep-alive',
-  'content-length',
-  'transfer-encoding',
-  'date',
-  'expect',
-  'te',
-  'x-forwarded-for',
-  'x-forwarded-proto',
-  'x-forwarded-host',
-  TOKEN_FIELD.toLowerCase(),
-]);
+const APART: ReadonlySet<string> = new Set([...APART_IN_HTTP1, 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);
 
 /** @returns every difference, empty if there is none */
 export function compareRequest({ request }: Plan, token: string, seen: SeenRequest): string[] {
@@ -81,20 +69,4 @@ function lineText(lines: readonly FieldLine[]): string {
   const texts = told.filter(([name]) => name !== 'cookie').map(([name, value]) => `${name}: ${value}`);
   if (cookies.length > 0) texts.push(`cookie: ${cookies.join('; ')}`);
   return texts.join('\n');
-}
-
-function differBytes(problems: string[], what: string, seen: Uint8Array, planned: Uint8Array): void {
-  if (seen.length !== planned.length) problems.push(`${what}: ${seen.length} bytes, ${planned.length} planned`);
-  if (Buffer.compare(seen, planned.subarray(0, seen.length)) === 0) return;
-  const at = seen.findIndex((byte, index) => byte !== planned[index]);
-  if (at < planned.length) problems.push(`${what}: differs from byte ${at} on`);
-}
-
-function differ(problems: string[], what: string, seen: string | number | undefined, planned: string | number | undefined): void {
-  if (seen !== planned) problems.push(`${what}: ${shown(seen)}, ${shown(planned)} planned`);
-}
-
-function shown(value: string | number | undefined): string {
-  const text = JSON.stringify(value) ?? 'none';
-  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
 }

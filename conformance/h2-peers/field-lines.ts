@@ -1,6 +1,6 @@
 /** The field lines of a plan as HTTP/2 has them: pseudo-header fields first, names in lower case, no framing but a length. */
 import type { FieldLine } from '@ferrata/testkit';
-import { isBodyless, lengthOf, type Plan, TOKEN_FIELD } from '../http1-peers/plan.ts';
+import { lengthOf, type Plan, TOKEN_FIELD } from '../http1-peers/plan.ts';
 
 /** RFC 9113 §8.3.1. */
 export function requestFieldLines({ request }: Plan, token: string): FieldLine[] {
@@ -42,9 +42,4 @@ export function withoutPseudo(lines: readonly FieldLine[]): FieldLine[] {
 /** The value of a pseudo-header field, or an empty string. */
 export function pseudoOf(lines: readonly FieldLine[], name: string): string {
   return lines.find((line) => line[0] === name)?.[1] ?? '';
-}
-
-/** Whether the answer to a plan is over with its head. */
-export function endsWithHead(one: Plan): boolean {
-  return isBodyless(one) || (one.response.framing === 'length' && lengthOf(one.response.body) === 0);
 }

@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type S
 import type { AddressInfo } from 'node:net';
 import type { FieldLine } from '@ferrata/testkit';
 import type { Entry, Ledger } from '../http1-peers/ledger.ts';
-import type { PlanServer } from '../http1-peers/node-server.ts';
+import { type PlanServer, readAll } from '../http1-peers/node-server.ts';
 import { bodyBytes, isBodyless, type Plan, pairs, pieces } from '../http1-peers/plan.ts';
 import { lowerCase, pseudoOf, responseFieldLines, withoutPseudo } from './field-lines.ts';
 import { fieldObject, isGrouped } from './node-client.ts';
@@ -63,7 +63,8 @@ async function answer(ledger: Ledger, stream: ServerHttp2Stream, lines: readonly
   });
   if (when === 'whole') {
     const body = await readAll(stream);
-    if (body === null) return;
+    // A stream that was reset can end as one that is whole does.
+    if (body === null || stream.aborted) return;
     see(entry, lines, body, trailers);
     send(entry, stream);
   } else {
@@ -76,17 +77,6 @@ async function answer(ledger: Ledger, stream: ServerHttp2Stream, lines: readonly
 function see(entry: Entry, lines: readonly FieldLine[], body: Uint8Array | null, trailers: readonly FieldLine[]): void {
   const [method, target] = [pseudoOf(lines, ':method'), pseudoOf(lines, ':path')];
   entry.see({ method, target, minorVersion: 1, fields: withoutPseudo(lines), body, trailers });
-}
-
-/** @returns null if the stream was reset before its body was whole */
-async function readAll(stream: ServerHttp2Stream): Promise<Uint8Array | null> {
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of stream) chunks.push(chunk as Buffer);
-  } catch {
-    return null;
-  }
-  return stream.aborted ? null : Buffer.concat(chunks);
 }
 
 function send(entry: Entry, stream: ServerHttp2Stream): void {

@@ -1,7 +1,7 @@
 /** The suite `h2-peers`: see `README.md` beside this file. A wrong command line ends with 2 and the usage. */
-import { parseArgs } from 'node:util';
 import { installCommand, type PeerProgram, providePrograms } from '@ferrata/tools/peers';
 import { CURL } from '../http1-peers/curl-client.ts';
+import { type PlanOptions, readPlanOptions } from '../http1-peers/plan-options.ts';
 import { type Outcome, outcomeOf, readKnownFailures, report, summarise } from '../runner.ts';
 import { HAPROXY, NGHTTPX } from './intermediaries.ts';
 import { runParallel } from './parallel.ts';
@@ -12,45 +12,13 @@ import { runResets } from './resets.ts';
 import { startRig } from './rig.ts';
 import { Suite } from './suite.ts';
 
-const USAGE = `usage: node conformance/h2-peers/run.ts [--only PATTERN] [--seed N] [--draws N]
-
-  --only PATTERN   a regular expression for ids, as '^node-ferrata/expect/'
-  --seed N         draws other plans; default 1
-  --draws N        how many; default 120`;
-
 const PROGRAMS: readonly PeerProgram[] = [CURL, NGHTTP, H2LOAD, PYTHON_H2, HAPROXY, NGHTTPX];
 
-interface Options {
-  readonly only: RegExp | null;
-  readonly seed: number;
-  readonly draws: number;
-}
-
-/** A whole number from the command line. @throws {RangeError} if it is none */
-function wholeNumber(name: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new RangeError(`${name} takes a whole number`);
-  return Number(text);
-}
-
-/** Null, and a line on the standard error, if the command line is wrong. */
-function readOptions(): Options | null {
-  try {
-    const { values } = parseArgs({
-      options: { only: { type: 'string' }, seed: { type: 'string', default: '1' }, draws: { type: 'string', default: '120' } },
-    });
-    const only = values.only === undefined ? null : new RegExp(values.only);
-    return { only, seed: wholeNumber('--seed', values.seed), draws: wholeNumber('--draws', values.draws) };
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    return null;
-  }
-}
-
-const options = readOptions();
+const options = readPlanOptions('h2-peers');
 if (options === null) process.exitCode = 2;
 else process.exitCode = await run(options);
 
-async function run({ only, seed, draws }: Options): Promise<number> {
+async function run({ only, seed, draws }: PlanOptions): Promise<number> {
   const isWanted = (id: string): boolean => only === null || only.test(id);
   const outcomes: Outcome[] = [];
   const missing = providePrograms(PROGRAMS, (line) => console.log(`h2-peers: ${line}`));

@@ -1,9 +1,9 @@
 /** The suite at work: plans acted out on a route, one by one or many at once. */
+import { actInTurn, actOut } from '../http1-peers/acting.ts';
 import type { PlanClient } from '../http1-peers/client.ts';
-import { inTime } from '../http1-peers/deadline.ts';
 import { Ledger } from '../http1-peers/ledger.ts';
 import { type Plan, plan } from '../http1-peers/plan.ts';
-import { type Outcome, outcomeOf } from '../runner.ts';
+import type { Outcome } from '../runner.ts';
 import { compareRequest, compareResponse } from './compare.ts';
 import type { Route } from './routes.ts';
 
@@ -29,22 +29,12 @@ export class Suite {
 
   /** Acts each plan out that can travel a route, one after the other with one client; a failure gets the next plan a client of its own. */
   async runRoute(route: Route, plans: readonly Plan[], isWanted: (id: string) => boolean): Promise<Outcome[]> {
-    const outcomes: Outcome[] = [];
-    let client: PlanClient | null = null;
-    for (const one of plans) {
-      const id = `${route.name}/${one.id}`;
-      if (!canTravel(route, one) || !isWanted(id)) continue;
-      const current: PlanClient = client ?? route.client.open(route.where);
-      client = current;
-      const outcome = await outcomeOf(id, () => this.#act(route, current, one));
-      outcomes.push(outcome);
-      if (outcome.problem !== null) {
-        await current.close();
-        client = null;
-      }
-    }
-    await client?.close();
-    return outcomes;
+    return await actInTurn({
+      name: route.name,
+      plans: plans.filter((one) => canTravel(route, one) && isWanted(`${route.name}/${one.id}`)),
+      open: () => route.client.open(route.where),
+      act: (client, one) => this.#act(route, client, one),
+    });
   }
 
   /** One exchange, and the probe behind it. */
@@ -62,26 +52,15 @@ export class Suite {
 
   /** One exchange. @returns all that is wrong with it; the connection is null when an end did not see it whole */
   async tried(client: PlanClient, one: Plan): Promise<Exchanged> {
-    try {
-      return await this.#exchange(client, one);
-    } catch (error) {
-      return { problems: [error instanceof Error ? error.message : String(error)], connection: null };
-    }
-  }
-
-  /** @throws {Error} when an end did not see it whole */
-  async #exchange(client: PlanClient, one: Plan): Promise<Exchanged> {
     const token = this.token();
-    const requested = this.ledger.expect(one, token);
     try {
-      const response = await inTime('the response', client.send(one, token));
-      const request = await inTime('the request at the server', requested);
+      const { request, response } = await actOut(this.ledger, client, one, token);
       return {
         problems: [...compareRequest(one, token, request), ...compareResponse(one, token, response)],
         connection: response.connection,
       };
-    } finally {
-      this.ledger.forget(token);
+    } catch (error) {
+      return { problems: [error instanceof Error ? error.message : String(error)], connection: null };
     }
   }
 }

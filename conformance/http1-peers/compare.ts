@@ -12,7 +12,7 @@ export interface Circumstances {
 }
 
 /** Fields whose line belongs to one connection, or that a peer places where it likes: compared by their meaning, or apart. */
-const APART: ReadonlySet<string> = new Set([
+export const APART: ReadonlySet<string> = new Set([
   'host',
   'connection',
   'keep-alive',
@@ -125,13 +125,16 @@ function lineText(lines: readonly FieldLine[]): string {
     .join('\n');
 }
 
-function differBytes(problems: string[], what: string, seen: Uint8Array, planned: Uint8Array): void {
+/** Notes in which way bodies differ. */
+export function differBytes(problems: string[], what: string, seen: Uint8Array, planned: Uint8Array): void {
   if (seen.length !== planned.length) problems.push(`${what}: ${seen.length} bytes, ${planned.length} planned`);
+  if (Buffer.compare(seen, planned.subarray(0, seen.length)) === 0) return;
   const at = seen.findIndex((byte, index) => byte !== planned[index]);
-  if (at >= 0 && at < planned.length) problems.push(`${what}: differs from byte ${at} on`);
+  if (at < planned.length) problems.push(`${what}: differs from byte ${at} on`);
 }
 
-function differ(problems: string[], what: string, seen: string | number | undefined, planned: string | number | undefined): void {
+/** Notes in which way two values differ. */
+export function differ(problems: string[], what: string, seen: string | number | undefined, planned: string | number | undefined): void {
   if (seen !== planned) problems.push(`${what}: ${shown(seen)}, ${shown(planned)} planned`);
 }
 

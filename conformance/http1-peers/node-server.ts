@@ -1,6 +1,7 @@
 /** `node:http` as a server that acts plans out. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { Entry, Ledger, SeenRequest } from './ledger.ts';
 import { bodyBytes, isBodyless, type PlannedInterim, pairs, pieces, responseLines } from './plan.ts';
 
@@ -63,11 +64,11 @@ async function answer(ledger: Ledger, request: IncomingMessage, response: Server
   }
 }
 
-/** @returns null if the connection ended before the body did */
-async function readAll(request: IncomingMessage): Promise<Uint8Array | null> {
+/** @returns null if the connection, or the stream, ended before the body did */
+export async function readAll(body: Readable): Promise<Uint8Array | null> {
   const chunks: Buffer[] = [];
   try {
-    for await (const chunk of request) chunks.push(chunk as Buffer);
+    for await (const chunk of body) chunks.push(chunk as Buffer);
   } catch {
     return null;
   }

@@ -3,7 +3,7 @@ import { concatBytes } from '@ferrata/bytes';
 import { HeaderMap, HttpVersion, responseHead } from '@ferrata/headers';
 import { HttpServer, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
 import { BodyLength } from '@ferrata/http1';
-import { listen } from '@ferrata/net';
+import { serve } from '../rig/serve.ts';
 import type { Entry, Ledger } from './ledger.ts';
 import type { PlanServer } from './node-server.ts';
 import { bodyBytes, isBodyless, lengthOf, pieces } from './plan.ts';
@@ -19,14 +19,7 @@ export async function startOurServer(ledger: Ledger): Promise<PlanServer> {
       return ignoring;
     },
   });
-  const listener = await listen('127.0.0.1:0', (stream) => server.accept(stream));
-  return {
-    port: listener.address.kind === 'ip' ? listener.address.port : 0,
-    close: async () => {
-      await listener.close();
-      server.close();
-    },
-  };
+  return await serve(server);
 }
 
 const ignoring: ServerExchangeHandler = { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };

@@ -1,8 +1,8 @@
 /** Who talks to whom: each client of the suite against each server, straight or through our proxy. */
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
-import { listen } from '@ferrata/net';
 import { HttpProxy } from '@ferrata/proxy';
 import { peer } from '@ferrata/upstream';
+import { serve } from '../rig/serve.ts';
 import type { PlanClient } from './client.ts';
 import type { Circumstances } from './compare.ts';
 import { CurlClient } from './curl-client.ts';
@@ -144,12 +144,11 @@ export async function startProxy(originPort: number): Promise<PlanServer> {
   const origin = peer(`127.0.0.1:${originPort}`);
   const proxy = new HttpProxy<null>({ newContext: () => null, upstreamPeer: () => origin }, { environment });
   const server = new HttpServer(proxy, { environment });
-  const listener = await listen('127.0.0.1:0', (stream) => server.accept(stream));
+  const { port, close } = await serve(server);
   return {
-    port: listener.address.kind === 'ip' ? listener.address.port : 0,
+    port,
     close: async () => {
-      await listener.close();
-      server.close();
+      await close();
       proxy.close();
     },
   };

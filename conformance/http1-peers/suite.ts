@@ -1,8 +1,8 @@
 /** The suite at work: servers and proxies running, plans acted out on a route. */
-import { type Outcome, outcomeOf } from '../runner.ts';
+import type { Outcome } from '../runner.ts';
+import { actInTurn, actOut } from './acting.ts';
 import type { PlanClient } from './client.ts';
 import { compareRequest, compareResponse } from './compare.ts';
-import { inTime } from './deadline.ts';
 import { Ledger } from './ledger.ts';
 import { type PlanServer, startNodeServer } from './node-server.ts';
 import { startOurServer } from './our-server.ts';
@@ -67,22 +67,12 @@ export class Suite {
 
   /** Acts each plan out that can travel a route, one after the other with one client; a failure gets the next plan a client of its own. */
   async runRoute(route: Route, plans: readonly Plan[], isWanted: (id: string) => boolean): Promise<Outcome[]> {
-    const outcomes: Outcome[] = [];
-    let client: PlanClient | null = null;
-    for (const one of plans) {
-      const id = `${route.name}/${one.id}`;
-      if (!canTravel(route, one) || !isWanted(id)) continue;
-      const current: PlanClient = client ?? route.client.open(route.port);
-      client = current;
-      const outcome = await outcomeOf(id, () => this.#act(route, current, one));
-      outcomes.push(outcome);
-      if (outcome.problem !== null) {
-        await current.close();
-        client = null;
-      }
-    }
-    await client?.close();
-    return outcomes;
+    return await actInTurn({
+      name: route.name,
+      plans: plans.filter((one) => canTravel(route, one) && isWanted(`${route.name}/${one.id}`)),
+      open: () => route.client.open(route.port),
+      act: (client, one) => this.#act(route, client, one),
+    });
   }
 
   /** One exchange, and the probe behind it. */
@@ -110,14 +100,8 @@ export class Suite {
     one: Plan,
   ): Promise<{ readonly problems: readonly string[]; readonly connection: number }> {
     const token = this.token();
-    const requested = this.ledger.expect(one, token);
-    try {
-      const response = await inTime('the response', client.send(one, token));
-      const request = await inTime('the request at the server', requested);
-      const problems = [...compareRequest(one, token, request, route), ...compareResponse(one, token, response, route)];
-      return { problems, connection: response.connection };
-    } finally {
-      this.ledger.forget(token);
-    }
+    const { request, response } = await actOut(this.ledger, client, one, token);
+    const problems = [...compareRequest(one, token, request, route), ...compareResponse(one, token, response, route)];
+    return { problems, connection: response.connection };
   }
 }

@@ -11,9 +11,10 @@ import type { Duplex } from 'node:stream';
 import { concatBytes, latin1Encode } from '@ferrata/bytes';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
 import { HttpEnvironment, HttpServer, respond, type ServerExchange } from '@ferrata/http';
-import { listen, toDuplex } from '@ferrata/net';
+import { toDuplex } from '@ferrata/net';
 import { peer, UpstreamConnector } from '@ferrata/upstream';
 import { Client } from 'undici';
+import { serve } from '../rig/serve.ts';
 import { type Outcome, outcomeOf } from '../runner.ts';
 import { inTime } from './deadline.ts';
 import { listening, type PlanServer } from './node-server.ts';
@@ -154,14 +155,7 @@ async function startOurTunnels(): Promise<PlanServer> {
       return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
     },
   });
-  const listener = await listen('127.0.0.1:0', (stream) => server.accept(stream));
-  return {
-    port: listener.address.kind === 'ip' ? listener.address.port : 0,
-    close: async () => {
-      await listener.close();
-      server.close();
-    },
-  };
+  return await serve(server);
 }
 
 function echo(exchange: ServerExchange): void {

@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { killOnExit } from './clean-up.ts';
+import { askProcess } from './peer-process.ts';
 
 /** How long the command may take to start and to stop. */
 const START_MS = 15_000;
 const STOP_MS = 10_000;
-const MEMORY_MS = 5_000;
 
 /** A proxy in front of an origin. */
 export interface RunningProxy {
@@ -78,18 +78,8 @@ export async function startFerrata(origin: number | string, tellsMemory = false)
 }
 
 async function askForMemory(child: ChildProcess): Promise<number | null> {
-  if (!child.connected) return null;
-  return await new Promise((resolve) => {
-    const done = (bytes: number | null): void => {
-      clearTimeout(timer);
-      child.off('message', hear);
-      resolve(bytes);
-    };
-    const hear = (message: unknown): void => done(Number(message));
-    const timer = setTimeout(done, MEMORY_MS, null);
-    child.on('message', hear);
-    child.send('memory', () => undefined);
-  });
+  const bytes = await askProcess(child, 'memory');
+  return typeof bytes === 'number' ? bytes : null;
 }
 
 async function stop(child: ChildProcess, ended: () => string | null): Promise<string | null> {

@@ -78,6 +78,16 @@ export function frame(type: number, flags: number, streamId: number, payload: Ui
   return bytes;
 }
 
+/** The same bytes so many times. */
+export function times(count: number, bytes: Uint8Array): Buffer {
+  return Buffer.concat(new Array<Uint8Array>(count).fill(bytes));
+}
+
+/** So many pieces, one behind the other. */
+export function many(count: number, make: (i: number) => Uint8Array): Buffer {
+  return Buffer.concat(Array.from({ length: count }, (_, i) => make(i)));
+}
+
 /** A SETTINGS frame of pairs. */
 export function settings(...pairs: readonly (readonly [id: number, value: number])[]): Buffer {
   const payload = Buffer.allocUnsafe(6 * pairs.length);

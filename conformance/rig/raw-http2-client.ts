@@ -19,7 +19,6 @@ export interface Goaway {
 export interface SeenStream {
   /** Final status; 0: none came. */
   status: number;
-  interimCount: number;
   dataBytes: number;
   /** The first bytes of the body, for short answers. */
   text: string;
@@ -29,6 +28,7 @@ export interface SeenStream {
 }
 
 const TEXT_LENGTH = 256;
+const CONNECT_MS = 5_000;
 
 /** An end of a connection. */
 export class RawHttp2Peer {
@@ -41,8 +41,6 @@ export class RawHttp2Peer {
   pingAckCount = 0;
   resetCount = 0;
   frameCount = 0;
-  receivedBytes = 0;
-  dataBytes = 0;
   /** Credit that the peer gave for the whole connection, beyond the first 65 535. */
   connectionCredit = 0;
   /** The same by stream. */
@@ -50,9 +48,6 @@ export class RawHttp2Peer {
   isClosed = false;
   /** The connection ended by a reset. */
   isReset = false;
-  /** When the last GOAWAY came and when the connection closed, by `performance.now`. */
-  goawayAt = 0;
-  closedAt = 0;
   /** Called for each frame, after it was counted. */
   onFrame: (type: number, flags: number, streamId: number, payload: Buffer) => void = () => undefined;
   readonly #waiters = new Set<() => void>();
@@ -83,7 +78,7 @@ export class RawHttp2Peer {
   stream(id: number): SeenStream {
     let seen = this.streams.get(id);
     if (seen === undefined) {
-      seen = { status: 0, interimCount: 0, dataBytes: 0, text: '', isEnded: false, resetCode: -1 };
+      seen = { status: 0, dataBytes: 0, text: '', isEnded: false, resetCode: -1 };
       this.streams.set(id, seen);
     }
     return seen;
@@ -134,7 +129,6 @@ export class RawHttp2Peer {
   #close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.closedAt = performance.now();
     this.#wake();
   }
 
@@ -143,7 +137,6 @@ export class RawHttp2Peer {
   }
 
   #receive(chunk: Buffer): void {
-    this.receivedBytes += chunk.length;
     let bytes = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
     if (this.#prefaceLeft > 0) {
       const skipped = Math.min(this.#prefaceLeft, bytes.length);
@@ -189,7 +182,6 @@ export class RawHttp2Peer {
         else this.pingAckCount++;
         break;
       case Type.goaway:
-        this.goawayAt = performance.now();
         this.goaways.push({
           lastStreamId: payload.readUInt32BE(0) % 2 ** 31,
           code: payload.readUInt32BE(4),
@@ -209,16 +201,15 @@ export class RawHttp2Peer {
   #readData(flags: number, stream: SeenStream, payload: Buffer): void {
     const body = unpadded(flags, payload);
     stream.dataBytes += body.length;
-    this.dataBytes += payload.length;
     if (stream.text.length < TEXT_LENGTH) stream.text = (stream.text + body.toString('latin1', 0, TEXT_LENGTH)).slice(0, TEXT_LENGTH);
     if ((flags & Flag.endStream) !== 0) stream.isEnded = true;
   }
 
   #readHead(stream: SeenStream): void {
     const status = statusOf(Buffer.concat(this.#headOfBlock));
-    if (status >= 100 && status < 200) stream.interimCount++;
+    const isInterim = status >= 100 && status < 200;
     // Trailers have no status.
-    else if (stream.status === 0) stream.status = status;
+    if (!isInterim && stream.status === 0) stream.status = status;
   }
 }
 
@@ -227,7 +218,6 @@ export interface RawHttp2Options {
   readonly port: number;
   /** Sent at once. Default: the preface and SETTINGS with a table of 0 bytes. */
   readonly opening?: Uint8Array;
-  readonly timeoutMs?: number;
 }
 
 /** What a client of good manners begins with, and the settings that it adds. */
@@ -236,10 +226,10 @@ export function opening(...pairs: readonly (readonly [id: number, value: number]
 }
 
 /** Connects to a port of this machine. @throws {Error} when nobody listens, or the connection takes too long */
-export async function connectRawHttp2({ port, opening: first = opening(), timeoutMs = 5_000 }: RawHttp2Options): Promise<RawHttp2Peer> {
+export async function connectRawHttp2({ port, opening: first = opening() }: RawHttp2Options): Promise<RawHttp2Peer> {
   return await new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    const timer = setTimeout(() => fail(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(() => fail(new Error(`no connection within ${CONNECT_MS} ms`)), CONNECT_MS);
     const fail = (error: Error): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -259,7 +249,6 @@ export async function connectRawHttp2({ port, opening: first = opening(), timeou
 /** A server of raw ends. */
 export interface RawHttp2Server {
   readonly port: number;
-  readonly peers: ReadonlySet<RawHttp2Peer>;
   close(): Promise<void>;
 }
 
@@ -279,7 +268,6 @@ export async function listenRawHttp2(onPeer: (peer: RawHttp2Peer) => void): Prom
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : 0,
-    peers,
     close: async () => {
       for (const peer of peers) peer.destroy();
       await new Promise((resolve) => void server.close(resolve));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { after, describe, test } from 'node:test';
-import { contextFor, flood, judgeEnding, pour, serves, streamViolation, violation } from '../h2-floods/attack.ts';
+import { type Attack, contextFor, flood, judgeEnding, pour, serves, streamViolation, violation } from '../h2-floods/attack.ts';
 import { CONTROL_ATTACKS } from '../h2-floods/attacks/control-frames.ts';
 import { HEADER_BLOCK_ATTACKS } from '../h2-floods/attacks/header-blocks.ts';
 import { HOLDING_ATTACKS } from '../h2-floods/attacks/holding.ts';
@@ -170,6 +170,17 @@ describe('the raw peer', () => {
     peer.destroy();
   });
 
+  function assertProblem(problem: string | null, expected: RegExp | null): void {
+    if (expected === null) assert.equal(problem, null);
+    else assert.match(problem ?? 'passes', expected);
+  }
+
+  async function assertFinds(port: number, attack: Attack, expected: RegExp | null): Promise<void> {
+    const { context, end } = contextFor(port, 'http', 1);
+    assertProblem(await attack.run(context), expected);
+    await end();
+  }
+
   const calm = { codes: [Code.calm], closeMs: 300 };
 
   test('judges how a connection ends: GOAWAY, its code, its reason, the close', async () => {
@@ -188,9 +199,7 @@ describe('the raw peer', () => {
         if (isClosed) peer.socket.end();
       });
       const peer = await connectRawHttp2({ port });
-      const problem = await judgeEnding(peer, { ...calm, maxStreams: 100 });
-      if (expected === null) assert.equal(problem, null);
-      else assert.match(problem ?? 'passes', expected);
+      assertProblem(await judgeEnding(peer, { ...calm, maxStreams: 100 }), expected);
       peer.destroy();
     }
   });
@@ -210,11 +219,7 @@ describe('the raw peer', () => {
           peer.socket.end();
         };
       });
-      const { context, end } = contextFor(port, 'http', 1);
-      const problem = await attack.run(context);
-      if (expected === null) assert.equal(problem, null);
-      else assert.match(problem ?? 'passes', expected);
-      await end();
+      await assertFinds(port, attack, expected);
     }
   });
 
@@ -232,11 +237,7 @@ describe('the raw peer', () => {
       [silent, stream, /was not refused/],
       [stern, stream, /ended the connection .* for the fault of one stream/],
     ] as const) {
-      const { context, end } = contextFor(port, 'http', 1);
-      const problem = await attack.run(context);
-      if (expected === null) assert.equal(problem, null);
-      else assert.match(problem ?? 'passes', expected);
-      await end();
+      await assertFinds(port, attack, expected);
     }
   });
 

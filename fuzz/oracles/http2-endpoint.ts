@@ -243,9 +243,7 @@ export class Http2Endpoint {
       if (isClosed) return;
       ledger.sentBytes += length;
     } catch (thrown) {
-      invariant(thrown instanceof RangeError && isTooMuch && !isClosed, 'a command that is valid is taken', () => String(thrown));
-      ledger.isGivenUp = true;
-      this.causedBytes += 13;
+      this.#onMisuse(ledger, thrown, isTooMuch && !isClosed);
     }
     this.pump();
   }
@@ -261,17 +259,26 @@ export class Http2Endpoint {
       ledger.hasEnded = true;
       if (hasTrailers && !isClosed) ledger.wantedBlocks.push('x-sum');
     } catch (thrown) {
-      invariant(thrown instanceof RangeError && isTooLittle && !isClosed, 'a command that is valid is taken', () => String(thrown));
-      ledger.isGivenUp = true;
-      this.causedBytes += 13;
+      this.#onMisuse(ledger, thrown, isTooLittle && !isClosed);
     }
     this.pump();
   }
 
-  reset(ledger: StreamLedger, code: number): void {
-    if (ledger.stream.isClosed) return;
+  /** A body that is not of the length it was given ends its stream. */
+  #onMisuse(ledger: StreamLedger, thrown: unknown, isMisuse: boolean): void {
+    invariant(thrown instanceof RangeError && isMisuse, 'a command that is valid is taken', () => String(thrown));
+    this.#giveUp(ledger);
+  }
+
+  /** RST_STREAM goes out, and nothing more is told. */
+  #giveUp(ledger: StreamLedger): void {
     ledger.isGivenUp = true;
     this.causedBytes += 13;
+  }
+
+  reset(ledger: StreamLedger, code: number): void {
+    if (ledger.stream.isClosed) return;
+    this.#giveUp(ledger);
     this.connection.reset(ledger.stream, code, this.now);
     this.pump();
   }

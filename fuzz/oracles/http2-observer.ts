@@ -89,7 +89,6 @@ export class Http2Observer {
   readonly streams = new Map<number, StreamBooks>();
   /** Bytes of our frames other than HEADERS, CONTINUATION and DATA. */
   controlBytes = 0;
-  frameCount = 0;
   /** Payload of the last PING that we sent and that is no answer. */
   lastPing: Uint8Array | null = null;
   hasSentFatalGoaway = false;
@@ -201,7 +200,6 @@ export class Http2Observer {
   #onOutput(frame: SeenFrame): void {
     const { type, flags, id, length, payload } = frame;
     const isOpen = this.#blockId !== 0;
-    this.frameCount++;
     invariant(!this.hasSentFatalGoaway, 'nothing follows the last GOAWAY', () => describe(frame));
     invariant(isOpen === (type === Type.continuation), 'nothing comes between the frames of a block', () => describe(frame));
     invariant(length <= 16_384, 'no frame is longer than any peer takes', () => describe(frame));

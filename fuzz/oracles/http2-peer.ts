@@ -2,7 +2,8 @@
 import { naiveHpackBlock, naiveHttp2Frame, numberBytes } from '@ferrata/testkit';
 import { bodyBytes } from './http2-body.ts';
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+/** What a client sends first (RFC 9113 §3.4). */
+export const PREFACE: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 type Fields = readonly (readonly [name: string, value: string])[];
 

@@ -9,6 +9,7 @@
 import { naiveHttp1Responses } from '@ferrata/testkit';
 import { checkAgreement } from '../oracles/agreement.ts';
 import { checkDownstream, checkUpstream, type Forwarding } from '../oracles/forwarding.ts';
+import { PREFACE } from '../oracles/http2-peer.ts';
 import { type Answer, type ProxyPlan, type ProxyRun, runProxy } from '../oracles/proxy-run.ts';
 import { readRequests, readResponses } from '../oracles/reading.ts';
 import { chunkingOf, hashOf, wholeChunk } from '../oracles/transcript.ts';
@@ -17,8 +18,6 @@ import type { TargetOptions } from '../src/target.ts';
 export const options: TargetOptions = { dictionaries: ['http1', 'chunked', 'exchange'], maxLength: 1024 };
 
 const SEPARATOR = Buffer.from([0xff, 0xff]);
-/** What begins so is HTTP/2 to a server that speaks both (RFC 9113 §3.4): `http2-connection` is the target for it. */
-const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 /** Answers beyond these are dropped. */
 const MAX_ANSWERS = 8;
 
@@ -26,7 +25,8 @@ export async function fuzz(input: Uint8Array): Promise<void> {
   const [first = Buffer.alloc(0), ...rest] = partsOf(input);
   const bits = first[0] ?? 0;
   const client = Uint8Array.from(first.subarray(1));
-  if (first.subarray(1, 1 + HTTP2_PREFACE.length).equals(HTTP2_PREFACE)) return;
+  // What begins so is HTTP/2 to a server that speaks both (RFC 9113 §3.4): `http2-connection` is the target for it.
+  if (first.subarray(1, 1 + PREFACE.length).equals(PREFACE)) return;
   const plan: ProxyPlan = {
     client,
     endsAtOnce: (bits & 1) !== 0,

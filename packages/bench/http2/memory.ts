@@ -6,6 +6,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { naiveHttp2Frame } from '@ferrata/testkit';
 import {
   type Bar,
   fault,
@@ -40,8 +41,8 @@ const CONCURRENT_OPENINGS = 32;
 const ANSWER_TIMEOUT_MS = 15_000;
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
-const SETTINGS = frame(4, 0, 0, Buffer.alloc(0));
-const SETTINGS_ACK = frame(4, 1, 0, Buffer.alloc(0));
+const SETTINGS = naiveHttp2Frame(4, 0, 0, new Uint8Array(0));
+const SETTINGS_ACK = naiveHttp2Frame(4, 1, 0, new Uint8Array(0));
 
 interface Outcome {
   readonly server: string;
@@ -159,7 +160,7 @@ class Crowd {
   /** Sends so many requests that nobody answers on each of the last `count` connections. */
   async wait(count: number, streams: number): Promise<void> {
     for (const socket of this.#sockets.slice(-count)) {
-      const frames: Buffer[] = [];
+      const frames: Uint8Array[] = [];
       for (let index = 0; index < streams; index++) frames.push(request(3 + 2 * index, '/wait'));
       await new Promise<void>((resolve, reject) => socket.write(Buffer.concat(frames), (error) => (error ? reject(error) : resolve())));
     }
@@ -216,21 +217,12 @@ function wholeFrame(received: Buffer): { type: number; flags: number; end: numbe
   return received.length < end ? null : { type: received[3] ?? 0, flags: received[4] ?? 0, end };
 }
 
-function frame(type: number, flags: number, streamId: number, payload: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(streamId, 5);
-  return Buffer.concat([head, payload]);
-}
-
 /** A GET whose fields are the static table's and two literals. */
-function request(streamId: number, target: string): Buffer {
+function request(streamId: number, target: string): Uint8Array {
   const literal = (index: number, value: string): Buffer =>
     Buffer.concat([Buffer.from([index, value.length]), Buffer.from(value, 'latin1')]);
   // :method GET (2), :scheme http (6), :path (4) and :authority (1) as literals without indexing.
-  return frame(1, 0x5, streamId, Buffer.concat([Buffer.from([0x82, 0x86]), literal(0x04, target), literal(0x01, 'localhost')]));
+  return naiveHttp2Frame(1, 0x5, streamId, Buffer.concat([Buffer.from([0x82, 0x86]), literal(0x04, target), literal(0x01, 'localhost')]));
 }
 
 await runAsCommand(measureMemory);

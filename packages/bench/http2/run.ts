@@ -24,7 +24,7 @@ import {
   warn,
   writeJson,
 } from '../proxy/command-line.ts';
-import type { Contender } from '../proxy/contenders.ts';
+import { type Contender, rotated } from '../proxy/contenders.ts';
 import { startOrigin } from '../proxy/origin.ts';
 import { busyShare, residentBytesOf, usageBetween, usageOf } from '../proxy/process-usage.ts';
 import { type ProcessGroup, withProcesses } from '../proxy/processes.ts';
@@ -293,12 +293,6 @@ function judge(scenario: Scenario, samples: ReadonlyMap<string, readonly Sample[
 
 function cpuTimes(samples: readonly Sample[]): readonly number[] {
   return samples.map((sample) => sample.cpuUs);
-}
-
-/** The order turns, so that nobody always comes after the same one. */
-function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
-  const at = items.length === 0 ? 0 : by % items.length;
-  return [...items.slice(at), ...items.slice(0, at)];
 }
 
 await runAsCommand(compare);

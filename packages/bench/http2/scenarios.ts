@@ -11,9 +11,20 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hasCommand } from '@ferrata/tools/peers';
-import { type Contender, FERRATA_COMMAND, type RunningProxy, type StartContext, startNode } from '../proxy/contenders.ts';
+import {
+  type Contender,
+  FERRATA_COMMAND,
+  HAPROXY_DEFAULTS,
+  HAPROXY_FORWARDED,
+  NGINX_TO_ORIGIN,
+  nginxUser,
+  type RunningProxy,
+  type StartContext,
+  startCommand,
+  startNode,
+} from '../proxy/contenders.ts';
 import { temporaryPaths } from '../proxy/origin.ts';
-import { findFreePort, untilAccepting } from '../proxy/ports.ts';
+import { findFreePort } from '../proxy/ports.ts';
 import { bodyOf } from './programs/bodies.ts';
 
 /** Where requests of a scenario go in the end. */
@@ -44,8 +55,8 @@ export interface Scenario {
 const SERVER = fileURLToPath(new URL('./programs/ferrata-server.ts', import.meta.url));
 const NODE_SERVER = fileURLToPath(new URL('./programs/node-http2.ts', import.meta.url));
 const MAX_CONNECTIONS = 4_096;
-/** On 8 connections, each of which a server may close after 10 000. */
-const SMALL_REQUESTS = 8 * 9_900;
+/** The load of small responses; a server may close each connection after 10 000. */
+const SMALL = { size: '100', connections: 8, streams: 32, requests: 8 * 9_900 } as const;
 
 const local: readonly Contender[] = [
   program('ferrata', 'a server of @ferrata/http', SERVER),
@@ -78,10 +89,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'local',
     title: 'small responses answered locally',
-    size: '100',
-    connections: 8,
-    streams: 32,
-    requests: SMALL_REQUESTS,
+    ...SMALL,
     origin: 'none',
     subject: 'ferrata',
     bars: [
@@ -93,10 +101,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'h2-to-h2',
     title: 'HTTP/2 in, HTTP/2 out, small responses',
-    size: '100',
-    connections: 8,
-    streams: 32,
-    requests: SMALL_REQUESTS,
+    ...SMALL,
     origin: 'http2',
     subject: 'ferrata',
     bars: [
@@ -108,10 +113,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'h2-to-h1',
     title: 'HTTP/2 in, HTTP/1 out, small responses',
-    size: '100',
-    connections: 8,
-    streams: 32,
-    requests: SMALL_REQUESTS,
+    ...SMALL,
     origin: 'http1',
     subject: 'ferrata',
     bars: [{ than: 'nginx', limit: 1.1 }],
@@ -166,12 +168,10 @@ async function startNginx(context: StartContext, lines: ServerLines): Promise<Ru
   const folder = context.processes.makeFolder('nginx');
   const port = await findFreePort();
   const configFile = join(folder, 'nginx.conf');
-  // As root, nginx's worker would become another user, who cannot enter the temporary folder.
-  const user = process.getuid?.() === 0 ? 'user root;\n' : '';
   const { http, server } = lines(folder, context.to);
   writeFileSync(
     configFile,
-    `${user}daemon off;
+    `${nginxUser()}daemon off;
 worker_processes 1;
 pid ${folder}/nginx.pid;
 error_log stderr error;
@@ -195,9 +195,11 @@ http {
 `,
   );
   const args = ['-p', folder, '-c', configFile, '-e', 'stderr'];
-  const running = await context.processes.start({ name: 'nginx', command: 'nginx', args, cores: context.cores });
-  await untilAccepting(running, port);
-  return { url: `http://127.0.0.1:${port}`, process: running };
+  return await startCommand({ command: 'nginx', args, port }, context);
+}
+
+function nginxUpstream(to: string): string {
+  return `upstream origin { server ${new URL(to).host}; keepalive 256; keepalive_requests 1000000000; }`;
 }
 
 function localNginx(folder: string): ReturnType<ServerLines> {
@@ -207,24 +209,15 @@ function localNginx(folder: string): ReturnType<ServerLines> {
 
 function grpcNginx(_folder: string, to: string): ReturnType<ServerLines> {
   return {
-    http: `upstream origin { server ${new URL(to).host}; keepalive 256; keepalive_requests 1000000000; }`,
+    http: nginxUpstream(to),
     server: `location / { grpc_pass grpc://origin; grpc_set_header Host $http_host; grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }`,
   };
 }
 
 function proxyNginx(_folder: string, to: string): ReturnType<ServerLines> {
   return {
-    http: `upstream origin { server ${new URL(to).host}; keepalive 256; keepalive_requests 1000000000; }`,
-    server: `location / {
-      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_max_temp_file_size 0;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
-    }`,
+    http: nginxUpstream(to),
+    server: `location / { ${NGINX_TO_ORIGIN} }`,
   };
 }
 
@@ -241,22 +234,13 @@ async function startHaproxy(context: StartContext, lines: (port: number, to: str
   nbthread 1
   maxconn ${MAX_CONNECTIONS}
   tune.bufsize 32768
-defaults
-  mode http
-  option http-keep-alive
-  http-reuse always
-  timeout connect 3s
-  timeout client 75s
-  timeout server 60s
-  timeout http-keep-alive 75s
+${HAPROXY_DEFAULTS}
 frontend entry
 ${lines(port, context.to).replaceAll('FOLDER', folder)}
 `,
   );
   const args = ['-db', '-f', configFile];
-  const running = await context.processes.start({ name: 'haproxy', command: 'haproxy', args, cores: context.cores });
-  await untilAccepting(running, port);
-  return { url: `http://127.0.0.1:${port}`, process: running };
+  return await startCommand({ command: 'haproxy', args, port }, context);
 }
 
 function localHaproxy(port: number): string {
@@ -266,9 +250,7 @@ function localHaproxy(port: number): string {
 
 function proxyHaproxy(port: number, to: string, serverOptions: string): string {
   return `  bind 127.0.0.1:${port} proto h2 backlog 4096
-  option forwardfor
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+${HAPROXY_FORWARDED}
   default_backend origin
 backend origin
   server origin ${new URL(to).host} pool-max-conn 256${serverOptions}`;
@@ -281,9 +263,7 @@ async function startNghttpd(context: StartContext): Promise<RunningProxy> {
   writeBodies(folder);
   const port = await findFreePort();
   const args = ['--no-tls', '-a', '127.0.0.1', '-d', folder, '-n', '1', String(port)];
-  const running = await context.processes.start({ name: 'nghttpd', command: 'nghttpd', args, cores: context.cores });
-  await untilAccepting(running, port);
-  return { url: `http://127.0.0.1:${port}`, process: running };
+  return await startCommand({ command: 'nghttpd', args, port }, context);
 }
 
 async function startNghttpx(context: StartContext, backendOptions: string): Promise<RunningProxy> {
@@ -300,9 +280,7 @@ async function startNghttpx(context: StartContext, backendOptions: string): Prom
     `--pid-file=${folder}/nghttpx.pid`,
     '--errorlog-file=/dev/stderr',
   ];
-  const running = await context.processes.start({ name: 'nghttpx', command: 'nghttpx', args, cores: context.cores });
-  await untilAccepting(running, port);
-  return { url: `http://127.0.0.1:${port}`, process: running };
+  return await startCommand({ command: 'nghttpx', args, port }, context);
 }
 
 function writeBodies(folder: string): void {

@@ -20,6 +20,27 @@ const READY_TIMEOUT_MS = 15_000;
 const MAX_CONNECTIONS = 30_000;
 export const FERRATA_COMMAND: string = fileURLToPath(new URL('../../ferrata/src/main.ts', import.meta.url));
 
+/** What every nginx that is a proxy by HTTP/1.1 says of its one location, and every haproxy of its connections and of forwarding. */
+export const NGINX_TO_ORIGIN = `proxy_pass http://origin;
+      proxy_http_version 1.1;
+      proxy_max_temp_file_size 0;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;`;
+export const HAPROXY_DEFAULTS = `defaults
+  mode http
+  option http-keep-alive
+  http-reuse always
+  timeout connect 3s
+  timeout client 75s
+  timeout server 60s
+  timeout http-keep-alive 75s`;
+export const HAPROXY_FORWARDED = `  option forwardfor
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]`;
+
 /** A proxy that is up. */
 export interface RunningProxy {
   /** `http://127.0.0.1:PORT` of its listener. */
@@ -106,6 +127,12 @@ export function chooseContenders(names: readonly string[] | null): readonly Cont
   return CONTENDERS.filter((one) => names.includes(one.name));
 }
 
+/** The order turns, so that nobody always comes after the same one. */
+export function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
+  const at = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
+}
+
 function baseline(name: string, note: string, isDefault: boolean): Contender {
   const script = fileURLToPath(new URL(`./baselines/${name}.ts`, import.meta.url));
   return { name, note, isDefault, missing: always, start: (context) => startNode(name, [script, '--to', context.to], context) };
@@ -149,15 +176,37 @@ export async function startNode(
   throw new Error(`${name} ${reason}${lastWords === '' ? '' : `:\n${lastWords}`}`);
 }
 
+/** A command that listens on a port that it is given. */
+export interface ListeningCommand {
+  /** Default: that of the command. */
+  readonly name?: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly port: number;
+}
+
+/** Starts a command that listens. @throws {Error} with its last words when it does not */
+export async function startCommand(
+  { command, name = command, args, port }: ListeningCommand,
+  { processes, cores }: Pick<StartContext, 'processes' | 'cores'>,
+): Promise<RunningProxy> {
+  const running = await processes.start({ name, command, args, cores });
+  await untilAccepting(running, port);
+  return { url: `http://127.0.0.1:${port}`, process: running };
+}
+
+/** As root, nginx's worker would become another user, who cannot enter the temporary folder. */
+export function nginxUser(): string {
+  return process.getuid?.() === 0 ? 'user root;\n' : '';
+}
+
 async function startNginx(name: string, bufferLines: string, context: StartContext): Promise<RunningProxy> {
   const folder = context.processes.makeFolder(name);
   const port = await findFreePort();
   const configFile = join(folder, 'nginx.conf');
-  // As root, nginx's worker would become another user, who cannot enter the temporary folder.
-  const user = process.getuid?.() === 0 ? 'user root;\n' : '';
   writeFileSync(
     configFile,
-    `${user}daemon off;
+    `${nginxUser()}daemon off;
 worker_processes 1;
 pid ${folder}/nginx.pid;
 error_log stderr error;
@@ -172,24 +221,15 @@ http {
   server {
     listen 127.0.0.1:${port} backlog=4096;
     location / {
-      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_max_temp_file_size 0;
       ${bufferLines}
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;
+      ${NGINX_TO_ORIGIN}
     }
   }
 }
 `,
   );
   const args = ['-p', folder, '-c', configFile, '-e', 'stderr'];
-  const running = await context.processes.start({ name, command: 'nginx', args, cores: context.cores });
-  await untilAccepting(running, port);
-  return { url: `http://127.0.0.1:${port}`, process: running };
+  return await startCommand({ name, command: 'nginx', args, port }, context);
 }
 
 async function startHaproxy(context: StartContext): Promise<RunningProxy> {
@@ -203,30 +243,14 @@ async function startHaproxy(context: StartContext): Promise<RunningProxy> {
     `global
   nbthread 1
   maxconn ${maxConnections}
-defaults
-  mode http
-  option http-keep-alive
-  http-reuse always
-  timeout connect 3s
-  timeout client 75s
-  timeout server 60s
-  timeout http-keep-alive 75s
+${HAPROXY_DEFAULTS}
 frontend entry
   bind 127.0.0.1:${port} backlog 4096
-  option forwardfor
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+${HAPROXY_FORWARDED}
   default_backend origin
 backend origin
   server origin ${new URL(context.to).host} pool-max-conn 256
 `,
   );
-  const running = await context.processes.start({
-    name: 'haproxy',
-    command: 'haproxy',
-    args: ['-db', '-f', configFile],
-    cores: context.cores,
-  });
-  await untilAccepting(running, port);
-  return { url: `http://127.0.0.1:${port}`, process: running };
+  return await startCommand({ command: 'haproxy', args: ['-db', '-f', configFile], port }, context);
 }

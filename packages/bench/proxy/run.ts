@@ -31,7 +31,7 @@ import {
   warn,
   writeJson,
 } from './command-line.ts';
-import { CONTENDERS, type Contender } from './contenders.ts';
+import { CONTENDERS, type Contender, rotated } from './contenders.ts';
 import { type Origin, startOrigin } from './origin.ts';
 import { expectBody } from './probe.ts';
 import { busyShare, residentBytesOf, usageBetween, usageOf } from './process-usage.ts';
@@ -351,12 +351,6 @@ function judge(results: readonly Result[], subject: string): readonly Bar[] {
     const value = ratios.length === 0 ? null : Math.max(...ratios);
     return { name: `${subject}, CPU per request, ${kind} bodies, x ${than}`, limit, value, unit: 'x' };
   });
-}
-
-/** The order turns, so that no proxy always comes after the same one. */
-function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
-  const at = items.length === 0 ? 0 : by % items.length;
-  return [...items.slice(at), ...items.slice(0, at)];
 }
 
 await runAsCommand(compareProxies);
