@@ -56,7 +56,8 @@ function probeOn(id: number, session: ClientHttp2Session, isOwn: boolean, attemp
     // A connection that was kept may have been told to go in the very moment.
     if (failure !== null && !isOwn && attemptsLeft > 0 && (session.closed || session.destroyed))
       probeOn(id, keptSession(), false, attemptsLeft - 1);
-    else finish(id, failure);
+    else
+      finish(id, failure === null ? null : `${failure} (${told(session)}, status ${status}${isOwn ? ', on a connection of its own' : ''})`);
   };
   try {
     const stream = session.request({ ':path': '/' });
@@ -74,6 +75,12 @@ function probeOn(id: number, session: ClientHttp2Session, isOwn: boolean, attemp
   } catch (error) {
     over(String(error));
   }
+}
+
+/** What the connection of a probe that failed has to say. */
+function told({ closed, destroyed }: ClientHttp2Session): string {
+  if (destroyed) return 'connection destroyed';
+  return closed ? 'connection closing' : 'connection open';
 }
 
 function keptSession(): ClientHttp2Session {

@@ -56,8 +56,8 @@ export interface FloodGuardOptions {
   /** DATA frames of 1 to 4 bytes that do not end their stream: fewer than the smallest message of gRPC. Default 10 000, 2000/s. */
   readonly tinyData?: FloodBudget;
   /**
-   * Bytes of overhead: each frame is charged with 64, its padding, and its payload unless that is content; content pays back byte by byte. Default
-   * 4 MiB, 4 MiB/s. It costs us 0.2 µs a frame at most to be flooded at this rate.
+   * Bytes of overhead: each frame is charged with 64 (DATA that ends its stream is not), its padding, and its payload unless that is content; content
+   * pays back byte by byte. Default 4 MiB, 4 MiB/s. It costs us 0.2 µs a frame at most to be flooded at this rate.
    */
   readonly overheadBytes?: FloodBudget;
   /** Frames of unknown types, ALTSVC, ORIGIN and GOAWAY. Default 100, 10/s. They are passed over. */

@@ -199,7 +199,8 @@ export class FloodGuard {
     this.#earn(Bucket.pings, 1);
     this.#earn(Bucket.tinyData, payloadBytes / FRAME_COST_BYTES);
     if (payloadBytes < TINY_DATA_BYTES && !isEndStream && this.#take(Bucket.tinyData, 1) !== null) return this.#reason;
-    const balance = payloadBytes - FRAME_COST_BYTES - paddingBytes;
+    // A stream ends once, and is counted where it begins: answers of a few bytes, each to a request of its own, are no flood.
+    const balance = payloadBytes - (isEndStream ? 0 : FRAME_COST_BYTES) - paddingBytes;
     if (balance < 0) return this.#take(Bucket.overheadBytes, -balance);
     this.#earn(Bucket.overheadBytes, balance);
     return this.#reason;

@@ -234,6 +234,16 @@ describe('traffic that must pass', () => {
     }
   });
 
+  test('answers of two bytes to requests without a body, 300 000 a second', () => {
+    const guard = makeGuard(CLIENT);
+    for (let i = 0; i < 900_000; i++) {
+      guard.beginInput(i / 300);
+      request(guard);
+      assert.equal(guard.onData(2, 0, true), null, `answer ${i}`);
+      guard.onStreamComplete();
+    }
+  });
+
   test('a keep-alive PING every 100 ms for an hour without a request', () => {
     const guard = makeGuard();
     for (let i = 0; i < 36_000; i++) {
