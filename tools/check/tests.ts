@@ -38,10 +38,12 @@ export async function runTests(selection: TestSelection, logs: string, onProgres
   const measured = selection.packages.filter(isPure);
   const ran = await runNodeTests({
     files,
-    args:
-      measured.length === 0
+    args: [
+      `--import=${new URL('property-seed.ts', import.meta.url).href}`,
+      ...(measured.length === 0
         ? []
-        : ['--experimental-test-coverage', ...measured.map(({ id }) => `--test-coverage-include=packages/${id}/src/**`)],
+        : ['--experimental-test-coverage', ...measured.map(({ id }) => `--test-coverage-include=packages/${id}/src/**`)]),
+    ],
     testTimeoutMs: TEST_TIMEOUT_MS,
     log: join(logs, 'tests.spec.txt'),
     onProgress,

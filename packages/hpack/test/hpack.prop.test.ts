@@ -5,7 +5,7 @@ import { isWireError } from '@ferrata/error';
 import { HpackDecoder, HpackEncoder, Indexing } from '@ferrata/hpack';
 import fc from 'fast-check';
 import { decodeBlock, encodeBlock, type Field } from './fixtures/blocks.ts';
-import { NAMES_IT_CORRUPTS, TheirDecoder, TheirEncoder } from './fixtures/hpack-js.ts';
+import { TEXTS_IT_CORRUPTS, TheirDecoder, TheirEncoder } from './fixtures/hpack-js.ts';
 
 const latin1 = fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 300 });
 const known = fc.constantFrom(
@@ -28,7 +28,7 @@ const size = fc.constantFrom(1, 2, 3, 16, 100_000);
 // It writes a zero octet to the right of an empty list of pieces, and it knows no empty block.
 const theirBlocks = fc.array(
   fc.array(
-    field.filter(([text]) => !NAMES_IT_CORRUPTS.includes(text)),
+    field.filter((texts) => !texts.some((text) => TEXTS_IT_CORRUPTS.includes(text))),
     { minLength: 1, maxLength: 20 },
   ),
   { maxLength: 8 },
