@@ -12,7 +12,8 @@ export { type Relay, type RelayOptions, type RelayResult, relay, relayed } from 
 export { type FilterOutlet, filtered, type MakeStreamFilter, type StreamFilter, type StreamFilters } from './stream-filter.ts';
 export { nextStreamId } from './stream-id.ts';
 export { StreamInbox, type StreamInboxOwner } from './stream-inbox.ts';
-export { formatAddress, type StreamAddress, type StreamInfo, type StreamTiming, type TlsDigest } from './stream-info.ts';
+export { formatAddress, type StreamAddress, type StreamInfo, type StreamTiming } from './stream-info.ts';
+export type { DistinguishedName, NameAttribute, PeerCertificate, SubjectAltName, TlsDigest } from './tls-digest.ts';
 export { type ReadUntilOptions, StreamReader, type StreamReaderOptions } from './stream-reader.ts';
 export { type StreamTap, tapped } from './tapped.ts';
 export { formatTraceEvent, type TraceEvent, type TraceEventKind, traced } from './traced.ts';

@@ -1,19 +1,12 @@
 /** What is known about a stream beside its bytes: addresses, TLS, timing, what lies below, and whatever the user hangs on it. */
+import type { ProxyHeader } from '@ferrata/proxy-protocol';
+import type { TlsDigest } from './tls-digest.ts';
 
 /** One end of a stream. `unset`: unknown or unnamed, as the client side of a Unix socket. */
 export type StreamAddress =
   | { readonly kind: 'ip'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'unset' };
-
-/** What a TLS handshake settled. */
-export interface TlsDigest {
-  readonly version: string;
-  readonly cipher: string;
-  readonly alpn: string | null;
-  readonly serverName: string | null;
-  readonly isResumed: boolean;
-}
 
 /** When the layers of a stream came up, in monotonic milliseconds. */
 export interface StreamTiming {
@@ -30,6 +23,8 @@ export interface StreamInfo {
   readonly localAddress: StreamAddress;
   readonly remoteAddress: StreamAddress;
   readonly tls: TlsDigest | null;
+  /** What a trusted proxy in front has said about the connection, by a PROXY header; absent or null if none came. */
+  readonly proxyHeader?: ProxyHeader | null;
   readonly timing: StreamTiming;
   /** The stream that carries this one, if any. */
   readonly below: StreamInfo | null;

@@ -1,0 +1,92 @@
+/** Certificates as those read them who did not make them: `node:crypto`'s parser and verifier. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { describe, test } from 'node:test';
+import { createSecureContext } from 'node:tls';
+import { createAuthority, type KeyKind, loadAuthority } from '@ferrata/dev-certificates';
+
+const kinds: readonly KeyKind[] = ['ecdsa-p256', 'ecdsa-p384', 'rsa-2048', 'ed25519'];
+
+describe('an authority of certificates', () => {
+  for (const kind of kinds) {
+    test(`issues certificates with a key of the kind ${kind}, which belong to their keys and are signed by it`, async () => {
+      const authority = await createAuthority({ key: kind });
+      const { certificate, key } = await authority.issue({ names: ['localhost'], key: kind });
+      const leaf = new X509Certificate(certificate);
+      const root = new X509Certificate(authority.certificate);
+      assert.ok(leaf.verify(root.publicKey), 'signed by the authority');
+      assert.ok(leaf.checkIssued(root), 'issued by the authority');
+      assert.equal(leaf.ca, false);
+      assert.equal(root.ca, true);
+      createSecureContext({ cert: certificate, key });
+    });
+  }
+
+  test('names hosts, wildcards, addresses of both families, URIs and e-mail addresses, each as what it is', async () => {
+    const authority = await createAuthority();
+    const names = ['localhost', '*.example.test', '127.0.0.1', '::1', 'spiffe://example.test/a', 'someone@example.test'];
+    const leaf = new X509Certificate((await authority.issue({ names })).certificate);
+    assert.equal(
+      leaf.subjectAltName,
+      'DNS:localhost, DNS:*.example.test, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1, URI:spiffe://example.test/a, email:someone@example.test',
+    );
+    assert.equal(leaf.checkHost('a.example.test'), '*.example.test');
+    assert.equal(leaf.checkIP('127.0.0.1'), '127.0.0.1');
+    assert.equal(leaf.checkHost('other.test'), undefined);
+  });
+
+  test('says subject, serial number, validity and use as it was told', async () => {
+    const authority = await createAuthority({ name: 'Mine' });
+    const validFrom = new Date('2001-02-03T04:05:06Z');
+    const validTo = new Date('2002-02-03T04:05:06Z');
+    const issued = await authority.issue({
+      names: [],
+      commonName: 'somebody',
+      organisation: 'Somewhere, Ltd',
+      use: 'client',
+      serialNumber: '1234abcd',
+      validFrom,
+      validTo,
+    });
+    const leaf = new X509Certificate(issued.certificate);
+    assert.equal(leaf.subject, 'O=Somewhere\\, Ltd\nCN=somebody');
+    assert.equal(leaf.issuer, 'CN=Mine');
+    assert.equal(leaf.serialNumber, '1234ABCD');
+    assert.equal(issued.serialNumber, '1234abcd');
+    assert.equal(leaf.validFromDate.getTime(), validFrom.getTime());
+    assert.equal(leaf.validToDate.getTime(), validTo.getTime());
+    assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.2']);
+  });
+
+  test('makes authorities below it, whose chain goes up to the root and leaves that out', async () => {
+    const root = await createAuthority();
+    const middle = await root.createIntermediate();
+    const { chain } = await middle.issue({ names: ['localhost'] });
+    const parts = chain.match(/-----BEGIN[^]*?-----END CERTIFICATE-----/g) ?? [];
+    assert.equal(parts.length, 2);
+    const [leaf, above] = parts.map((part) => new X509Certificate(part));
+    assert.ok(above !== undefined && leaf?.checkIssued(above));
+    assert.ok(above.verify(new X509Certificate(root.certificate).publicKey));
+  });
+
+  test('is made again from its certificate and key, but from no others', async () => {
+    const authority = await createAuthority();
+    const again = await loadAuthority(authority.certificate, await authority.exportKey());
+    const leaf = new X509Certificate((await again.issue({ names: ['localhost'] })).certificate);
+    assert.ok(leaf.verify(new X509Certificate(authority.certificate).publicKey));
+    const other = await createAuthority();
+    await assert.rejects(loadAuthority(authority.certificate, await other.exportKey()), /does not belong/);
+  });
+
+  test('lists what it has revoked, in a form that OpenSSL takes', async () => {
+    const authority = await createAuthority();
+    const { serialNumber } = await authority.issue({ names: ['localhost'] });
+    const crl = await authority.revocationList([serialNumber]);
+    assert.match(crl, /^-----BEGIN X509 CRL-----/);
+    createSecureContext({ ca: authority.certificate, crl });
+  });
+
+  test('refuses a kind of key that it does not know', async () => {
+    await assert.rejects(createAuthority({ key: 'dsa' as KeyKind }), RangeError);
+  });
+});
