@@ -1,8 +1,8 @@
 /**
  * `pnpm bench NAME`: `proxy` compares proxies on this machine, `slow-reader`, `idle-connections` and `origin-restart` look at one of them;
  * `structures` compares the structures with their peers, and the name of one measures that one alone; `http1` compares the HTTP/1 codec with
- * other parsers, `http2` HTTP/2 servers and proxies with theirs; any other NAME runs
- * packages/NAME/bench/*.bench.ts, one file after the other. `--help` and a name that nothing has are answered with the names that there are.
+ * other parsers, `http2` HTTP/2 servers and proxies with theirs, `net` TLS, relays and WebSockets with theirs; any other NAME runs
+ * packages/NAME/bench/*.bench.ts, one file after the other; `packages/NAME` says that these are meant where a comparison has the same name. `--help` and a name that nothing has are answered with the names that there are.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +22,7 @@ const comparisonFiles: Readonly<Record<string, string>> = {
   http1: 'http1/run.ts',
   http2: 'http2/run.ts',
   'http2-memory': 'http2/memory.ts',
+  net: 'net/run.ts',
 };
 // By its path: the tools depend on no package.
 const { structureNames } = (await import(pathToFileURL(join(comparisons, 'structures/names.ts')).href)) as {
@@ -30,7 +31,9 @@ const { structureNames } = (await import(pathToFileURL(join(comparisons, 'struct
 const files = name === undefined ? [] : benchFiles(name);
 
 if (files.length === 0) {
-  const names = packages.filter((entry) => benchFiles(entry.id).length > 0).map((entry) => entry.id);
+  const names = packages
+    .map((entry) => (Object.hasOwn(comparisonFiles, entry.id) ? `packages/${entry.id}` : entry.id))
+    .filter((id) => benchFiles(id).length > 0);
   const known = [...new Set([...Object.keys(comparisonFiles), ...structureNames, ...names])];
   const isAsked = name === undefined || name === '--help';
   const lines = [
@@ -55,7 +58,7 @@ for (const file of files) {
 function benchFiles(wanted: string): readonly string[] {
   const comparison = structureNames.includes(wanted) ? 'structures' : wanted;
   if (Object.hasOwn(comparisonFiles, comparison)) return [join(comparisons, comparisonFiles[comparison] as string)];
-  const entry = findPackage(packages, wanted);
+  const entry = findPackage(packages, wanted.replace(/^packages\//, ''));
   const folder = join(entry?.folder ?? root, 'bench');
   if (entry === undefined || !existsSync(folder)) return [];
   const files = readdirSync(folder).filter((file) => file.endsWith('.bench.ts'));

@@ -29,18 +29,24 @@ export interface StartedProxy extends RunningProxy {
  *
  * @param origin the port of an HTTP/1 origin on this machine, or the URL of any
  * @param tellsMemory the process can be asked for `liveBytes`
+ * @param more where it listens instead of `http://127.0.0.1:0`, and further arguments
  * @throws {Error} that says why it did not start
  */
-export async function startFerrata(origin: number | string, tellsMemory = false): Promise<StartedProxy> {
+export async function startFerrata(
+  origin: number | string,
+  tellsMemory = false,
+  more: { readonly listen?: string; readonly args?: readonly string[] } = {},
+): Promise<StartedProxy> {
   const command = fileURLToPath(new URL('../../packages/ferrata/src/main.ts', import.meta.url));
   const args = [
     ...(tellsMemory ? ['--expose-gc', '--import', new URL('report-memory.ts', import.meta.url).href] : []),
     command,
     'reverse',
     '--listen',
-    'http://127.0.0.1:0',
+    more.listen ?? 'http://127.0.0.1:0',
     '--to',
     typeof origin === 'string' ? origin : `http://127.0.0.1:${origin}`,
+    ...(more.args ?? []),
   ];
   const child = spawn(process.execPath, args, { stdio: tellsMemory ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'] });
   killOnExit(child);
@@ -54,7 +60,7 @@ export async function startFerrata(origin: number | string, tellsMemory = false)
     }, START_MS);
     const onOutput = (chunk: Buffer): void => {
       output = (output + chunk.toString()).slice(-4000);
-      const ready = /^ready http:\/\/127\.0\.0\.1:(\d+)\s*$/m.exec(output)?.[1];
+      const ready = /^ready https?:\/\/127\.0\.0\.1:(\d+)\s*$/m.exec(output)?.[1];
       if (ready === undefined) return;
       clearTimeout(timer);
       resolve(Number(ready));

@@ -1,10 +1,18 @@
 /** Each program of this folder, run as a reader would run it. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
+import { request } from 'node:https';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { createAuthority } from '@ferrata/dev-certificates';
 
 const DEADLINE_MS = 30_000;
 
@@ -122,3 +130,86 @@ async function talk(address: string, text: string): Promise<string> {
   await once(socket, 'close', { signal: AbortSignal.timeout(DEADLINE_MS) });
   return received;
 }
+
+test('client-cert-echo.ts answers with the organisation and serial number of the client, over both versions, and refuses who has no certificate', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrata-client-cert-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const authority = await createAuthority();
+  const ours = await authority.issue({ names: ['localhost'] });
+  const client = await authority.issue({ names: [], commonName: 'c', organisation: 'Example, "Ltd"', use: 'client', serialNumber: '7b' });
+  const files = Object.entries({ 'server.pem': ours.chain, 'key.pem': ours.key, 'ca.pem': authority.certificate }).map(([name, text]) => {
+    const file = join(folder, name);
+    writeFileSync(file, text, { mode: 0o600 });
+    return file;
+  });
+  const server = await start('client-cert-echo.ts', '127.0.0.1:0', ...files);
+  const [, port = ''] = server.address.split(':');
+  const options = { host: '127.0.0.1', port: Number(port), ca: authority.certificate, servername: 'localhost' };
+  const known = { ...options, cert: client.chain, key: client.key };
+
+  const http1 = await new Promise<string>((resolve, reject) => {
+    request({ ...known, agent: false }, (response) => response.setEncoding('utf8').once('data', resolve))
+      .on('error', reject)
+      .end();
+  });
+  assert.equal(http1, 'Example, "Ltd" 7b\n');
+  const session = connectHttp2(`https://localhost:${port}`, known);
+  const stream = session.request({ ':path': '/' }).setEncoding('utf8');
+  const [http2] = (await once(stream, 'data', { signal: AbortSignal.timeout(DEADLINE_MS) })) as [string];
+  assert.equal(http2, 'Example, "Ltd" 7b\n');
+  session.close();
+  await once(session, 'close');
+
+  const stranger = new Promise<string>((resolve) => {
+    request({ ...options, agent: false }, () => resolve('answered'))
+      .on('error', (error) => resolve(error.message))
+      .end();
+  });
+  assert.notEqual(await stranger, 'answered');
+  await server.printed(/^refused: /m);
+  assert.equal(await server.interrupt(), 0);
+});
+
+test('http-in-datagrams.ts answers a request by datagram with a response by datagram', async () => {
+  const server = await start('http-in-datagrams.ts', '127.0.0.1:0');
+  const [host = '', port = ''] = server.address.split(':');
+  const socket = createSocket('udp4');
+  after(() => socket.close());
+  const ask = async (message: string): Promise<string> => {
+    socket.send(message, Number(port), host);
+    const [answer] = (await once(socket, 'message', { signal: AbortSignal.timeout(DEADLINE_MS) })) as [Buffer];
+    return answer.toString();
+  };
+  const padding = `X-Padding: ${'x'.repeat(60)}\r\n`;
+  assert.match(await ask(`GET /a HTTP/1.1\r\nHost: a\r\n${padding}\r\n`), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nGET \/a by datagram\n$/);
+  assert.match(await ask(`nonsense ${padding}\r\n`), /^HTTP\/1\.1 400 /);
+  assert.equal(await server.interrupt(), 0);
+});
+
+test('custom-protocol/server.ts serves TCP, TLS and a Unix socket at once', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrata-custom-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const authority = await createAuthority();
+  const { chain, key } = await authority.issue({ names: ['localhost'] });
+  const [CERT, KEY] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(CERT, chain);
+  writeFileSync(KEY, key, { mode: 0o600 });
+  process.env['CERT'] = CERT;
+  process.env['KEY'] = KEY;
+  const server = await start('custom-protocol/server.ts', '127.0.0.1:0', 'tls:127.0.0.1:0', `unix:${join(folder, 's.sock')}`);
+  await server.printed(/^ready unix:/m);
+  const [, port = ''] = server.address.split(':');
+  const tlsPort = /^ready tls:127\.0\.0\.1:(\d+)$/m.exec(server.output())?.[1];
+  const sockets = [
+    connect({ host: '127.0.0.1', port: Number(port) }),
+    connectTls({ host: '127.0.0.1', port: Number(tlsPort), ca: authority.certificate, servername: 'localhost' }),
+    connect({ path: join(folder, 's.sock') }),
+  ];
+  for (const socket of sockets) {
+    socket.write('*1\r\n$4\r\nPING\r\n');
+    const [answer] = (await once(socket, 'data', { signal: AbortSignal.timeout(DEADLINE_MS) })) as [Buffer];
+    assert.equal(answer.toString(), '+PONG\r\n');
+    socket.destroy();
+  }
+  assert.equal(await server.interrupt(), 0);
+});

@@ -130,8 +130,10 @@ export function positiveInteger(option: string, text: string): number {
 }
 
 /** Splits contenders into those that can run here, and the names of the others with the reason. */
-export function splitByAvailability(contenders: readonly Contender[]): {
-  present: readonly Contender[];
+export function splitByAvailability<One extends Pick<Contender, 'name' | 'missing'>>(
+  contenders: readonly One[],
+): {
+  present: readonly One[];
   skipped: readonly { name: string; reason: string }[];
 } {
   const skipped: { name: string; reason: string }[] = [];

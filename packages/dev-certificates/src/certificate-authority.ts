@@ -47,7 +47,7 @@ export async function createAuthority(options: AuthorityOptions = {}): Promise<C
   const keys = await generateKeys(algorithms);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: newSerialNumber(),
-    name: [{ CN: [options.name ?? 'Ferrata development CA'] }],
+    name: nameOf({ CN: options.name ?? 'Ferrata development CA' }),
     notBefore: options.validFrom ?? new Date(Date.now() - HOUR_MS),
     notAfter: options.validTo ?? new Date(Date.now() + AUTHORITY_DAYS * DAY_MS),
     keys,
@@ -69,7 +69,7 @@ export async function loadAuthority(certificatePem: string, keyPem: string): Pro
   if (der === undefined) throw new Error('the key is no PEM');
   const key = await crypto.subtle.importKey('pkcs8', der, algorithms.generation, true, ['sign']);
   const text = new TextEncoder().encode('one pair?');
-  const publicKey = await certificate.publicKey.export(algorithms.generation, ['verify']);
+  const publicKey = (await certificate.publicKey.export(algorithms.generation, ['verify'])) as webcrypto.CryptoKey;
   const isPair = await crypto.subtle.verify(algorithms.signing, publicKey, await crypto.subtle.sign(algorithms.signing, key, text), text);
   if (!isPair) throw new Error('the key does not belong to the certificate');
   return new CertificateAuthority(certificate, key, algorithms, '');
@@ -130,7 +130,7 @@ export class CertificateAuthority {
     const keys = await generateKeys(algorithms);
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: newSerialNumber(),
-      subject: [{ CN: [options.name ?? 'Ferrata development intermediate CA'] }],
+      subject: nameOf({ CN: options.name ?? 'Ferrata development intermediate CA' }),
       issuer: this.#certificate.subjectName,
       notBefore: options.validFrom ?? new Date(Date.now() - HOUR_MS),
       notAfter: options.validTo ?? new Date(Date.now() + AUTHORITY_DAYS * DAY_MS),
@@ -217,13 +217,15 @@ function extendedUses(use: CertificateUse): string[] {
   return uses;
 }
 
-function subjectOf({ names, commonName, organisation }: LeafOptions): x509.JsonName {
+function subjectOf({ names, commonName, organisation }: LeafOptions): x509.Name {
   const [first = ''] = names;
   const name = commonName ?? (first.length <= MAX_COMMON_NAME ? first : '');
-  const subject: x509.JsonName = [];
-  if (organisation !== undefined) subject.push({ O: [organisation] });
-  if (name !== '') subject.push({ CN: [name] });
-  return subject;
+  return nameOf({ ...(organisation === undefined ? {} : { O: organisation }), ...(name === '' ? {} : { CN: name }) });
+}
+
+/** Each text with its type: bare ones are read for quotes and hexadecimal, and would lose some of themselves. */
+function nameOf(attributes: Readonly<Record<string, string>>): x509.Name {
+  return new x509.Name(Object.entries(attributes).map(([attribute, text]) => ({ [attribute]: [{ utf8String: text }] })));
 }
 
 function alternativeName(name: string): x509.JsonGeneralName {

@@ -34,6 +34,6 @@ const algorithms: Readonly<Record<KeyKind, KeyAlgorithms>> = {
 /** @throws {RangeError} for a kind that is none of these */
 export function keyAlgorithms(kind: KeyKind): KeyAlgorithms {
   const found = algorithms[kind] as KeyAlgorithms | undefined;
-  if (found === undefined) throw new RangeError(`a key is one of ${Object.keys(algorithms).join(', ')}, not ${String(kind)}`);
+  if (found === undefined) throw new RangeError(`a key is one of ${Object.keys(algorithms).join(', ')}, not ${kind}`);
   return found;
 }

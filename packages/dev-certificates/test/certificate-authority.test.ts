@@ -58,6 +58,14 @@ describe('an authority of certificates', () => {
     assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.2']);
   });
 
+  test('writes a name as it is, whatever quotes, commas and marks it holds', async () => {
+    const name = 'Ferrata, "Tests" #41 + Ltd';
+    const authority = await createAuthority({ name });
+    const leaf = new X509Certificate((await authority.issue({ names: ['a.test'], organisation: name })).certificate);
+    assert.equal(leaf.toLegacyObject().subject.O, name);
+    assert.equal(leaf.toLegacyObject().issuer.CN, name);
+  });
+
   test('makes authorities below it, whose chain goes up to the root and leaves that out', async () => {
     const root = await createAuthority();
     const middle = await root.createIntermediate();

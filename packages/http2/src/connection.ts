@@ -262,7 +262,9 @@ export class Http2Connection {
     checkBodyLength(bodyLength);
     this.#core.now = now;
     if (!this.#mayAnswer(stream)) return;
-    const isBodyless = stream.request?.method === 'HEAD' || status === 204 || status === 304;
+    const method = stream.request?.method;
+    // RFC 9110 §9.3.6: any 2xx to CONNECT makes a tunnel, 204 too.
+    const isBodyless = method === 'HEAD' || (status === 204 && method !== 'CONNECT') || status === 304;
     this.#sender.responseHead(stream, head, bodyLength, isBodyless, date);
     stream.response = head;
     this.#sender.beginBody(stream, bodyLength, isBodyless);

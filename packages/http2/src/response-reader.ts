@@ -92,7 +92,8 @@ export class ResponseReader implements SectionOwner {
     if (status === 101) return 'H2_STATUS_101';
     if (status < 200) return isEndOfStream ? 'H2_INTERIM_AT_END' : null;
     const length = this.#section.contentLength;
-    if (requestMethod === 'HEAD' || status === 204 || status === 304) {
+    // RFC 9110 §9.3.6: any 2xx to CONNECT makes a tunnel, 204 too.
+    if (requestMethod === 'HEAD' || (status === 204 && requestMethod !== 'CONNECT') || status === 304) {
       this.contentLength = 0;
       return null;
     }

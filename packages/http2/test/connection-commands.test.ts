@@ -143,6 +143,37 @@ test('extended CONNECT is offered, asked for and carried both ways (RFC 8441)', 
   assert.throws(() => plain.client.connection.request(head, { bodyLength: -1, protocol: 'websocket' }, 0), TypeError);
 });
 
+test('204 to CONNECT makes a tunnel like any other 2xx: it ends nothing, and DATA follows both ways (RFC 9110 §9.3.6)', () => {
+  const pair = new Pair();
+  pair.exchange();
+  const stream = pair.client.connection.request(requestHead('CONNECT', 'example.org:443'), { bodyLength: -1 }, 0);
+  pair.server.onEvent = (end, one, event) => {
+    if (event === Http2Event.head && one !== null) end.connection.sendHead(one, responseHead(204), -1, '', 0);
+    if (event === Http2Event.data && one !== null) end.connection.sendData(one, end.connection.data, 0);
+  };
+  pair.client.connection.sendData(stream, Buffer.from('ping'), 0);
+  pair.exchange();
+  assert.equal(pair.client.body(1), 'ping');
+  assert.equal(stream.isClosed, false);
+});
+
+test('RST_STREAM(NO_ERROR) behind END_STREAM ends a tunnel, where it only ends the rest of another request (§8.1, §8.5)', () => {
+  const peer = new RawPeer(Role.client);
+  const { connection } = peer.end;
+  const tunnel = connection.request(requestHead('CONNECT', 'example.org:443'), { bodyLength: -1 }, 0);
+  const upload = connection.request(requestHead('POST', '/', { headers: { Host: 'example.org' } }), { bodyLength: -1 }, 0);
+  for (const { id } of [tunnel, upload]) {
+    peer.headers(id, [[':status', '200']]);
+    peer.write((w) => writeData(w, id, new Uint8Array(0), { isEndStream: true }));
+    peer.write((w) => writeRstStream(w, id, 0));
+  }
+  peer.flush();
+  const told = (id: number) => peer.end.seen.filter((one) => one.id === id).map(({ event }) => event);
+  assert.deepEqual(told(tunnel.id), ['head', 'end', 'reset']);
+  assert.deepEqual(told(upload.id), ['head', 'end']);
+  assert.equal(tunnel.isClosed, true);
+});
+
 test('a client opens no more streams than both sides allow (§5.1.2)', () => {
   const peer = new RawPeer(Role.client, { maxConcurrentStreams: 5 });
   const { connection } = peer.end;

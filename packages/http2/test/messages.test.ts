@@ -420,6 +420,7 @@ describe('responses', () => {
     assert.deepEqual(lengthOf('204', 'GET', true), [null, 0, undefined]);
     assert.deepEqual(lengthOf('200', 'CONNECT', false), [null, -1, undefined]);
     assert.deepEqual(lengthOf('200', 'CONNECT', true), [null, 0, undefined]);
+    assert.deepEqual(lengthOf('204', 'CONNECT', false), [null, -1, undefined], 'any 2xx to CONNECT makes a tunnel');
     assert.deepEqual(lengthOf('502', 'CONNECT', false), [null, 7, '7']);
     assert.equal(readResponse([[':status', '200']], 'GET', true).reader.contentLength, 0);
   });

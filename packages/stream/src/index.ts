@@ -13,7 +13,7 @@ export { type FilterOutlet, filtered, type MakeStreamFilter, type StreamFilter, 
 export { nextStreamId } from './stream-id.ts';
 export { StreamInbox, type StreamInboxOwner } from './stream-inbox.ts';
 export { formatAddress, type StreamAddress, type StreamInfo, type StreamTiming } from './stream-info.ts';
-export type { DistinguishedName, NameAttribute, PeerCertificate, SubjectAltName, TlsDigest } from './tls-digest.ts';
 export { type ReadUntilOptions, StreamReader, type StreamReaderOptions } from './stream-reader.ts';
 export { type StreamTap, tapped } from './tapped.ts';
+export type { DistinguishedName, NameAttribute, PeerCertificate, SubjectAltName, TlsDigest } from './tls-digest.ts';
 export { formatTraceEvent, type TraceEvent, type TraceEventKind, traced } from './traced.ts';

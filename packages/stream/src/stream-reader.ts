@@ -96,18 +96,19 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
    * Reads up to and including a delimiter, as one chunk.
    *
    * @param delimiter a byte, or a sequence of at least one byte
+   * @returns null at the peer's end, if no byte came before it
    * @throws {TypeError} if the delimiter is empty
    * @throws {WireError} rejects with `limit STREAM_DELIMITER_TOO_FAR` if it does not come within `maxBytes`, with `protocol
-   *   STREAM_ENDED_EARLY` if the peer ends before; the bytes that came stay unread
+   *   STREAM_ENDED_EARLY` if the peer ends before it and behind other bytes, which stay unread
    */
-  readUntil(delimiter: number | Uint8Array, options: ReadUntilOptions = {}): Promise<Uint8Array> {
+  readUntil(delimiter: number | Uint8Array, options: ReadUntilOptions = {}): Promise<Uint8Array | null> {
     const { maxBytes = 65_536 } = options;
     const bytes = typeof delimiter === 'number' ? Uint8Array.of(delimiter) : delimiter;
     const last = bytes[bytes.byteLength - 1];
     if (last === undefined) throw new TypeError('a delimiter needs at least one byte');
     // The last byte of the delimiter is searched; `from` moves on, so that no byte is looked at twice.
     let from = bytes.byteLength - 1;
-    return this.#read((resolve) => {
+    return this.#read<Uint8Array | null>((resolve) => {
       for (;;) {
         const at = this.#unread.indexOf(last, from);
         if (at < 0) break;
@@ -120,8 +121,10 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
       }
       from = Math.max(from, this.#unread.byteLength);
       if (this.#unread.byteLength >= maxBytes) throw tooFar(maxBytes);
-      if (this.#hasEnded) throw endedEarly(`${this.#unread.byteLength} bytes came without the delimiter`);
-      return false;
+      if (!this.#hasEnded) return false;
+      if (this.#unread.byteLength > 0) throw endedEarly(`${this.#unread.byteLength} bytes came without the delimiter`);
+      resolve(null);
+      return true;
     });
   }
 

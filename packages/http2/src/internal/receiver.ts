@@ -266,8 +266,9 @@ export class Receiver {
       return false;
     }
     const { errorCode } = frame;
-    if (!core.isServer && errorCode === Http2ErrorCode.noError && stream.state === StreamState.halfClosedRemote) {
-      // RFC 9113 §8.1: the response is whole, only the rest of the request is not wanted. What waits is still given.
+    const isTunnel = stream.request?.method === 'CONNECT';
+    if (!core.isServer && !isTunnel && errorCode === Http2ErrorCode.noError && stream.state === StreamState.halfClosedRemote) {
+      // RFC 9113 §8.1: the response is whole, only the rest of the request is not wanted. What waits is still given. (A tunnel has no such rest.)
       this.#sender.stop(stream);
       return false;
     }

@@ -76,12 +76,23 @@ describe('StreamReader', () => {
           a.end();
           const at = bytes.indexOf(delimiter);
           const result = await found;
-          if (at < 0) assert.ok(failsWith('STREAM_ENDED_EARLY')(result));
+          if (bytes === '') assert.equal(result, null);
+          else if (at < 0) assert.ok(failsWith('STREAM_ENDED_EARLY')(result));
           else assert.equal(text(result as Uint8Array), bytes.slice(0, at + delimiter.length));
         },
       ),
       { numRuns: 200 },
     );
+  });
+
+  test('readUntil tells an end between two lines from one inside of a line, which loses nothing', async () => {
+    const { a, reader } = withReader();
+    a.write(ascii('one\ntw'));
+    a.end();
+    assert.equal(text(await reader.readUntil(0x0a)), 'one\n');
+    await assert.rejects(reader.readUntil(0x0a), failsWith('STREAM_ENDED_EARLY'));
+    assert.equal(text(await reader.readExactly(2)), 'tw');
+    assert.equal(await reader.readUntil(0x0a), null);
   });
 
   test('readUntil gives up when the delimiter is too far, before or after it has come', async () => {

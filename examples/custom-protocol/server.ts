@@ -1,0 +1,25 @@
+/**
+ * The store of key-value.ts on every address given: `node examples/custom-protocol/server.ts 127.0.0.1:6379 unix:./store.sock tls:127.0.0.1:6380`.
+ *
+ * `tls:` needs a certificate and its key in the variables CERT and KEY: `ferrata cert dev localhost 127.0.0.1` makes them.
+ */
+import { once } from 'node:events';
+import { type Listener, listen } from '@ferrata/net';
+import { formatAddress } from '@ferrata/stream';
+import { serveKeyValue } from './key-value.ts';
+
+const { CERT = '', KEY = '' } = process.env;
+const store = new Map<string, string>();
+const listeners: Listener[] = [];
+
+for (const where of process.argv.slice(2)) {
+  const isTls = where.startsWith('tls:');
+  const tls = isTls ? { tls: { certificates: [{ certificateFile: CERT, keyFile: KEY }] } } : {};
+  const listener = await listen({ address: isTls ? where.slice(4) : where, ...tls }, (stream) => void serveKeyValue(stream, store));
+  listeners.push(listener);
+  console.log(`ready ${isTls ? 'tls:' : ''}${formatAddress(listener.address)}`);
+}
+
+await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+for (const listener of listeners) await listener.close();
+process.exit();

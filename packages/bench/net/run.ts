@@ -1,0 +1,172 @@
+/**
+ * Streams beside their peers: CPU time and memory of processes that do one thing with connections.
+ *
+ *   CPU 0:  load ──┐             ┌──▶ what stands behind
+ *   CPU 1:         └──▶ subject ─┘
+ *
+ * As in the comparison of proxies: one at a time, CPU time read from the process, rounds in turns, ratios within a round.
+ */
+import {
+  type Bar,
+  fault,
+  isMet,
+  parseCommandLine,
+  positiveInteger,
+  prepareMachine,
+  printBars,
+  runAsCommand,
+  SHARED_OPTIONS,
+  say,
+  splitByAvailability,
+  UsageError,
+  warn,
+  writeJson,
+} from '../proxy/command-line.ts';
+import { rotated } from '../proxy/contenders.ts';
+import { busyShare } from '../proxy/process-usage.ts';
+import { type ProcessGroup, withProcesses } from '../proxy/processes.ts';
+import { median, medianRatio, spread } from '../src/statistics.ts';
+import { formatFigure, formatTable } from '../src/table.ts';
+import { type NetSample, type NetScenario, SCENARIOS, writeCertificates } from './scenarios.ts';
+
+const HELP = `pnpm bench net [options]: what TLS, filters, relays and WebSockets cost
+
+  --scenarios a,b    default: ${SCENARIOS.map((one) => one.name).join(',')}
+  --only a,b         of those compared, by name
+  --seconds N        of load in each round; default 3
+  --rounds N         default 3
+  --json [FILE]      every figure as JSON on standard output, or in a file
+  --check            exit with 1 when a bar fails or cannot be judged
+  --proxy-cores LIST --load-cores LIST
+                     CPUs of what is measured, and of load and origin; default 1 and 0`;
+
+const WATCH_MS = 500;
+const MAX_OTHER_WORK = 0.05;
+
+interface Options {
+  readonly scenarios: readonly NetScenario[];
+  readonly only: ReadonlySet<string> | null;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly proxyCores: string;
+  readonly loadCores: string;
+  readonly isCheck: boolean;
+  readonly jsonFile: string | null;
+  readonly print: (text: string) => void;
+}
+
+type Samples = ReadonlyMap<string, readonly NetSample[]>;
+
+async function compare(): Promise<number> {
+  const options = readOptions();
+  const { machine, openFiles } = prepareMachine(16_384);
+  const bars: Bar[] = [];
+  const figures: object[] = [];
+  const busy: number[] = [];
+  let hasFailures = false;
+  for (const scenario of options.scenarios) {
+    await withProcesses(async (processes) => {
+      busy.push(await busyShare(WATCH_MS));
+      const samples = await measureScenario(scenario, options, processes, openFiles);
+      printTable(scenario, samples, options);
+      hasFailures ||= samples.get(scenario.subject)?.some(({ failures }) => failures > 0) === true;
+      bars.push(...judge(scenario, samples));
+      figures.push({ scenario: scenario.name, unit: scenario.unit, samples: Object.fromEntries(samples) });
+    });
+  }
+  const most = Math.max(0, ...busy);
+  if (most > MAX_OTHER_WORK)
+    options.print(`${warn(`other work took up to ${(most * 100).toFixed(0)} % of this machine: measure again on a quiet one`)}\n`);
+  printBars(bars, options);
+  const judged = bars.map((bar) => ({ ...bar, isMet: isMet(bar) }));
+  writeJson(options, { bench: 'net', at: new Date().toISOString(), machine, otherWork: busy, figures, bars: judged });
+  return options.isCheck && (hasFailures || !bars.every(isMet)) ? 1 : 0;
+}
+
+function readOptions(): Options {
+  const { subject: _subject, ...shared } = SHARED_OPTIONS;
+  const values = parseCommandLine(
+    { ...shared, scenarios: { type: 'string' }, seconds: { type: 'string', default: '3' }, rounds: { type: 'string', default: '3' } },
+    HELP,
+  );
+  const scenarios = (values.scenarios?.split(',') ?? SCENARIOS.map((one) => one.name)).map((name) => {
+    const found = SCENARIOS.find((one) => one.name === name);
+    if (found !== undefined) return found;
+    throw new UsageError(`no scenario is called ${name}; there are ${SCENARIOS.map((one) => one.name).join(', ')}`);
+  });
+  const isJsonOutput = values.json === '-';
+  return {
+    scenarios,
+    only: values.only === undefined ? null : new Set(values.only.split(',')),
+    seconds: positiveInteger('seconds', values.seconds),
+    rounds: positiveInteger('rounds', values.rounds),
+    proxyCores: values['proxy-cores'],
+    loadCores: values['load-cores'],
+    isCheck: values.check,
+    jsonFile: values.json ?? null,
+    print: (text) => void (isJsonOutput ? process.stderr : process.stdout).write(text),
+  };
+}
+
+async function measureScenario(scenario: NetScenario, options: Options, processes: ProcessGroup, openFiles: number): Promise<Samples> {
+  const { only, seconds, rounds, loadCores, proxyCores } = options;
+  const { present } = splitByAvailability(scenario.contenders.filter((one) => only === null || only.has(one.name)));
+  const certificates = processes.makeFolder('certificates');
+  await writeCertificates(certificates);
+  const base = { processes, certificates, cores: proxyCores, loadCores, seconds, openFiles };
+  const context = { ...base, to: await scenario.startBehind(base) };
+  const samples = new Map<string, NetSample[]>(present.map((one) => [one.name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of rotated(present, round)) {
+      try {
+        const running = await contender.start(context);
+        try {
+          // What was never called before is compiled now.
+          if (scenario.name !== 'idle-tls') await contender.measure(running, { ...context, seconds: 1 });
+          const sample = await contender.measure(running, context);
+          samples.get(contender.name)?.push(sample);
+          const failures = sample.failures === 0 ? '' : fault(`  ${sample.failures} failed`);
+          say(
+            `round ${round + 1}/${rounds}  ${scenario.name.padEnd(13)} ${contender.name.padEnd(10)} ${formatFigure(sample.cost)} ${scenario.unit}${failures}`,
+          );
+        } finally {
+          await running.process.stop();
+        }
+      } catch (error) {
+        say(fault(`${scenario.name}: ${contender.name} is left out of this round: ${(error as Error).message}`));
+      }
+    }
+  }
+  for (const [name, list] of samples) if (list.length === 0) samples.delete(name);
+  return samples;
+}
+
+function printTable(scenario: NetScenario, samples: Samples, options: Options): void {
+  const subject = samples.get(scenario.subject);
+  const cells = [...samples].map(([name, list]) => [
+    name === scenario.subject ? { text: name, style: 'bold' as const } : name,
+    formatFigure(median(costs(list))),
+    subject === undefined ? '-' : medianRatio(costs(subject), costs(list)).toFixed(2),
+    `${(spread(costs(list)) * 100).toFixed(0)} %`,
+    formatFigure(median(list.map((sample) => sample.perSecond))),
+    String(list.reduce((sum, sample) => sum + sample.failures, 0)),
+  ]);
+  options.print(`\n${scenario.title}: medians of ${options.rounds} rounds\n`);
+  options.print(`${formatTable(['', scenario.unit, `${scenario.subject} ÷ it`, 'spread', 'a second', 'failed'], cells)}\n`);
+  for (const { name, note } of scenario.contenders) if (samples.has(name)) options.print(`${name}: ${note}\n`);
+}
+
+function judge(scenario: NetScenario, samples: Samples): readonly Bar[] {
+  const subject = samples.get(scenario.subject);
+  return scenario.bars.map(({ than, limit }) => {
+    const other = samples.get(than);
+    const value = subject === undefined || other === undefined ? null : medianRatio(costs(subject), costs(other));
+    return { name: `${scenario.title}, x ${than}`, limit, value, unit: 'x' };
+  });
+}
+
+function costs(samples: readonly NetSample[]): readonly number[] {
+  return samples.map((sample) => sample.cost);
+}
+
+await runAsCommand(compare);
