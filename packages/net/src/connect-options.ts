@@ -7,14 +7,24 @@ import { checkWholeNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { ConnectionCap } from './connection-cap.ts';
 import { hardLimit } from './listen-options.ts';
+import { checkOptionNames } from './option-names.ts';
+import { type TlsClient, toTlsClient } from './tls/tls-client.ts';
+import type { TlsClientOptions } from './tls/tls-client-options.ts';
 
 /** How to connect. */
 export interface ConnectOptions {
   /**
-   * Time from the start to a usable connection, name look-up and all attempts included. Default 3 000. Raising it makes a black hole hold its
-   * request for longer.
+   * Time from the start to a connection, name look-up and all attempts included. Default 3 000. Raising it makes a black hole hold its
+   * request for longer. A TLS handshake has its own time on top: `TlsClientOptions.handshakeTimeoutMs`.
    */
   readonly connectTimeoutMs?: number;
+  /**
+   * Time from the start to a usable connection, TLS handshake included. Default, with `tls`: 5 000, or `connectTimeoutMs` if that is longer; without:
+   * `connectTimeoutMs` alone counts.
+   */
+  readonly totalTimeoutMs?: number;
+  /** Makes TLS over the connection, to the name or address given. A `TlsClient` used for many connections resumes sessions. Default: no TLS. */
+  readonly tls?: TlsClient | TlsClientOptions;
   /** Of a name with several addresses, the time given to one before it is given up for the next. Default 250. */
   readonly attemptTimeoutMs?: number;
   /** Aborts connecting; has no effect on a stream once connected. */
@@ -47,6 +57,9 @@ export interface ConnectOptions {
 /** `ConnectOptions` with every field settled. */
 export interface ConnectConfig {
   readonly connectTimeoutMs: number;
+  /** `Infinity`: none. */
+  readonly totalTimeoutMs: number;
+  readonly tls: TlsClient | null;
   readonly attemptTimeoutMs: number;
   readonly signal: AbortSignal | null;
   readonly localAddress: string | null;
@@ -61,13 +74,45 @@ export interface ConnectConfig {
   readonly clock: Clock;
 }
 
-/** Checks options and fills in defaults. @throws {RangeError} for a number out of range @throws {TypeError} if `localAddress` is no IP address */
+const names: Readonly<Record<keyof ConnectOptions, true>> = {
+  connectTimeoutMs: true,
+  totalTimeoutMs: true,
+  tls: true,
+  attemptTimeoutMs: true,
+  signal: true,
+  localAddress: true,
+  localPort: true,
+  noDelay: true,
+  keepAliveMs: true,
+  highWaterBytes: true,
+  hardLimitBytes: true,
+  lookup: true,
+  connectionCap: true,
+  deadlines: true,
+  clock: true,
+};
+
+/**
+ * Checks options and fills in defaults.
+ *
+ * @throws {RangeError} for a number out of range
+ * @throws {TypeError} for an option that is none, or that Node cannot set; if `localAddress` is no IP address; for settings of TLS that cannot work
+ */
 export function resolveConnectOptions(options: ConnectOptions): ConnectConfig {
+  checkOptionNames('connect', options, names);
   const { localAddress } = options;
   if (localAddress !== undefined && isIP(localAddress) === 0)
     throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(localAddress)}`);
+  const connectTimeoutMs = checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { min: 1, max: 2_147_483_647 });
+  const tls = options.tls === undefined ? null : toTlsClient(options.tls);
+  const usualTotalMs = tls === null ? Number.POSITIVE_INFINITY : Math.max(5_000, connectTimeoutMs);
   return Object.freeze({
-    connectTimeoutMs: checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { min: 1, max: 2_147_483_647 }),
+    connectTimeoutMs,
+    totalTimeoutMs:
+      options.totalTimeoutMs === undefined
+        ? usualTotalMs
+        : checkWholeNumber('totalTimeoutMs', options.totalTimeoutMs, { min: 1, max: 2_147_483_647 }),
+    tls,
     // Node raises anything below 10 to 10.
     attemptTimeoutMs: checkWholeNumber('attemptTimeoutMs', options.attemptTimeoutMs ?? 250, { min: 10, max: 2_147_483_647 }),
     signal: options.signal ?? null,

@@ -2,11 +2,13 @@
  * Connecting to TCP ports and Unix sockets.
  *
  * A name with several addresses is tried one address after the other, families alternating, each for a short while (RFC 8305 in spirit: Node
- * gives an attempt up when the next begins, and lets the last one run on). One deadline covers everything from the look-up on.
+ * gives an attempt up when the next begins, and lets the last one run on). One deadline covers everything from the look-up on, and a second one the
+ * TLS handshake, if there is to be one; a total time-out covers both.
  *
  * ```text
- *   connecting ── connect ──► connected   (the stream is handed over; this object only counts from here on)
- *       └── error, time-out, abort ──► failed
+ *   connecting ── connect ──┬─ no TLS ─────────────────────────► connected   (the stream is handed over; this object is forgotten)
+ *       │                   └─ TLS ──► securing ── verified ──► connected
+ *       └── error, time-out, abort ──────┴──► failed
  * ```
  */
 import { isIP, type NetConnectOpts } from 'node:net';
@@ -17,8 +19,12 @@ import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } fro
 import { type ConnectConfig, type ConnectOptions, resolveConnectOptions } from './connect-options.ts';
 import type { ConnectionCap } from './connection-cap.ts';
 import { ConnectorReads } from './connector-reads.ts';
+import type { PendingConnect } from './pending-connect.ts';
 import { ReadingSocket } from './reading-socket.ts';
 import { SocketStream, type StreamOrigin } from './socket-stream.ts';
+import type { TlsClient, TlsConnectSink } from './tls/tls-client.ts';
+
+export type { PendingConnect } from './pending-connect.ts';
 
 /** Receives the outcome of `connectWith`: exactly one of the two, once, and never from inside `connectWith` itself. */
 export interface ConnectSink {
@@ -27,19 +33,13 @@ export interface ConnectSink {
   onConnectFailed(error: WireError): void;
 }
 
-/** Connecting under way. */
-export interface PendingConnect {
-  /** Gives up; `onConnectFailed` follows with `CONNECT_ABORTED`. Does nothing once there was an outcome. */
-  abort(cause?: unknown): void;
-}
-
 /**
  * Connects.
  *
  * @returns the connected stream, paused until something is attached to it
- * @throws {WireError} `CONNECT_REFUSED`, `CONNECT_TIMEOUT`, `CONNECT_NO_ROUTE`, `CONNECT_ABORTED`, `CONNECTION_CAP_REACHED`, `DNS_NOT_FOUND` and the
- *   other reasons of `fromNodeError`; the message names the address
- * @throws {TypeError} if the address is malformed
+ * @throws {WireError} `CONNECT_REFUSED`, `CONNECT_TIMEOUT`, `CONNECT_TOTAL_TIMEOUT`, `CONNECT_NO_ROUTE`, `CONNECT_ABORTED`, `CONNECTION_CAP_REACHED`,
+ *   `DNS_NOT_FOUND` and the other reasons of `fromNodeError`; the message names the address. With `tls` also what `TlsClient.connect` tells of
+ * @throws {TypeError} if the address is malformed, an option is unknown, or TLS has no name to verify the server by
  * @throws {RangeError} if an option is out of range
  */
 export function connect(address: AddressLike, options: ConnectOptions = {}): Promise<L4Stream> {
@@ -52,7 +52,9 @@ export function connect(address: AddressLike, options: ConnectOptions = {}): Pro
 export function connectWith(address: AddressLike, options: ConnectOptions, sink: ConnectSink): PendingConnect {
   const target = toNetAddress(address);
   if (target.kind === 'tcp' && target.port === 0) throw new TypeError(`cannot connect to port 0 of ${target.host}`);
-  const connecting = new Connecting(target, resolveConnectOptions(options), sink);
+  const config = resolveConnectOptions(options);
+  config.tls?.checkHost(target.kind === 'tcp' ? target.host : null);
+  const connecting = new Connecting(target, config, sink);
   connecting.start();
   return connecting;
 }
@@ -85,13 +87,17 @@ class ConnectOrigin implements StreamOrigin {
   }
 }
 
-class Connecting implements PendingConnect {
+class Connecting implements PendingConnect, TlsConnectSink {
   readonly #target: NetAddress;
   readonly #config: ConnectConfig;
   #sink: ConnectSink | null;
   #origin: ConnectOrigin | null = null;
   #stream: SocketStream | null = null;
   #timer: Wakeup | null = null;
+  #handshake: PendingConnect | null = null;
+  #startedAt = 0;
+  /** The handshake has less time than it may take by itself. */
+  #isTotalNearer = false;
 
   constructor(target: NetAddress, config: ConnectConfig, sink: ConnectSink) {
     this.#target = target;
@@ -103,20 +109,21 @@ class Connecting implements PendingConnect {
     const { signal, clock, connectionCap } = this.#config;
     if (signal?.aborted === true) return this.#failLater(abortError(this.#target, signal.reason));
     if (connectionCap !== null && !connectionCap.tryTake()) return this.#failLater(capError(this.#target, connectionCap.max));
-    const startedAt = clock.now();
+    this.#startedAt = clock.now();
     const options = nodeOptions(this.#target, this.#config);
     const socket = new ReadingSocket(options).connect(options);
     // Node would begin to read as soon as it is connected, and there is nobody yet to read for.
     socket.pause();
     this.#origin = new ConnectOrigin(this.#target, this.#config, this);
-    this.#stream = new SocketStream(socket, this.#origin, startedAt);
+    this.#stream = new SocketStream(socket, this.#origin, this.#startedAt);
     socket.once('connect', () => this.#handleConnected());
     this.#timer = armTimer(this.#config, () => this.#handleTimeout());
     signal?.addEventListener('abort', this, { once: true });
   }
 
   abort(cause?: unknown): void {
-    this.#giveUp(abortError(this.#target, cause));
+    if (this.#handshake !== null) this.#handshake.abort(cause);
+    else this.#giveUp(abortError(this.#target, cause));
   }
 
   /** The listener of the abort signal. */
@@ -137,13 +144,45 @@ class Connecting implements PendingConnect {
     const stream = this.#stream;
     if (sink === null || stream === null) return;
     stream.markEstablished(this.#config.clock.now());
+    const { tls } = this.#config;
+    if (tls !== null) return this.#secure(stream, tls);
     this.#settle();
     sink.onConnected(stream);
   }
 
+  #secure(stream: SocketStream, tls: TlsClient): void {
+    const { totalTimeoutMs, clock, deadlines } = this.#config;
+    const leftMs = Math.ceil(totalTimeoutMs - (clock.now() - this.#startedAt));
+    if (leftMs <= 0) return this.#giveUp(totalTimeoutError(this.#target, totalTimeoutMs));
+    this.#timer?.cancel();
+    this.#origin?.forgetConnecting();
+    this.#isTotalNearer = leftMs < tls.handshakeTimeoutMs;
+    this.#handshake = tls.connect(stream, this, {
+      ...(this.#target.kind === 'tcp' ? { host: this.#target.host } : {}),
+      place: formatNetAddress(this.#target),
+      handshakeTimeoutMs: Math.min(leftMs, tls.handshakeTimeoutMs),
+      deadlines,
+    });
+  }
+
+  onSecure(stream: L4Stream): void {
+    const sink = this.#sink as ConnectSink;
+    this.#settle();
+    sink.onConnected(stream);
+  }
+
+  onHandshakeFailed(error: WireError): void {
+    const sink = this.#sink as ConnectSink;
+    this.#settle();
+    const isTotal = this.#isTotalNearer && error.reason === 'TLS_HANDSHAKE_TIMEOUT';
+    sink.onConnectFailed(isTotal ? totalTimeoutError(this.#target, this.#config.totalTimeoutMs) : error);
+  }
+
   #handleTimeout(): void {
+    const { connectTimeoutMs, totalTimeoutMs } = this.#config;
+    if (totalTimeoutMs < connectTimeoutMs) return this.#giveUp(totalTimeoutError(this.#target, totalTimeoutMs));
     const place = formatNetAddress(this.#target);
-    const message = `not connected within ${this.#config.connectTimeoutMs} ms`;
+    const message = `not connected within ${connectTimeoutMs} ms`;
     this.#giveUp(timeoutError('CONNECT_TIMEOUT', message, { retry: 'always', context: place }));
   }
 
@@ -164,6 +203,7 @@ class Connecting implements PendingConnect {
   #settle(): void {
     this.#sink = null;
     this.#stream = null;
+    this.#handshake = null;
     this.#origin?.forgetConnecting();
     this.#timer?.cancel();
     this.#config.signal?.removeEventListener('abort', this);
@@ -178,8 +218,9 @@ function tellFailure(sink: ConnectSink, error: WireError): void {
 }
 
 function armTimer(config: ConnectConfig, onExpire: () => void): Wakeup {
-  const { deadlines, clock, connectTimeoutMs } = config;
-  return deadlines === null ? clock.schedule(connectTimeoutMs, onExpire) : deadlines.after(connectTimeoutMs, onExpire);
+  const { deadlines, clock, connectTimeoutMs, totalTimeoutMs } = config;
+  const timeoutMs = Math.min(connectTimeoutMs, totalTimeoutMs);
+  return deadlines === null ? clock.schedule(timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
 }
 
 function nodeOptions(target: NetAddress, config: ConnectConfig): NetConnectOpts {
@@ -223,6 +264,11 @@ function causeText(cause: unknown): string {
 function abortError(target: NetAddress, cause: unknown): WireError {
   const place = formatNetAddress(target);
   return connectError('CONNECT_ABORTED', 'connecting was given up', { retry: 'never', fault: 'local', cause, context: place });
+}
+
+function totalTimeoutError(target: NetAddress, totalTimeoutMs: number): WireError {
+  const message = `not connected within the total time-out of ${totalTimeoutMs} ms`;
+  return timeoutError('CONNECT_TOTAL_TIMEOUT', message, { retry: 'always', context: formatNetAddress(target) });
 }
 
 function capError(target: NetAddress, max: number): WireError {

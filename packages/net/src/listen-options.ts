@@ -1,14 +1,12 @@
 /** Options of `listen`, checked once. */
 
-import { type Clock, systemClock } from '@ferrata/clock';
-import type { WireError } from '@ferrata/error';
 import { checkWholeNumber } from '@ferrata/error';
-import type { StreamAddress } from '@ferrata/stream';
+import { type AcceptConfig, type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
 import { type AddressLike, type NetAddress, toNetAddress } from './address.ts';
-import { ConnectionCap } from './connection-cap.ts';
+import { checkOptionNames } from './option-names.ts';
 
 /** Where and how to listen. Exactly one of `address`, `host` with `port`, `path` and `fd` says where. */
-export interface ListenOptions {
+export interface ListenOptions extends AcceptOptions {
   readonly address?: AddressLike;
   readonly host?: string;
   readonly port?: number;
@@ -22,12 +20,13 @@ export interface ListenOptions {
   /** On an IPv6 address, does not take IPv4 too. Default false. */
   readonly ipv6Only?: boolean;
   /**
-   * Open connections of this listener, at most; more are closed as soon as they are accepted. Default `Infinity`. Keep it below the limit of
-   * descriptors with a reserve, see `ConnectionCap`.
+   * Connections above a cap that wait for a place, unread, instead of being closed; 0 to 65 535, default 0. Each holds a descriptor, so
+   * `maxConnections` and this number together must stay below the limit. Node cannot leave them in the kernel's queue: it has no way to pause
+   * accepting.
    */
-  readonly maxConnections?: number;
-  /** A count shared with other listeners and connectors; holds in addition to `maxConnections`. Default: none. */
-  readonly connectionCap?: ConnectionCap;
+  readonly maxWaiting?: number;
+  /** How long a connection may wait for its place before it is closed, 1 to 600 000 ms; default 5 000. */
+  readonly waitTimeoutMs?: number;
   /** Sends small writes at once (TCP_NODELAY). Default true; false saves packets for peers that write byte by byte and costs them up to 40 ms. */
   readonly noDelay?: boolean;
   /** Silence after which TCP asks whether the peer still lives; 0: never. Default 60 000. Finds peers that vanished; costs one packet each time. */
@@ -41,12 +40,6 @@ export interface ListenOptions {
   readonly hardLimitBytes?: number;
   /** Permissions of a Unix socket's file, as for `chmod`: 0o660. Default: what the umask leaves. */
   readonly mode?: number;
-  /** Default `systemClock`. */
-  readonly clock?: Clock;
-  /** Called for each connection closed because of a cap, with the peer's address. Default: nothing. */
-  readonly onShed?: (peer: StreamAddress) => void;
-  /** Called for a failure of the listening socket after it had begun to listen. Default: nothing. */
-  readonly onError?: (error: WireError) => void;
 }
 
 /** `ListenOptions` with every field settled. */
@@ -55,40 +48,58 @@ export interface ListenConfig {
   readonly backlog: number;
   readonly reusePort: boolean;
   readonly ipv6Only: boolean;
-  readonly ownCap: ConnectionCap;
-  readonly sharedCap: ConnectionCap | null;
+  readonly maxWaiting: number;
+  readonly waitTimeoutMs: number;
   readonly noDelay: boolean;
   readonly keepAliveMs: number;
   readonly highWaterBytes: number;
   readonly hardLimitBytes: number;
   readonly mode: number | null;
-  readonly clock: Clock;
-  readonly onShed: ((peer: StreamAddress) => void) | null;
-  readonly onError: ((error: WireError) => void) | null;
+  readonly accept: AcceptConfig;
 }
+
+const listenOptionNames: Readonly<Record<keyof ListenOptions, true>> = {
+  address: true,
+  host: true,
+  port: true,
+  path: true,
+  fd: true,
+  backlog: true,
+  reusePort: true,
+  ipv6Only: true,
+  maxWaiting: true,
+  waitTimeoutMs: true,
+  noDelay: true,
+  keepAliveMs: true,
+  highWaterBytes: true,
+  hardLimitBytes: true,
+  mode: true,
+  ...acceptOptionNames,
+};
 
 /**
  * Checks options and fills in defaults.
  *
- * @throws {RangeError} for a number out of range @throws {TypeError} if it is not clear where to listen
+ * @throws {RangeError} for a number out of range
+ * @throws {TypeError} if it is not clear where to listen, or for an option that is not known, or that Node cannot set
+ * @throws {WireError} for certificates that cannot be used
  */
 export function resolveListenOptions(where: AddressLike | ListenOptions): ListenConfig {
   const options: ListenOptions = typeof where === 'string' || 'kind' in where ? { address: where } : where;
+  checkOptionNames('listen', options, listenOptionNames);
   return Object.freeze({
     target: targetOf(options),
     backlog: checkWholeNumber('backlog', options.backlog ?? 4096, { min: 1, max: 65_535 }),
     reusePort: options.reusePort ?? false,
     ipv6Only: options.ipv6Only ?? false,
-    ownCap: new ConnectionCap(options.maxConnections ?? Infinity),
-    sharedCap: options.connectionCap ?? null,
+    maxWaiting: checkWholeNumber('maxWaiting', options.maxWaiting ?? 0, { min: 0, max: 65_535 }),
+    waitTimeoutMs: checkWholeNumber('waitTimeoutMs', options.waitTimeoutMs ?? 5_000, { min: 1, max: 600_000 }),
     noDelay: options.noDelay ?? true,
     keepAliveMs: checkWholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, { min: 0, max: 2_147_483_647 }),
     highWaterBytes: checkWholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, { min: 1, max: 2_147_483_647 }),
     hardLimitBytes: hardLimit(options.hardLimitBytes, options.highWaterBytes ?? 65_536),
     mode: options.mode === undefined ? null : checkWholeNumber('mode', options.mode, { min: 0, max: 0o777 }),
-    clock: options.clock ?? systemClock,
-    onShed: options.onShed ?? null,
-    onError: options.onError ?? null,
+    accept: resolveAcceptOptions(options),
   });
 }
 

@@ -5,97 +5,115 @@
  * kernel has queued and nobody has accepted is reset by a close, so a successor that must lose nothing inherits the descriptor instead.
  *
  * When descriptors run out, Node accepts and closes at once, without any event. Hence the caps: they close too, but they tell, and
- * leave a reserve for upstream connections, logs and name look-ups.
+ * leave a reserve for upstream connections, logs and name look-ups. Node has no public way to pause accepting and leave connections in the kernel's
+ * queue either: closing the socket that listens resets the queue. What pauses is the step behind it: up to `maxWaiting` connections above a
+ * cap wait, accepted and unread, until a place is free.
  */
 import { chmodSync } from 'node:fs';
 import { createServer, type ListenOptions as NodeListenOptions, type Server, type Socket } from 'node:net';
-import { fromNodeError, internalError, toWireError } from '@ferrata/error';
+import { fromNodeError } from '@ferrata/error';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
+import { AcceptPipeline } from './accept-pipeline.ts';
 import type { AddressLike } from './address.ts';
 import { listenError } from './listen-error.ts';
 import { type ListenConfig, type ListenOptions, resolveListenOptions } from './listen-options.ts';
+import { ListenerBase } from './listener-base.ts';
 import { ipAddress } from './socket-info.ts';
 import { SocketStream, type StreamOrigin } from './socket-stream.ts';
+import type { TlsServer } from './tls/tls-server.ts';
 import { removeStaleSocket } from './unix-socket-file.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
-/** A socket that listens. */
+/**
+ * Something that listens. Of the connections that came, each is in one of `acceptedCount`, `refusedCount`, `shedCount`, `headerFailedCount`,
+ * `handshakeFailedCount`, `pendingCount` and `waitingCount`.
+ */
 export interface Listener {
-  /** The address that it really listens on: for port 0, with the port that the kernel chose. */
+  /** The address that it really listens on: for port 0, with the port that the kernel chose. `unset` for a source of streams. */
   readonly address: StreamAddress;
-  /** Open streams that came from this listener. */
+  /** The TLS server in use, also if the listener has made it, for reloading certificates and for counts; null without TLS. */
+  readonly tls: TlsServer | null;
+  /** Open connections that came from this listener and have a place under its cap. */
   readonly connectionCount: number;
-  /** Connections closed at once because of a cap, since the start. */
+  /** Connections handed to `onStream` since the start. */
+  readonly acceptedCount: number;
+  /** Connections that the filter has refused. */
+  readonly refusedCount: number;
+  /** Connections closed because of a cap, at once or when they had waited too long. */
   readonly shedCount: number;
+  /** Connections without a proper PROXY header. */
+  readonly headerFailedCount: number;
+  /** Connections whose TLS handshake has failed. */
+  readonly handshakeFailedCount: number;
+  /** Connections that wait for the filter, their PROXY header or their handshake now. */
+  readonly pendingCount: number;
+  /** Connections that wait for a place under the caps now. While it is above 0, accepting is paused. */
+  readonly waitingCount: number;
+  /** Connections that came in the last whole second, whatever became of them. */
+  readonly acceptRate: number;
   /** The ceiling of `connectionCount`; may be moved at any time. */
   maxConnections: number;
   readonly isClosed: boolean;
   /**
-   * Stops accepting; open streams stay open. Done when the port is free again (and the file of a Unix socket removed). May be called again.
+   * Stops accepting; open streams stay open, and connections that are pending or wait go on. Done when the port is free again (and the file
+   * of a Unix socket removed). May be called again.
    */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Listens, and calls `onStream` with each accepted connection.
+ * Listens, and calls `onStream` with each connection that has passed the caps, the filter, the PROXY header and TLS, as far as there are any.
  *
  * `onStream` should attach a sink at once; until then the stream is paused. If it throws, that stream is aborted, and listening goes on.
  *
  * @throws {WireError} `ADDRESS_IN_USE`, `LISTEN_NOT_PERMITTED`, `LISTEN_NO_SUCH_ADDRESS`, `LISTEN_PATH_TAKEN` or `LISTEN_FAILED`; the message names the address
- * @throws {TypeError} if the address is malformed
+ * @throws {WireError} of `TlsServer`, if its options name certificates that cannot be used
+ * @throws {TypeError} if the address is malformed, or an option is unknown or cannot be set
  * @throws {RangeError} if an option is out of range
  */
 export async function listen(where: AddressLike | ListenOptions, onStream: (stream: L4Stream) => void): Promise<Listener> {
   const config = resolveListenOptions(where);
+  const pipeline = new AcceptPipeline(config.accept, onStream);
   const server = createServer({
     allowHalfOpen: true,
     highWaterMark: config.highWaterBytes,
     noDelay: config.noDelay,
     keepAlive: config.keepAliveMs > 0,
     keepAliveInitialDelay: config.keepAliveMs,
+    // Node begins to read at once otherwise: bytes of a connection that the filter may refuse, or that has to wait.
+    pauseOnConnect: !pipeline.isDirect || config.maxWaiting > 0,
   });
-  await startListening(server, config);
-  return new SocketListener(server, config, onStream);
+  try {
+    await startListening(server, config);
+  } catch (error) {
+    if (config.accept.ownsTls) void config.accept.tls?.close();
+    throw error;
+  }
+  return new SocketListener(server, config, pipeline);
 }
 
-class SocketListener implements Listener, StreamOrigin {
-  readonly address: StreamAddress;
+class SocketListener extends ListenerBase implements Listener, StreamOrigin {
   readonly kind: string;
   readonly unixPath: string | null;
   readonly isAccepted = true;
   readonly readsByCallback = false;
   readonly hardLimitBytes: number;
   readonly #server: Server;
-  readonly #config: ListenConfig;
-  readonly #onStream: (stream: L4Stream) => void;
-  #shedCount = 0;
+  readonly #pipeline: AcceptPipeline;
+  /** Null: connections above a cap are closed. */
+  readonly #waiting: WaitingRoom | null;
 
-  constructor(server: Server, config: ListenConfig, onStream: (stream: L4Stream) => void) {
+  constructor(server: Server, config: ListenConfig, pipeline: AcceptPipeline) {
+    super(pipeline, addressOf(server));
     this.#server = server;
-    this.#config = config;
-    this.#onStream = onStream;
+    this.#pipeline = pipeline;
     this.hardLimitBytes = config.hardLimitBytes;
-    this.address = addressOf(server);
     this.unixPath = this.address.kind === 'unix' ? this.address.path : null;
     this.kind = this.address.kind === 'ip' ? 'tcp' : 'unix';
-    server.on('connection', (socket) => this.#accept(socket));
-    server.on('error', (error) => this.#failed(error));
-  }
-
-  get connectionCount(): number {
-    return this.#config.ownCap.count;
-  }
-
-  get shedCount(): number {
-    return this.#shedCount;
-  }
-
-  get maxConnections(): number {
-    return this.#config.ownCap.max;
-  }
-
-  set maxConnections(max: number) {
-    this.#config.ownCap.max = max;
+    this.#waiting = config.maxWaiting === 0 ? null : new WaitingRoom(this, config, pipeline.deadlines);
+    server.on('connection', (socket) => this.#handleConnection(socket));
+    server.on('error', (error) => pipeline.report(fromNodeError(error)));
   }
 
   get isClosed(): boolean {
@@ -104,63 +122,47 @@ class SocketListener implements Listener, StreamOrigin {
 
   async close(): Promise<void> {
     // Node closes the listening descriptor within this call; its callback would wait for the last stream to end.
-    if (this.#server.listening) this.#server.close();
+    if (!this.#server.listening) return;
+    this.#server.close();
+    this.closeOwnTls();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  onStreamClosed(stream: SocketStream): void {
+    this.releasePlace();
+    this.#pipeline.handleClosed(stream.id);
   }
 
-  onStreamClosed(): void {
-    this.#config.ownCap.release();
-    this.#config.sharedCap?.release();
+  /** A place was taken for a socket that has waited. */
+  serveWaiting(socket: Socket): void {
+    this.#pipeline.admit(new SocketStream(socket, this, this.#pipeline.config.clock.now()));
+    this.#pipeline.settleWaiting();
   }
 
-  #accept(socket: Socket): void {
-    const { ownCap, sharedCap, clock } = this.#config;
-    if (!ownCap.tryTake()) return this.#shed(socket);
-    if (sharedCap !== null && !sharedCap.tryTake()) {
-      ownCap.release();
-      return this.#shed(socket);
-    }
-    const stream = new SocketStream(socket, this, clock.now());
-    try {
-      this.#onStream(stream);
-    } catch (thrown) {
-      stream.abort(internalError('ON_STREAM_THREW', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown }));
-      this.#report(thrown);
-    }
+  /** A socket has waited too long. */
+  shedWaiting(socket: Socket): void {
+    this.#shed(socket);
+    this.#pipeline.settleWaiting();
   }
 
   /** Over a cap: closed before anything is made for it. A reset, so that no half-dead connection keeps a place in the kernel's tables. */
   #shed(socket: Socket): void {
-    this.#shedCount++;
-    const { onShed } = this.#config;
+    const { onShed } = this.#pipeline.config;
     const peer = onShed === null ? null : ipAddress(socket.remoteAddress, socket.remotePort);
     socket.on('error', ignore);
     if (this.kind === 'tcp') socket.resetAndDestroy();
     else socket.destroy();
-    if (onShed === null || peer === null) return;
-    try {
-      onShed(peer);
-    } catch (thrown) {
-      this.#report(thrown);
-    }
+    this.#pipeline.countShed(peer);
   }
 
-  #failed(error: Error): void {
-    this.#report(fromNodeError(error));
-  }
-
-  /** Tells the user's `onError`; if there is none, or it throws in turn, a warning shows the bug without ending the process. */
-  #report(thrown: unknown): void {
-    const { onError } = this.#config;
-    try {
-      if (onError !== null) return onError(toWireError(thrown, 'LISTENER_CALLBACK_THREW'));
-    } catch (again) {
-      return process.emitWarning(again instanceof Error ? again : String(again));
-    }
-    process.emitWarning(thrown instanceof Error ? thrown : String(thrown));
+  #handleConnection(socket: Socket): void {
+    const now = this.#pipeline.config.clock.now();
+    this.#pipeline.countArrival(now);
+    const waiting = this.#waiting;
+    // Nobody passes those who wait.
+    if ((waiting === null || waiting.size === 0) && this.tryTakePlace()) {
+      this.#pipeline.admit(new SocketStream(socket, this, now));
+    } else if (waiting?.tryAdd(socket) === true) this.#pipeline.waitingCount++;
+    else this.#shed(socket);
   }
 }
 

@@ -21,8 +21,9 @@
  *   flushDue                     a flush is on the tick queue          flush
  *   endSeen, closeSeen           `end`, `close` of the socket          abort clears endSeen
  *   dead                         error, abort, close told              never
- *   aborted                      abort                                 never
+ *   aborted                      abort, releaseHost                    never
  *   closeTold                    onClose                               a later attach, which is told again
+ *   released                     releaseHost                           never
  * ```
  */
 
@@ -39,22 +40,13 @@ import {
   type StreamState,
   takeBack,
 } from '@ferrata/stream';
+import { joinSmall } from './join-small.ts';
 import { ReadingSocket } from './reading-socket.ts';
+import { abortHost } from './socket-abort.ts';
 import { SocketInfo } from './socket-info.ts';
+import type { ReleasedHost, StreamOrigin } from './stream-origin.ts';
 
-/** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */
-export interface StreamOrigin {
-  readonly kind: string;
-  /** The path, when this is a Unix socket. */
-  readonly unixPath: string | null;
-  readonly isAccepted: boolean;
-  /** Unsent bytes on top of which a further write aborts the stream. */
-  readonly hardLimitBytes: number;
-  /** Bytes come through `SocketStream.handleRead`, not as `data` events; the socket is to be made paused. */
-  readonly readsByCallback: boolean;
-  /** Called once for each stream when its socket is closed, whether or not it has a sink; for counting. */
-  onStreamClosed(stream: SocketStream): void;
-}
+export type { ReleasedHost, StreamOrigin } from './stream-origin.ts';
 
 const Gate = {
   inside: 0x1,
@@ -70,6 +62,7 @@ const Gate = {
   dead: 0x400,
   aborted: 0x800,
   closeTold: 0x1000,
+  released: 0x2000,
 } as const;
 
 /** Anything that waits to be told. */
@@ -174,7 +167,44 @@ export class SocketStream implements L4Stream {
     return ((host as Host)[streamKey] as SocketStream).#gate === 0;
   }
 
+  /** Other facts from now on; for a layer that has learnt more about the connection. */
+  replaceInfo(info: StreamInfo): void {
+    this.#info = info;
+  }
+
+  /** Puts bytes back in front of whatever comes next: of a later sink, or of the same one. What is put back last comes first. */
+  unread(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#enqueueFirst(bytes);
+    if ((this.#gate & anyDue) !== 0) this.#scheduleFlush();
+  }
+
+  /**
+   * Takes the socket away from its stream, for a layer on top that works on sockets. The stream is closed from then on without telling anybody,
+   * but is still counted as open by its origin until the socket closes.
+   *
+   * @returns the socket, paused, and the bytes that nobody has read yet; null if either side has ended, or bytes are still to be sent; and for a TLS socket, since one
+   *   on top of another hears nothing of its end
+   */
+  releaseHost(): ReleasedHost | null {
+    const host = this.#host;
+    const isBusy = (this.#gate & (Gate.dead | Gate.endSeen | Gate.closeSeen | Gate.inside)) !== 0 || host.writableLength > 0;
+    if (this.#state !== 'open' || isBusy || host.destroyed || 'encrypted' in host) return null;
+    const unread = this.#queue ?? [];
+    host.pause();
+    // `error` and `close` stay: the first so that the process lives, the second for the count.
+    host.removeListener('data', SocketStream.#onData);
+    host.removeListener('end', SocketStream.#onEnd);
+    host.removeListener('drain', SocketStream.#onDrain);
+    this.#die(null);
+    this.#queue = null;
+    this.#sink = null;
+    this.#gate = (this.#gate & ~anyDue) | Gate.aborted | Gate.closeSeen | Gate.released;
+    return { host, unread, abort: (error) => abortHost(host, this.#origin, error) };
+  }
+
   attach(sink: L4Sink, head?: Uint8Array): void {
+    if ((this.#gate & Gate.released) !== 0) return this.#attachReleased(sink);
     const isFirst = (this.#gate & Gate.unattached) !== 0;
     this.#sink = sink;
     this.#gate &= ~(Gate.unattached | Gate.paused);
@@ -238,7 +268,7 @@ export class SocketStream implements L4Stream {
   }
 
   pause(): void {
-    if ((this.#gate & (Gate.paused | Gate.unattached)) !== 0) return;
+    if ((this.#gate & (Gate.paused | Gate.unattached | Gate.released)) !== 0) return;
     this.#gate |= Gate.paused | Gate.inside;
     this.#host.pause();
     this.#gate &= ~Gate.inside;
@@ -268,14 +298,17 @@ export class SocketStream implements L4Stream {
     this.#die(error ?? null);
     this.#queue = null;
     this.#gate = (this.#gate & ~(Gate.queued | Gate.endDue | Gate.endSeen | Gate.drainDue)) | Gate.aborted | Gate.inside;
-    const host = this.#host;
-    if (error === undefined) host.destroy();
-    else if (canReset(host, this.#origin)) host.resetAndDestroy();
-    // A socket has no use for the error; any other duplex may lead to a layer that can tell its peer.
-    else host.destroy(host instanceof Socket ? undefined : error);
+    abortHost(this.#host, this.#origin, error);
     this.#gate &= ~Gate.inside;
     // The host may have closed before, in good order, while the end waited for the sink to resume: no other `close` will come.
     if ((this.#gate & Gate.closeDue) !== 0) this.#scheduleFlush();
+  }
+
+  /** The first sink, or another one, of a stream that has no host any more: all it hears is the close. */
+  #attachReleased(sink: L4Sink): void {
+    this.#sink = sink;
+    this.#gate = (this.#gate & ~(Gate.unattached | Gate.paused | Gate.closeTold)) | Gate.closeDue;
+    this.#scheduleFlush();
   }
 
   // The listeners: `this` is the socket.
@@ -326,6 +359,7 @@ export class SocketStream implements L4Stream {
     stream.#gate |= Gate.closeSeen;
     stream.#origin.onStreamClosed(stream);
     const gate = stream.#gate;
+    if ((gate & Gate.released) !== 0) return;
     if ((gate & (Gate.inside | Gate.unattached | Gate.queued | Gate.endDue)) !== 0) return stream.#due(Gate.closeDue);
     stream.#tellClose();
   }
@@ -455,23 +489,4 @@ export class SocketStream implements L4Stream {
 
 function closedEarly(message: string): WireError {
   return ioError('CONNECTION_CLOSED_EARLY', message, { retry: 'ifReused' });
-}
-
-/**
- * Whether an abort with an error may be told to the peer by a TCP reset (RFC 9293 §3.10.7), so that it cannot mistake a cut for an end. Not
- * while a FIN waits behind unsent bytes: libuv refuses to reset then, and would leave the descriptor open.
- */
-function canReset(host: Duplex, origin: StreamOrigin): host is Socket {
-  return origin.kind === 'tcp' && !host.destroyed && host instanceof Socket && (!host.writableEnded || host.writableFinished);
-}
-
-function joinSmall(chunks: readonly Uint8Array[], total: number): Uint8Array {
-  const joined = Buffer.allocUnsafe(total);
-  let at = 0;
-  for (let i = 0; i < chunks.length; i++) {
-    const chunk = chunks[i] as Uint8Array;
-    joined.set(chunk, at);
-    at += chunk.length;
-  }
-  return joined;
 }

@@ -1,0 +1,12 @@
+/** Failures of certificates and keys that this program was given, as `WireError`s: ours to mend, nothing that a peer did. */
+import { tlsError, type WireError } from '@ferrata/error';
+
+/** An error of the type `tls`, fault local, status 500, never to be retried. */
+export function certificateError(reason: string, message: string, cause?: unknown): WireError {
+  return tlsError(reason, message, { cause, fault: 'local', retry: 'never', wire: { status: 500 } });
+}
+
+/** What a thrown value says of itself. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,269 @@
+/**
+ * One handshake of a TLS client: from a stream to a verified TLS stream, or to an error.
+ *
+ * ```text
+ *   handshaking ── secureConnect ──► checking ── handshakeComplete ──► handed over   (this object only answers Node, should it ask for the name again)
+ *        └── error, close, time-out, abort ──┴──► failed   (everything below has been aborted)
+ * ```
+ *
+ * Rules:
+ * - Nobody reads from the TLS socket before it is handed over: no byte of a server that is not verified reaches anybody (CVE-2026-1642).
+ * - Whatever is called back from OpenSSL is wrapped: a throw would end the process (CVE-2026-21637).
+ */
+import { connect as connectSocket, type PeerCertificate as NodeCertificate, type SecureContext, type TLSSocket } from 'node:tls';
+import type { Wakeup } from '@ferrata/clock';
+import { connectError, timeoutError, tlsError, toWireError, type WireError } from '@ferrata/error';
+import type { L4Stream, PeerCertificate, StreamInfo } from '@ferrata/stream';
+import type { DeadlineQueue } from '@ferrata/timeout';
+import { callUser } from '../call-user.ts';
+import type { PendingConnect } from '../pending-connect.ts';
+import { readHandshake } from './handshake-extension.ts';
+import { createPeerCertificate } from './peer-certificate.ts';
+import type { TlsConnectSink } from './tls-client.ts';
+import { ClientTlsDigest } from './tls-client-digest.ts';
+import { handshakeCut, handshakeError } from './tls-client-errors.ts';
+import { describeNames, isForHost } from './tls-client-identity.ts';
+import type { TlsClientConfig } from './tls-client-options.ts';
+import type { KeptSession, TlsClientSessions } from './tls-client-sessions.ts';
+import { TlsInfo } from './tls-info.ts';
+import { carrierOf, type TlsCarrier, tlsStream } from './tls-stream.ts';
+
+/** What one handshake is made of. */
+export interface ClientHandshakeFacts {
+  readonly config: TlsClientConfig;
+  readonly context: SecureContext;
+  readonly sessions: TlsClientSessions | null;
+  /** Of all that a session of this connection may be used for. */
+  readonly sessionKey: string;
+  /** The name to send; null: none. */
+  readonly serverName: string | null;
+  /** The name or address that the certificate must be for; null: any. */
+  readonly verifyName: string | null;
+  /** Which of several servers of that name; null: unknown. */
+  readonly place: string | null;
+  readonly alpn: readonly string[] | null;
+  readonly timeoutMs: number;
+  readonly deadlines: DeadlineQueue | null;
+  readonly signal: AbortSignal | null;
+}
+
+export class ClientHandshake implements PendingConnect {
+  readonly #stream: L4Stream;
+  readonly #below: StreamInfo;
+  readonly #facts: ClientHandshakeFacts;
+  /** Null once there was an outcome. */
+  #sink: TlsConnectSink | null;
+  #carrier: TlsCarrier | null = null;
+  #socket: TLSSocket | null = null;
+  #timer: Wakeup | null = null;
+  #startedAt = 0;
+  #resumed: KeptSession | null = null;
+  /** Filled when the handshake is complete: Node tells of no session before. */
+  readonly #shown: { certificate: PeerCertificate | null } = { certificate: null };
+  /** What our own check of the certificate has found. */
+  #identityError: WireError | null = null;
+
+  constructor(stream: L4Stream, sink: TlsConnectSink, facts: ClientHandshakeFacts) {
+    this.#stream = stream;
+    this.#below = stream.info;
+    this.#facts = facts;
+    this.#sink = sink;
+  }
+
+  start(): void {
+    const { config, signal, timeoutMs, deadlines } = this.#facts;
+    if (signal?.aborted === true) return this.abort(signal.reason);
+    // Bytes of a stream that has closed already would wait for a handshake that never begins.
+    if (this.#stream.state !== 'open') return this.#fail(handshakeCut(this.#server()));
+    this.#startedAt = config.clock.now();
+    try {
+      this.#connect();
+    } catch (thrown) {
+      // OpenSSL refuses what it is given: nothing that the peer could have caused.
+      return this.#fail(toWireError(thrown, 'TLS_SETUP_FAILED'));
+    }
+    const onExpire = (): void => this.#fail(this.#timeoutError());
+    this.#timer = deadlines === null ? config.clock.schedule(timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
+    signal?.addEventListener('abort', this, { once: true });
+  }
+
+  abort(cause?: unknown): void {
+    this.#fail(
+      connectError('CONNECT_ABORTED', 'the TLS handshake was given up', { retry: 'never', fault: 'local', cause, context: this.#server() }),
+    );
+  }
+
+  /** The listener of the abort signal. */
+  handleEvent(): void {
+    this.abort(this.#facts.signal?.reason);
+  }
+
+  #connect(): void {
+    const { config, context, sessions, sessionKey, serverName, verifyName, alpn } = this.#facts;
+    const { verifyCert, keyLog } = config;
+    this.#resumed = sessions?.find(sessionKey, config.clock.wallNow()) ?? null;
+    const session = this.#resumed?.ticket;
+    const carrier = carrierOf(this.#stream, []);
+    this.#carrier = carrier;
+    const socket = connectSocket({
+      socket: carrier.host,
+      secureContext: context,
+      // Always said, or an environment variable would decide.
+      rejectUnauthorized: verifyCert,
+      checkServerIdentity: (_host, certificate) => this.#checkIdentity(certificate),
+      // Node ties sessions to this name, besides our own key.
+      host: verifyName ?? 'localhost',
+      ...(serverName === null ? {} : { servername: serverName }),
+      ...(alpn === null || alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
+      ...(session === undefined ? {} : { session }),
+    });
+    this.#socket = socket;
+    socket.on('error', this.#handleError);
+    socket.on('close', this.#handleClose);
+    socket.once('secureConnect', () => this.#handleSecure(socket));
+    // A server may send tickets as long as the connection lives: the listener holds on to nothing but what it needs.
+    if (sessions !== null) {
+      const shown = this.#shown;
+      socket.on('session', (ticket: Buffer) => sessions.keep(sessionKey, { ticket, certificate: shown.certificate }));
+    }
+    if (keyLog !== null) socket.on('keylog', (line: Buffer) => callUser(() => keyLog(line.toString('latin1').trimEnd()), warn));
+  }
+
+  readonly #handleError = (error: Error): void => {
+    this.#fail(this.#identityError ?? handshakeError(error, this.#server()));
+  };
+
+  readonly #handleClose = (): void => {
+    this.#fail(handshakeCut(this.#server()));
+  };
+
+  /** Called by Node from OpenSSL's callback, in a full handshake only, when the chain is good: a resumed session was verified when it was new. */
+  #checkIdentity(certificate: NodeCertificate): Error | undefined {
+    const { config, verifyName } = this.#facts;
+    const { verifyCert, verifyHostname, alternativeCn } = config;
+    if (this.#sink === null) {
+      // A server of TLS 1.2 has asked for another handshake. OpenSSL has refused it (SSL_OP_NO_RENEGOTIATION), but Node believes that there was one.
+      return tlsError('TLS_RENEGOTIATION', 'the server asked for another handshake', { retry: 'never', context: this.#server() });
+    }
+    if (!verifyCert || !verifyHostname) return undefined;
+    try {
+      const peer = createPeerCertificate(certificate.raw);
+      if (verifyName !== null && isForHost(peer, verifyName)) return undefined;
+      if (alternativeCn !== null && isForHost(peer, alternativeCn)) return undefined;
+      const message = `the certificate is for ${describeNames(peer)}`;
+      this.#identityError = tlsError('TLS_HOSTNAME_MISMATCH', message, { retry: 'never', context: this.#server() });
+    } catch (thrown) {
+      this.#identityError = toWireError(thrown, 'TLS_CERTIFICATE_MALFORMED');
+    }
+    return this.#identityError;
+  }
+
+  #handleSecure(socket: TLSSocket): void {
+    if (this.#sink === null) return;
+    const { config, serverName, alpn } = this.#facts;
+    // Node has destroyed it by now; what decides whom we talk to is looked at twice.
+    if (config.verifyCert && !socket.authorized)
+      return this.#fail(tlsError('TLS_CERT_UNTRUSTED', String(socket.authorizationError), { retry: 'never', context: this.#server() }));
+    const digest = new ClientTlsDigest(socket, { serverName, isVerified: config.verifyCert }, this.#resumed?.certificate ?? null);
+    this.#shown.certificate = digest.peerCertificate;
+    if (digest.alpn !== null && alpn?.includes(digest.alpn) !== true) {
+      // RFC 7301 §3.1: the server chooses among those offered.
+      const message = `the server chose the protocol ${JSON.stringify(digest.alpn)}, which was not offered`;
+      return this.#fail(tlsError('TLS_ALPN_NOT_OFFERED', message, { retry: 'never', context: this.#server() }));
+    }
+    const timing = { startedAt: this.#startedAt, establishedAt: config.clock.now() };
+    this.#complete(digest, new TlsInfo(this.#below, digest, timing));
+  }
+
+  #complete(digest: ClientTlsDigest, info: TlsInfo): void {
+    const { handshakeComplete } = this.#facts.config;
+    if (handshakeComplete === null) return this.#handOver(info);
+    let later: Promise<unknown> | null = null;
+    try {
+      const read = readHandshake(handshakeComplete, digest, info);
+      if (isThenable(read)) later = Promise.resolve(read);
+      else digest.extension = read;
+    } catch (thrown) {
+      return this.#fail(this.#refused(thrown));
+    }
+    if (later === null) return this.#handOver(info);
+    // The time-out goes on: it also ends a callback that never settles.
+    later.then(
+      (extension) => {
+        digest.extension = extension;
+        this.#handOver(info);
+      },
+      (reason: unknown) => this.#fail(this.#refused(reason)),
+    );
+  }
+
+  #handOver(info: TlsInfo): void {
+    const sink = this.#sink;
+    const socket = this.#socket;
+    const carrier = this.#carrier;
+    if (sink === null || socket === null || carrier === null) return;
+    this.#settle();
+    const stream = tlsStream(socket, carrier, info);
+    socket.removeListener('error', this.#handleError);
+    socket.removeListener('close', this.#handleClose);
+    process.nextTick(tellSecure, sink, stream);
+  }
+
+  #fail(error: WireError): void {
+    const sink = this.#sink;
+    if (sink === null) return;
+    this.#settle();
+    // A ticket that the server chokes on is not offered again.
+    this.#facts.sessions?.forget(this.#facts.sessionKey);
+    const socket = this.#socket;
+    if (this.#carrier === null) this.#stream.abort(error);
+    // Node has destroyed the socket if it was OpenSSL that failed; its alert may still be on the way, and a reset would take it back.
+    else if (socket?.destroyed !== true) this.#carrier.abort(error, () => socket?.destroy());
+    // The error listener stays: what Node still says of this socket must not end the process.
+    process.nextTick(tellFailed, sink, error, this.#below);
+  }
+
+  /** From here on the connection holds on to nothing of this object but its listeners: not the timer, the signal, the sink. */
+  #settle(): void {
+    this.#sink = null;
+    this.#timer?.cancel();
+    this.#facts.signal?.removeEventListener('abort', this);
+  }
+
+  #timeoutError(): WireError {
+    const message = `no verified connection within ${this.#facts.timeoutMs} ms`;
+    return timeoutError('TLS_HANDSHAKE_TIMEOUT', message, { retry: 'always', context: this.#server() });
+  }
+
+  #refused(cause: unknown): WireError {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    return tlsError('TLS_REFUSED', message, { retry: 'never', fault: 'local', cause, context: this.#server() });
+  }
+
+  /** The server, for messages. */
+  #server(): string {
+    const { serverName, verifyName, place } = this.#facts;
+    const name = serverName ?? verifyName ?? 'unnamed server';
+    return place === null ? name : `${name} at ${place}`;
+  }
+}
+
+function tellSecure(sink: TlsConnectSink, stream: L4Stream): void {
+  callUser(
+    () => sink.onSecure(stream),
+    (thrown) => stream.abort(toWireError(thrown, 'SINK_THREW')),
+  );
+}
+
+function tellFailed(sink: TlsConnectSink, error: WireError, info: StreamInfo): void {
+  callUser(() => sink.onHandshakeFailed(error, info), warn);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+/** There is nothing left to end: a warning shows the bug without ending the process. */
+function warn(thrown: unknown): void {
+  process.emitWarning(thrown instanceof Error ? thrown : String(thrown), 'CallbackThrew');
+}

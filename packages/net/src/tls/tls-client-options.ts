@@ -1,0 +1,253 @@
+/** Options of `TlsClient`, checked once. */
+
+import { createHash } from 'node:crypto';
+import { type Clock, systemClock } from '@ferrata/clock';
+import { checkWholeNumber } from '@ferrata/error';
+import type { StreamInfo, TlsDigest } from '@ferrata/stream';
+import type { DeadlineQueue } from '@ferrata/timeout';
+import { checkOptionNames } from '../option-names.ts';
+import { checkAlpn } from './alpn.ts';
+import { resolveCiphers } from './cipher-names.ts';
+import type { HandshakeExtension } from './handshake-extension.ts';
+import type { Pem } from './pem.ts';
+import { checkServerName } from './tls-client-name.ts';
+
+/** The versions that a client speaks. */
+export type TlsClientVersion = 'TLSv1.2' | 'TLSv1.3';
+
+/** What a client does once a handshake is made and verified: an extension, or a function of its own. */
+export type ClientHandshakeComplete = HandshakeExtension<unknown> | ((tls: TlsDigest, info: StreamInfo) => unknown);
+
+/** How to speak TLS to servers. */
+export interface TlsClientOptions {
+  /**
+   * The name that the server is asked for (SNI, RFC 6066 §3), and that its certificate must be for; an IP address is never sent, only checked. `null`: send no name;
+   * the certificate must still be for the host connected to. Default: the host connected to.
+   */
+  readonly serverName?: string | null;
+  /**
+   * Verifies that the server's certificate comes from an authority of `ca` and holds today. Default true. Without it everybody on the path can be the server: the
+   * name is not looked at either then.
+   */
+  readonly verifyCert?: boolean;
+  /** Verifies that the certificate is for the server's name. Default true. */
+  readonly verifyHostname?: boolean;
+  /** A further name that the certificate may be for. Default: none. */
+  readonly alternativeCn?: string;
+  /** The authorities to trust, in place of Node's own. Default: those that Node comes with. */
+  readonly ca?: Pem | readonly Pem[];
+  /** Lists of revoked certificates. With them, every certificate of a chain needs the list of its authority. Default: none. */
+  readonly crl?: Pem | readonly Pem[];
+  /** The client's certificate, with the intermediate ones behind it. Default: none is shown. */
+  readonly certificate?: Pem;
+  /** The key of `certificate`. */
+  readonly key?: Pem;
+  /** Opens `key`, if it is encrypted. */
+  readonly passphrase?: string;
+  /** The protocols to offer by ALPN (RFC 7301), the preferred one first; `alpnProtocols` has the usual lists. Default: none, which servers take as HTTP/1. */
+  readonly alpn?: readonly string[];
+  /** Default `TLSv1.2`. */
+  readonly minVersion?: TlsClientVersion;
+  /** Default `TLSv1.3`. */
+  readonly maxVersion?: TlsClientVersion;
+  /** Suites of TLS 1.2 and 1.3, in OpenSSL's names or IANA's, the preferred one first. Default: those of Node. */
+  readonly ciphers?: readonly string[];
+  /** Groups of the key exchange in OpenSSL's names, the preferred one first: `X25519`, `P-256`. Default: those of OpenSSL. */
+  readonly curves?: readonly string[];
+  /**
+   * Time from the first byte of the handshake to a verified connection, `handshakeComplete` included. Default 5 000. Raising it makes a server that stalls hold
+   * its request for longer.
+   */
+  readonly handshakeTimeoutMs?: number;
+  /**
+   * Called when the server is verified, before anybody gets the stream. What it returns, or its promise brings, is `TlsDigest.extension`; a throw or a
+   * rejection refuses the connection with `TLS_REFUSED`.
+   */
+  readonly handshakeComplete?: ClientHandshakeComplete;
+  /** Gets the secrets of each connection, line by line (the format of SSLKEYLOGFILE): whoever has them can read the traffic. Default: nobody. */
+  readonly keyLog?: (line: string) => void;
+  /** Keeps sessions, so that the next connection to the same server costs no signature. Default true. */
+  readonly sessions?: boolean;
+  /** Sessions kept, one a server; the least recently used one goes first. Default 256, each of about 2 KiB. */
+  readonly maxSessions?: number;
+  /** Keeps the time-outs together with a great many others. Default: a wake-up of its own from `clock`. */
+  readonly deadlines?: DeadlineQueue;
+  /** Default `systemClock`. */
+  readonly clock?: Clock;
+}
+
+/** `TlsClientOptions` with every field settled. */
+export interface TlsClientConfig {
+  /** Undefined: the host connected to. */
+  readonly serverName: string | null | undefined;
+  readonly verifyCert: boolean;
+  readonly verifyHostname: boolean;
+  readonly alternativeCn: string | null;
+  readonly ca: readonly Pem[] | null;
+  readonly crl: readonly Pem[] | null;
+  readonly certificate: Pem | null;
+  readonly key: Pem | null;
+  readonly passphrase: string | null;
+  readonly alpn: readonly string[] | null;
+  readonly minVersion: TlsClientVersion;
+  readonly maxVersion: TlsClientVersion;
+  readonly ciphers: string | null;
+  readonly curves: string | null;
+  readonly handshakeTimeoutMs: number;
+  readonly handshakeComplete: ClientHandshakeComplete | null;
+  readonly keyLog: ((line: string) => void) | null;
+  readonly sessions: boolean;
+  readonly maxSessions: number;
+  readonly deadlines: DeadlineQueue | null;
+  readonly clock: Clock;
+}
+
+/** Below is what RFC 8996 has laid to rest; OpenSSL takes it only with ciphers of no security level. */
+const versions: readonly TlsClientVersion[] = ['TLSv1.2', 'TLSv1.3'];
+
+const names: Readonly<Record<keyof TlsClientOptions, true>> = {
+  serverName: true,
+  verifyCert: true,
+  verifyHostname: true,
+  alternativeCn: true,
+  ca: true,
+  crl: true,
+  certificate: true,
+  key: true,
+  passphrase: true,
+  alpn: true,
+  minVersion: true,
+  maxVersion: true,
+  ciphers: true,
+  curves: true,
+  handshakeTimeoutMs: true,
+  handshakeComplete: true,
+  keyLog: true,
+  sessions: true,
+  maxSessions: true,
+  deadlines: true,
+  clock: true,
+};
+
+/**
+ * Checks options and fills in defaults.
+ *
+ * @throws {RangeError} for a number out of range, a version that is none, protocols that ALPN cannot carry
+ * @throws {TypeError} for an option that is none, a name that is none, a certificate without a key or a key without one, a callback that cannot be called
+ */
+export function resolveTlsClientOptions(options: TlsClientOptions): TlsClientConfig {
+  checkOptionNames('TlsClient', options, names);
+  const minVersion = checkVersion('minVersion', options.minVersion ?? 'TLSv1.2');
+  const maxVersion = checkVersion('maxVersion', options.maxVersion ?? 'TLSv1.3');
+  if (versions.indexOf(minVersion) > versions.indexOf(maxVersion))
+    throw new RangeError(`minVersion ${minVersion} is above maxVersion ${maxVersion}`);
+  if ((options.certificate === undefined) !== (options.key === undefined)) throw new TypeError('certificate and key belong together');
+  const { serverName, alternativeCn, alpn } = options;
+  return Object.freeze({
+    serverName: serverName === undefined || serverName === null ? serverName : checkServerName('serverName', serverName),
+    verifyCert: options.verifyCert ?? true,
+    verifyHostname: options.verifyHostname ?? true,
+    alternativeCn: alternativeCn === undefined ? null : checkServerName('alternativeCn', alternativeCn),
+    ca: checkPems('ca', options.ca),
+    crl: checkPems('crl', options.crl),
+    certificate: checkPem('certificate', options.certificate),
+    key: checkPem('key', options.key),
+    passphrase: options.passphrase ?? null,
+    alpn: alpn === undefined ? null : checkAlpn('alpn', alpn),
+    minVersion,
+    maxVersion,
+    ciphers: options.ciphers === undefined ? null : resolveCiphers(options.ciphers).join(':'),
+    curves: checkNames('curves', options.curves),
+    handshakeTimeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000, { min: 1, max: 2_147_483_647 }),
+    handshakeComplete: checkComplete(options.handshakeComplete),
+    keyLog: checkFunction('keyLog', options.keyLog),
+    sessions: options.sessions ?? true,
+    maxSessions: checkWholeNumber('maxSessions', options.maxSessions ?? 256, { min: 1, max: 1_000_000 }),
+    deadlines: options.deadlines ?? null,
+    clock: options.clock ?? systemClock,
+  });
+}
+
+/**
+ * The identity of everything that makes two connections unequal. Keys and certificates go into it by their digests, callbacks by their identity; what only
+ * changes how long connecting takes (time-outs, sessions, clock) does not.
+ */
+export function identityKey(config: TlsClientConfig): string {
+  const { serverName, verifyCert, verifyHostname, alternativeCn, alpn, minVersion, maxVersion, ciphers, curves, passphrase } = config;
+  const facts = [
+    serverName === undefined ? ['host'] : serverName,
+    verifyCert,
+    verifyHostname,
+    alternativeCn,
+    config.ca?.map(digest) ?? null,
+    config.crl?.map(digest) ?? null,
+    config.certificate === null ? null : digest(config.certificate),
+    config.key === null ? null : digest(config.key),
+    passphrase === null ? null : digest(passphrase),
+    alpn,
+    minVersion,
+    maxVersion,
+    ciphers,
+    curves,
+    objectNumber(config.handshakeComplete),
+    objectNumber(config.keyLog),
+  ];
+  return `tls:${digest(JSON.stringify(facts))}`;
+}
+
+/** The only state that all clients of a thread share: which number stands for which callback. */
+const objectNumbers = new WeakMap<object, number>();
+let lastObjectNumber = 0;
+
+function objectNumber(object: object | null): number {
+  if (object === null) return 0;
+  let number = objectNumbers.get(object);
+  if (number === undefined) objectNumbers.set(object, (number = ++lastObjectNumber));
+  return number;
+}
+
+function digest(value: Pem): string {
+  return createHash('sha256').update(value).digest('base64url');
+}
+
+function checkVersion(name: string, version: TlsClientVersion): TlsClientVersion {
+  if (!versions.includes(version)) throw new RangeError(`${name} must be one of ${versions.join(', ')}, not ${JSON.stringify(version)}`);
+  return version;
+}
+
+function checkPems(name: string, value: Pem | readonly Pem[] | undefined): readonly Pem[] | null {
+  if (value === undefined) return null;
+  const list: readonly Pem[] = Array.isArray(value) ? (value as readonly Pem[]) : [value as Pem];
+  // An empty list would be taken for "not given", and trust everybody's authorities.
+  if (list.length === 0) throw new TypeError(`${name} is an empty list`);
+  for (const pem of list) checkPem(name, pem);
+  return Object.freeze([...list]);
+}
+
+function checkPem(name: string, value: Pem | undefined): Pem | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) throw new TypeError(`${name} must be PEM, as text or bytes`);
+  // An empty one, too, would be taken for "not given".
+  if (value.length === 0) throw new TypeError(`${name} is empty`);
+  return value;
+}
+
+function checkNames(name: string, value: readonly string[] | undefined): string | null {
+  if (value === undefined) return null;
+  if (!Array.isArray(value) || value.length === 0 || value.some((one) => typeof one !== 'string' || one === ''))
+    throw new TypeError(`${name} must be a list of names`);
+  return value.join(':');
+}
+
+function checkComplete(value: ClientHandshakeComplete | undefined): ClientHandshakeComplete | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'function' && typeof (value as Partial<typeof value> | null)?.read !== 'function')
+    throw new TypeError('handshakeComplete must be a function or a handshakeExtension');
+  return value;
+}
+
+function checkFunction<T>(name: string, value: T | undefined): T | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'function') throw new TypeError(`${name} must be a function`);
+  return value;
+}

@@ -1,0 +1,47 @@
+/** The sessions of one client, kept for resumption (RFC 8446 §2.2): the least recently used one goes first. */
+import type { PeerCertificate } from '@ferrata/stream';
+
+/** A session, and what its full handshake has shown: Node does not tell of it again when the session is resumed. */
+export interface KeptSession {
+  readonly ticket: Buffer;
+  readonly certificate: PeerCertificate | null;
+}
+
+/** Sessions by server. Only sessions of connections that were verified as they are to be again belong here: resuming one verifies nothing anew. */
+export class TlsClientSessions {
+  readonly #capacity: number;
+  /** In the order of use. */
+  readonly #sessions = new Map<string, KeptSession>();
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** @param wallNow milliseconds since 1970: a session does not outlive the certificate that it was verified by */
+  find(server: string, wallNow: number): KeptSession | null {
+    const kept = this.#sessions.get(server);
+    if (kept === undefined) return null;
+    this.#sessions.delete(server);
+    if (kept.certificate !== null && kept.certificate.validTo < wallNow) return null;
+    this.#sessions.set(server, kept);
+    return kept;
+  }
+
+  keep(server: string, session: KeptSession): void {
+    this.#sessions.delete(server);
+    this.#sessions.set(server, session);
+    if (this.#sessions.size <= this.#capacity) return;
+    for (const oldest of this.#sessions.keys()) {
+      this.#sessions.delete(oldest);
+      break;
+    }
+  }
+
+  forget(server: string): void {
+    this.#sessions.delete(server);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * TLS for accepted streams, on Node's OpenSSL: certificates by name, ALPN, tickets shared by threads, client certificates.
+ *
+ * A server is settings and a count of handshakes; it listens to nothing. It takes any `L4Stream`: a socket of ours gives up its handle, so that OpenSSL reads
+ * from it directly; any other stream is read through a `Duplex`.
+ */
+import { limitError, tlsError, type WireError } from '@ferrata/error';
+import { formatAddress, type L4Stream, type StreamInfo } from '@ferrata/stream';
+import { type LoadedCertificate, loadCertificate } from './certificate-load.ts';
+import type { CertificateSource } from './certificate-source.ts';
+import { CertificateStore, type ReloadReport } from './certificate-store.ts';
+import { type HandshakeOutcome, type HandshakeOwner, TlsHandshake } from './tls-handshake.ts';
+import { ServerContexts } from './tls-server-contexts.ts';
+import { resolveTlsServerOptions, type TlsServerConfig, type TlsServerOptions } from './tls-server-options.ts';
+
+/** Receives the outcome of `TlsServer.accept`: exactly one of the two, once, and never from inside `accept` itself. */
+export interface TlsAcceptSink {
+  /** The handshake is complete; the stream is paused until something is attached to it. If this throws, the stream is aborted. */
+  onSecure(stream: L4Stream): void;
+  /** There is no stream; the one below has been aborted. @param info of the stream below, with the peer's address */
+  onHandshakeFailed(error: WireError, info: StreamInfo): void;
+}
+
+/** Handshakes, counted since the server was made. */
+export interface HandshakeCounts {
+  readonly started: number;
+  /** Those that made a stream, resumed ones among them. */
+  readonly completed: number;
+  readonly resumed: number;
+  /** Those that made none, for whatever reason. */
+  readonly failed: number;
+  /** Of the failed: those that took too long. */
+  readonly timedOut: number;
+  /** Of the failed: those cut for newer ones. */
+  readonly shed: number;
+}
+
+/** The server side of TLS. May serve any number of listeners; `close` it when the last one has closed. */
+export class TlsServer implements AsyncDisposable {
+  readonly #config: TlsServerConfig;
+  readonly #contexts: ServerContexts;
+  readonly #store: CertificateStore | null;
+  readonly #owner: HandshakeOwner;
+  /** In the order of their beginning: the first is the oldest. */
+  readonly #handshakes = new Set<TlsHandshake>();
+  /** What `certificateFor` has given. */
+  readonly #loaded = new WeakMap<CertificateSource, LoadedCertificate>();
+  readonly #counts = { started: 0, completed: 0, resumed: 0, failed: 0, timedOut: 0, shed: 0 };
+  #isClosed = false;
+
+  /**
+   * Loads the certificates, and tries each with the settings.
+   *
+   * @throws {TypeError} if an option is of a wrong type, or there is no certificate @throws {RangeError} if one is out of range
+   * @throws {WireError} `TLS_…` as `loadCertificate`; `TLS_SETTINGS_REFUSED` if OpenSSL does not take the settings
+   */
+  constructor(options: TlsServerOptions) {
+    this.#config = resolveTlsServerOptions(options);
+    this.#contexts = new ServerContexts(this.#config);
+    const { certificates, onReload, watch, clock } = this.#config;
+    this.#store =
+      certificates.length === 0 ? null : new CertificateStore(certificates, { watch, clock, ...(onReload === null ? {} : { onReload }) });
+    this.#owner = {
+      config: this.#config,
+      contexts: this.#contexts,
+      chooseCertificate: (name, info) => this.#chooseCertificate(name, info),
+      handleSettled: (handshake, outcome) => this.#handleSettled(handshake, outcome),
+    };
+    try {
+      for (const certificate of this.#store?.certificates ?? [])
+        this.#contexts.serverFor({ certificate, withAlpn: true, ticketName: null });
+    } catch (error) {
+      this.#store?.close();
+      throw error;
+    }
+  }
+
+  /** Handshakes so far. */
+  get counts(): HandshakeCounts {
+    return { ...this.#counts };
+  }
+
+  /** Handshakes under way. */
+  get handshakeCount(): number {
+    return this.#handshakes.size;
+  }
+
+  /** What is offered by ALPN. */
+  get alpn(): readonly string[] {
+    return this.#config.alpn;
+  }
+
+  /** Makes the handshake on a stream that nothing reads any more; what it was given back by `unread` comes first. */
+  accept(stream: L4Stream, sink: TlsAcceptSink): void {
+    this.#counts.started++;
+    const handshake = new TlsHandshake(this.#owner, stream, sink);
+    this.#handshakes.add(handshake);
+    if (this.#isClosed) return handshake.cut(closedError(stream), 'failed');
+    if (this.#handshakes.size > this.#config.maxHandshakes) this.#shedOldest();
+    handshake.start();
+  }
+
+  /** Reads the certificates again, now. */
+  async reload(): Promise<ReloadReport> {
+    return this.#store === null ? { outcomes: [], replacedCount: 0, failedCount: 0 } : this.#store.reload();
+  }
+
+  /** Makes a new ticket key, for all threads that share the keys. Does nothing if there are no tickets. */
+  rotateTicketKeys(): void {
+    this.#config.tickets?.rotate();
+  }
+
+  /** Ends the handshakes under way, and takes no more. Streams live on. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#store?.close();
+    for (const handshake of this.#handshakes) {
+      handshake.cut(tlsError('TLS_SERVER_CLOSED', 'the TLS server was closed', { fault: 'local', context: handshake.peer }), 'failed');
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #chooseCertificate(name: string | null, info: StreamInfo): LoadedCertificate | null | Promise<LoadedCertificate | null> {
+    const { certificateFor } = this.#config;
+    if (certificateFor === null) return this.#fromStore(name);
+    const chosen: unknown = certificateFor?.(name, info);
+    if (isPromiseLike(chosen)) return Promise.resolve(chosen).then((source) => this.#load(source as CertificateSource | null, name));
+    return this.#load(chosen as CertificateSource | null, name);
+  }
+
+  /** @throws {TypeError} @throws {WireError} as `loadCertificate`, for what a callback has given */
+  #load(source: CertificateSource | null, name: string | null): LoadedCertificate | null {
+    if (source === null) return this.#fromStore(name);
+    const found = typeof source === 'object' ? this.#loaded.get(source) : undefined;
+    if (found !== undefined) return found;
+    const certificate = loadCertificate(source);
+    this.#loaded.set(source, certificate);
+    return certificate;
+  }
+
+  #fromStore(name: string | null): LoadedCertificate | null {
+    return this.#store === null ? null : this.#store.find(name);
+  }
+
+  #shedOldest(): void {
+    const [oldest] = this.#handshakes;
+    const { maxHandshakes } = this.#config;
+    const message = `${maxHandshakes} handshakes are under way, which is the cap: the oldest gives way`;
+    oldest?.cut(limitError('TLS_HANDSHAKE_SHED', message, { source: 'downstream', wire: { status: 503 }, context: oldest.peer }), 'shed');
+  }
+
+  #handleSettled(handshake: TlsHandshake, outcome: HandshakeOutcome): void {
+    this.#handshakes.delete(handshake);
+    const counts = this.#counts;
+    if (outcome === 'completed' || outcome === 'resumed') counts.completed++;
+    else counts.failed++;
+    if (outcome === 'resumed') counts.resumed++;
+    else if (outcome === 'timedOut') counts.timedOut++;
+    else if (outcome === 'shed') counts.shed++;
+  }
+}
+
+/**
+ * Makes the handshake of a server, as a promise.
+ *
+ * @throws {WireError} why it failed
+ */
+export function acceptTls(stream: L4Stream, server: TlsServer): Promise<L4Stream> {
+  return new Promise((resolve, reject) => {
+    server.accept(stream, { onSecure: resolve, onHandshakeFailed: reject });
+  });
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+function closedError(stream: L4Stream): WireError {
+  const context = formatAddress(stream.info.remoteAddress);
+  return tlsError('TLS_SERVER_CLOSED', 'the TLS server was closed', { fault: 'local', context });
+}

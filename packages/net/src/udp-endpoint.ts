@@ -1,0 +1,425 @@
+/**
+ * A UDP socket as an endpoint: datagrams in by a sink, out by `send`, and every datagram that is not passed on is counted under its cause.
+ *
+ * Rules of this file:
+ * - UDP loses datagrams, and so do we, never without a count. Nothing queues without a bound in bytes and in count.
+ * - A sink is never called from inside one of the endpoint's own methods. If it throws, the endpoint closes (`SINK_THREW`).
+ * - An endpoint that is not connected lives through every failure of a peer. A connected one hears of ICMP as errors, and lives on as well:
+ *   whether a refused datagram means the end is for the protocol to say.
+ *
+ * What Node cannot do stands in the README: batches in one system call, stopping to read, counting what the kernel dropped.
+ *
+ * @see RFC 768 (UDP), RFC 8085 (how to use it)
+ */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { isIP, isIPv6 } from 'node:net';
+import { fromNodeError, internalError, ioError, type WireError } from '@ferrata/error';
+import type { StreamAddress } from '@ferrata/stream';
+import type { AddressLike } from './address.ts';
+import { listenFailure } from './listen-error.ts';
+import { ipAddress } from './socket-info.ts';
+import {
+  resolveUdpBindOptions,
+  resolveUdpConnectOptions,
+  type UdpAddress,
+  type UdpBindConfig,
+  type UdpBindOptions,
+  type UdpConnectConfig,
+  type UdpConnectOptions,
+  type UdpSocketConfig,
+} from './udp-options.ts';
+
+/** The largest payload of a datagram over IPv4: 65 535 less the headers of IP and UDP. */
+export const MAX_DATAGRAM_BYTES = 65_507;
+
+/** The receiver of an endpoint. */
+export interface UdpSink {
+  /** A datagram came; the bytes are yours, and may be none at all. `peer` may be kept. */
+  onDatagram(bytes: Uint8Array, peer: UdpAddress): void;
+  /**
+   * Sending or receiving failed for one datagram; the endpoint lives on. `UDP_REFUSED`: nobody receives at the peer (ICMP, connected endpoints
+   * only); `UDP_UNREACHABLE`; `UDP_TOO_LARGE`; `UDP_FAILED`. Default: nothing.
+   */
+  onError?(error: WireError): void;
+  /** Once and last. `null` after `close`. */
+  onClose(error: WireError | null): void;
+}
+
+/** Why a datagram was dropped, and how many were. */
+export interface UdpDropCounts {
+  /** The receive queue of a paused endpoint was full. */
+  readonly receiveQueueFull: number;
+  /** It came, or was still queued, after the close. */
+  readonly closed: number;
+  /** More than `maxSendBytes` waited for the kernel. */
+  readonly sendQueueFull: number;
+  /** The kernel refused to send it, whatever the error was. */
+  readonly sendFailed: number;
+}
+
+/** What an endpoint has done. The numbers are live. */
+export interface UdpCounts {
+  /** Datagrams handed to the sink. */
+  readonly received: number;
+  readonly receivedBytes: number;
+  /** Datagrams that the kernel took. */
+  readonly sent: number;
+  readonly sentBytes: number;
+  /** Errors told by ICMP, or by a failed receive. */
+  readonly receiveErrors: number;
+  readonly dropped: UdpDropCounts;
+}
+
+/**
+ * Opens a socket that receives at an address, from anybody. A name is looked up once.
+ *
+ * @param where `udp://127.0.0.1:5353`, `[::]:5353`, or options
+ * @throws {WireError} `ADDRESS_IN_USE`, `LISTEN_NOT_PERMITTED`, `LISTEN_NO_SUCH_ADDRESS` or `LISTEN_FAILED`; the message names the address
+ * @throws {TypeError} if the address is malformed, or an option is not known
+ * @throws {RangeError} if an option is out of range
+ */
+export async function bindUdp(where: AddressLike | UdpBindOptions, sink: UdpSink): Promise<UdpEndpoint> {
+  return openBound(resolveUdpBindOptions(where), sink);
+}
+
+/** `bindUdp` with options that are settled. */
+export async function openBound(config: UdpBindConfig, sink: UdpSink): Promise<UdpEndpoint> {
+  const place = `udp://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
+  const host = await resolveHost(config.host).catch((error: unknown) => {
+    throw bindError(error, place);
+  });
+  const socket = makeSocket(host, config, config);
+  try {
+    await bindSocket(socket, host, config.port);
+    applyTtl(socket, config);
+  } catch (error) {
+    socket.close();
+    throw bindError(error, place);
+  }
+  return new UdpEndpoint(socket, config, sink, null);
+}
+
+/**
+ * Opens a socket that sends to one peer and receives from it alone. No packet is sent by this: whether somebody is there shows later.
+ *
+ * @param where `udp://192.0.2.1:53`, or options
+ * @throws {WireError} `DNS_NOT_FOUND` and its like, `CONNECT_NO_ROUTE`, `CONNECT_NO_LOCAL_ADDRESS`, `ADDRESS_IN_USE`
+ * @throws {TypeError} if the address is malformed, or an option is not known
+ * @throws {RangeError} if an option is out of range
+ */
+export async function connectUdp(where: AddressLike | UdpConnectOptions, sink: UdpSink): Promise<UdpEndpoint> {
+  const config = resolveUdpConnectOptions(where);
+  const context = `udp://${config.host}:${config.port}`;
+  let socket: Socket | null = null;
+  try {
+    const host = await resolveHost(config.host);
+    socket = makeSocket(host, config, null);
+    await connectSocket(socket, host, config);
+    applyTtl(socket, config);
+    return new UdpEndpoint(socket, config, sink, { kind: 'ip', host: unmapped(host), port: config.port });
+  } catch (error) {
+    socket?.close();
+    throw fromNodeError(error, { context });
+  }
+}
+
+/** A UDP socket. Made by `bindUdp` and `connectUdp`. */
+export class UdpEndpoint {
+  /** The address that it really has: for port 0, with the port that the kernel chose. */
+  readonly address: StreamAddress;
+  /** Whom it is connected to; null if it isn't. */
+  readonly peer: UdpAddress | null;
+  readonly #socket: Socket;
+  readonly #config: UdpSocketConfig;
+  readonly #sink: UdpSink;
+  /** A socket of IPv6 names IPv4 peers by mapped addresses. */
+  readonly #isIpv6: boolean;
+  readonly #counts = new Counts();
+  readonly #queue: { readonly bytes: Uint8Array; readonly peer: UdpAddress }[] = [];
+  #queuedBytes = 0;
+  #isPaused = false;
+  #isFlushing = false;
+  #isClosed = false;
+  #closing: Promise<void> | null = null;
+  readonly #onSent: (error: Error | null, bytes: number) => void;
+
+  /** @internal */
+  constructor(socket: Socket, config: UdpSocketConfig, sink: UdpSink, peer: UdpAddress | null) {
+    const { address, family, port } = socket.address();
+    this.#socket = socket;
+    this.#config = config;
+    this.#sink = sink;
+    this.#isIpv6 = family === 'IPv6';
+    this.address = ipAddress(address, port);
+    this.peer = peer;
+    // One function for all sends.
+    this.#onSent = (error, bytes) => this.#sent(error, bytes);
+    socket.on('message', (bytes, from) => this.#received(bytes, from));
+    socket.on('error', (error) => this.#failed(error));
+  }
+
+  // ---- queries -----------------------------------------------------------------------------------------------------------------
+
+  /** What it has done so far; the object is the same at each call, and live. */
+  get counts(): UdpCounts {
+    return this.#counts;
+  }
+
+  /** Bytes accepted by `send` that wait for the kernel. */
+  get bufferedBytes(): number {
+    return this.#isClosed ? 0 : this.#socket.getSendQueueSize();
+  }
+
+  /** Datagrams kept because of `pause`. */
+  get queuedCount(): number {
+    return this.#queue.length;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  // ---- commands ----------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends a datagram, at most `MAX_DATAGRAM_BYTES` long (and longer than the path's MTU only in fragments: RFC 8085 §3.2).
+   *
+   * @param bytes belong to the endpoint from now on
+   * @param to where to; left out for a connected endpoint, and only there
+   * @returns false if it was dropped at once, which is counted; true promises no more than that the kernel is asked
+   * @throws {TypeError} when `to` is missing or one too many, or its host is no IP address that this socket can reach
+   * @throws {RangeError} when its port is not 1 to 65535
+   */
+  send(bytes: Uint8Array, to?: UdpAddress): boolean {
+    const { peer } = this;
+    if ((peer === null) !== (to !== undefined)) {
+      throw new TypeError(
+        peer === null ? 'say whom to send to: the endpoint is not connected' : 'a connected endpoint sends to its peer alone',
+      );
+    }
+    const host = to === undefined ? '' : this.#hostFor(to);
+    if (this.#isClosed) {
+      this.#counts.dropped.closed++;
+      return false;
+    }
+    // The kernel takes nearly every datagram at once; what it does not take waits in libuv, which has no bound of its own.
+    if (this.#socket.getSendQueueSize() > this.#config.maxSendBytes) {
+      this.#counts.dropped.sendQueueFull++;
+      return false;
+    }
+    if (to === undefined) this.#socket.send(bytes, this.#onSent);
+    else this.#socket.send(bytes, to.port, host, this.#onSent);
+    return true;
+  }
+
+  /** Stops `onDatagram` until `resume`; datagrams that come are kept up to the limits, then dropped and counted. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    if (this.#queue.length === 0 || this.#isFlushing) return;
+    this.#isFlushing = true;
+    queueMicrotask(() => this.#flush());
+  }
+
+  /** Closes the socket; what waits for the kernel is lost, and so is what was kept. Done when the port is free. May be called again. */
+  close(): Promise<void> {
+    return this.#end(null);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ---- what the socket says ------------------------------------------------------------------------------------------------------
+
+  #received(bytes: Uint8Array, from: RemoteInfo): void {
+    if (this.#isClosed) {
+      this.#counts.dropped.closed++;
+      return;
+    }
+    const peer = this.peer ?? (ipAddress(from.address, from.port) as UdpAddress);
+    if (!this.#isPaused && this.#queue.length === 0) return this.#deliver(bytes, peer);
+    const { maxReceiveQueue, maxReceiveBytes } = this.#config;
+    if (this.#queue.length >= maxReceiveQueue || this.#queuedBytes + bytes.length > maxReceiveBytes) {
+      this.#counts.dropped.receiveQueueFull++;
+      return;
+    }
+    this.#queue.push({ bytes, peer });
+    this.#queuedBytes += bytes.length;
+  }
+
+  #flush(): void {
+    this.#isFlushing = false;
+    let taken = 0;
+    while (taken < this.#queue.length && !this.#isPaused && !this.#isClosed) {
+      const { bytes, peer } = this.#queue[taken++] as { bytes: Uint8Array; peer: UdpAddress };
+      this.#queuedBytes -= bytes.length;
+      this.#deliver(bytes, peer);
+    }
+    // A close has emptied it already.
+    if (!this.#isClosed) this.#queue.splice(0, taken);
+  }
+
+  #deliver(bytes: Uint8Array, peer: UdpAddress): void {
+    this.#counts.received++;
+    this.#counts.receivedBytes += bytes.length;
+    try {
+      this.#sink.onDatagram(bytes, peer);
+    } catch (thrown) {
+      this.#sinkThrew(thrown);
+    }
+  }
+
+  #sent(error: Error | null, bytes: number): void {
+    if (error === null) {
+      this.#counts.sent++;
+      this.#counts.sentBytes += bytes;
+      return;
+    }
+    if (this.#isClosed) {
+      this.#counts.dropped.closed++;
+      return;
+    }
+    this.#counts.dropped.sendFailed++;
+    this.#tell(udpError(error));
+  }
+
+  /** libuv reads on after an error: of a connected socket it is what ICMP said of an earlier datagram. */
+  #failed(error: Error): void {
+    if (this.#isClosed) return;
+    this.#counts.receiveErrors++;
+    this.#tell(udpError(error));
+  }
+
+  #tell(error: WireError): void {
+    try {
+      this.#sink.onError?.(error);
+    } catch (thrown) {
+      this.#sinkThrew(thrown);
+    }
+  }
+
+  #sinkThrew(thrown: unknown): void {
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    void this.#end(internalError('SINK_THREW', message, { cause: thrown }));
+  }
+
+  #end(error: WireError | null): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      this.#isClosed = true;
+      this.#counts.dropped.closed += this.#queue.length;
+      this.#queue.length = 0;
+      this.#queuedBytes = 0;
+      this.#socket.close(() => {
+        try {
+          this.#sink.onClose(error);
+        } catch {
+          // Nothing is left to end.
+        }
+        resolve();
+      });
+    });
+    return this.#closing;
+  }
+
+  /** The host as this socket's family has it. */
+  #hostFor({ host, port }: UdpAddress): string {
+    const version = isIP(host);
+    if (version === 0) throw new TypeError(`not an IP address: ${host}`);
+    if (!(Number.isInteger(port) && port > 0 && port <= 65_535))
+      throw new RangeError(`a port is a whole number from 1 to 65535, not ${port}`);
+    if (version === 6 && !this.#isIpv6) throw new TypeError(`an endpoint of IPv4 cannot send to ${host}`);
+    return version === 4 && this.#isIpv6 ? `::ffff:${host}` : host;
+  }
+}
+
+class Counts implements UdpCounts {
+  received = 0;
+  receivedBytes = 0;
+  sent = 0;
+  sentBytes = 0;
+  receiveErrors = 0;
+  readonly dropped = { receiveQueueFull: 0, closed: 0, sendQueueFull: 0, sendFailed: 0 };
+}
+
+const reasons: ReadonlyMap<string, readonly [reason: string, message: string]> = new Map([
+  ['ECONNREFUSED', ['UDP_REFUSED', 'nobody receives at the peer (ICMP port unreachable)']],
+  ['EHOSTUNREACH', ['UDP_UNREACHABLE', 'there is no way to the host']],
+  ['ENETUNREACH', ['UDP_UNREACHABLE', 'there is no way to the network']],
+  ['EMSGSIZE', ['UDP_TOO_LARGE', 'the datagram is too large']],
+]);
+
+function udpError(error: NodeJS.ErrnoException): WireError {
+  const known = reasons.get(error.code ?? '');
+  if (known === undefined) return ioError('UDP_FAILED', error.message, { cause: error, context: error.code });
+  return ioError(known[0], known[1], { cause: error, fault: known[0] === 'UDP_TOO_LARGE' ? 'local' : 'remote' });
+}
+
+// ---- opening -----------------------------------------------------------------------------------------------------------------------
+
+async function resolveHost(host: string): Promise<string> {
+  return isIP(host) === 0 ? (await lookup(host)).address : host;
+}
+
+function unmapped(host: string): string {
+  const { host: shown } = ipAddress(host, 0) as UdpAddress;
+  return shown;
+}
+
+function makeSocket(host: string, config: UdpSocketConfig, binding: UdpBindConfig | null): Socket {
+  const { receiveBufferBytes, sendBufferBytes } = config;
+  return createSocket({
+    type: isIPv6(host) ? 'udp6' : 'udp4',
+    reuseAddr: binding?.reuseAddr ?? false,
+    reusePort: binding?.reusePort ?? false,
+    ipv6Only: binding?.ipv6Only ?? false,
+    ...(receiveBufferBytes === null ? {} : { recvBufferSize: receiveBufferBytes }),
+    ...(sendBufferBytes === null ? {} : { sendBufferSize: sendBufferBytes }),
+    // Hosts are addresses by now. Node's own look-up puts each datagram off by a tick.
+    lookup: (address, _options, done) => done(null, address, isIP(address)),
+  });
+}
+
+function applyTtl(socket: Socket, { ttl }: UdpSocketConfig): void {
+  if (ttl !== null) socket.setTTL(ttl);
+}
+
+function bindSocket(socket: Socket, address: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind({ address, port, exclusive: true }, () => {
+      socket.removeListener('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function connectSocket(socket: Socket, host: string, { port, localAddress, localPort }: UdpConnectConfig): Promise<void> {
+  if (localAddress !== null || localPort !== 0) {
+    await bindSocket(socket, await resolveHost(localAddress ?? (isIPv6(host) ? '::' : '0.0.0.0')), localPort);
+  }
+  await new Promise<void>((resolve, reject) => {
+    // Node gives a failure to the callback, which its types do not say, and to nobody else.
+    socket.connect(port, host, (...failure: unknown[]) => {
+      if (failure[0] instanceof Error) reject(failure[0]);
+      else resolve();
+    });
+  });
+}
+
+const bindHints: ReadonlyMap<string, readonly [reason: string, hint: string]> = new Map([
+  ['EADDRINUSE', ['ADDRESS_IN_USE', 'something else has the port already']],
+  ['EACCES', ['LISTEN_NOT_PERMITTED', 'this user may not receive there; ports below 1024 need a privilege']],
+  ['EADDRNOTAVAIL', ['LISTEN_NO_SUCH_ADDRESS', 'this machine has no such address']],
+  ['ENOTFOUND', ['LISTEN_NO_SUCH_ADDRESS', 'the name has no address']],
+]);
+
+function bindError(thrown: unknown, place: string): WireError {
+  const code = (thrown as NodeJS.ErrnoException).code ?? '';
+  const [reason, hint] = bindHints.get(code) ?? ['LISTEN_FAILED', thrown instanceof Error ? thrown.message : String(thrown)];
+  return listenFailure(reason, place, hint, thrown);
+}

@@ -1,0 +1,357 @@
+/**
+ * A UDP socket on which each peer is a flow: made by its first datagram, gone when it has been silent for a while.
+ *
+ * Rules of this file:
+ * - Anybody may write any source address into a datagram. So the table is bounded; a full one forgets the flow that was used least recently among
+ *   those that never answered, and only if there is none, among the others: a flood of forged addresses pushes out its own.
+ * - Until a peer has answered, we send it no more bytes than it has sent (`maxAmplification`): a reflector gains nothing.
+ * - The filter is asked before anything of the user's sees a new peer, and is asked again for each datagram of a refused one: nothing is kept of those.
+ *
+ * @see RFC 8085 §3.5 (middleboxes and time-outs) · RFC 9000 §8 (amplification, with three times as QUIC's limit)
+ */
+import { systemClock } from '@ferrata/clock';
+import { checkNumber, checkWholeNumber, internalError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import type { StreamAddress } from '@ferrata/stream';
+import { DeadlineQueue } from '@ferrata/timeout';
+import type { AddressLike } from './address.ts';
+import type { ConnectionFilter } from './connection-filter.ts';
+import { checkOptionNames } from './option-names.ts';
+import { openBound, type UdpCounts, type UdpEndpoint, type UdpSink } from './udp-endpoint.ts';
+import { OpenUdpFlow, type UdpFlow, UdpFlowList, type UdpFlowOwner } from './udp-flow.ts';
+import {
+  resolveKnownBindOptions,
+  toUdpOptions,
+  type UdpAddress,
+  type UdpBindConfig,
+  type UdpBindOptions,
+  udpBindNames,
+} from './udp-options.ts';
+
+/** Where to receive, and how flows live. */
+export interface UdpFlowsOptions extends UdpBindOptions {
+  /** Silence in both directions after which a flow is closed, above 0; `Infinity`: never. Default 60 000. Raising it keeps dead peers longer. */
+  readonly idleTimeoutMs?: number;
+  /** Flows at once, at least 1. Default 16 384. Raising it costs about 1 KiB for each, which a flood of forged addresses will use up. */
+  readonly maxFlows?: number;
+  /**
+   * Bytes that we send a peer for each byte that it has sent, until it has answered; `Infinity`: no limit. Default 1, so that nobody can use us to
+   * flood somebody else. Protocols whose one answer is longer than the question (DNS) raise it, and are as good a reflector as that; QUIC has 3.
+   */
+  readonly maxAmplification?: number;
+  /** Datagrams of one flow that are kept while its filter decides or it has no sink. Default 16. */
+  readonly maxEarlyDatagrams?: number;
+  /** Bytes of such datagrams of all flows together. Default 1 048 576. This much memory new peers can hold. */
+  readonly maxEarlyBytes?: number;
+  /** Asked about each new peer. Default: everybody is served. */
+  readonly filter?: ConnectionFilter;
+  /** Time for a filter's promise; then the peer is refused. Default 5 000. */
+  readonly filterTimeoutMs?: number;
+  /** Shared deadlines. Default: a queue of its own, on `clock`. */
+  readonly deadlines?: DeadlineQueue;
+  /** Called for a throw of `onFlow`, of the filter, and for datagrams that the kernel would not send. Default: nothing. */
+  readonly onError?: (error: WireError) => void;
+}
+
+/** How many flows there were, and why datagrams and flows were dropped. The numbers are live. */
+export interface UdpFlowCounts {
+  /** Flows given to `onFlow`. */
+  readonly opened: number;
+  /** Closed because of `idleTimeoutMs`. */
+  readonly idle: number;
+  /** Closed to make room for another. */
+  readonly shed: number;
+  /** Peers, or datagrams of peers, that the filter did not accept. */
+  readonly refused: number;
+  /** Datagrams dropped as nobody took them yet and there was no room to keep them. */
+  readonly earlyDropped: number;
+  /** Datagrams not sent because of `maxAmplification`. */
+  readonly amplificationDropped: number;
+}
+
+const flowNames: Record<keyof UdpFlowsOptions, true> = {
+  ...udpBindNames,
+  idleTimeoutMs: true,
+  maxFlows: true,
+  maxAmplification: true,
+  maxEarlyDatagrams: true,
+  maxEarlyBytes: true,
+  filter: true,
+  filterTimeoutMs: true,
+  deadlines: true,
+  onError: true,
+};
+
+/**
+ * Receives at an address, and calls `onFlow` with each new peer.
+ *
+ * `onFlow` should attach a sink at once; until then a few datagrams are kept. If it throws, that flow is closed, and receiving goes on.
+ *
+ * @throws {WireError} as `bindUdp`
+ * @throws {TypeError} if the address is malformed, or an option is not known
+ * @throws {RangeError} if an option is out of range
+ */
+export async function listenUdp(where: AddressLike | UdpFlowsOptions, onFlow: (flow: UdpFlow) => void): Promise<UdpFlows> {
+  const options = toUdpOptions<UdpFlowsOptions>(where);
+  checkOptionNames('listenUdp', options, flowNames);
+  const flows = new UdpFlows(options, onFlow);
+  await flows.open(resolveKnownBindOptions(options));
+  return flows;
+}
+
+/** The flows of one socket. Made by `listenUdp`. */
+export class UdpFlows {
+  readonly #table = new Map<string, OpenUdpFlow>();
+  readonly #unproven = new UdpFlowList();
+  readonly #proven = new UdpFlowList();
+  readonly #owner: UdpFlowOwner;
+  readonly #onFlow: (flow: UdpFlow) => void;
+  readonly #onError: ((error: WireError) => void) | null;
+  readonly #filter: ConnectionFilter | null;
+  readonly #filterTimeoutMs: number;
+  readonly #idleTimeoutMs: number;
+  readonly #maxFlows: number;
+  readonly #maxAmplification: number;
+  readonly #maxEarlyDatagrams: number;
+  readonly #maxEarlyBytes: number;
+  readonly #deadlines: DeadlineQueue;
+  readonly #ownsDeadlines: boolean;
+  readonly #counts = { opened: 0, idle: 0, shed: 0, refused: 0, earlyDropped: 0, amplificationDropped: 0 };
+  #earlyBytes = 0;
+  #endpoint: UdpEndpoint | null = null;
+
+  /** @internal */
+  constructor(options: UdpFlowsOptions, onFlow: (flow: UdpFlow) => void) {
+    const { idleTimeoutMs = 60_000, maxFlows = 16_384, maxAmplification = 1, maxEarlyDatagrams = 16, maxEarlyBytes = 0x10_0000 } = options;
+    this.#deadlines = options.deadlines ?? new DeadlineQueue({ clock: options.clock ?? systemClock });
+    this.#ownsDeadlines = options.deadlines === undefined;
+    const maxMs = this.#deadlines.maxDelayMs;
+    this.#idleTimeoutMs = idleTimeoutMs === Infinity ? Infinity : checkNumber('idleTimeoutMs', idleTimeoutMs, { above: 0, max: maxMs });
+    this.#filterTimeoutMs = checkNumber('filterTimeoutMs', options.filterTimeoutMs ?? 5000, { above: 0, max: maxMs });
+    this.#maxFlows = checkWholeNumber('maxFlows', maxFlows, { min: 1, max: 0x100_0000 });
+    this.#maxAmplification = checkNumber('maxAmplification', maxAmplification, { min: 0 });
+    this.#maxEarlyDatagrams = checkWholeNumber('maxEarlyDatagrams', maxEarlyDatagrams);
+    this.#maxEarlyBytes = checkWholeNumber('maxEarlyBytes', maxEarlyBytes);
+    this.#filter = options.filter ?? null;
+    this.#onError = options.onError ?? null;
+    this.#onFlow = onFlow;
+    this.#owner = {
+      sendFor: (flow, bytes) => this.#sendFor(flow, bytes),
+      onProven: (flow) => this.#onProven(flow),
+      mayKeep: (flow, bytes) => this.#mayKeep(flow, bytes),
+      onKeptGone: (bytes) => {
+        this.#earlyBytes -= bytes.length;
+      },
+      onFlowClosed: (flow) => this.#onFlowClosed(flow),
+    };
+  }
+
+  /** Binds the socket. @internal */
+  async open(binding: UdpBindConfig): Promise<void> {
+    const sink: UdpSink = {
+      onDatagram: (bytes, peer) => this.#onDatagram(bytes, peer),
+      onError: (error) => this.#report(error),
+      onClose: (error) => this.#closeAll(error),
+    };
+    try {
+      this.#endpoint = await openBound(binding, sink);
+    } catch (error) {
+      if (this.#ownsDeadlines) this.#deadlines.close();
+      throw error;
+    }
+  }
+
+  // ---- queries -----------------------------------------------------------------------------------------------------------------
+
+  get address(): StreamAddress {
+    return this.#socket().address;
+  }
+
+  /** Flows at this moment, those whose filter has not decided among them. */
+  get flowCount(): number {
+    return this.#table.size;
+  }
+
+  /** The object is the same at each call, and live. */
+  get counts(): UdpFlowCounts {
+    return this.#counts;
+  }
+
+  /** What the socket below has done. */
+  get socketCounts(): UdpCounts {
+    return this.#socket().counts;
+  }
+
+  get isClosed(): boolean {
+    return this.#socket().isClosed;
+  }
+
+  // ---- commands ----------------------------------------------------------------------------------------------------------------
+
+  /** Closes the socket and every flow (`onClose(null)`). Done when the port is free. May be called again. */
+  close(): Promise<void> {
+    return this.#socket().close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ---- datagrams ---------------------------------------------------------------------------------------------------------------
+
+  #onDatagram(bytes: Uint8Array, peer: UdpAddress): void {
+    const key = `${peer.host}|${peer.port}`;
+    const flow = this.#table.get(key) ?? this.#open(key, peer);
+    // Refused at once, or closed by `onFlow`: it had no use for the peer.
+    if (flow === null || flow.isClosed) return;
+    if (!flow.take(bytes)) this.#counts.earlyDropped++;
+    if (!flow.isClosed) this.#touch(flow);
+  }
+
+  #sendFor(flow: OpenUdpFlow, bytes: Uint8Array): boolean {
+    const endpoint = this.#socket();
+    if (flow.isClosed || endpoint.isClosed) return false;
+    // RFC 9000 §8.1 in general: an address that may be forged gets no more than it gave.
+    if (!flow.isProven && flow.sentBytes + bytes.length > flow.receivedBytes * this.#maxAmplification) {
+      this.#counts.amplificationDropped++;
+      return false;
+    }
+    if (!endpoint.send(bytes, flow.peer)) return false;
+    flow.sent++;
+    flow.sentBytes += bytes.length;
+    this.#touch(flow);
+    return true;
+  }
+
+  #touch(flow: OpenUdpFlow): void {
+    (flow.isProven ? this.#proven : this.#unproven).touch(flow);
+    if (this.#idleTimeoutMs !== Infinity) flow.deadline?.arm(this.#idleTimeoutMs);
+  }
+
+  #onProven(flow: OpenUdpFlow): void {
+    this.#unproven.remove(flow);
+    this.#proven.add(flow);
+  }
+
+  #mayKeep(flow: OpenUdpFlow, bytes: Uint8Array): boolean {
+    if (flow.keptCount >= this.#maxEarlyDatagrams || this.#earlyBytes + bytes.length > this.#maxEarlyBytes) return false;
+    this.#earlyBytes += bytes.length;
+    return true;
+  }
+
+  // ---- flows -------------------------------------------------------------------------------------------------------------------
+
+  /** @returns null if the filter refuses at once */
+  #open(key: string, peer: UdpAddress): OpenUdpFlow | null {
+    const flow = new OpenUdpFlow(this.#owner, key, peer, this.address, this.#deadlines.now());
+    const answer = this.#ask(flow);
+    if (answer === false) {
+      this.#counts.refused++;
+      return null;
+    }
+    this.#makeRoom();
+    this.#table.set(key, flow);
+    this.#unproven.add(flow);
+    flow.deadline = this.#deadlines.deadline(() => this.#onIdle(flow));
+    if (answer === true) this.#accept(flow);
+    else void this.#decide(flow, answer);
+    return flow;
+  }
+
+  /** A promise is taken for the decision; of all else only `true` accepts. */
+  #ask(flow: OpenUdpFlow): boolean | PromiseLike<unknown> {
+    if (this.#filter === null) return true;
+    try {
+      const answer: unknown = this.#filter.shouldAccept(flow.peer, flow.info);
+      return isPromise(answer) ? answer : answer === true;
+    } catch (thrown) {
+      this.#report(toWireError(thrown, 'FILTER_THREW'));
+      return false;
+    }
+  }
+
+  async #decide(flow: OpenUdpFlow, answer: PromiseLike<unknown>): Promise<void> {
+    const deadline = this.#deadlines.after(this.#filterTimeoutMs, () => {
+      this.#refuse(flow);
+      this.#report(timeoutError('FILTER_TIMEOUT', 'the filter did not decide in time', { fault: 'local' }));
+    });
+    let isAccepted = false;
+    try {
+      isAccepted = (await answer) === true;
+    } catch (thrown) {
+      if (!flow.isClosed) this.#report(toWireError(thrown, 'FILTER_REJECTED'));
+    }
+    deadline.cancel();
+    if (!isAccepted) this.#refuse(flow);
+    // Too late, or the flow was shed: the filter has counted it, and must hear that it is over.
+    else if (flow.isClosed) this.#tellFilter(flow);
+    else this.#accept(flow);
+  }
+
+  #refuse(flow: OpenUdpFlow): void {
+    if (flow.isClosed) return;
+    this.#counts.refused++;
+    flow.end(null);
+  }
+
+  #accept(flow: OpenUdpFlow): void {
+    flow.isAccepted = true;
+    this.#counts.opened++;
+    try {
+      this.#onFlow(flow);
+    } catch (thrown) {
+      const error = internalError('ON_FLOW_THREW', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+      flow.end(error);
+      this.#report(error);
+    }
+    flow.flush();
+  }
+
+  #makeRoom(): void {
+    if (this.#table.size < this.#maxFlows) return;
+    const oldest = this.#unproven.oldest ?? this.#proven.oldest;
+    if (oldest === null) return;
+    this.#counts.shed++;
+    oldest.end(limitError('UDP_FLOW_SHED', 'forgotten to make room for another peer'));
+  }
+
+  #onIdle(flow: OpenUdpFlow): void {
+    this.#counts.idle++;
+    flow.end(timeoutError('UDP_FLOW_IDLE', 'the peer and we were silent for too long'));
+  }
+
+  #onFlowClosed(flow: OpenUdpFlow): void {
+    this.#table.delete(flow.key);
+    (flow.isProven ? this.#proven : this.#unproven).remove(flow);
+    if (flow.isAccepted) this.#tellFilter(flow);
+  }
+
+  #tellFilter(flow: OpenUdpFlow): void {
+    try {
+      this.#filter?.onClosed?.(flow.peer, flow.info);
+    } catch (thrown) {
+      this.#report(toWireError(thrown, 'FILTER_THREW'));
+    }
+  }
+
+  #closeAll(error: WireError | null): void {
+    for (const flow of this.#table.values()) flow.end(error);
+    if (this.#ownsDeadlines) this.#deadlines.close();
+  }
+
+  #report(error: WireError): void {
+    try {
+      this.#onError?.(error);
+    } catch (thrown) {
+      process.emitWarning(thrown instanceof Error ? thrown : String(thrown));
+    }
+  }
+
+  #socket(): UdpEndpoint {
+    if (this.#endpoint === null) throw new TypeError('the socket is not open yet');
+    return this.#endpoint;
+  }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

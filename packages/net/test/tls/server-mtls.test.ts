@@ -1,0 +1,116 @@
+/** Certificates of clients: asked for, required, verified, revoked. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import type { ConnectionOptions } from 'node:tls';
+import { createAuthority, type IssuedCertificate } from '@ferrata/dev-certificates';
+import { memoryPair } from '@ferrata/stream';
+import type { TlsServer } from '../../src/tls/tls-server.ts';
+import type { ClientCertificateOptions } from '../../src/tls/tls-server-options.ts';
+import { connectedPair } from '../pairs.ts';
+import { failureOf, makePki, nodeClient, securePair, tlsServer } from './server-rig.ts';
+
+const pki = await makePki();
+const { authority } = pki;
+const trust = { ca: authority.certificate };
+const clientCertificate = await authority.issue({ names: ['client@example.test'], use: 'client', organisation: 'Ada & Söhne' });
+const servers: TlsServer[] = [];
+after(async () => {
+  for (const server of servers) await server.close();
+});
+
+function serverWith(clientCertificates: ClientCertificateOptions): TlsServer {
+  const server = tlsServer(pki, { clientCertificates });
+  servers.push(server);
+  return server;
+}
+
+function withCertificate(issued: IssuedCertificate): ConnectionOptions {
+  return { ...trust, cert: issued.chain, key: issued.key };
+}
+
+async function shake(server: TlsServer, options: ConnectionOptions) {
+  const { a, b } = memoryPair();
+  return securePair({ client: a, server: b }, server, options);
+}
+
+async function reasonOf(server: TlsServer, options: ConnectionOptions): Promise<string> {
+  const { a, b } = memoryPair();
+  const failed = failureOf(b, server);
+  const { socket } = nodeClient(a, options);
+  const { error } = await failed;
+  socket.destroy();
+  assert.equal(error.type, 'tls');
+  return error.reason;
+}
+
+for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
+  test(`a required certificate is read from the digest, with ${maxVersion}`, async () => {
+    const server = serverWith({ mode: 'required', ca: authority.certificate });
+    const { server: stream } = await shake(server, { ...withCertificate(clientCertificate), maxVersion });
+    const { tls } = stream.info;
+    assert.equal(tls?.isPeerVerified, true);
+    assert.equal(tls?.peerCertificate?.subject.organisation, 'Ada & Söhne');
+    assert.equal(tls?.peerCertificate?.serialNumber, clientCertificate.serialNumber);
+    assert.deepEqual(tls?.peerCertificate?.subjectAltNames, [{ kind: 'email', address: 'client@example.test' }]);
+    stream.abort();
+  });
+
+  test(`a client without one is refused, with ${maxVersion}, and over TCP hears why (RFC 8446 §4.4.2.4)`, async () => {
+    const server = serverWith({ mode: 'required', ca: authority.certificate });
+    assert.equal(await reasonOf(server, { ...trust, maxVersion }), 'TLS_CLIENT_CERT_MISSING');
+    const { client, server: below, close } = await connectedPair();
+    const failed = failureOf(below, server);
+    const { socket } = nodeClient(client, { ...trust, maxVersion });
+    const heard = new Promise<Error & { code?: string }>((resolve) => socket.once('error', resolve));
+    assert.equal((await failed).error.reason, 'TLS_CLIENT_CERT_MISSING');
+    assert.match(
+      String((await heard).code),
+      /ERR_SSL_(?:TLSV13_ALERT_CERTIFICATE_REQUIRED|SSL\/TLS_ALERT_HANDSHAKE_FAILURE|SSLV3_ALERT_HANDSHAKE_FAILURE)/,
+    );
+    await close();
+  });
+}
+
+test('an optional certificate may be missing', async () => {
+  const { server: stream } = await shake(serverWith({ mode: 'optional', ca: authority.certificate }), trust);
+  assert.equal(stream.info.tls?.peerCertificate, null);
+  assert.equal(stream.info.tls?.isPeerVerified, false);
+});
+
+test('a certificate of somebody else is refused, required or optional', async () => {
+  const stranger = await (await createAuthority()).issue({ names: ['me@example.test'], use: 'client' });
+  for (const mode of ['required', 'optional'] as const) {
+    const server = serverWith({ mode, ca: authority.certificate });
+    assert.equal(await reasonOf(server, withCertificate(stranger)), 'TLS_CLIENT_CERT_UNTRUSTED');
+  }
+});
+
+test('a certificate that has expired, was revoked, or is for servers, is refused', async () => {
+  const day = 86_400_000;
+  const expired = await authority.issue({
+    names: ['old@example.test'],
+    use: 'client',
+    validFrom: new Date(Date.now() - 2 * day),
+    validTo: new Date(Date.now() - day),
+  });
+  const plain = serverWith({ mode: 'required', ca: authority.certificate });
+  assert.equal(await reasonOf(plain, withCertificate(expired)), 'TLS_CLIENT_CERT_EXPIRED');
+  const forServers = await authority.issue({ names: ['x.example.test'], use: 'server' });
+  assert.equal(await reasonOf(plain, withCertificate(forServers)), 'TLS_CLIENT_CERT_UNTRUSTED');
+  const crl = await authority.revocationList([clientCertificate.serialNumber]);
+  const strict = serverWith({ mode: 'required', ca: authority.certificate, crl });
+  assert.equal(await reasonOf(strict, withCertificate(clientCertificate)), 'TLS_CLIENT_CERT_REVOKED');
+  const other = await authority.issue({ names: ['other@example.test'], use: 'client' });
+  assert.equal((await shake(strict, withCertificate(other))).server.info.tls?.isPeerVerified, true);
+});
+
+test('maxDepth counts the authorities between the certificate and the root', async () => {
+  const intermediate = await authority.createIntermediate();
+  const deep = await intermediate.issue({ names: ['deep@example.test'], use: 'client' });
+  const shallow = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 0 });
+  assert.equal(await reasonOf(shallow, withCertificate(deep)), 'TLS_CLIENT_CERT_CHAIN_TOO_LONG');
+  assert.equal((await shake(shallow, withCertificate(clientCertificate))).server.info.tls?.isPeerVerified, true);
+  const deeper = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 1 });
+  const { server: stream } = await shake(deeper, withCertificate(deep));
+  assert.deepEqual(stream.info.tls?.peerCertificate?.subjectAltNames, [{ kind: 'email', address: 'deep@example.test' }]);
+});
