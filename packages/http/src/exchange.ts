@@ -27,6 +27,8 @@ export interface ServerExchange {
   readonly requestBodyLength: number;
   /** The protocols the client asks to switch to, or null; always null over HTTP/2, which has no Upgrade (RFC 9113 §8.6). */
   readonly upgrade: string | null;
+  /** The `:protocol` of an extended CONNECT over HTTP/2 (`websocket`; RFC 8441 §4); null for all other requests, and always over HTTP/1. */
+  readonly protocol: string | null;
   /** The client waits for a `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean;
   /** Facts about the connection. */
@@ -67,10 +69,11 @@ export interface ServerExchange {
   /** Ends the response. @throws {RangeError} when bytes of the length announced are missing: the exchange ends with `BODY_LENGTH_WRONG` */
   sendEnd(trailers?: HeaderMap | null): void;
   /**
-   * Answers 101 (or 2xx to CONNECT) and hands the connection over, paused until you attach a sink. Call `closeTunnel` when the tunnel is at its
-   * end: until then it counts as a connection.
+   * Answers 101 (or 2xx to CONNECT) and hands the connection over, paused until you attach a sink; over HTTP/2 one stream of it, for 2xx to
+   * CONNECT only. Call `closeTunnel` when the tunnel is at its end: until then it counts as a connection, and the handler does not hear of its end.
    *
-   * @throws {TypeError} when the status makes no tunnel, 101 was not asked for, or a response has begun; over HTTP/2 always, as yet
+   * @throws {TypeError} when the exchange is closed, the status makes no tunnel, 101 was not asked for, or a response has begun
+   * @throws {WireError} HTTP/2: `limit H2_PEER_HEADER_LIST` when the head is larger than the client has said that it takes; the exchange has ended
    */
   openTunnel(head: ResponseHead): Tunnel;
   closeTunnel(error: WireError | null): void;
@@ -81,7 +84,7 @@ export interface ServerExchange {
   abort(error: WireError): void;
 }
 
-/** A connection handed over after a switch of protocols. */
+/** A connection, or one stream of a shared one, handed over after a switch of protocols. */
 export interface Tunnel {
   readonly stream: L4Stream;
   /** Bytes read beyond the HTTP message: give them to `stream.attach`. */
@@ -94,7 +97,10 @@ export interface ClientExchangeHandler {
   onInterim(head: ResponseHead): void;
   /** The response's head. `bodyLength` ≥ 0, or a `BodyLength`. */
   onResponse(head: ResponseHead, bodyLength: number): void;
-  /** The server has switched protocols: the connection is yours, paused until you attach a sink. `onClientClose(null)` follows. */
+  /**
+   * The server has switched protocols: the connection is yours, paused until you attach a sink; over HTTP/2 one stream of it. `onClientClose(null)`
+   * follows.
+   */
   onTunnel(head: ResponseHead, tunnel: Tunnel): void;
   /** A piece of the response's body; it is yours. */
   onResponseData(chunk: Uint8Array): void;

@@ -15,6 +15,7 @@ import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
+import { keepForTunnel } from './internal/keep-for-tunnel.ts';
 import { bodyLengthWrong, handlerError, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
 import { WriteProgress } from './internal/write-progress.ts';
@@ -75,13 +76,17 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     return this.#machine.keepAliveTimeoutMs;
   }
 
+  /** There is no extended CONNECT in HTTP/1. */
+  readonly takesExtendedConnect = false;
+
   /** Exchanges begun on this connection. */
   get requestCount(): number {
     return this.#machine.requestCount;
   }
 
-  request(head: RequestHead, { bodyLength, upgrade }: RequestFraming, handler: ClientExchangeHandler): ClientExchange {
+  request(head: RequestHead, { bodyLength, upgrade, protocol }: RequestFraming, handler: ClientExchangeHandler): ClientExchange {
     if (this.#isReleased || this.#exchange !== null) throw new TypeError('the connection cannot take a request');
+    if (typeof protocol === 'string') throw new TypeError('extended CONNECT needs HTTP/2 (RFC 8441)');
     const now = this.#environment.now();
     const isReused = this.#machine.requestCount > 0;
     this.#machine.sendHead(head, bodyLength, upgrade, now);
@@ -106,7 +111,10 @@ export class Http1ClientSession implements L4Sink, ClientSession {
   // ---- the stream's calls --------------------------------------------------------------------------------------------------------
 
   onData(chunk: Uint8Array): void {
-    if (this.#isReleased) return;
+    if (this.#isReleased) {
+      if (this.#machine.isTunnel) keepForTunnel(this.stream, this, chunk);
+      return;
+    }
     // Whatever comes while nothing was asked, it could be read as the answer to somebody else's request.
     const exchange = this.#exchange;
     if (exchange === null || exchange.writeCount === 0) {

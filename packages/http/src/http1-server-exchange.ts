@@ -14,6 +14,8 @@ export class Http1ServerExchange implements FollowedExchange {
   readonly request: RequestHead;
   readonly requestBodyLength: number;
   readonly upgrade: string | null;
+  /** There is no extended CONNECT in HTTP/1. */
+  readonly protocol = null;
   readonly expectsContinue: boolean;
   readonly startedAt: number;
   handler: ServerExchangeHandler | null = null;

@@ -20,6 +20,7 @@ import type { HttpApplication, Tunnel } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
 import { beginExchange, tellRefused } from './internal/application-calls.ts';
+import { keepForTunnel } from './internal/keep-for-tunnel.ts';
 import { matchPreface, PREFACE_LENGTH, withPreface } from './internal/preface.ts';
 import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
@@ -116,6 +117,8 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     } else if (this.#mode === Mode.lingering) {
       this.#lingeringBytes += chunk.length;
       if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.#cut();
+    } else if (this.#mode === Mode.tunnel) {
+      keepForTunnel(this.stream, this, chunk);
     }
   }
 

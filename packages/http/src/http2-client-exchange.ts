@@ -5,6 +5,7 @@ import type { Http2Connection, Http2Stream } from '@ferrata/http2';
 import type { StreamInfo } from '@ferrata/stream';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { Http2ClientSession } from './http2-client-session.ts';
+import type { Http2Tunnel } from './internal/http2-tunnel.ts';
 import { bodyLengthWrong } from './internal/session-errors.ts';
 
 /** One exchange of an `Http2ClientSession`. */
@@ -22,6 +23,12 @@ export class Http2ClientExchange implements ClientExchange {
   hasResponse = false;
   /** The request has been said to its end. */
   hasEnded: boolean;
+  /** When the request was made. */
+  readonly startedAt: number;
+  /** Asks for a tunnel: what is sent before the answer would be in it. */
+  readonly #isConnect: boolean;
+  /** The server has answered 2xx to CONNECT: the exchange is over, its stream goes on. */
+  tunnel: Http2Tunnel | null = null;
   isClosed = false;
 
   constructor(
@@ -29,7 +36,13 @@ export class Http2ClientExchange implements ClientExchange {
     machine: Http2Connection,
     stream: Http2Stream,
     handler: ClientExchangeHandler,
-    begin: { readonly isReused: boolean; readonly isWhole: boolean; readonly writeCount: number },
+    begin: {
+      readonly isReused: boolean;
+      readonly isWhole: boolean;
+      readonly isConnect: boolean;
+      readonly writeCount: number;
+      readonly startedAt: number;
+    },
   ) {
     this.#session = session;
     this.#machine = machine;
@@ -38,6 +51,8 @@ export class Http2ClientExchange implements ClientExchange {
     this.isReused = begin.isReused;
     this.hasEnded = begin.isWhole;
     this.#writeCount = begin.writeCount;
+    this.#isConnect = begin.isConnect;
+    this.startedAt = begin.startedAt;
   }
 
   get info(): StreamInfo {
@@ -49,6 +64,7 @@ export class Http2ClientExchange implements ClientExchange {
 
   sendData(chunk: Uint8Array): boolean {
     if (this.isClosed || (this.hasEnded && chunk.length === 0)) return false;
+    if (this.#isConnect) this.#breakOff(new RangeError('CONNECT has no body'));
     let hasRoom: boolean;
     try {
       hasRoom = this.#machine.sendData(this.stream, chunk, this.#session.environment.recentNow);

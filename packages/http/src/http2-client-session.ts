@@ -11,6 +11,7 @@
  *
  * @see RFC 9113 §5.1.2, §6.8, §8.1, §8.7
  */
+import { EMPTY_BYTES } from '@ferrata/bytes';
 import { internalError, ioError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { RequestHead, ResponseHead } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
@@ -23,6 +24,7 @@ import { Http2ClientExchange } from './http2-client-exchange.ts';
 import type { ResolvedHttp2ClientOptions } from './http2-options.ts';
 import { fitsRequest, requestHeadTooLarge } from './internal/head-size.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
+import { Http2Tunnel, settleFlushed, type TunnelCarrier } from './internal/http2-tunnel.ts';
 import { SessionDeadline } from './internal/session-deadline.ts';
 import { handlerError, withPeer } from './internal/session-errors.ts';
 import { asUpstreamError, withRetry } from './internal/upstream-error.ts';
@@ -35,8 +37,9 @@ const Mode = { open: 0, ending: 1, closed: 2 } as const;
 type Mode = (typeof Mode)[keyof typeof Mode];
 
 /** The client's end of one HTTP/2 connection, running. */
-export class Http2ClientSession implements L4Sink, ClientSession {
+export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier {
   readonly stream: L4Stream;
+  readonly peer = 'upstream';
   readonly protocol = 'http2';
   /** Many exchanges at once. */
   readonly isShared = true;
@@ -49,7 +52,10 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   readonly #machine: Http2Connection;
   readonly #carrier: Http2Carrier;
   readonly #deadline: SessionDeadline;
+  /** Those that run, and those whose tunnels do. */
   readonly #exchanges = new Set<Http2ClientExchange>();
+  /** Tunnels whose END_STREAM waits for a write. */
+  readonly #endingTunnels: Http2Tunnel[] = [];
   #mode: Mode = Mode.open;
   #isPumping = false;
   /** The owner knows that no request will be taken any more. */
@@ -95,25 +101,34 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     return this.#machine.hasPeerSettings;
   }
 
-  /** Exchanges that run. */
+  get takesExtendedConnect(): boolean {
+    return this.#machine.peerSettings.isExtendedConnectEnabled;
+  }
+
+  /** Exchanges and tunnels that run. */
   get openStreamCount(): number {
     return this.#exchanges.size;
   }
 
-  request(head: RequestHead, { bodyLength, upgrade }: RequestFraming, handler: ClientExchangeHandler): ClientExchange {
+  request(head: RequestHead, framing: RequestFraming, handler: ClientExchangeHandler): ClientExchange {
+    const { bodyLength, upgrade, protocol = null } = framing;
+    const isConnect = head.method === 'CONNECT';
     if (!this.isReusable) throw new TypeError('the connection cannot take a request');
     if (upgrade !== null) throw new TypeError('HTTP/2 has no Upgrade (RFC 9113 §8.6)');
-    if (head.method === 'CONNECT') throw new TypeError('tunnels over HTTP/2 are not supported');
     if (!Number.isSafeInteger(bodyLength) || bodyLength < BodyLength.chunked)
       throw new RangeError(`not the length of a request's body: ${bodyLength}`);
+    if (isConnect && bodyLength !== 0) throw new RangeError('CONNECT has no body');
     const { maxHeaderListSize } = this.#machine.peerSettings;
-    if (!fitsRequest(head, maxHeaderListSize)) throw requestHeadTooLarge(maxHeaderListSize);
+    if (!fitsRequest(head, maxHeaderListSize, protocol)) throw requestHeadTooLarge(maxHeaderListSize);
     const now = this.environment.now();
-    const stream = this.#machine.request(head, { bodyLength }, now);
+    // RFC 9113 §8.5: the stream stays open for what goes through the tunnel.
+    const stream = this.#machine.request(head, { bodyLength: isConnect ? BodyLength.chunked : bodyLength, protocol }, now);
     const exchange = new Http2ClientExchange(this, this.#machine, stream, handler, {
       isReused: this.requestCount > 0,
       isWhole: bodyLength === 0,
+      isConnect,
       writeCount: this.#carrier.writeCount,
+      startedAt: now,
     });
     this.requestCount++;
     stream.attachment = exchange;
@@ -194,6 +209,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
       return;
     }
     const exchange = exchangeOf(machine.stream);
+    if (exchange !== null && exchange.tunnel !== null) this.#deliverToTunnel(exchange.tunnel, machine);
     if (exchange === null || exchange.isClosed) return;
     try {
       this.#deliver(exchange, machine);
@@ -207,7 +223,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     switch (machine.event) {
       case Http2Event.head:
         exchange.hasResponse = true;
-        handler.onResponse(stream.response as ResponseHead, stream.receiveLength);
+        this.#deliverHead(exchange, stream.response as ResponseHead);
         break;
       case Http2Event.interim:
         exchange.hasResponse = true;
@@ -221,6 +237,49 @@ export class Http2ClientSession implements L4Sink, ClientSession {
         break;
       case Http2Event.reset:
         this.finish(exchange, asUpstreamError(machine.error as WireError));
+        break;
+      default:
+    }
+  }
+
+  #deliverHead(exchange: Http2ClientExchange, head: ResponseHead): void {
+    const { handler, stream } = exchange;
+    if (stream.request?.method === 'CONNECT') {
+      if (head.status < 300) {
+        this.#openTunnel(exchange, head);
+        return;
+      }
+      // No tunnel: our side, which was kept open for it, is whole now.
+      this.#machine.sendEnd(stream, null, this.environment.recentNow);
+    }
+    handler.onResponse(head, stream.receiveLength);
+  }
+
+  /** RFC 9110 §9.3.6: any 2xx makes a tunnel. The exchange is over; its stream counts as long as the tunnel is there. */
+  #openTunnel(exchange: Http2ClientExchange, head: ResponseHead): void {
+    const tunnel = new Http2Tunnel(this, this.#machine, exchange.stream, exchange.startedAt);
+    exchange.tunnel = tunnel;
+    exchange.isClosed = true;
+    let error: WireError | null = null;
+    try {
+      exchange.handler.onTunnel(head, { stream: tunnel, remaining: EMPTY_BYTES });
+    } catch (thrown) {
+      error = handlerError(thrown);
+      tunnel.abort(error);
+    }
+    this.#tellClose(exchange, error);
+  }
+
+  #deliverToTunnel(tunnel: Http2Tunnel, machine: Http2Connection): void {
+    switch (machine.event) {
+      case Http2Event.data:
+        tunnel.handleData(machine.data);
+        break;
+      case Http2Event.end:
+        tunnel.handleEnd(machine.trailers);
+        break;
+      case Http2Event.reset:
+        tunnel.handleReset(machine.error as WireError);
         break;
       default:
     }
@@ -252,7 +311,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   /** First the owner, then the handler: the handler's next request finds the place that became free. */
   #leave(exchange: Http2ClientExchange): void {
     exchange.isClosed = true;
-    this.#exchanges.delete(exchange);
+    if (!this.#exchanges.delete(exchange)) return;
     if (this.isDraining) {
       // The last one is over: the end of the connection follows in `#handleFlushed`.
       this.#carrier.schedule();
@@ -278,6 +337,28 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     this.#owner.onSessionRoom?.(this);
   }
 
+  // ---- called by tunnels ---------------------------------------------------------------------------------------------------------
+
+  get writeCount(): number {
+    return this.#carrier.writeCount;
+  }
+
+  resumeTunnel(stream: Http2Stream): void {
+    if (this.#mode !== Mode.open) return;
+    const now = this.environment.now();
+    this.#machine.setReadingPaused(stream, false, now);
+    this.#pump(now);
+  }
+
+  awaitFlush(tunnel: Http2Tunnel): void {
+    this.#endingTunnels.push(tunnel);
+  }
+
+  releaseTunnel(tunnel: Http2Tunnel): void {
+    const exchange = exchangeOf(tunnel.stream);
+    if (exchange !== null) this.#leave(exchange);
+  }
+
   // ---- called by exchanges -------------------------------------------------------------------------------------------------------
 
   /** What was said before the last write is with the network. */
@@ -296,10 +377,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
   }
 
   resumeReading(exchange: Http2ClientExchange): void {
-    if (this.#mode !== Mode.open) return;
-    const now = this.environment.now();
-    this.#machine.setReadingPaused(exchange.stream, false, now);
-    this.#pump(now);
+    this.resumeTunnel(exchange.stream);
   }
 
   cancel(exchange: Http2ClientExchange, error: WireError): void {
@@ -312,10 +390,15 @@ export class Http2ClientSession implements L4Sink, ClientSession {
 
   #handleFlushed(): void {
     if (this.#mode !== Mode.open) return;
+    if (this.#endingTunnels.length > 0) settleFlushed(this.#endingTunnels);
     for (;;) {
       const stream = this.#machine.takeWritable();
       if (stream === null) break;
       const exchange = exchangeOf(stream);
+      if (exchange !== null && exchange.tunnel !== null) {
+        exchange.tunnel.handleRoom();
+        continue;
+      }
       if (exchange === null || exchange.isClosed || exchange.hasEnded) continue;
       try {
         exchange.handler.onRequestDrain();
@@ -362,6 +445,7 @@ export class Http2ClientSession implements L4Sink, ClientSession {
     const exchanges = [...this.#exchanges];
     this.#exchanges.clear();
     for (const exchange of exchanges) {
+      exchange.tunnel?.lose(withRetry(reason, 'never'));
       if (!exchange.isClosed) this.#tellClose(exchange, reason.type === 'internal' ? reason : withRetry(reason, exchange.retry()));
     }
   }

@@ -6,6 +6,12 @@ import { type Http2Options, type ResolvedHttp2Options, Role, resolveHttp2Options
 export interface Http2ServerOptions {
   /** Limits and time-outs of the protocol, see @ferrata/http2. */
   readonly connection?: Http2Options;
+  /**
+   * Extended CONNECT (RFC 8441), which is how WebSocket comes over HTTP/2: offered by SETTINGS_ENABLE_CONNECT_PROTOCOL, and told by
+   * `ServerExchange.protocol`. Default: what `connection.isExtendedConnectEnabled` says, which is false: an application that does not look at
+   * `protocol` would take such a request for a tunnel to a host. An endpoint that offers it must answer each, by `openTunnel` or a status.
+   */
+  readonly extendedConnect?: boolean;
   /** How long a client that reads nothing at all may hold a connection. Default 30 000. */
   readonly writeTimeoutMs?: number;
   /** How long a client that has ended its side may wait for a response to begin. Default 2 000; see `Http1ServerOptions.halfCloseGraceMs`. */
@@ -42,8 +48,14 @@ export interface ResolvedHttp2ClientOptions {
 
 /** @throws {RangeError} when a value makes no sense; the message names the option */
 export function resolveHttp2ServerOptions(options: Http2ServerOptions = {}): ResolvedHttp2ServerOptions {
+  const { extendedConnect } = options;
+  if (extendedConnect !== undefined && typeof extendedConnect !== 'boolean') throw new TypeError('extendedConnect must be true or false');
+  const resolved = resolveHttp2Options(Role.server, options.connection);
+  const isOffered = extendedConnect ?? resolved.isExtendedConnectEnabled;
   return Object.freeze({
-    connection: resolveHttp2Options(Role.server, options.connection),
+    connection:
+      isOffered === resolved.isExtendedConnectEnabled ? resolved : Object.freeze({ ...resolved, isExtendedConnectEnabled: isOffered }),
+    extendedConnect: isOffered,
     writeTimeoutMs: checkNumber('writeTimeoutMs', options.writeTimeoutMs ?? 30_000, { above: 0 }),
     halfCloseGraceMs: checkNumber('halfCloseGraceMs', options.halfCloseGraceMs ?? 2_000, { above: 0 }),
     lingerTimeoutMs: checkNumber('lingerTimeoutMs', options.lingerTimeoutMs ?? 2_000, { above: 0 }),

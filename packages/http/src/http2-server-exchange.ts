@@ -1,4 +1,5 @@
 /** One request and its response on an `Http2ServerSession`: what the application holds. Its session does the work; this keeps the one terminal state. */
+import { EMPTY_BYTES } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
 import { asksToContinue, type HeaderMap, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
@@ -8,6 +9,7 @@ import type { ServerExchangeHandler, Tunnel } from './exchange.ts';
 import type { Http2ServerSession } from './http2-server-session.ts';
 import { breakOff, type FollowedExchange, tellClose } from './internal/application-calls.ts';
 import { fitsResponse, responseHeadTooLarge } from './internal/head-size.ts';
+import type { Http2Tunnel } from './internal/http2-tunnel.ts';
 
 /** One exchange of an `Http2ServerSession`. */
 export class Http2ServerExchange implements FollowedExchange {
@@ -19,8 +21,13 @@ export class Http2ServerExchange implements FollowedExchange {
   readonly requestBodyLength: number;
   /** There is no Upgrade in HTTP/2 (RFC 9113 §8.6). */
   readonly upgrade = null;
+  readonly protocol: string | null;
   readonly expectsContinue: boolean;
   readonly startedAt: number;
+  /** The request asks for a tunnel: it has no body, and what comes on its stream is kept for `openTunnel`. */
+  readonly isConnect: boolean;
+  /** Set by `openTunnel`. */
+  tunnel: Http2Tunnel | null = null;
   handler: ServerExchangeHandler | null = null;
   closeError: WireError | null = null;
   /** HEAD, 204, 304: what is sent as body is dropped. */
@@ -39,9 +46,13 @@ export class Http2ServerExchange implements FollowedExchange {
     this.#machine = machine;
     this.stream = stream;
     this.request = stream.request as RequestHead;
-    this.requestBodyLength = stream.receiveLength;
-    this.expectsContinue = stream.receiveLength !== 0 && asksToContinue(this.request.headers);
+    this.protocol = stream.protocol;
+    this.isConnect = this.request.method === 'CONNECT';
+    this.requestBodyLength = this.isConnect ? 0 : stream.receiveLength;
+    this.expectsContinue = this.requestBodyLength !== 0 && asksToContinue(this.request.headers);
     this.startedAt = now;
+    // RFC 9110 §9.3.6: what comes early belongs to the tunnel, if there will be one. The window bounds it.
+    if (this.isConnect) this.#hold();
   }
 
   get info(): StreamInfo {
@@ -52,13 +63,16 @@ export class Http2ServerExchange implements FollowedExchange {
   }
 
   pauseRequest(): void {
-    if (this.isPaused || this.isClosed) return;
+    if (!this.isPaused && !this.isClosed && !this.isConnect) this.#hold();
+  }
+
+  #hold(): void {
     this.isPaused = true;
     this.#machine.setReadingPaused(this.stream, true, this.#session.environment.recentNow);
   }
 
   resumeRequest(): void {
-    if (!this.isPaused || this.isClosed) return;
+    if (!this.isPaused || this.isClosed || this.isConnect) return;
     this.#session.resumeReading(this);
   }
 
@@ -77,7 +91,7 @@ export class Http2ServerExchange implements FollowedExchange {
     if (this.status !== 0) throw new TypeError('the response to this request has begun');
     if (status === 101) throw new TypeError('HTTP/2 has no 101 (RFC 9113 §8.6)');
     if (status < 200) throw new RangeError(`not a final status: ${status}`);
-    if (this.request.method === 'CONNECT' && status < 300) throw new TypeError(`${status} would make a tunnel: use openTunnel`);
+    if (this.isConnect && status < 300) throw new TypeError(`${status} would make a tunnel: use openTunnel`);
     if (!Number.isSafeInteger(bodyLength) || bodyLength < BodyLength.untilClose)
       throw new RangeError(`not the length of a body: ${bodyLength}`);
     const { maxHeaderListSize } = this.#machine.peerSettings;
@@ -125,16 +139,53 @@ export class Http2ServerExchange implements FollowedExchange {
     return this.isClosed || this.hasEnded;
   }
 
-  openTunnel(_head: ResponseHead): Tunnel {
-    throw new TypeError('tunnels over HTTP/2 are not supported');
+  openTunnel(head: ResponseHead): Tunnel {
+    if (this.#isOver()) throw new TypeError('the exchange is closed');
+    const { status } = head;
+    if (this.status !== 0) throw new TypeError('the response to this request has begun');
+    if (!this.isConnect || status < 200 || status > 299)
+      throw new TypeError(`${status} to ${this.request.method} makes no tunnel over HTTP/2`);
+    const { maxHeaderListSize } = this.#machine.peerSettings;
+    if (!fitsResponse(head, maxHeaderListSize)) {
+      const error = responseHeadTooLarge(maxHeaderListSize);
+      this.abort(error);
+      throw error;
+    }
+    const { environment } = this.#session;
+    this.#machine.sendHead(this.stream, head, BodyLength.chunked, environment.date(), environment.recentNow);
+    this.status = status;
+    // The tunnel pauses and resumes from here on.
+    this.isPaused = false;
+    this.tunnel = this.#session.openTunnel(this);
+    return { stream: this.tunnel, remaining: EMPTY_BYTES };
   }
 
-  closeTunnel(_error: WireError | null): void {}
+  closeTunnel(error: WireError | null): void {
+    const { tunnel } = this;
+    if (tunnel === null || this.isClosed) return;
+    if (tunnel.state !== 'closed') tunnel.abort(error ?? undefined);
+    this.close(error);
+  }
 
   abort(error: WireError): void {
     if (this.isClosed) return;
+    if (this.tunnel !== null) {
+      this.closeTunnel(error);
+      return;
+    }
     this.#session.failExchange(this, error);
     this.close(error);
+  }
+
+  /** The response cannot be completed for a reason of the connection. The user of a tunnel hears of it there, and closes the exchange. */
+  fail(error: WireError): void {
+    if (this.tunnel === null) this.abort(error);
+    else this.tunnel.fail(error);
+  }
+
+  /** The connection has ended. */
+  lose(error: WireError): void {
+    if (this.tunnel === null) this.close(error);
   }
 
   /** Tells the handler that all is over, once. */

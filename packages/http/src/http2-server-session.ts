@@ -11,7 +11,7 @@
  *
  * - A callback of the application that throws ends its own exchange, never a neighbour: with a 500, or with RST_STREAM.
  * - A response that is complete before its request is followed by RST_STREAM(NO_ERROR) (RFC 9113 §8.1): the client may stop sending.
- * - A failure of the connection ends all exchanges, each told once.
+ * - A failure of the connection ends all exchanges and tunnels, each told once; the exchange of a tunnel is ended by whoever uses that.
  *
  * @see RFC 9113 §3.4, §5.4, §6.8, §8.1
  */
@@ -26,6 +26,7 @@ import { Http2ServerExchange } from './http2-server-exchange.ts';
 import { beginExchange, tellRefused } from './internal/application-calls.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
 import { isAnswerable, refusalBody, refusalHead, resetCode } from './internal/http2-refusal.ts';
+import { Http2Tunnel, settleFlushed, type TunnelCarrier } from './internal/http2-tunnel.ts';
 import { SessionDeadline } from './internal/session-deadline.ts';
 import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES } from './internal/session-limits.ts';
@@ -35,8 +36,9 @@ const Mode = { serving: 0, ending: 1, cut: 2, closed: 3 } as const;
 type Mode = (typeof Mode)[keyof typeof Mode];
 
 /** The server's end of one HTTP/2 connection, running. */
-export class Http2ServerSession implements L4Sink, ServerSession {
+export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier {
   readonly stream: L4Stream;
+  readonly peer = 'downstream';
   /** Time for all sessions of a thread. */
   readonly environment: HttpEnvironment;
   readonly #application: HttpApplication;
@@ -49,6 +51,10 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   readonly #exchanges = new Set<Http2ServerExchange>();
   /** Those of which the application has said all, and which wait for their last frame to be taken. */
   #ending: Http2ServerExchange[] = [];
+  /** Streams that are tunnels; one may be there for longer than its exchange. */
+  readonly #tunnels = new Set<Http2Tunnel>();
+  /** Tunnels whose END_STREAM waits for a write. */
+  readonly #endingTunnels: Http2Tunnel[] = [];
   #mode: Mode = Mode.serving;
   #isPumping = false;
   /** When the client ended its side. */
@@ -146,7 +152,7 @@ export class Http2ServerSession implements L4Sink, ServerSession {
     this.#mode = Mode.closed;
     this.#carrier.stop();
     this.#deadline.cancel();
-    if (this.#exchanges.size > 0) this.#closeAll(error ?? clientClosed('the client closed the connection'));
+    if (this.#exchanges.size > 0 || this.#tunnels.size > 0) this.#closeAll(error ?? clientClosed('the client closed the connection'));
     this.#owner.onSessionClose(this, error);
   }
 
@@ -184,7 +190,7 @@ export class Http2ServerSession implements L4Sink, ServerSession {
         this.#deliver(exchangeOf(machine.stream));
         break;
       case Http2Event.reset:
-        exchangeOf(machine.stream)?.close(resetError(machine.error as WireError));
+        this.#endByReset(exchangeOf(machine.stream), machine.error as WireError);
         break;
       case Http2Event.refused: {
         const error = withPeer(machine.error as WireError, 'downstream');
@@ -201,9 +207,30 @@ export class Http2ServerSession implements L4Sink, ServerSession {
     stream.attachment = exchange;
     this.#exchanges.add(exchange);
     beginExchange(this, this.#application, exchange);
+    if (exchange.isConnect) this.#endConnectRequest(exchange);
+  }
+
+  /** The request of a CONNECT is whole with its head, as it is over HTTP/1. */
+  #endConnectRequest(exchange: Http2ServerExchange): void {
+    if (exchange.tunnel !== null || exchange.isClosed || exchange.hasEnded) return;
+    try {
+      exchange.handler?.onRequestEnd(null);
+    } catch (thrown) {
+      exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
+    }
+  }
+
+  #endByReset(exchange: Http2ServerExchange | null, error: WireError): void {
+    if (exchange === null) return;
+    if (exchange.tunnel === null) exchange.close(resetError(error));
+    else exchange.tunnel.handleReset(error);
   }
 
   #deliver(exchange: Http2ServerExchange | null): void {
+    if (exchange?.isConnect === true) {
+      if (exchange.tunnel !== null) this.#deliverToTunnel(exchange.tunnel);
+      return;
+    }
     // After the answer nobody wants the rest of the request.
     if (exchange === null || exchange.isClosed || exchange.hasEnded || exchange.handler === null) return;
     const machine = this.#machine;
@@ -219,7 +246,44 @@ export class Http2ServerSession implements L4Sink, ServerSession {
     }
   }
 
+  #deliverToTunnel(tunnel: Http2Tunnel): void {
+    const machine = this.#machine;
+    if (machine.event === Http2Event.data) {
+      tunnel.handleData(machine.data);
+    } else {
+      tunnel.handleEnd(machine.trailers);
+    }
+  }
+
+  // ---- called by tunnels ---------------------------------------------------------------------------------------------------------
+
+  get writeCount(): number {
+    return this.#carrier.writeCount;
+  }
+
+  resumeTunnel(stream: Http2Stream): void {
+    if (this.#mode !== Mode.serving) return;
+    const now = this.environment.now();
+    this.#machine.setReadingPaused(stream, false, now);
+    this.#pump(now);
+  }
+
+  awaitFlush(tunnel: Http2Tunnel): void {
+    this.#endingTunnels.push(tunnel);
+  }
+
+  releaseTunnel(tunnel: Http2Tunnel): void {
+    this.#tunnels.delete(tunnel);
+  }
+
   // ---- called by the exchange ----------------------------------------------------------------------------------------------------
+
+  openTunnel(exchange: Http2ServerExchange): Http2Tunnel {
+    const tunnel = new Http2Tunnel(this, this.#machine, exchange.stream, exchange.startedAt);
+    this.#tunnels.add(tunnel);
+    this.#carrier.schedule();
+    return tunnel;
+  }
 
   afterSend(): void {
     this.#carrier.schedule();
@@ -291,10 +355,15 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   #handleFlushed(): void {
     if (this.#mode !== Mode.serving) return;
     if (this.#ending.length > 0) this.#settleEnding();
+    if (this.#endingTunnels.length > 0) settleFlushed(this.#endingTunnels);
     for (;;) {
       const stream = this.#machine.takeWritable();
       if (stream === null) break;
       const exchange = exchangeOf(stream);
+      if (exchange !== null && exchange.tunnel !== null) {
+        exchange.tunnel.handleRoom();
+        continue;
+      }
       if (exchange === null || exchange.isClosed || exchange.hasEnded || exchange.handler === null) continue;
       try {
         exchange.handler.onResponseDrain();
@@ -349,7 +418,8 @@ export class Http2ServerSession implements L4Sink, ServerSession {
 
   #closeAll(error: WireError): void {
     withPeer(error, 'downstream');
-    for (const exchange of this.#exchanges) exchange.close(error);
+    for (const exchange of this.#exchanges) exchange.lose(error);
+    for (const tunnel of this.#tunnels) tunnel.lose(error);
   }
 
   // ---- time ----------------------------------------------------------------------------------------------------------------------
@@ -398,7 +468,7 @@ export class Http2ServerSession implements L4Sink, ServerSession {
   #endBlocked(): void {
     if (this.#carrier.isFull || this.#machine.hasOutput) return;
     const error = clientClosed('the client closed the connection before the response was whole');
-    for (const exchange of this.#exchanges) if (exchange.stream.queuedBytes > 0) exchange.abort(error);
+    for (const exchange of this.#exchanges) if (exchange.stream.queuedBytes > 0) exchange.fail(error);
     if (this.#exchanges.size > 0 || this.#machine.shouldClose) return;
     this.#machine.goaway(Http2ErrorCode.noError, '', this.environment.recentNow);
     this.#finish();

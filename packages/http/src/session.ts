@@ -46,6 +46,11 @@ export interface ClientSession {
   readonly isReusable: boolean;
   /** It carries several exchanges at once; what ends one of them leaves the others alone. */
   readonly isShared: boolean;
+  /**
+   * The server takes extended CONNECT (RFC 8441 §3): a request may name a `protocol`. Always false over HTTP/1, and over HTTP/2 until the server's
+   * SETTINGS have come.
+   */
+  readonly takesExtendedConnect: boolean;
   /** Exchanges begun on this connection. */
   readonly requestCount: number;
   /** How long the server says that it keeps the connection idle, in milliseconds; `Infinity` if it does not say. */
@@ -53,10 +58,10 @@ export interface ClientSession {
   /** Begins to read. */
   start(): void;
   /**
-   * Sends a request's head.
+   * Sends a request's head. CONNECT has no body, and an answer of 2xx is told by `onTunnel`.
    *
    * @throws {TypeError} when the connection cannot take a request, or `head` is invalid
-   * @throws {RangeError} when `bodyLength` is no length of a request
+   * @throws {RangeError} when `bodyLength` is no length of a request, or not 0 for CONNECT
    * @throws {WireError} HTTP/2: `limit H2_PEER_HEADER_LIST` (431) when the head is larger than the server has said that it takes; nothing has changed
    */
   request(head: RequestHead, framing: RequestFraming, handler: ClientExchangeHandler): ClientExchange;
@@ -68,8 +73,10 @@ export interface ClientSession {
 export interface RequestFraming {
   /** ≥ 0, or `BodyLength.chunked` if only the end of the body will tell. */
   readonly bodyLength: number;
-  /** The protocols to ask a switch to, or null. */
+  /** The protocols to ask a switch to, or null; HTTP/1 only. */
   readonly upgrade: string | null;
+  /** The `:protocol` of an extended CONNECT (RFC 8441 §4), whose target is a path; HTTP/2 only, and only if `takesExtendedConnect`. Default null. */
+  readonly protocol?: string | null;
 }
 
 /** Who keeps a `ClientSession` while it is idle. */

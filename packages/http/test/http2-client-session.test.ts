@@ -70,7 +70,9 @@ describe('an HTTP/2 client session', () => {
     const rig = await begin();
     const follower = new ClientFollower();
     assert.throws(() => rig.session.request(request(), { bodyLength: 0, upgrade: 'websocket' }, follower), TypeError);
-    assert.throws(() => rig.ask(follower, { method: 'CONNECT', target: 'a:1' }), TypeError);
+    assert.throws(() => rig.ask(follower, { method: 'CONNECT', target: 'a:1', bodyLength: 1 }), RangeError);
+    assert.throws(() => rig.ask(follower, { method: 'CONNECT', target: 'a:1', bodyLength: -1 }), RangeError);
+    assert.throws(() => rig.ask(follower, { method: 'CONNECT', target: '/' }), TypeError);
     assert.throws(() => rig.ask(follower, { bodyLength: -2 }), RangeError);
     assert.throws(() => rig.ask(follower, { bodyLength: 0.5 }), RangeError);
     assert.equal(rig.session.requestCount, 0);

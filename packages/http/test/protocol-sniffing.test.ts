@@ -185,7 +185,16 @@ describe('Upgrade: h2c, which RFC 9113 §3.1 has removed', () => {
 /** A connection that looks as if it came over TLS. */
 function connectAs(rig: ServerRig, alpn: string): L4Stream {
   const { a, b } = memoryPair({ clock: rig.clock });
-  const tls = { version: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256', alpn, serverName: null, isResumed: false, peerCertificate: null, isPeerVerified: false, extension: undefined };
+  const tls = {
+    version: 'TLSv1.3',
+    cipher: 'TLS_AES_128_GCM_SHA256',
+    alpn,
+    serverName: null,
+    isResumed: false,
+    peerCertificate: null,
+    isPeerVerified: false,
+    extension: undefined,
+  };
   Object.defineProperty(b, 'info', { value: { ...b.info, tls } });
   rig.server.accept(b);
   return a;

@@ -17,9 +17,11 @@ const REQUEST_BYTES = 3 * LINE_BYTES + ':method:scheme:path'.length + 'https'.le
 /** `:status`, and Date where the head has none. */
 const RESPONSE_BYTES = 2 * LINE_BYTES + ':status200'.length + 'date'.length + 29;
 
-/** Whether the peer, which takes lists of `maxBytes`, takes this request. */
-export function fitsRequest({ method, target, headers }: RequestHead, maxBytes: number): boolean {
-  return maxBytes >= LARGEST_MEASURED || REQUEST_BYTES + method.length + target.length + linesBytes(headers) <= maxBytes;
+/** Whether the peer, which takes lists of `maxBytes`, takes this request. @param protocol of an extended CONNECT */
+export function fitsRequest({ method, target, headers }: RequestHead, maxBytes: number, protocol: string | null = null): boolean {
+  if (maxBytes >= LARGEST_MEASURED) return true;
+  const extra = protocol === null ? 0 : LINE_BYTES + ':protocol'.length + protocol.length;
+  return REQUEST_BYTES + extra + method.length + target.length + linesBytes(headers) <= maxBytes;
 }
 
 /** Whether the peer, which takes lists of `maxBytes`, takes this response. */
