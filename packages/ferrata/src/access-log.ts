@@ -4,12 +4,12 @@
  * Lines gather until the end of the tick: one write for many requests. When whoever reads them is too slow, lines are dropped and counted, and
  * traffic goes on; the count follows in a line of its own, `{"time":…,"droppedLines":N}`, as soon as there is room.
  */
-import type { WireError } from '@ferrata/error';
+import { type WireError, withSource } from '@ferrata/error';
 import { httpVersionName } from '@ferrata/headers';
 import type { Refusal } from '@ferrata/http';
 import { formatNetAddress, type NetAddress } from '@ferrata/net';
 import { outcomeOf, type ProxySession } from '@ferrata/proxy';
-import { formatAddress } from '@ferrata/stream';
+import { formatAddress, type StreamInfo } from '@ferrata/stream';
 
 /** Where lines go. */
 export interface LineSink {
@@ -61,8 +61,16 @@ export class AccessLog {
   }
 
   /** A request that was refused before it could be understood. */
-  logRefusal(refusal: Refusal): void {
-    const { error, status, info } = refusal;
+  logRefusal({ error, status, info }: Refusal): void {
+    this.#logNoRequest(error, status, info);
+  }
+
+  /** A connection that did not come to TLS. @param info of the connection below it */
+  logHandshakeFailure(error: WireError, info: StreamInfo): void {
+    this.#logNoRequest(withSource(error, 'downstream'), 0, info);
+  }
+
+  #logNoRequest(error: WireError, status: number, info: StreamInfo): void {
     this.#line({
       client: formatAddress(info.remoteAddress),
       protocol: null,
@@ -170,7 +178,8 @@ function upstreamOf({ upstream, peer }: ProxySession): string | null {
 /** What was spoken to whom `upstreamOf` tells, if a connection stood. */
 function upstreamProtocolOf({ upstream, peer }: ProxySession): string | null {
   if (upstream === null || peer === null) return null;
-  return peer.protocol === 'http2' ? 'HTTP/2' : 'HTTP/1.1';
+  const isHttp2 = peer.protocol === 'auto' ? upstream.tls?.alpn === 'h2' : peer.protocol === 'http2';
+  return isHttp2 ? 'HTTP/2' : 'HTTP/1.1';
 }
 
 function authorityOf(address: NetAddress): string {

@@ -1,15 +1,27 @@
 /** The command line of `ferrata`, parsed once into what the program needs. Every wrong argument gets a sentence that says what to write. */
 import { parseArgs } from 'node:util';
-import { type NetAddress, parseAddress } from '@ferrata/net';
-import type { StreamAddress } from '@ferrata/stream';
-import type { OriginAddress } from './reverse-proxy.ts';
+import { type CertArguments, parseCertArguments, wantsCertHelp } from './cert-arguments.ts';
+import { formatPlace, formatUrl, type ListenAddress, type OriginAddress, parseListener, parseOrigin } from './urls.ts';
+import { UsageError } from './usage-error.ts';
+
+/** A certificate of a listener, with its chain, and the key of it: files of PEM. */
+export interface CertificateFiles {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
 
 /** What `ferrata reverse` was asked to do. Times in milliseconds. */
 export interface ReverseArguments {
   /** Where to accept connections; at least one, none twice. */
-  readonly listen: readonly NetAddress[];
+  readonly listen: readonly ListenAddress[];
   /** The origins, which take turns; at least one, none of them among `listen`. */
   readonly to: readonly OriginAddress[];
+  /** For `https://` listeners, chosen by the name that the client asks for; the first is for those who ask for none, or for another. */
+  readonly certificates: readonly CertificateFiles[];
+  /** Whether origins have to prove who they are. Default: yes. */
+  readonly isVerifying: boolean;
+  /** Whom to trust as an authority for origins, a file of PEM. Default null: those that Node comes with. */
+  readonly caFile: string | null;
   /** Requests at once on one connection to an origin that speaks HTTP/2. Default 100. */
   readonly upstreamStreams: number;
   /** Connections at once to one origin that speaks HTTP/2. Default 64. */
@@ -34,27 +46,28 @@ export interface ReverseArguments {
 export type Command =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
-  | { readonly kind: 'reverse'; readonly arguments: ReverseArguments };
-
-/** The arguments make no sense; the message says what to write instead. */
-export class UsageError extends Error {
-  override get name(): string {
-    return 'UsageError';
-  }
-}
+  | { readonly kind: 'reverse'; readonly arguments: ReverseArguments }
+  | { readonly kind: 'certHelp' }
+  | { readonly kind: 'cert'; readonly arguments: CertArguments };
 
 /** What `ferrata --help` prints. */
 export const help = `ferrata: a reverse proxy
 
   ferrata reverse --listen URL [--listen URL…] --to URL [--to URL…] [options]
+  ferrata cert dev NAME…  makes a certificate for development; see ferrata cert --help
 
   --listen URL            where to accept connections: http://127.0.0.1:8080, http://[::1]:0 (any free port), http://unix:/path.sock
-                          each of them takes HTTP/1 and HTTP/2 (h2c, by its preface)
+                          each of them takes HTTP/1 and HTTP/2: h2c by its preface, over https:// by ALPN
+  --cert FILE --key FILE  for https:// listeners: a certificate with its chain, and its key, as PEM; several pairs are chosen from by the
+                          name that the client asks for, the first is the default. Files that change are read again
   --to URL                where requests go, written the same way; several take turns;
-                          h2c://127.0.0.1:3000 or h2c://unix:/path.sock for an origin that speaks HTTP/2
-  --upstream-streams N    h2c: requests at once on one connection to an origin (100)
+                          https:// speaks HTTP/2 or HTTP/1, as the origin chooses;
+                          h2c://127.0.0.1:3000 or h2c://unix:/path.sock for an origin that speaks HTTP/2 without TLS
+  --ca FILE               https:// origins: the authorities to trust, as PEM, instead of Node's own
+  --no-verify             https:// origins: takes anybody for the origin, whatever its certificate
+  --upstream-streams N    HTTP/2: requests at once on one connection to an origin (100)
   --upstream-connections N
-                          h2c: connections at once to one origin (64)
+                          HTTP/2: connections at once to one origin (64)
   --access-log            one JSON line on standard output for each request
   --connect-timeout TIME  until a connection to an origin stands (3s)
   --read-timeout TIME     until an origin sends the first, and then the next, byte of its response (60s)
@@ -71,6 +84,10 @@ export const help = `ferrata: a reverse proxy
 const options = {
   listen: { type: 'string', multiple: true },
   to: { type: 'string', multiple: true },
+  cert: { type: 'string', multiple: true },
+  key: { type: 'string', multiple: true },
+  ca: { type: 'string' },
+  'no-verify': { type: 'boolean' },
   'upstream-streams': { type: 'string' },
   'upstream-connections': { type: 'string' },
   'access-log': { type: 'boolean' },
@@ -86,6 +103,7 @@ const options = {
 
 /** @throws {UsageError} when the arguments make no sense */
 export function parseCommand(argv: readonly string[]): Command {
+  if (argv[0] === 'cert') return parseCert(argv.slice(1));
   const { values, positionals } = parse(argv);
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
@@ -98,12 +116,14 @@ export function parseCommand(argv: readonly string[]): Command {
   const to = values.to ?? [];
   if (listen.length === 0) throw new UsageError('say where to accept connections: --listen http://127.0.0.1:8080');
   if (to.length === 0) throw new UsageError('say where requests go: --to http://127.0.0.1:3000');
-  const addresses = { listen: listen.map((url) => parseUrl('--listen', url)), to: to.map(parseOrigin) };
+  const addresses = { listen: listen.map(parseListener), to: to.map(parseOrigin) };
   checkTogether(addresses.listen, addresses.to);
   return {
     kind: 'reverse',
     arguments: {
       ...addresses,
+      certificates: pairs(values.cert ?? [], values.key ?? [], addresses.listen),
+      ...verification(values['no-verify'] ?? false, values.ca ?? null, addresses.to),
       upstreamStreams: parseCount('--upstream-streams', values['upstream-streams'], { fallback: 100, least: 1, most: 10_000 }),
       upstreamConnections: parseCount('--upstream-connections', values['upstream-connections'], { fallback: 64, least: 1, most: 10_000 }),
       hasAccessLog: values['access-log'] ?? false,
@@ -117,23 +137,59 @@ export function parseCommand(argv: readonly string[]): Command {
   };
 }
 
+function parseCert(argv: readonly string[]): Command {
+  return wantsCertHelp(argv) ? { kind: 'certHelp' } : { kind: 'cert', arguments: parseCertArguments(argv) };
+}
+
 /** Addresses that are each right and make no sense together. */
-function checkTogether(listen: readonly NetAddress[], to: readonly OriginAddress[]): void {
-  const listening = new Set<string>();
+function checkTogether(listen: readonly ListenAddress[], to: readonly OriginAddress[]): void {
+  const listening = new Map<string, string>();
   for (const address of listen) {
     const url = formatUrl(address);
-    if (listening.has(url)) throw new UsageError(`--listen ${url} is written twice; once is enough`);
-    if (!isAnyPort(address)) listening.add(url);
+    const before = listening.get(formatPlace(address));
+    if (before === url) throw new UsageError(`--listen ${url} is written twice; once is enough`);
+    if (before !== undefined) throw new UsageError(`--listen ${url}: ${before} listens there already; give each of them a port of its own`);
+    if (!isAnyPort(address)) listening.set(formatPlace(address), url);
   }
   for (const address of to) {
     const url = formatUrl(address);
     if (isAnyPort(address)) throw new UsageError(`--to ${url}: port 0 is only for --listen; write the port of the origin`);
-    if (listening.has(formatUrl({ ...address, protocol: 'http1' })))
+    if (listening.has(formatPlace(address)))
       throw new UsageError(`--to ${url}: that is where the proxy itself listens; write the address of the origin`);
   }
 }
 
-function isAnyPort(address: NetAddress): boolean {
+/** The certificates in the order of their options, each with the key that is written at the same place among its own. */
+function pairs(certs: readonly string[], keys: readonly string[], listen: readonly ListenAddress[]): CertificateFiles[] {
+  const secure = listen.find(({ isSecure }) => isSecure === true);
+  if (certs.length !== keys.length)
+    throw new UsageError(
+      `--cert and --key belong together, and there are ${certs.length} of the one and ${keys.length} of the other; write --cert FILE --key FILE for each certificate`,
+    );
+  for (const file of [...certs, ...keys]) if (file === '') throw new UsageError('--cert and --key need the name of a file');
+  if (secure !== undefined && certs.length === 0)
+    throw new UsageError(
+      `--listen ${formatUrl(secure)}: say with which certificate, by --cert FILE --key FILE; ferrata cert dev localhost makes one to try with`,
+    );
+  if (secure === undefined && certs.length > 0)
+    throw new UsageError('--cert and --key are for https:// listeners, and there is none; write --listen https://127.0.0.1:8443');
+  return certs.map((certificateFile, index) => ({ certificateFile, keyFile: keys[index] as string }));
+}
+
+function verification(
+  isOff: boolean,
+  caFile: string | null,
+  to: readonly OriginAddress[],
+): Pick<ReverseArguments, 'isVerifying' | 'caFile'> {
+  const hasSecure = to.some(({ isSecure }) => isSecure === true);
+  if (isOff && caFile !== null) throw new UsageError('--no-verify and --ca contradict each other; with --ca, origins are verified');
+  if (!hasSecure && (isOff || caFile !== null))
+    throw new UsageError(`${isOff ? '--no-verify' : '--ca'} is for https:// origins, and there is none; write --to https://HOST`);
+  if (caFile === '') throw new UsageError('--ca needs the name of a file');
+  return { isVerifying: !isOff, caFile };
+}
+
+function isAnyPort(address: ListenAddress | OriginAddress): boolean {
   return address.kind === 'tcp' && address.port === 0;
 }
 
@@ -144,45 +200,6 @@ function parse(argv: readonly string[]) {
     // Node's sentence ends with advice on '--' that fits no option of ours.
     const [sentence = ''] = (error as Error).message.split(/\. To |\.\n| To specify/);
     throw new UsageError(`${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}; ferrata --help lists the options`, { cause: error });
-  }
-}
-
-function parseOrigin(url: string): OriginAddress {
-  const address = parseUrl('--to', url);
-  return schemeOf(url) === 'h2c' ? { ...address, protocol: 'http2' } : address;
-}
-
-function schemeOf(url: string): string | undefined {
-  return /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
-}
-
-function parseUrl(option: string, url: string): NetAddress {
-  const example = option === '--listen' ? 'http://127.0.0.1:8080' : 'http://127.0.0.1:3000';
-  const scheme = schemeOf(url);
-  if (scheme === 'https') throw new UsageError(`${option} ${url}: TLS is not supported yet; write http://`);
-  if (scheme === 'h2c' && option === '--listen')
-    throw new UsageError(
-      `${option} ${url}: write http${url.slice(scheme.length)}; an http:// listener speaks both, HTTP/1 and HTTP/2 without TLS`,
-    );
-  if (scheme !== 'http' && scheme !== 'h2c')
-    throw new UsageError(`${option} ${url}: write the address as a URL, such as ${example} or http://unix:/path.sock`);
-  const rest = url.slice(`${scheme}://`.length);
-  if (rest.startsWith('unix:')) return address(option, url, rest);
-  const authority = rest.endsWith('/') ? rest.slice(0, -1) : rest;
-  const path = /[/?#]/.exec(authority);
-  if (path !== null)
-    throw new UsageError(
-      `${option} ${url}: only an address, without '${authority.slice(path.index)}'; write ${scheme}://${authority.slice(0, path.index)}`,
-    );
-  const hasPort = authority.startsWith('[') ? authority.includes(']:') : authority.includes(':');
-  return address(option, url, hasPort ? authority : `${authority}:80`);
-}
-
-function address(option: string, url: string, text: string): NetAddress {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw new UsageError(`${option} ${url}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -203,17 +220,4 @@ function parseCount(option: string, text: string | undefined, range: { fallback:
   if (!(count >= range.least && count <= range.most))
     throw new UsageError(`${option} ${text}: write a whole number from ${range.least} to ${range.most}`);
   return count;
-}
-
-/** An address as the command line writes it: `http://127.0.0.1:8080`, `http://unix:/path.sock`, `h2c://127.0.0.1:3000`. */
-export function formatUrl(where: OriginAddress | StreamAddress): string {
-  const scheme = 'protocol' in where && where.protocol === 'http2' ? 'h2c' : 'http';
-  switch (where.kind) {
-    case 'unix':
-      return `${scheme}://unix:${where.path}`;
-    case 'unset':
-      return `${scheme}://-`;
-    default:
-      return where.host.includes(':') ? `${scheme}://[${where.host}]:${where.port}` : `${scheme}://${where.host}:${where.port}`;
-  }
 }

@@ -16,10 +16,10 @@ import { type Listener, listen, parseAddress } from '@ferrata/net';
 import type { ProxySession } from '@ferrata/proxy';
 import { formatAddress } from '@ferrata/stream';
 import { peer, UpstreamConnector } from '@ferrata/upstream';
-import { formatUrl } from './arguments.ts';
 import { ExitCode, endSignal } from './end-signal.ts';
 import { Output } from './output.ts';
 import { type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
+import { formatUrl } from './urls.ts';
 
 /** The demonstration's origin: greets, tells what it received, and sends bodies back. */
 const origin: HttpApplication = {

@@ -1,7 +1,10 @@
 /** ferrata: the reverse proxy, as a program and as a function. */
 
 export { AccessLog, type LineSink } from './access-log.ts';
-export { type Command, parseCommand, type ReverseArguments, UsageError } from './arguments.ts';
+export { type CertificateFiles, type Command, parseCommand, type ReverseArguments } from './arguments.ts';
+export type { CertArguments } from './cert-arguments.ts';
 export { ExitCode } from './end-signal.ts';
-export { type OriginAddress, type ReverseProxy, type ReverseProxyOptions, startReverseProxy } from './reverse-proxy.ts';
+export { type ReverseProxy, type ReverseProxyOptions, startReverseProxy } from './reverse-proxy.ts';
 export { run } from './run.ts';
+export type { ListenAddress, OriginAddress } from './urls.ts';
+export { UsageError } from './usage-error.ts';

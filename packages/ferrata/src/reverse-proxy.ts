@@ -1,12 +1,13 @@
 /** The reverse proxy that the command runs: listeners, a proxy whose origins take turns, and an end in order. */
-import { readFileSync } from 'node:fs';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { ioError, type WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type HttpServerOptions, type Refusal } from '@ferrata/http';
-import { type Listener, listen, type NetAddress } from '@ferrata/net';
+import { descriptorLimit, type Listener, listen, TlsClient, type TlsClientOptions, TlsServer, type TlsServerOptions } from '@ferrata/net';
 import { appendForwarded, HttpProxy, type ProxySession } from '@ferrata/proxy';
-import { type Peer, peer, type UpstreamProtocol } from '@ferrata/upstream';
+import type { StreamInfo } from '@ferrata/stream';
+import { type Peer, peer } from '@ferrata/upstream';
 import { OriginRing, type Turn } from './origin-ring.ts';
+import type { ListenAddress, OriginAddress } from './urls.ts';
 
 /** How long an origin that could not be connected to is passed over while there are others. */
 const PASS_OVER_MS = 1_000;
@@ -26,15 +27,31 @@ const MAX_SENT = 2;
 /** Sockets close within a turn or two; more is not waited for. */
 const MAX_CLOSING_TURNS = 100;
 
-/** Where requests go, and what is spoken there: HTTP/1 unless it says `http2`. */
-export type OriginAddress = NetAddress & { readonly protocol?: UpstreamProtocol };
+/** At the end, handshakes under way get so long to become connections whose request may be on its way; and how often that is looked at. */
+const LAST_HANDSHAKES_MS = 3_000;
+const LOOK_AGAIN_MS = 10;
+
+/** As far as there are descriptors for them; see `handshakeShare`. */
+const MAX_HANDSHAKES = 2_048;
+
+/** What is spoken over TLS, the preferred one first (RFC 9113 §3.3). */
+const ALPN = ['h2', 'http/1.1'] as const;
 
 /** What to run. Times in milliseconds. */
 export interface ReverseProxyOptions {
   /** Where to accept connections; at least one. */
-  readonly listen: readonly NetAddress[];
+  readonly listen: readonly ListenAddress[];
   /** Where requests go, in turn; at least one. */
   readonly to: readonly OriginAddress[];
+  /**
+   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. `alpn` is `h2` and `http/1.1`, `maxHandshakes` 2 048 or an
+   * eighth of the open files, unless it says otherwise.
+   */
+  readonly tls?: TlsServerOptions;
+  /** TLS towards the origins with `isSecure`. Default: verified by the authorities that Node comes with. */
+  readonly upstreamTls?: TlsClientOptions;
+  /** Called for each connection whose TLS handshake failed, with the facts of the connection below. Must not throw. */
+  readonly onHandshakeFailed?: (error: WireError, info: StreamInfo) => void;
   /** HTTP/2: requests at once on one connection to an origin. Default 100. */
   readonly upstreamStreams?: number;
   /** HTTP/2: connections at once to one origin. Default 64. */
@@ -66,11 +83,13 @@ export interface ReverseProxy {
 
 /**
  * Starts to listen and to proxy.
- * @throws {WireError} when an address cannot be listened on; whatever was opened is closed again
+ * @throws {WireError} when an address cannot be listened on, or certificates cannot work; whatever was opened is closed again
+ * @throws {TypeError} when a listener has TLS and there is no certificate
  */
 export async function startReverseProxy(options: ReverseProxyOptions): Promise<ReverseProxy> {
   const environment = new HttpEnvironment();
-  const peers = options.to.map((address) => peerFor(address, options));
+  const tlsClient = options.to.some(({ isSecure }) => isSecure === true) ? new TlsClient(options.upstreamTls) : null;
+  const peers = options.to.map((address) => peerFor(address, tlsClient, options));
   const ring = new OriginRing(peers, PASS_OVER_MS, () => environment.recentNow);
   const { onSession } = options;
   const proxy = new HttpProxy<Progress>(
@@ -95,9 +114,10 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       ...(options.onHookFailed === undefined ? {} : { onHookFailed: options.onHookFailed }),
     },
   );
+  const handshakes = options.tls?.maxHandshakes ?? handshakeShare();
   const server = new HttpServer(proxy, {
     environment,
-    maxConnections: connectionShare(),
+    maxConnections: connectionShare(options.listen.some(({ isSecure }) => isSecure === true) ? handshakes : 0),
     connection: {
       ...(options.idleTimeoutMs === undefined
         ? {}
@@ -106,13 +126,16 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
     },
     http2: http2Limits(options),
   });
-  const listeners = await listenAll(options.listen, server);
+  const tls = tlsServerFor(options, handshakes);
+  const listeners = await listenAll(options, tls, server);
   return {
     listeners,
     async stop(graceMs) {
       await Promise.all(listeners.map((listener) => listener.close()));
+      if (tls !== null) await untilShaken(tls, Math.min(graceMs, LAST_HANDSHAKES_MS));
       const cut = await server.drain(graceMs);
       proxy.close();
+      await tls?.close();
       await untilClosed(server);
       return cut;
     },
@@ -142,13 +165,30 @@ function noAnswer(): WireError {
   });
 }
 
-async function listenAll(addresses: readonly NetAddress[], server: HttpServer): Promise<Listener[]> {
+/** Null where no listener needs one. */
+function tlsServerFor({ listen: addresses, tls }: ReverseProxyOptions, maxHandshakes: number): TlsServer | null {
+  if (!addresses.some(({ isSecure }) => isSecure === true)) return null;
+  if (tls === undefined) throw new TypeError('a listener with TLS needs a certificate: give tls');
+  return new TlsServer({ alpn: ALPN, maxHandshakes, ...tls });
+}
+
+/** A client whose handshake is under way has connected in good faith, as far as anybody can tell. */
+async function untilShaken(tls: TlsServer, withinMs: number): Promise<void> {
+  for (let waited = 0; waited < withinMs && tls.handshakeCount > 0; waited += LOOK_AGAIN_MS) await setTimeout(LOOK_AGAIN_MS);
+}
+
+async function listenAll(options: ReverseProxyOptions, tls: TlsServer | null, server: HttpServer): Promise<Listener[]> {
   const listeners: Listener[] = [];
+  const { onHandshakeFailed } = options;
   try {
-    for (const address of addresses) listeners.push(await listen(address, (stream) => server.accept(stream)));
+    for (const { isSecure, ...address } of options.listen) {
+      const secure = isSecure === true && tls !== null ? { tls, ...(onHandshakeFailed === undefined ? {} : { onHandshakeFailed }) } : {};
+      listeners.push(await listen({ address, ...secure }, (stream) => server.accept(stream)));
+    }
     return listeners;
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close()));
+    await tls?.close();
     throw error;
   }
 }
@@ -162,29 +202,28 @@ function http2Limits({ idleTimeoutMs, maxHeaderBytes }: ReverseProxyOptions): Ex
   return { connection };
 }
 
-function peerFor({ protocol = 'http1', ...address }: OriginAddress, options: ReverseProxyOptions): Peer {
+function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tls: TlsClient | null, options: ReverseProxyOptions): Peer {
   const { connectTimeoutMs, readTimeoutMs, upstreamStreams, upstreamConnections } = options;
-  const times = readTimeoutMs === undefined ? {} : { connection: { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs } };
+  const times = readTimeoutMs === undefined ? {} : { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs };
   return peer(address, {
+    protocol,
+    ...(isSecure === true && tls !== null ? { tls } : {}),
     ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
-    ...(protocol === 'http1' ? times : { protocol, http2: times }),
+    ...(readTimeoutMs === undefined ? {} : { connection: times, http2: { connection: times } }),
     ...(upstreamStreams === undefined ? {} : { maxStreamsPerConnection: upstreamStreams }),
     ...(upstreamConnections === undefined ? {} : { maxConnections: upstreamConnections }),
   });
 }
 
-/** Clients that may be connected at once: each may need a second descriptor upstream, and some are kept back for everything else. */
-function connectionShare(): number {
-  return Math.max(16, Math.floor((descriptorLimit() - 256) / 2));
+/**
+ * Handshakes that may be under way at once. Many more than a `TlsServer` takes of itself: when a thousand clients come back at once, as after a restart, none of them is to be cut for
+ * the next (of 1 500 that came together 258 were, with 256). Whoever never ends theirs can hold some 100 MiB with this many.
+ */
+function handshakeShare(): number {
+  return Math.max(16, Math.min(MAX_HANDSHAKES, Math.floor(descriptorLimit() / 8)));
 }
 
-/** The soft limit of open files. Node raises it to the hard limit when it starts. */
-function descriptorLimit(): number {
-  try {
-    const found = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-    return found === null ? 65_536 : Number(found[1]);
-  } catch {
-    // Not Linux: the usual hard limit elsewhere.
-    return 10_240;
-  }
+/** Clients that may be connected at once: each may need a second descriptor upstream, and some are kept back for handshakes and everything else. */
+function connectionShare(handshakes: number): number {
+  return Math.max(16, Math.floor((descriptorLimit() - 256 - handshakes) / 2));
 }

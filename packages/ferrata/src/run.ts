@@ -1,12 +1,17 @@
 /** Runs the command: arguments in, exit code out. */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { systemClock } from '@ferrata/clock';
 import { isWireError } from '@ferrata/error';
+import type { CertificateReload } from '@ferrata/net';
 import { AccessLog } from './access-log.ts';
-import { formatUrl, help, parseCommand, type ReverseArguments, UsageError } from './arguments.ts';
+import { help, parseCommand, type ReverseArguments } from './arguments.ts';
+import { type CertArguments, certHelp } from './cert-arguments.ts';
 import { ExitCode, endSignal } from './end-signal.ts';
 import { Output } from './output.ts';
-import { type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
+import { type ReverseProxy, type ReverseProxyOptions, startReverseProxy } from './reverse-proxy.ts';
+import { formatUrl } from './urls.ts';
+import { UsageError } from './usage-error.ts';
 
 /** How long the last lines may take to reach whoever reads them. */
 const LAST_LINES_MS = 1_000;
@@ -34,6 +39,11 @@ async function runCommand(argv: readonly string[], output: Output, notices: Outp
         return ExitCode.ok;
       case 'reverse':
         return await runReverse(command.arguments, output, notices);
+      case 'certHelp':
+        output.write(certHelp);
+        return ExitCode.ok;
+      case 'cert':
+        return await runCert(command.arguments, output, notices);
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
@@ -58,17 +68,23 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
   try {
     proxy = await startReverseProxy({
       ...args,
+      ...tlsOptions(args, notices),
       onHookFailed: (error) => notices.write(`ferrata: the access log failed: ${error.message}\n`),
       ...(log === null
         ? {}
-        : { onSession: (session, error) => log.logSession(session, error), onRefused: (refusal) => log.logRefusal(refusal) }),
+        : {
+            onSession: (session, error) => log.logSession(session, error),
+            onRefused: (refusal) => log.logRefusal(refusal),
+            onHandshakeFailed: (error, info) => log.logHandshakeFailure(error, info),
+          }),
     });
   } catch (error) {
     if (!isWireError(error)) throw error;
     notices.write(`ferrata: ${error.message}\n`);
     return ExitCode.failed;
   }
-  output.write(proxy.listeners.map(({ address }) => `ready ${formatUrl(address)}\n`).join(''));
+  const urls = proxy.listeners.map(({ address }, index) => formatUrl({ ...address, isSecure: args.listen[index]?.isSecure === true }));
+  output.write(urls.map((url) => `ready ${url}\n`).join(''));
   await hasToEnd;
   const cut = await proxy.stop(args.graceMs);
   // The second signal ends the process, with its own exit code.
@@ -79,6 +95,68 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
     notices.write(`ferrata: ${what} still busy after the grace and had to be cut\n`);
   }
   return ExitCode.ok;
+}
+
+/** What the options of TLS are for the proxy. @throws {UsageError} when the file of authorities cannot be read */
+function tlsOptions(args: ReverseArguments, notices: Output): Pick<ReverseProxyOptions, 'tls' | 'upstreamTls'> {
+  const { certificates, isVerifying, caFile } = args;
+  const onReload = (reload: CertificateReload): void => notices.write(`ferrata: ${reloadSentence(reload)}\n`);
+  return {
+    ...(certificates.length === 0 ? {} : { tls: { certificates, onReload } }),
+    upstreamTls: { verifyCert: isVerifying, ...(caFile === null ? {} : { ca: readAuthorities(caFile) }) },
+  };
+}
+
+/** What has become of a certificate whose files were looked at again. */
+function reloadSentence({ label, error, concern, isReplaced }: CertificateReload): string {
+  if (error !== null) return `${label}: the new certificate or its key cannot be used, the old ones serve on: ${error.message}`;
+  if (concern !== null) return `${label}: ${concern.message}`;
+  return isReplaced ? `${label}: new connections get the new certificate` : `${label}: the certificate and its key can be read again`;
+}
+
+function readAuthorities(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--ca ${file}: it cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  if (certificates === null) throw new UsageError(`--ca ${file}: there is no certificate in PEM in it`);
+  try {
+    // Node drops what it cannot read of a list of authorities, without a word.
+    for (const certificate of certificates) new X509Certificate(certificate);
+  } catch (error) {
+    throw new UsageError(`--ca ${file}: there is something in it that is no certificate: ${(error as Error).message}`, { cause: error });
+  }
+  return text;
+}
+
+async function runCert(args: CertArguments, output: Output, notices: Output): Promise<number> {
+  // What makes certificates takes 100 ms to load, and only this command needs it.
+  const { writeCertificate } = await import('./cert-command.ts');
+  try {
+    const { authorityFile, isAuthorityNew, certificateFile, keyFile } = await writeCertificate(args);
+    const [name = ''] = args.names;
+    output.write(
+      `authority    ${authorityFile}${isAuthorityNew ? ' (new)' : ''}\ncertificate  ${certificateFile}\nkey          ${keyFile}\n\n`,
+    );
+    if (args.use === 'client') {
+      output.write(`curl --cacert ${authorityFile} --cert ${certificateFile} --key ${keyFile} https://HOST:PORT/\n`);
+    } else {
+      const host = name.replace(/^\*/, 'www');
+      const isHere = host === 'localhost' || host === '127.0.0.1';
+      output.write(
+        `ferrata reverse --listen https://127.0.0.1:8443 --cert ${certificateFile} --key ${keyFile} --to http://127.0.0.1:3000\n` +
+          `curl --cacert ${authorityFile} ${isHere ? '' : '--connect-to ::127.0.0.1:8443 '}https://${host.includes(':') ? `[${host}]` : host}:8443/\n`,
+      );
+    }
+    return ExitCode.ok;
+  } catch (error) {
+    if (error instanceof UsageError || !(error instanceof Error && 'code' in error)) throw error;
+    notices.write(`ferrata: the certificate could not be written: ${error.message}\n`);
+    return ExitCode.failed;
+  }
 }
 
 /** Every request that still ran gets its line, and whoever reads the lines some time to take them. */

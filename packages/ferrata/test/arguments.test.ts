@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatUrl, parseCommand, UsageError } from '../src/arguments.ts';
+import { parseCommand } from '../src/arguments.ts';
+import { formatUrl } from '../src/urls.ts';
+import { UsageError } from '../src/usage-error.ts';
 
 function reverse(...rest: string[]) {
   const command = parseCommand(['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'http://127.0.0.1:3000', ...rest]);
@@ -46,6 +48,53 @@ test('addresses are IPv4, IPv6, names and Unix sockets, any number of each', () 
   assert.deepEqual(command.arguments.to.map(formatUrl), ['http://localhost:80', 'http://[::1]:9000', 'http://origin.example:81']);
 });
 
+test('https:// has port 443, certificates come in pairs, origins are verified', () => {
+  const command = parseCommand([
+    'reverse',
+    '--listen',
+    'https://[::1]',
+    '--listen',
+    'HTTPS://unix:/run/a.sock',
+    '--to',
+    'https://origin.example',
+    '--to',
+    'https://a:8443/',
+    '--cert',
+    'a.pem',
+    '--key',
+    'a-key.pem',
+    '--key',
+    'b-key.pem',
+    '--cert',
+    'b.pem',
+  ]);
+  assert.ok(command.kind === 'reverse');
+  const { listen, to, certificates, isVerifying, caFile } = command.arguments;
+  assert.deepEqual(listen.map(formatUrl), ['https://[::1]:443', 'https://unix:/run/a.sock']);
+  assert.deepEqual(to.map(formatUrl), ['https://origin.example:443', 'https://a:8443']);
+  assert.deepEqual(
+    to.map(({ protocol }) => protocol),
+    ['auto', 'auto'],
+  );
+  assert.deepEqual(certificates, [
+    { certificateFile: 'a.pem', keyFile: 'a-key.pem' },
+    { certificateFile: 'b.pem', keyFile: 'b-key.pem' },
+  ]);
+  assert.deepEqual([isVerifying, caFile], [true, null]);
+  const off = parseCommand(['reverse', '--listen', 'http://a:1', '--to', 'https://a:2', '--no-verify']);
+  assert.equal(off.kind === 'reverse' && off.arguments.isVerifying, false);
+  const own = parseCommand(['reverse', '--listen', 'http://a:1', '--to', 'https://a:2', '--ca', 'ca.pem']);
+  assert.equal(own.kind === 'reverse' && own.arguments.caFile, 'ca.pem');
+});
+
+test('ferrata cert: its own arguments, and its own help', () => {
+  assert.equal(parseCommand(['cert', '--help']).kind, 'certHelp');
+  assert.equal(parseCommand(['cert', 'dev', '-h']).kind, 'certHelp');
+  const command = parseCommand(['cert', 'dev', 'localhost']);
+  assert.deepEqual(command.kind === 'cert' && command.arguments.names, ['localhost']);
+  assert.throws(() => parseCommand(['cert']), UsageError);
+});
+
 test('times take a unit, and are seconds without one', () => {
   assert.equal(reverse('--connect-timeout', '250ms').connectTimeoutMs, 250);
   assert.equal(reverse('--read-timeout', '1.5s').readTimeoutMs, 1_500);
@@ -69,7 +118,53 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
   ['a stray word', ['reverse', 'http://a:1'], /'http:\/\/a:1' belongs to no option/],
   ['an unknown option', ['reverse', '--lisen', 'x'], /--lisen.*ferrata --help/],
   ['an option without its value', ['reverse', '--listen'], /--listen.*ferrata --help/],
-  ['TLS', ['reverse', '--listen', 'https://127.0.0.1:1', '--to', 'http://a:1'], /TLS is not supported yet; write http:\/\//],
+  [
+    'TLS without a certificate',
+    ['reverse', '--listen', 'https://127.0.0.1:1', '--to', 'http://a:1'],
+    /--listen https:\/\/127\.0\.0\.1:1: .*--cert FILE --key FILE/,
+  ],
+  [
+    'a certificate without its key',
+    ['reverse', '--listen', 'https://a:1', '--cert', 'a.pem', '--cert', 'b.pem', '--key', 'a-key.pem', '--to', 'http://a:2'],
+    /2 of the one and 1 of the other; write --cert FILE --key FILE/,
+  ],
+  [
+    'a certificate without a name',
+    ['reverse', '--listen', 'https://a:1', '--cert', '', '--key', 'k', '--to', 'http://a:2'],
+    /need the name of a file/,
+  ],
+  [
+    'a certificate without a listener',
+    ['reverse', '--listen', 'http://a:1', '--cert', 'c', '--key', 'k', '--to', 'http://a:2'],
+    /are for https:\/\/ listeners.*write --listen https:/,
+  ],
+  [
+    '--ca without an https origin',
+    ['reverse', '--listen', 'http://a:1', '--to', 'http://a:2', '--ca', 'x'],
+    /--ca is for https:\/\/ origins/,
+  ],
+  ['an empty --ca', ['reverse', '--listen', 'http://a:1', '--to', 'https://a:2', '--ca', ''], /--ca needs the name of a file/],
+  [
+    '--no-verify without an https origin',
+    ['reverse', '--listen', 'http://a:1', '--to', 'h2c://a:2', '--no-verify'],
+    /--no-verify is for https:\/\/ origins/,
+  ],
+  [
+    '--no-verify with --ca',
+    ['reverse', '--listen', 'http://a:1', '--to', 'https://a:2', '--no-verify', '--ca', 'x'],
+    /--no-verify and --ca contradict each other/,
+  ],
+  [
+    'two listeners of one place',
+    ['reverse', '--listen', 'http://a:1', '--listen', 'https://a:1', '--cert', 'c', '--key', 'k', '--to', 'http://a:2'],
+    /--listen https:\/\/a:1: http:\/\/a:1 listens there already/,
+  ],
+  [
+    'an https origin that is the proxy itself',
+    ['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'https://127.0.0.1:8080'],
+    /that is where the proxy itself listens/,
+  ],
+  ['a path behind https', ['reverse', '--listen', 'http://a:1', '--to', 'https://a/x'], /without '\/x'; write https:\/\/a/],
   [
     'a listener for HTTP/2',
     ['reverse', '--listen', 'h2c://a:1', '--to', 'http://a:2'],

@@ -29,6 +29,10 @@ test('--help and --version say what they are asked for on standard output, and e
   for (const option of [
     '--listen',
     '--to',
+    '--cert FILE --key FILE',
+    '--ca',
+    '--no-verify',
+    'ferrata cert dev',
     '--access-log',
     '--connect-timeout',
     '--read-timeout',

@@ -42,7 +42,7 @@ import { RequestBody } from './request-body.ts';
 import { LostPlaces, maySendAgain } from './retry-policy.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 import { joinTunnel } from './tunnel.ts';
-import { forwardedUpgrade } from './upgrade.ts';
+import { forwardedUpgrade, peerForUpgrade } from './upgrade.ts';
 import { upstreamRequest } from './upstream-request.ts';
 
 /** One request, in the eyes of both connections and of the hooks. */
@@ -175,7 +175,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #connect(chosen: Peer): void {
     if (this.#isOver()) return;
-    const peer = checkPeer(chosen);
+    const peer = peerForUpgrade(checkPeer(chosen), this.#exchange.upgrade);
     if (this.#lastError !== null && this.#unreachable === peer.key) {
       // The same peer once more: nothing is gained by asking it again at once.
       this.#fail(this.#lastError);

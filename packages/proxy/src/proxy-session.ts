@@ -16,7 +16,7 @@ export interface ProxySession {
   readonly client: StreamInfo;
   /** Facts about the upstream connection in use, or last used. */
   readonly upstream: StreamInfo | null;
-  /** The peer in use, or last used. */
+  /** The peer in use, or last used: the one that `upstreamPeer` gave, or its `forUpgrade`. */
   readonly peer: Peer | null;
   /** The head of the upstream's final response (or 101), with what `responseFilter` has changed in it. */
   readonly response: ResponseHead | null;

@@ -12,6 +12,7 @@
  * @see RFC 9110 §7.8, §15.5.22 · RFC 9113 §3.1 · RFC 2817
  */
 import { isToken } from '@ferrata/headers';
+import type { Peer } from '@ferrata/upstream';
 
 /** HTTP/2 in the clear, by its names and those of its drafts (RFC 9113 §3.1 has given that upgrade up). */
 const HTTP2 = /^h2c?(?:-|$)/i;
@@ -22,6 +23,11 @@ const HTTP_OR_TLS = /^(?:http|tls)$/i;
 export function forwardedUpgrade(upgrade: string | null): string | null {
   if (upgrade === null || upgrade === 'websocket') return upgrade;
   return passed(upgrade, (name) => !HTTP2.test(name) && !HTTP_OR_TLS.test(name));
+}
+
+/** The peer to ask: where it might choose HTTP/2, which knows no switch of protocols (RFC 9113 §8.6), one that speaks HTTP/1 has to be asked for one. */
+export function peerForUpgrade(peer: Peer, upgrade: string | null): Peer {
+  return upgrade === null || forwardedUpgrade(upgrade) === null ? peer : (peer.forUpgrade ?? peer);
 }
 
 /**

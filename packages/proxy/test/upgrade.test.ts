@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { applicationError } from '@ferrata/error';
 import type { ProxySession } from '@ferrata/proxy';
+import { peer } from '@ferrata/upstream';
 import fc from 'fast-check';
-import { forwardedUpgrade } from '../src/upgrade.ts';
+import { forwardedUpgrade, peerForUpgrade } from '../src/upgrade.ts';
 import { answering, get, ok, Rig, readResponse, settle, type Wire, when } from './rig.ts';
 
 const ask = (protocol: string): string =>
@@ -285,4 +286,18 @@ describe('a 101 of the upstream that names no protocol (RFC 9110 §7.8)', () => 
       await rig.finish(client);
     });
   }
+});
+
+test('a peer that might choose HTTP/2 is asked by HTTP/1.1 for an upgrade, and for nothing else (RFC 9113 §8.6)', () => {
+  const auto = peer('origin.test:443', { tls: true, protocol: 'auto' });
+  assert.equal(peerForUpgrade(auto, 'websocket'), auto.forUpgrade);
+  assert.equal(auto.forUpgrade?.protocol, 'http1');
+  assert.equal(peerForUpgrade(auto, null), auto);
+  assert.equal(peerForUpgrade(auto, 'h2c, HTTP/2.0'), auto, 'nothing of it is sent on');
+  for (const fixed of [
+    peer('origin.test:80'),
+    peer('origin.test:443', { tls: true }),
+    peer('origin.test:443', { tls: true, protocol: 'http2' }),
+  ])
+    assert.equal(peerForUpgrade(fixed, 'websocket'), fixed);
 });

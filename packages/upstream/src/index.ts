@@ -1,5 +1,6 @@
 /** @ferrata/upstream: from a peer to a usable connection. */
 
 export type { OpenStream } from './open-stream.ts';
-export { type Peer, type PeerOptions, peer, type UpstreamProtocol } from './peer.ts';
+export { type Peer, type PeerOptions, peer } from './peer.ts';
+export type { OpenSession, PeerTls, TlsConnectDetails, TlsConnector, TlsSink, UpstreamProtocol } from './peer-tls.ts';
 export { UpstreamConnector, type UpstreamConnectorOptions, type UpstreamCounts } from './upstream-connector.ts';

@@ -1,8 +1,9 @@
-/** A time limit and a way out for makers of streams that know neither. */
-import { connectError, fromNodeError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
+/** A time limit and a way out for makers of streams that know neither, and TLS on top of what they make. */
+import { connectError, fromNodeError, timeoutError, tlsError, toWireError, type WireError, withSource } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { Peer } from './peer.ts';
+import type { PeerTls } from './peer-tls.ts';
 
 /**
  * Makes a stream to a peer. It should give up when `signal` is aborted; a stream that comes after that is aborted by the caller.
@@ -15,6 +16,78 @@ export type OpenStream = (peer: Peer, signal: AbortSignal) => Promise<L4Stream>;
  * @throws {WireError} rejects with what `open` threw, `timeout CONNECT_TIMEOUT` or `connect CONNECT_ABORTED`
  */
 export function openInTime(open: OpenStream, peer: Peer, deadlines: DeadlineQueue, signal: AbortSignal | undefined): Promise<L4Stream> {
+  const { connectTimeoutMs, key } = peer;
+  const late = (): WireError =>
+    timeoutError('CONNECT_TIMEOUT', `not connected within ${connectTimeoutMs} ms`, { retry: 'always', context: key });
+  return inTime((inner) => open(peer, inner), { delayMs: connectTimeoutMs, late, deadlines, signal });
+}
+
+/** What a handshake needs beside its stream. */
+export interface Securing {
+  readonly peer: Peer;
+  readonly tls: PeerTls;
+  readonly deadlines: DeadlineQueue;
+  readonly signal: AbortSignal | undefined;
+  /** What is left of the peer's `totalTimeoutMs`. */
+  readonly leftMs: number;
+}
+
+/**
+ * Makes `stream` secure, and waits no longer than `tlsTimeoutMs` and what is left of the whole, nor after `signal` is aborted.
+ *
+ * @throws {WireError} rejects with what the handshake failed by, `timeout TLS_HANDSHAKE_TIMEOUT`, `timeout CONNECT_TOTAL_TIMEOUT`, `tls TLS_ALPN_MISMATCH` or
+ *   `connect CONNECT_ABORTED`; the stream is gone then
+ */
+export async function secureInTime(stream: L4Stream, securing: Securing): Promise<L4Stream> {
+  const { peer, deadlines } = securing;
+  const { client, details } = securing.tls;
+  const shakeHands = (signal: AbortSignal): Promise<L4Stream> =>
+    new Promise((resolve, reject) => {
+      client.connect(stream, { onSecure: resolve, onHandshakeFailed: reject }, { ...details, deadlines, signal });
+    });
+  let secure: L4Stream;
+  try {
+    secure = await inTime(shakeHands, handshakeLimit(securing));
+  } catch (thrown) {
+    stream.abort();
+    throw thrown;
+  }
+  // RFC 9113 §3.3: over TLS, HTTP/2 is what ALPN has agreed on, and nothing else.
+  if (peer.protocol === 'http2' && alpnOf(secure) !== 'h2') {
+    secure.abort();
+    const chosen = alpnOf(secure) ?? 'nothing';
+    throw tlsError('TLS_ALPN_MISMATCH', `the peer was to agree on h2, and agreed on ${chosen}`, { retry: 'never', context: peer.key });
+  }
+  return secure;
+}
+
+/** The shorter of two times, and which of them it was. */
+function handshakeLimit({ peer, tls, leftMs, deadlines, signal }: Securing): TimeLimit {
+  const { handshakeTimeoutMs } = tls.details;
+  const { totalTimeoutMs, key: context } = peer;
+  const isWhole = leftMs < handshakeTimeoutMs;
+  const late = (): WireError =>
+    isWhole
+      ? timeoutError('CONNECT_TOTAL_TIMEOUT', `no connection with TLS within ${totalTimeoutMs} ms in all`, { retry: 'always', context })
+      : timeoutError('TLS_HANDSHAKE_TIMEOUT', `no TLS within ${handshakeTimeoutMs} ms`, { retry: 'always', context });
+  return { delayMs: Math.max(0, isWhole ? leftMs : handshakeTimeoutMs), late, deadlines, signal };
+}
+
+/** What TLS has agreed on; null if it has not, or there is none. */
+export function alpnOf(stream: L4Stream): string | null {
+  return stream.info.tls?.alpn ?? null;
+}
+
+interface TimeLimit {
+  readonly delayMs: number;
+  /** What it is to be told by. */
+  readonly late: () => WireError;
+  readonly deadlines: DeadlineQueue;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Waits for `make` within its limit; a stream that comes later is aborted. */
+function inTime(make: (signal: AbortSignal) => Promise<L4Stream>, { delayMs, late, deadlines, signal }: TimeLimit): Promise<L4Stream> {
   return new Promise((resolve, reject) => {
     const inner = new AbortController();
     let isSettled = false;
@@ -31,14 +104,12 @@ export function openInTime(open: OpenStream, peer: Peer, deadlines: DeadlineQueu
       reject(error);
     };
     const handleAbort = (): void => giveUp(givenUp());
-    const deadline = deadlines.after(Math.min(peer.connectTimeoutMs, deadlines.maxDelayMs), () =>
-      giveUp(timeoutError('CONNECT_TIMEOUT', `not connected within ${peer.connectTimeoutMs} ms`, { retry: 'always', context: peer.key })),
-    );
+    const deadline = deadlines.after(Math.min(delayMs, deadlines.maxDelayMs), () => giveUp(late()));
     if (signal?.aborted === true) return handleAbort();
     signal?.addEventListener('abort', handleAbort);
     // An async function turns a throw into a rejection.
-    const opened = async (): Promise<L4Stream> => open(peer, inner.signal);
-    opened().then(
+    const made = async (): Promise<L4Stream> => make(inner.signal);
+    made().then(
       (stream) => (settle() ? resolve(stream) : stream.abort()),
       (thrown: unknown) => {
         if (settle()) reject(thrown);

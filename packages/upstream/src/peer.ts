@@ -10,10 +10,10 @@ import {
   resolveHttp2ClientOptions,
 } from '@ferrata/http';
 import type { ClientConnectionOptions } from '@ferrata/http1';
-import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from '@ferrata/net';
-
-/** What is spoken to a peer. `http2` is by prior knowledge (RFC 9113 §3.3): nothing is negotiated, and nothing falls back. */
-export type UpstreamProtocol = 'http1' | 'http2';
+import { type AddressLike, formatNetAddress, type NetAddress, type TlsClientOptions, toNetAddress } from '@ferrata/net';
+import { identityOf } from './identity.ts';
+import type { OpenStream } from './open-stream.ts';
+import { type OpenSession, type PeerTls, resolveTls, type TlsConnector, type UpstreamProtocol, withoutHttp2 } from './peer-tls.ts';
 
 /** How to reach a peer and how long to wait for it. Times in milliseconds. */
 export interface PeerOptions {
@@ -30,7 +30,32 @@ export interface PeerOptions {
   readonly localAddress?: string;
   /** Keeps connections apart from those of other groups to the same address. Default: none. */
   readonly group?: string;
-  /** What to speak. Default `http1`. With `http2` many requests share a connection. */
+  /**
+   * Makes the stream to this peer, instead of the connector's own way: a tunnel, a pair in memory, a socket with options of your own. TLS, if set, runs over
+   * it. Connections are shared only among peers with the very same function.
+   */
+  readonly connect?: OpenStream;
+  /**
+   * TLS: `true` for the defaults of `TlsClient` of @ferrata/net, its options, or a client that many peers share (with its sessions for resumption).
+   * Verified is the host of the address, unless the options name another. Default: none.
+   */
+  readonly tls?: TlsConnector | TlsClientOptions | boolean;
+  /** How long a TLS handshake may take. Default 5 000. Raising it makes a peer that accepts and then is silent hold its requests for longer. */
+  readonly tlsTimeoutMs?: number;
+  /**
+   * With TLS: until the connection is usable, transport and handshake together. Default `connectTimeoutMs` and 2 000, or and `tlsTimeoutMs` if that is given: 5 000
+   * in all. Raising it makes a peer that is slow in both hold its requests for longer.
+   */
+  readonly totalTimeoutMs?: number;
+  /**
+   * Protocols of your own, by the names that ALPN offers for them, before those of HTTP. A server that chooses one gets a session made by its function;
+   * what it chooses else is HTTP. Needs `tls`. Default: none.
+   */
+  readonly customProtocols?: Readonly<Record<string, OpenSession>>;
+  /**
+   * What to speak. Default `http1`. With `http2` many requests share a connection: over TLS it must be agreed on by ALPN, without TLS both know it
+   * before (RFC 9113 §3.3). `auto` leaves the choice to ALPN; without TLS nothing can choose, and it is `http1`.
+   */
   readonly protocol?: UpstreamProtocol;
   /** HTTP/1: limits and time-outs of responses. */
   readonly connection?: ClientConnectionOptions;
@@ -62,12 +87,24 @@ export interface Peer {
   /** What a request without a Host is sent with. */
   readonly authority: string;
   readonly connectTimeoutMs: number;
+  /** Transport and handshake together; without TLS the same as `connectTimeoutMs`. */
+  readonly totalTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxConnectionAgeMs: number;
   readonly localAddress: string | undefined;
+  /** Null: the connector's own way. */
+  readonly connect: OpenStream | null;
+  /** Null: none. */
+  readonly tls: PeerTls | null;
+  /** `auto` only over TLS. */
   readonly protocol: UpstreamProtocol;
+  /**
+   * With `auto`, the same peer by HTTP/1 only, for requests that ask to switch protocols: HTTP/2 knows nothing of that (RFC 9113 §8.6). Null: the peer itself
+   * will do.
+   */
+  readonly forUpgrade: Peer | null;
   readonly client: ResolvedHttp1ClientOptions;
-  /** Null where HTTP/1 is spoken. */
+  /** Null where only HTTP/1 is spoken. */
   readonly http2: ResolvedHttp2ClientOptions | null;
   readonly maxStreamsPerConnection: number;
   readonly maxConnections: number;
@@ -78,19 +115,26 @@ export interface Peer {
 /**
  * Describes a peer.
  *
- * Its key is made of all that makes connections different: address, local address, group, protocol, and the limits and time-outs of
- * responses, as a connection keeps those it was made with; for HTTP/2 also how connections are shared. The other times (connecting, idleness, age) of shared
- * connections are those of the first of their peers.
+ * Its key is made of all that makes connections different: address, local address, group, protocol, the function that connects, all of TLS that can
+ * make two connections unequal, and the limits and time-outs of responses, as a connection keeps those it was made with; for HTTP/2 also how
+ * connections are shared. The other times (connecting, handshakes, idleness, age) of shared connections are those of the first of their peers.
  *
  * @param address `host:port`, `tcp://host:port`, `unix:/path`, `{ host, port }` or `{ path }`
- * @throws {TypeError} when the address cannot be read
+ * @throws {TypeError} when the address cannot be read, or an option of TLS
  * @throws {RangeError} when an option makes no sense
+ * @throws {WireError} `TLS_…` when certificates, keys or ciphers cannot work
  */
 export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
   const where = toNetAddress(address);
-  const { localAddress, protocol = 'http1' } = options;
-  if (protocol !== 'http1' && protocol !== 'http2') throw new RangeError(`protocol must be http1 or http2, not ${String(protocol)}`);
-  const http: Http1ClientOptions = {
+  const { protocol = 'http1', tls, tlsTimeoutMs, totalTimeoutMs, customProtocols } = options;
+  if (protocol !== 'http1' && protocol !== 'http2' && protocol !== 'auto')
+    throw new RangeError(`protocol must be http1, http2 or auto, not ${String(protocol)}`);
+  const secured = resolveTls({ tls, tlsTimeoutMs, totalTimeoutMs, customProtocols }, protocol, where);
+  return describe(where, options, { tls: secured, protocol: secured === null && protocol === 'auto' ? 'http1' : protocol });
+}
+
+function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { tls: PeerTls | null; protocol: UpstreamProtocol }): Peer {
+  const http1: Http1ClientOptions = {
     ...(options.connection === undefined ? {} : { connection: options.connection }),
     ...(options.writeTimeoutMs === undefined ? {} : { writeTimeoutMs: options.writeTimeoutMs }),
   };
@@ -100,36 +144,66 @@ export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
     maxPending: checkWholeNumber('maxPending', options.maxPending ?? 1_024, { min: 0 }),
     pendingTimeoutMs: checkNumber('pendingTimeoutMs', options.pendingTimeoutMs ?? 5_000, { above: 0 }),
   };
+  const http2 = { ...options.http2, ...sharing };
+  const connectTimeoutMs = checkNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { above: 0 });
+  const { totalTimeoutMs = connectTimeoutMs + (options.tlsTimeoutMs ?? 2_000) } = options;
+  const http = { http1, http2, auto: { http1, http2 } }[protocol];
   return Object.freeze({
     address: where,
-    key: keyOf(where, options, protocol === 'http1' ? http : { ...options.http2, ...sharing }),
-    authority: authorityOf(where),
-    connectTimeoutMs: checkNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { above: 0 }),
+    key: keyOf(where, options, { http, protocol, tls }),
+    authority: authorityOf(where, tls === null ? 80 : 443),
+    connectTimeoutMs,
+    totalTimeoutMs: tls === null ? connectTimeoutMs : checkNumber('totalTimeoutMs', totalTimeoutMs, { above: 0 }),
     idleTimeoutMs: checkNumber('idleTimeoutMs', options.idleTimeoutMs ?? 50_000, { above: 0 }),
     maxConnectionAgeMs: checkNumber('maxConnectionAgeMs', options.maxConnectionAgeMs ?? 3_600_000, { above: 0 }),
-    localAddress,
+    localAddress: options.localAddress,
+    connect: options.connect ?? null,
+    tls,
     protocol,
-    client: resolveHttp1ClientOptions(http),
-    http2: protocol === 'http2' ? resolveHttp2(options.http2, sharing.maxStreamsPerConnection) : null,
+    forUpgrade: tls === null || protocol !== 'auto' ? null : describe(where, options, { tls: withoutHttp2(tls), protocol: 'http1' }),
+    client: resolveHttp1ClientOptions(http1),
+    http2: protocol === 'http1' ? null : resolveHttp2(options.http2, sharing.maxStreamsPerConnection, tls !== null),
     ...sharing,
   });
 }
 
 /** The connection itself, too, opens no more streams than are shared out. */
-function resolveHttp2(options: Http2ClientOptions | undefined, maxConcurrentStreams: number): ResolvedHttp2ClientOptions {
-  return resolveHttp2ClientOptions({ ...options, connection: { maxConcurrentStreams, ...options?.connection } });
+function resolveHttp2(
+  options: Http2ClientOptions | undefined,
+  maxConcurrentStreams: number,
+  isSecure: boolean,
+): ResolvedHttp2ClientOptions {
+  // RFC 9113 §8.3.1: the scheme is that of the target URI, which for us is that of the connection.
+  const scheme = isSecure ? 'https' : 'http';
+  return resolveHttp2ClientOptions({ ...options, connection: { maxConcurrentStreams, scheme, ...options?.connection } });
+}
+
+interface KeyParts {
+  readonly http: object;
+  readonly protocol: UpstreamProtocol;
+  readonly tls: PeerTls | null;
 }
 
 /** As JSON, no part can be taken for another, whatever it holds. */
-function keyOf(address: NetAddress, options: PeerOptions, http: object): string {
+function keyOf(address: NetAddress, options: PeerOptions, { http, protocol, tls }: KeyParts): string {
   const where = formatNetAddress(address);
-  const others = [options.localAddress ?? null, options.group ?? null, Object.keys(http).length === 0 ? null : http];
-  if (options.protocol === 'http2') others.push('http2');
+  const others = [
+    options.localAddress ?? null,
+    options.group ?? null,
+    options.connect === undefined ? null : identityOf(options.connect),
+    isEmpty(http) ? null : http,
+    tls === null ? null : tls.key,
+    protocol === 'http1' ? null : protocol,
+  ];
   return others.every((other) => other === null) ? where : JSON.stringify([where, ...others]);
 }
 
-function authorityOf(address: NetAddress): string {
+function isEmpty(options: object): boolean {
+  return Object.keys(options).length === 0;
+}
+
+function authorityOf(address: NetAddress, defaultPort: number): string {
   if (address.kind === 'unix') return 'localhost';
   const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return address.port === 80 ? host : `${host}:${address.port}`;
+  return address.port === defaultPort ? host : `${host}:${address.port}`;
 }

@@ -11,6 +11,7 @@
  * - A connection that takes no more requests (GOAWAY, age) leaves the set at once and makes room for a new one; it ends with its last exchange.
  *   It does not count any more: a peer that restarts under long responses would otherwise block its own new life.
  * - Nobody waits for nothing: while somebody waits there is an open connection, or one in the making, whatever failed before.
+ * - A peer may choose, by ALPN, to speak HTTP/1: then everybody who waits is sent elsewhere, each to a connection of its own.
  *
  * ```text
  *              ┌──── connecting ──► open ◄─────────┐ request over, others follow
@@ -63,8 +64,11 @@ export interface SharedSessionsHost<Session> {
   recentNow(): number;
   /** The time, read afresh. */
   now(): number;
-  /** Makes a connection. The session is told of by `add`, before the promise is fulfilled, and may be lost again by then. */
-  open(signal: AbortSignal): Promise<Session>;
+  /**
+   * Makes a connection. The session is told of by `add`, before the promise is fulfilled, and may be lost again by then. Null: there is one, but the peer
+   * has chosen a protocol that cannot be shared, and nobody is to wait here.
+   */
+  open(signal: AbortSignal): Promise<Session | null>;
   /** A session was closed from here. */
   onClosed(session: Session): void;
   /** Nothing is left here: no connection, nobody who waits. */
@@ -118,7 +122,7 @@ export class SharedSessions<Session extends ShareableSession> {
   get connectionCount(): number {
     return this.#places.size;
   }
-  /** Connections that take requests, and those in the making: never more than `maxConnections`. */
+  /** Connections that take requests, and those in the making: no more than `maxConnections`, but for what was adopted. */
   get openCount(): number {
     return this.#open.length + this.#connecting.size;
   }
@@ -143,6 +147,17 @@ export class SharedSessions<Session extends ShareableSession> {
     };
     this.#places.set(session, place);
     this.#open.push(place);
+  }
+
+  /**
+   * A connection was made by somebody else, who takes a place on it at once: who wanted one of HTTP/1, and was given HTTP/2. It comes on top of
+   * `maxConnections`, since it stands already.
+   */
+  adopt(session: Session): void {
+    this.add(session);
+    const place = this.#places.get(session) as Place<Session>;
+    place.grantedCount++;
+    this.#serve();
   }
 
   /** The peer's SETTINGS have come, places may have become free, or the session takes no more requests. */
@@ -191,10 +206,11 @@ export class SharedSessions<Session extends ShareableSession> {
    *
    * @param signal gives up waiting
    * @param except a session that is taken only if no other can be had: it has just refused the same request
+   * @returns null if the peer has chosen a protocol that cannot be shared: go elsewhere
    * @throws {WireError} rejects with `limit UPSTREAM_TOO_MANY_PENDING`, `timeout UPSTREAM_NO_STREAM`, `connect CONNECT_ABORTED`, or why no
    *   connection could be made
    */
-  request(signal: AbortSignal | undefined, except: Session | null): Promise<Session> {
+  request(signal: AbortSignal | undefined, except: Session | null): Promise<Session | null> {
     if (signal?.aborted === true) return Promise.reject(givenUp());
     if (this.#waiters.size === 0) {
       let place = this.#findRoom(except);
@@ -318,7 +334,7 @@ export class SharedSessions<Session extends ShareableSession> {
 
   // ---- waiting -------------------------------------------------------------------------------------------------------------------
 
-  #wait(signal: AbortSignal | undefined, except: Session | null): Promise<Session> {
+  #wait(signal: AbortSignal | undefined, except: Session | null): Promise<Session | null> {
     const { pendingTimeoutMs, connectTimeoutMs } = this.#limits;
     // Where a connection is made meanwhile, that has its own time.
     const delayMs = pendingTimeoutMs + (this.#connecting.size > 0 || this.#mayConnect() ? connectTimeoutMs : 0);
@@ -388,8 +404,9 @@ export class SharedSessions<Session extends ShareableSession> {
         this.#connecting.delete(abort);
         this.#noConnectUntil = Number.NEGATIVE_INFINITY;
         this.#host.now();
-        this.#serve();
-        const place = this.#places.get(session);
+        if (session === null) this.#waiters.redirect();
+        else this.#serve();
+        const place = session === null ? undefined : this.#places.get(session);
         if (place !== undefined) this.#settle(place);
         this.#checkEmpty();
       },

@@ -7,6 +7,10 @@
  * - Connections are shared by `Peer.key` and nothing else.
  * - Every session that was handed out comes back: by itself when its exchange is over, or by `release` if it never carried one.
  *
+ * - With `auto` a connection is of whichever version TLS agrees on, and goes where those of its version are kept. What a peer chose last only decides how
+ *   many connections are made for those who wait: one for many, or one for each. Both versions are offered each time, so a peer that changes its mind is
+ *   understood at once.
+ *
  * HTTP/1:
  * ```text
  *   connect ──► handed out ── exchange over, clean ──► idle ── take ──► handed out …
@@ -14,13 +18,14 @@
  *                   └── anything else ──► closed ◄──────┴── idle too long, too old, ended, dirty, one too many
  * ```
  */
-import type { WireError } from '@ferrata/error';
+import { applicationError, type WireError } from '@ferrata/error';
 import { type ClientSession, type ClientSessionOwner, Http1ClientSession, Http2ClientSession, type HttpEnvironment } from '@ferrata/http';
 import { connect } from '@ferrata/net';
 import { IdlePool } from '@ferrata/pool';
 import type { L4Stream } from '@ferrata/stream';
-import { type OpenStream, openInTime, toConnectError } from './open-stream.ts';
+import { alpnOf, type OpenStream, openInTime, secureInTime, toConnectError } from './open-stream.ts';
 import type { Peer } from './peer.ts';
+import type { OpenSession } from './peer-tls.ts';
 import { SharedSessions } from './shared-sessions.ts';
 
 /** Options of an `UpstreamConnector`. */
@@ -31,7 +36,10 @@ export interface UpstreamConnectorOptions {
   readonly maxIdlePerPeer?: number;
   /** HTTP/1: idle connections kept in all. Default 1 024; 0 keeps none. Stay below the limit of descriptors. */
   readonly maxIdle?: number;
-  /** Makes the stream to a peer. Default: `connect` of @ferrata/net. Give one for virtual streams and tests; the time-out is kept for it. */
+  /**
+   * Makes the stream to a peer that has no `connect` of its own. Default: `connect` of @ferrata/net. Give one for virtual streams and tests; the time-out is
+   * kept for it, and TLS, where a peer asks for it, runs over it.
+   */
   readonly connect?: OpenStream;
 }
 
@@ -50,6 +58,9 @@ export interface UpstreamCounts {
 /** How long the pool keeps what has no shorter time of its own: the default of `PeerOptions.idleTimeoutMs`, so that most share one deadline. */
 const POOL_IDLE_TIMEOUT_MS = 50_000;
 
+/** Peers of which it is remembered that they chose HTTP/1. Of others, the first to connect finds it out for all who wait. */
+const MAX_REMEMBERED = 4_096;
+
 /** Makes and keeps connections to peers. */
 export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly counts: UpstreamCounts = { connected: 0, failed: 0, reused: 0, dirty: 0 };
@@ -62,6 +73,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly #homes = new Map<ClientSession, SharedSessions<Http2ClientSession>>();
   /** By `Peer.key`. */
   readonly #shared = new Map<string, SharedSessions<Http2ClientSession>>();
+  /** The keys of peers that could choose, and chose HTTP/1; the one told of last at the end. */
+  readonly #http1Keys = new Set<string>();
   #isClosed = false;
 
   /** @throws {RangeError} when a limit is no whole number from 0 on */
@@ -98,26 +111,35 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   }
 
   /**
-   * HTTP/1: a clean idle connection to `peer`; HTTP/2: one with a free place; null if there is none. Send one request on it, or `release` it.
+   * HTTP/1: a clean idle connection to `peer`; HTTP/2: one with a free place; `auto`: the latter, else the former. Null if there is none. Send one
+   * request on it, or `release` it.
    */
   take(peer: Peer): ClientSession | null {
-    const session = peer.protocol === 'http2' ? (this.#shared.get(peer.key)?.take() ?? null) : (this.#pool.take(peer.key) ?? null);
+    let session: ClientSession | null = peer.protocol === 'http1' ? null : (this.#shared.get(peer.key)?.take() ?? null);
+    if (session === null && peer.protocol !== 'http2') session = this.#pool.take(peer.key) ?? null;
     if (session !== null) this.counts.reused++;
     return session;
   }
 
   /**
    * HTTP/1: a new connection to `peer`. HTTP/2: a place on a connection to it, when there is one; a connection is made if all are full and
-   * `maxConnections` allows. Send one request on it, or `release` it.
+   * `maxConnections` allows. With `auto`, what the peer chooses decides between the two. Send one request on it, or `release` it.
    *
    * @param signal gives up connecting and waiting
    * @param except HTTP/2: a connection that has just refused the request; it is given again only if no other can be had
-   * @throws {WireError} connect and timeout errors, with source `upstream`; HTTP/2: `limit UPSTREAM_TOO_MANY_PENDING` and
+   * @throws {WireError} connect, TLS and timeout errors, with source `upstream`; HTTP/2: `limit UPSTREAM_TOO_MANY_PENDING` and
    *   `timeout UPSTREAM_NO_STREAM`, both with status 503
    */
   async connect(peer: Peer, signal?: AbortSignal, except: ClientSession | null = null): Promise<ClientSession> {
-    if (peer.protocol !== 'http2') return this.#connectHttp1(peer, signal);
-    return this.#sharedOf(peer).request(signal, except instanceof Http2ClientSession ? except : null);
+    if (peer.protocol === 'http1') return this.#connectOwn(peer, signal);
+    if (peer.protocol === 'http2' || !this.#http1Keys.has(peer.key)) {
+      const shared = await this.#sharedOf(peer).request(signal, except instanceof Http2ClientSession ? except : null);
+      if (shared !== null) return shared;
+      // The peer speaks HTTP/1. One of those who waited gets the connection that was made to find it out.
+      const found = this.#pool.take(peer.key);
+      if (found !== undefined) return found;
+    }
+    return this.#connectOwn(peer, signal);
   }
 
   /** Takes back a connection on which nothing was sent since it was handed out: it waits for another request, or is dropped if it has ended. */
@@ -171,9 +193,34 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     this.close();
   }
 
-  async #connectHttp1(peer: Peer, signal: AbortSignal | undefined): Promise<ClientSession> {
+  /** A connection for one request alone; or for others too, if the peer chooses HTTP/2. */
+  async #connectOwn(peer: Peer, signal: AbortSignal | undefined): Promise<ClientSession> {
     const stream = await this.#openCounted(peer, signal);
-    const session = new Http1ClientSession(stream, this.#environment, peer.client, this);
+    if (!this.#isHttp2(stream, peer)) return this.#startHttp1(stream, peer);
+    const shared = this.#sharedOf(peer);
+    const session = this.#makeHttp2(stream, peer, shared);
+    shared.adopt(session);
+    session.start();
+    return session;
+  }
+
+  /** What the peer has chosen; remembered where it had the choice. */
+  #isHttp2(stream: L4Stream, { protocol, key }: Peer): boolean {
+    if (protocol !== 'auto') return protocol === 'http2';
+    const isHttp2 = alpnOf(stream) === 'h2';
+    this.#http1Keys.delete(key);
+    if (!isHttp2) this.#http1Keys.add(key);
+    if (this.#http1Keys.size > MAX_REMEMBERED) this.#http1Keys.delete(this.#http1Keys.values().next().value as string);
+    return isHttp2;
+  }
+
+  /** Over HTTP/1, or what else a connection speaks for one request at a time. @throws {WireError} CUSTOM_SESSION_THREW */
+  #startHttp1(stream: L4Stream, peer: Peer): ClientSession {
+    const custom = peer.tls?.customProtocols.get(alpnOf(stream) ?? '');
+    const session =
+      custom === undefined
+        ? new Http1ClientSession(stream, this.#environment, peer.client, this)
+        : ownSession(custom, stream, this.#environment, this);
     this.#sessions.set(session, { peer, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
     session.start();
     return session;
@@ -189,25 +236,35 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
         deadlines,
         recentNow: () => environment.recentNow,
         now: () => environment.now(),
-        open: (signal) => this.#connectHttp2(peer, shared, signal),
+        open: (signal) => this.#connectShared(peer, shared, signal),
         onClosed: (session) => this.#homes.delete(session),
         onEmpty: () => this.#shared.delete(peer.key),
       },
-      peer,
+      // Whoever waits for a connection in the making waits for its handshake too.
+      { ...peer, connectTimeoutMs: peer.totalTimeoutMs },
     );
     this.#shared.set(peer.key, shared);
     if (this.#isClosed) shared.close();
     return shared;
   }
 
-  async #connectHttp2(peer: Peer, shared: SharedSessions<Http2ClientSession>, signal: AbortSignal): Promise<Http2ClientSession> {
+  async #connectShared(peer: Peer, shared: SharedSessions<Http2ClientSession>, signal: AbortSignal): Promise<Http2ClientSession | null> {
     const stream = await this.#openCounted(peer, signal);
+    if (!this.#isHttp2(stream, peer)) {
+      this.release(this.#startHttp1(stream, peer));
+      return null;
+    }
+    const session = this.#makeHttp2(stream, peer, shared);
+    shared.add(session);
+    session.start();
+    return session;
+  }
+
+  #makeHttp2(stream: L4Stream, peer: Peer, shared: SharedSessions<Http2ClientSession>): Http2ClientSession {
     const options = peer.http2;
     if (options === null) throw new TypeError('the peer speaks HTTP/1');
     const session = new Http2ClientSession(stream, this.#environment, options, this);
     this.#homes.set(session, shared);
-    shared.add(session);
-    session.start();
     return session;
   }
 
@@ -223,9 +280,19 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     }
   }
 
-  #openStream(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
+  async #openStream(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
+    const { tls, totalTimeoutMs } = peer;
+    if (tls === null) return this.#openTransport(peer, signal);
+    const startedAt = this.#environment.now();
+    const stream = await this.#openTransport(peer, signal);
+    const leftMs = startedAt + totalTimeoutMs - this.#environment.now();
+    return secureInTime(stream, { peer, tls, deadlines: this.#environment.deadlines, signal, leftMs });
+  }
+
+  #openTransport(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
     const { deadlines } = this.#environment;
-    if (this.#open !== null) return openInTime(this.#open, peer, deadlines, signal);
+    const open = peer.connect ?? this.#open;
+    if (open !== null) return openInTime(open, peer, deadlines, signal);
     return connect(peer.address, {
       connectTimeoutMs: peer.connectTimeoutMs,
       deadlines,
@@ -251,4 +318,19 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 interface Placement {
   readonly peer: Peer;
   readonly retireAt: number;
+}
+
+/** Calls the user's function; its bugs end the connection, and are told to whoever wanted it. */
+function ownSession(open: OpenSession, stream: L4Stream, environment: HttpEnvironment, owner: ClientSessionOwner): ClientSession {
+  try {
+    const session = open(stream, environment, owner);
+    if (session.isShared) throw new TypeError('a session of a custom protocol must not be shared');
+    return session;
+  } catch (thrown) {
+    stream.abort();
+    throw applicationError('CUSTOM_SESSION_THREW', thrown instanceof Error ? thrown.message : String(thrown), {
+      cause: thrown,
+      source: 'internal',
+    });
+  }
 }

@@ -1,6 +1,6 @@
 /**
  * Those who wait for a place on a shared connection, in the order of asking. Each leaves once: with a session, with an error, because it gave up,
- * or because its time is over.
+ * because its time is over, or because it has to go elsewhere.
  */
 import type { WireError } from '@ferrata/error';
 import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
@@ -10,7 +10,7 @@ import { givenUp } from './open-stream.ts';
 export interface Waiter<Session> {
   /** A session that it takes only if no other can be had. */
   readonly except: Session | null;
-  readonly resolve: (session: Session) => void;
+  readonly resolve: (session: Session | null) => void;
   readonly reject: (reason: unknown) => void;
   readonly signal: AbortSignal | undefined;
   readonly handleAbort: () => void;
@@ -48,7 +48,8 @@ export class WaitingLine<Session> implements Iterable<Waiter<Session>> {
     return this.#waiters.values();
   }
 
-  wait({ except, signal, delayMs, lateError }: WaitOptions<Session>): Promise<Session> {
+  /** @returns null: there is nothing to wait for here, go elsewhere */
+  wait({ except, signal, delayMs, lateError }: WaitOptions<Session>): Promise<Session | null> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter<Session> = {
         except,
@@ -66,6 +67,14 @@ export class WaitingLine<Session> implements Iterable<Waiter<Session>> {
   serve(waiter: Waiter<Session>, session: Session): void {
     this.#remove(waiter);
     waiter.resolve(session);
+  }
+
+  /** Sends everybody elsewhere. */
+  redirect(): void {
+    for (const waiter of this.#waiters) {
+      this.#remove(waiter);
+      waiter.resolve(null);
+    }
   }
 
   fail(waiter: Waiter<Session>, reason: unknown): void {

@@ -67,7 +67,7 @@ interface Asker {
   readonly id: number;
   readonly abort: AbortController;
   readonly except: FakeSession | null;
-  state: 'waiting' | 'granted' | 'failed';
+  state: 'waiting' | 'granted' | 'failed' | 'elsewhere';
 }
 
 /** A place in somebody's hands. */
@@ -78,12 +78,16 @@ interface Held {
 class World {
   readonly clock = new ManualClock();
   readonly deadlines = new DeadlineQueue({ clock: this.clock });
-  readonly connecting: { readonly signal: AbortSignal; readonly settle: PromiseWithResolvers<FakeSession> }[] = [];
+  readonly connecting: { readonly signal: AbortSignal; readonly settle: PromiseWithResolvers<FakeSession | null> }[] = [];
   readonly sessions: FakeSession[] = [];
   readonly askers: Asker[] = [];
   readonly held: Held[] = [];
   readonly order: number[] = [];
   failedAt = Number.NEGATIVE_INFINITY;
+  /** Connections that came on top of the limit. */
+  adoptedCount = 0;
+  /** Those who were told so in this step. */
+  sentElsewhere: readonly Asker[] = [];
   /** What a connection is taken to carry before its SETTINGS, as the last one was allowed. */
   early = EARLY_STREAMS;
   isClosed = false;
@@ -93,7 +97,7 @@ class World {
       recentNow: () => this.clock.now(),
       now: () => this.clock.now(),
       open: (signal) => {
-        const settle = Promise.withResolvers<FakeSession>();
+        const settle = Promise.withResolvers<FakeSession | null>();
         this.connecting.push({ signal, settle });
         signal.addEventListener('abort', () => settle.reject(connectError('CONNECT_ABORTED', 'given up')));
         return settle.promise;
@@ -110,7 +114,8 @@ class World {
     this.askers.push(asker);
     this.pool.request(asker.abort.signal, except).then(
       (session) => {
-        asker.state = 'granted';
+        asker.state = session === null ? 'elsewhere' : 'granted';
+        if (session === null) return;
         if (except === null) this.order.push(asker.id);
         this.held.push({ session });
       },
@@ -135,10 +140,15 @@ class World {
     for (let round = 0; round < 6; round++) await Promise.resolve();
     for (let index = this.connecting.length - 1; index >= 0; index--)
       if (this.connecting[index]?.signal.aborted) this.connecting.splice(index, 1);
+    assert.ok(
+      this.sentElsewhere.every(({ state }) => state === 'elsewhere'),
+      'a peer of another protocol is waited for by nobody',
+    );
+    this.sentElsewhere = [];
     const waiting = this.askers.filter((asker) => asker.state === 'waiting').length;
     assert.equal(this.pool.pendingCount, waiting, 'who is not told waits');
     assert.ok(waiting <= limits.maxPending);
-    assert.ok(this.pool.openCount <= limits.maxConnections, 'never more connections than allowed');
+    assert.ok(this.pool.openCount <= limits.maxConnections + this.adoptedCount, 'never more connections than allowed');
     assert.deepEqual(
       this.order,
       this.order.toSorted((a, b) => a - b),
@@ -160,7 +170,7 @@ class World {
       assert.ok(!hasRoom || mayBeTooOld || !isPlain, 'nobody waits beside a free place');
       const isBackingOff = this.clock.now() < this.failedAt + 1_000;
       const isComing = this.connecting.length > 0 || this.sessions.some((it) => !it.isKnown && !it.isClosed);
-      const isHelped = isComing || this.pool.openCount === limits.maxConnections || isBackingOff;
+      const isHelped = isComing || this.pool.openCount >= limits.maxConnections || isBackingOff;
       assert.ok(isHelped, 'a connection is made for those who wait');
     }
   }
@@ -217,6 +227,25 @@ const steps = [
         world.pool.add(session);
         made.settle.resolve(session);
       }),
+  ),
+  fc.nat(9).map(
+    (which) =>
+      new Step(`another protocol ${which}`, (world) => {
+        const made = world.connecting.splice(which % Math.max(1, world.connecting.length), 1)[0];
+        if (made === undefined) return;
+        const sent = world.askers.filter(({ state }) => state === 'waiting');
+        made.settle.resolve(null);
+        world.sentElsewhere = sent;
+      }),
+  ),
+  fc.constant(
+    new Step('adopt', (world) => {
+      const session = new FakeSession(world);
+      world.sessions.push(session);
+      world.held.push({ session });
+      world.adoptedCount++;
+      world.pool.adopt(session);
+    }),
   ),
   fc.nat(9).map(
     (which) =>

@@ -1,0 +1,153 @@
+/**
+ * TLS towards a peer: who makes it, what it offers, and for which name.
+ *
+ * What is offered by ALPN (RFC 7301) follows from what is to be spoken, so that a server never chooses what nobody here speaks. HTTP/2 over TLS is
+ * only what ALPN has agreed on (RFC 9113 §3.3); a server that agrees on nothing speaks HTTP/1.
+ */
+import { checkWholeNumber, type WireError } from '@ferrata/error';
+import type { ClientSession, ClientSessionOwner, HttpEnvironment } from '@ferrata/http';
+import { formatNetAddress, type NetAddress, TlsClient, type TlsClientOptions } from '@ferrata/net';
+import type { L4Stream, StreamInfo } from '@ferrata/stream';
+import type { DeadlineQueue } from '@ferrata/timeout';
+import { identityOf } from './identity.ts';
+
+/** What is spoken to a peer: `auto` leaves it to ALPN, HTTP/2 before HTTP/1. */
+export type UpstreamProtocol = 'http1' | 'http2' | 'auto';
+
+/** Receives the outcome of a handshake: exactly one of the two, once, and never from inside `connect`. */
+export interface TlsSink {
+  /** The stream is paused until something is attached to it. */
+  onSecure(stream: L4Stream): void;
+  /** The stream below is gone. */
+  onHandshakeFailed(error: WireError, info: StreamInfo): void;
+}
+
+/** How one connection differs from the settings of its `TlsConnector`. */
+export interface TlsConnectDetails {
+  /** Whom we connect to: a name, or an IP address, which no SNI tells (RFC 6066 §3). What the settings say goes before it. */
+  readonly host: string;
+  /** The address, so that servers of one name keep their sessions apart. */
+  readonly place: string;
+  /** What is offered. */
+  readonly alpn: readonly string[];
+  readonly handshakeTimeoutMs: number;
+  readonly deadlines: DeadlineQueue;
+  /** Gives up. */
+  readonly signal: AbortSignal;
+}
+
+/** Makes streams secure. A `TlsClient` of @ferrata/net is one; give another to do TLS, or something in its place, yourself. */
+export interface TlsConnector {
+  /** Two with the same key make connections of which nobody can tell whose they are: such are shared. */
+  readonly key: string;
+  /** What it offers of its own accord. Absent, null or empty: what the peer's protocol asks for. */
+  readonly alpn?: readonly string[] | null;
+  /** How long a handshake may take unless the peer says otherwise. Default 5 000. */
+  readonly handshakeTimeoutMs?: number;
+  /** Throws a TypeError if nothing can be verified with this host: told when the peer is made, and not by each request. */
+  checkHost?(host: string): void;
+  /** Begins the handshake; `stream` is its own from then on. */
+  connect(stream: L4Stream, sink: TlsSink, details: TlsConnectDetails): unknown;
+}
+
+/** Makes a session of a protocol of your own on a connection for which TLS has agreed on it. It must not be shared (`isShared`). */
+export type OpenSession = (stream: L4Stream, environment: HttpEnvironment, owner: ClientSessionOwner) => ClientSession;
+
+/** The TLS of a peer, settled. */
+export interface PeerTls {
+  readonly client: TlsConnector;
+  readonly details: Omit<TlsConnectDetails, 'signal' | 'deadlines'>;
+  /** By their names in ALPN. */
+  readonly customProtocols: ReadonlyMap<string, OpenSession>;
+  /** What of it makes connections different. */
+  readonly key: readonly unknown[];
+}
+
+/** What a peer says of TLS. */
+export interface TlsChoice {
+  readonly tls: TlsConnector | TlsClientOptions | boolean | undefined;
+  readonly tlsTimeoutMs: number | undefined;
+  readonly totalTimeoutMs: number | undefined;
+  readonly customProtocols: Readonly<Record<string, OpenSession>> | undefined;
+}
+
+/** RFC 7301 §3.1: a length of one byte. */
+const MAX_NAME_BYTES = 255;
+
+/** What every protocol offers, in order of preference. */
+const offers: Readonly<Record<UpstreamProtocol, readonly string[]>> = {
+  http1: ['http/1.1'],
+  http2: ['h2'],
+  auto: ['h2', 'http/1.1'],
+};
+
+/**
+ * @returns null for no TLS
+ * @throws {RangeError} when the names for ALPN make no sense, or do not fit the protocol
+ * @throws {TypeError} what `TlsClient` says of its options
+ */
+export function resolveTls(choice: TlsChoice, protocol: UpstreamProtocol, address: NetAddress): PeerTls | null {
+  const { tls, tlsTimeoutMs, totalTimeoutMs, customProtocols } = choice;
+  if (tls === undefined || tls === false) {
+    if (customProtocols !== undefined) throw new RangeError('customProtocols are agreed on by ALPN, and so need tls');
+    if (tlsTimeoutMs !== undefined) throw new RangeError('tlsTimeoutMs needs tls');
+    if (totalTimeoutMs !== undefined) throw new RangeError('totalTimeoutMs needs tls');
+    return null;
+  }
+  if (tls !== true && (typeof tls !== 'object' || tls === null)) throw new TypeError('tls must be a TlsClient, its options, or a boolean');
+  const custom = checkCustom(customProtocols);
+  const client: TlsConnector = isConnector(tls) ? tls : new TlsClient(tls === true ? {} : tls);
+  const ownAlpn = client.alpn ?? null;
+  const alpn = ownAlpn === null || ownAlpn.length === 0 ? [...custom.keys(), ...offers[protocol]] : [...ownAlpn];
+  checkAlpn(alpn, protocol, custom);
+  // A Unix socket has no name; requests without a Host name it so, too.
+  const host = address.kind === 'unix' ? 'localhost' : address.host;
+  client.checkHost?.(host);
+  return secured(client, custom, {
+    host,
+    place: formatNetAddress(address),
+    alpn,
+    handshakeTimeoutMs: checkWholeNumber('tlsTimeoutMs', tlsTimeoutMs ?? client.handshakeTimeoutMs ?? 5_000, {
+      min: 1,
+      max: 2_147_483_647,
+    }),
+  });
+}
+
+/** The same for connections that have to speak HTTP/1: they offer nothing else. */
+export function withoutHttp2({ client, details }: PeerTls): PeerTls {
+  return secured(client, new Map(), { ...details, alpn: offers.http1 });
+}
+
+function secured(client: TlsConnector, customProtocols: ReadonlyMap<string, OpenSession>, details: PeerTls['details']): PeerTls {
+  const custom = [...customProtocols].map(([name, open]) => [name, identityOf(open)]);
+  return { client, details, customProtocols, key: [client.key, details.alpn, ...custom] };
+}
+
+/** By its method, as anybody may make one. */
+function isConnector(tls: TlsConnector | TlsClientOptions | true): tls is TlsConnector {
+  return typeof tls === 'object' && 'connect' in tls && typeof tls.connect === 'function';
+}
+
+function checkCustom(protocols: Readonly<Record<string, OpenSession>> | undefined): ReadonlyMap<string, OpenSession> {
+  const custom = new Map(Object.entries(protocols ?? {}));
+  for (const name of custom.keys()) {
+    const bytes = new TextEncoder().encode(name).length;
+    if (bytes === 0 || bytes > MAX_NAME_BYTES)
+      throw new RangeError(`the name of a custom protocol has 1 to ${MAX_NAME_BYTES} bytes, not ${bytes}`);
+    if (name === 'h2' || name === 'http/1.1') throw new RangeError(`${name} is no custom protocol: say so by protocol`);
+  }
+  return custom;
+}
+
+/** What the server chooses must be something that is spoken here. */
+function checkAlpn(alpn: readonly string[], protocol: UpstreamProtocol, custom: ReadonlyMap<string, OpenSession>): void {
+  if (protocol === 'http2' && !alpn.includes('h2')) throw new RangeError('with protocol http2, alpn must offer h2');
+  if (protocol === 'http1' && alpn.includes('h2')) throw new RangeError('with protocol http1, alpn must not offer h2; say protocol auto');
+  for (const name of alpn) {
+    if (name === 'h2' || name === 'http/1.1' || name === 'http/1.0' || custom.has(name)) continue;
+    throw new RangeError(`alpn offers ${JSON.stringify(name)}, and customProtocols say nobody who speaks it`);
+  }
+  for (const name of custom.keys())
+    if (!alpn.includes(name)) throw new RangeError(`alpn does not offer the custom protocol ${JSON.stringify(name)}`);
+}
