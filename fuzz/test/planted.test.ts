@@ -179,6 +179,22 @@ const faults: readonly Planted[] = [
     law: /AssertionError|LawFailure/,
   },
   {
+    what: 'a wrong checksum of a PROXY header is accepted (specification §2.2.4)',
+    target: 'proxy-header',
+    file: 'packages/proxy-protocol/src/internal/read-binary.ts',
+    find: '\\|\\| !isChecksumOf\\(bytes, valueAt, value\\)',
+    put: '',
+    law: /a checksum is of these bytes/,
+  },
+  {
+    what: 'LF alone ends a line of PROXY version 1 (specification §2.1)',
+    target: 'proxy-header',
+    file: 'packages/proxy-protocol/src/proxy-header-decoder.ts',
+    find: "if \\(isAfterReturn !== \\(byte === lineFeed\\)\\) throw proxyHeaderError\\('PROXY_V1_LINE_END'\\);",
+    put: '',
+    law: /a line has one end/,
+  },
+  {
     what: 'a field block may take more table than was allowed (RFC 7541 §4.2)',
     target: 'hpack',
     file: 'packages/hpack/src/hpack-decoder.ts',

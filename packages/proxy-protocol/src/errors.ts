@@ -27,6 +27,7 @@ const rows = {
   PROXY_V2_PROTOCOL: ['protocol', 'a PROXY header has a family and transport that are not defined'],
   PROXY_V2_TOO_LONG: ['limit', 'a PROXY header announces more bytes than are allowed'],
   PROXY_V2_LENGTH: ['protocol', 'a PROXY header is too short for its addresses'],
+  PROXY_V2_UNIX_PATH: ['protocol', 'the path of a Unix socket in a PROXY header is not UTF-8'],
   PROXY_V2_TLV: ['protocol', 'a TLV reaches beyond its PROXY header'],
   PROXY_V2_TLVS_TOO_MANY: ['limit', 'a PROXY header has too many TLVs'],
   PROXY_V2_CHECKSUM: ['protocol', 'the checksum of a PROXY header is wrong, or there are two'],

@@ -181,9 +181,7 @@ export class ProxyHeaderDecoder {
     const end = this.#headerBytes;
     // A copy of version 2, as TLVs may live as long as the connection, and must not keep the chunk around them.
     this.#header =
-      this.#phase === 'line'
-        ? readLine(latin1Decode(bytes, V1_SIGNATURE.length, end - 2))
-        : readBinary(bytes.slice(0, end), this.#options);
+      this.#phase === 'line' ? readLine(latin1Decode(bytes, V1_SIGNATURE.length, end - 2)) : readBinary(copyOf(bytes, end), this.#options);
     this.#phase = 'complete';
     if (end === this.#length) this.#hold(EMPTY_BYTES, 0, false);
     else this.#hold(bytes.subarray(end), this.#length - end, this.#ownsBytes);
@@ -208,4 +206,11 @@ export class ProxyHeaderDecoder {
     this.#bytes.set(chunk, length - chunk.length);
     this.#length = length;
   }
+}
+
+/** Not `slice`, which is a view where the chunk is a `Buffer` of Node's. */
+function copyOf(bytes: Uint8Array, length: number): Uint8Array {
+  const copy = new Uint8Array(length);
+  copy.set(bytes.subarray(0, length));
+  return copy;
 }

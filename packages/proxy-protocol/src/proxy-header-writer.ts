@@ -37,19 +37,21 @@ export function writeProxyHeader(writer: ByteWriter, header: ProxyHeader, option
 
 function checkShape({ version, command, family, transport, source, destination, tlvs }: ProxyHeader): void {
   if (version !== 1 && version !== 2) throw new TypeError(`the version of a PROXY header is 1 or 2, not ${String(version)}`);
-  if (command !== 'proxy' && command !== 'local') throw new TypeError(`the command of a PROXY header is proxy or local, not ${String(command)}`);
+  if (command !== 'proxy' && command !== 'local')
+    throw new TypeError(`the command of a PROXY header is proxy or local, not ${String(command)}`);
   const isUnspecified = family === 'unspecified';
   if (isUnspecified !== (source === null) || isUnspecified !== (destination === null)) {
     throw new TypeError('a PROXY header has both addresses, or neither and an unspecified family');
   }
-  if (protocolByte(family, transport) === -1) throw new TypeError(`${String(family)} with ${String(transport)} is no protocol of a PROXY header`);
+  if (protocolByte(family, transport) === -1) throw new TypeError(`${family} with ${transport} is no protocol of a PROXY header`);
   if (command === 'local' && !(isUnspecified && tlvs.length === 0)) {
     throw new TypeError('a PROXY header with the command local has neither addresses nor TLVs, as receivers discard them');
   }
   if (version === 2) return;
   if (command === 'local') throw new TypeError('version 1 has no command local');
   if (tlvs.length > 0) throw new TypeError('version 1 has no TLVs');
-  if (family === 'unix' || transport === 'datagram') throw new TypeError('version 1 has neither Unix sockets nor datagrams; make the family unspecified');
+  if (family === 'unix' || transport === 'datagram')
+    throw new TypeError('version 1 has neither Unix sockets nor datagrams; make the family unspecified');
 }
 
 function protocolByte(family: ProxyHeader['family'], transport: ProxyHeader['transport']): number {
@@ -78,7 +80,8 @@ function binaryOf(header: ProxyHeader, wantsChecksum: boolean): Uint8Array {
   const tlvs = wantsChecksum && !header.tlvs.some(({ type }) => type === TlvType.crc32c) ? [...header.tlvs, emptyChecksum] : header.tlvs;
   const tlvsAt = FIXED_BYTES + (PROTOCOLS.get(protocol)?.addressBytes ?? 0);
   const length = tlvs.reduce((sum, tlv) => sum + TLV_HEADER_BYTES + lengthOfTlv(tlv), tlvsAt);
-  if (length - FIXED_BYTES > 0xffff) throw new RangeError(`a PROXY header has at most 65535 bytes behind the first 16, not ${length - FIXED_BYTES}`);
+  if (length - FIXED_BYTES > 0xffff)
+    throw new RangeError(`a PROXY header has at most 65535 bytes behind the first 16, not ${length - FIXED_BYTES}`);
   const bytes = new Uint8Array(length);
   bytes.set(V2_SIGNATURE);
   bytes[12] = command === 'local' ? 0x20 : 0x21;
@@ -144,7 +147,8 @@ function writePath(address: ProxyAddress, target: Uint8Array, at: number): void 
   if (address.kind !== 'unix') throw new TypeError(`not an address of unix: ${address.host}`);
   const path = utf8Encode(address.path);
   if (path.length > UNIX_PATH_BYTES) throw new RangeError(`the path of a Unix socket has at most 108 bytes, not ${path.length}`);
-  if (path.indexOf(0) > 0) throw new TypeError('the path of a Unix socket has no NUL, but for the first character of an abstract name');
+  // An abstract name, which begins with NUL, may hold more of them.
+  if (path[0] !== 0 && path.includes(0)) throw new TypeError('the path of a Unix socket has no NUL');
   target.set(path, at);
 }
 

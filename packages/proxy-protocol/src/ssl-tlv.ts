@@ -85,7 +85,8 @@ function readNames(value: Uint8Array): ReadonlyMap<number, string> {
  */
 export function encodeSslTlv(fields: SslTlvFields): ProxyTlv {
   const { isTls = true, hasCertificate = false, hasSessionCertificate = hasCertificate } = fields;
-  const client = (isTls ? Client.tls : 0) | (hasCertificate ? Client.certificate : 0) | (hasSessionCertificate ? Client.sessionCertificate : 0);
+  const client =
+    (isTls ? Client.tls : 0) | (hasCertificate ? Client.certificate : 0) | (hasSessionCertificate ? Client.sessionCertificate : 0);
   const writer = new ByteWriter({ initialCapacity: 128 });
   writer.writeByte(client);
   writer.writeUint32(fields.verify ?? (hasSessionCertificate ? 0 : 1));

@@ -7,7 +7,7 @@
  *              2      0 1    0 1 2 3    0 1 2           16 bit    0, 12, 36 or 216 bytes
  * ```
  */
-import { equalBytes, utf8Decode } from '@ferrata/bytes';
+import { equalBytes, utf8Decode, utf8Encode } from '@ferrata/bytes';
 import { proxyHeaderError } from '../errors.ts';
 import { FIXED_BYTES, type ResolvedProxyHeaderDecoderOptions } from '../options.ts';
 import type { ProxyAddress, ProxyHeader, ProxyTlv } from '../proxy-header.ts';
@@ -68,7 +68,7 @@ export function readFixedPart(bytes: Uint8Array, { maxHeaderBytes }: ResolvedPro
  * Reads a whole header whose fixed part has been checked.
  *
  * @param bytes exactly the header, and the reader's own: values of TLVs are views of it
- * @throws {WireError} `PROXY_V2_TLV`, `PROXY_V2_TLVS_TOO_MANY`, `PROXY_V2_CHECKSUM` or `PROXY_V2_UNIQUE_ID`
+ * @throws {WireError} `PROXY_V2_UNIX_PATH`, `PROXY_V2_TLV`, `PROXY_V2_TLVS_TOO_MANY`, `PROXY_V2_CHECKSUM` or `PROXY_V2_UNIQUE_ID`
  */
 export function readBinary(bytes: Uint8Array, { maxTlvs }: ResolvedProxyHeaderDecoderOptions): ProxyHeader {
   // §2.2: with LOCAL the family is to be ignored and everything behind it discarded, whatever it holds.
@@ -111,7 +111,10 @@ function unixPathAt(bytes: Uint8Array, at: number): string {
     const nul = bytes.subarray(at, end).indexOf(0);
     if (nul !== -1) end = at + nul;
   }
-  return utf8Decode(bytes.subarray(at, end));
+  const path = utf8Decode(bytes.subarray(at, end));
+  // A path is a string here. U+FFFD in the place of other bytes would name another socket, and be longer when it is written again.
+  if (!equalBytes(utf8Encode(path), bytes.subarray(at, end))) throw proxyHeaderError('PROXY_V2_UNIX_PATH');
+  return path;
 }
 
 function readTlvs(bytes: Uint8Array, start: number, maxTlvs: number): readonly ProxyTlv[] {
