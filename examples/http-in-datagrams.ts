@@ -7,6 +7,7 @@
  */
 import { once } from 'node:events';
 import { concatBytes } from '@ferrata/bytes';
+import { limitError, protocolError } from '@ferrata/error';
 import { HttpServer, respond, type ServerExchangeHandler } from '@ferrata/http';
 import { listenUdp } from '@ferrata/net';
 import { formatAddress, memoryPair, StreamReader } from '@ferrata/stream';
@@ -20,27 +21,36 @@ const answered: ServerExchangeHandler = { onRequestData() {}, onRequestEnd() {},
 const server = new HttpServer(
   {
     onRequest(exchange) {
-      respond(exchange, 200, { body: `${exchange.request.method} ${exchange.request.target} by datagram\n` });
+      // One answer a message: what follows it finds the connection closed.
+      respond(exchange, 200, {
+        headers: { Connection: 'close' },
+        body: `${exchange.request.method} ${exchange.request.target} by datagram\n`,
+      });
       return answered;
     },
   },
   { maxConnections: 1_000, http2: false },
 );
 
-/** Serves one message. @throws {WireError} rejects when the response does not fit into a datagram */
+/** Serves one message. @throws {WireError} rejects when it is no request, or the response does not fit into a datagram */
 async function serve(message: Uint8Array): Promise<Uint8Array> {
   const { a, b } = memoryPair();
   server.accept(b);
   a.write(message);
   a.end();
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of new StreamReader(a)) {
-    size += piece.length;
-    if (size > MAX_RESPONSE_BYTES) a.abort();
-    pieces.push(piece);
+  try {
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for await (const piece of new StreamReader(a)) {
+      size += piece.length;
+      if (size > MAX_RESPONSE_BYTES) throw limitError('RESPONSE_TOO_LONG', `more than ${MAX_RESPONSE_BYTES} bytes`);
+      pieces.push(piece);
+    }
+    if (size === 0) throw protocolError('NO_REQUEST', 'the message is no request');
+    return concatBytes(pieces);
+  } finally {
+    a.abort();
   }
-  return concatBytes(pieces);
 }
 
 // An answer may be some four times as long as its question, and no more: who forges an address gains little by it.

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { installCommand, type PeerProgram, providePrograms } from '@ferrata/tools/peers';
 import { type Outcome, outcomeOf, readKnownFailures, report, summarise } from '../runner.ts';
-import { type ClientCase, chromiumCases, curlCases, nodeCases, opensslCases } from './cases.ts';
+import { type ClientCase, chromiumCases, curlCases, garbageCases, nodeCases, opensslCases } from './cases.ts';
 import { CHROMIUM, CURL, OPENSSL } from './programs.ts';
 import { type Rig, type Route, startRig } from './rig.ts';
 
@@ -40,6 +40,7 @@ function casesOf(rig: Rig, route: Route, has: (program: PeerProgram) => boolean)
     ...(has(CURL) ? curlCases(rig, route) : []),
     ...(has(OPENSSL) && route.name === 'h2-h2' ? opensslCases(rig, route) : []),
     ...(has(CHROMIUM) ? chromiumCases(rig, route) : []),
+    ...(route.name === 'h2-h2' ? garbageCases(route) : []),
     ...nodeCases(rig, route),
   ];
 }

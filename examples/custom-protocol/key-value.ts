@@ -1,21 +1,21 @@
 /**
  * A key-value store that speaks a subset of RESP, the protocol of Redis: `*2\r\n$3\r\nGET\r\n$4\r\nname\r\n` asks, `$5\r\nvalue\r\n` answers.
  *
- * It knows nothing but a stream: the same function serves TCP, TLS, Unix sockets and pairs in memory.
+ * It knows nothing but a stream: the same function serves TCP, TLS, Unix sockets and pairs in memory. Keys and values are bytes, whatever they mean.
  */
-import { utf8Decode, utf8Encode } from '@ferrata/bytes';
+import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { type L4Stream, StreamReader } from '@ferrata/stream';
 
 const MAX_WORDS = 8;
 const MAX_WORD_BYTES = 65_536;
 const MAX_KEYS = 10_000;
 
-/** Answers commands until the peer ends its side. @throws never: what breaks the rules, or the connection, ends the stream */
+/** Answers commands until the peer ends its side. One that breaks the rules is cut off; one that reads no answers is asked no more. */
 export async function serveKeyValue(stream: L4Stream, store: Map<string, string>): Promise<void> {
   const reader = new StreamReader(stream);
   try {
     for (let words = await readCommand(reader); words !== null; words = await readCommand(reader)) {
-      stream.write(utf8Encode(answer(words, store)));
+      if (!stream.write(latin1Encode(answer(words, store)))) await reader.drained();
     }
     stream.end();
   } catch {
@@ -31,7 +31,9 @@ async function readCommand(reader: StreamReader): Promise<readonly string[] | nu
   while (words.length < count) {
     const length = await readNumber(reader, '$', MAX_WORD_BYTES);
     if (length === null) throw new Error('the peer ended in the middle of a command');
-    words.push(utf8Decode((await reader.readExactly(length + 2)).subarray(0, length)));
+    const word = latin1Decode(await reader.readExactly(length + 2));
+    if (!word.endsWith('\r\n')) throw new Error('a word of another length than announced');
+    words.push(word.slice(0, length));
   }
   return words;
 }
@@ -40,7 +42,7 @@ async function readCommand(reader: StreamReader): Promise<readonly string[] | nu
 async function readNumber(reader: StreamReader, mark: string, max: number): Promise<number | null> {
   const line = await reader.readUntil(0x0a, { maxBytes: 16 });
   if (line === null) return null;
-  const found = new RegExp(`^\\${mark}(\\d{1,6})\\r\\n$`).exec(utf8Decode(line));
+  const found = new RegExp(`^\\${mark}(\\d{1,6})\\r\\n$`).exec(latin1Decode(line));
   const number = Number(found?.[1]);
   if (!(number <= max)) throw new Error(`not a number up to ${max} behind ${mark}`);
   return number;
@@ -56,7 +58,7 @@ function answer([command = '', key = '', value = '']: readonly string[], store: 
       return '+OK\r\n';
     case 'GET': {
       const found = store.get(key);
-      return found === undefined ? '$-1\r\n' : `$${utf8Encode(found).length}\r\n${found}\r\n`;
+      return found === undefined ? '$-1\r\n' : `$${found.length}\r\n${found}\r\n`;
     }
     case 'DEL':
       return `:${store.delete(key) ? 1 : 0}\r\n`;

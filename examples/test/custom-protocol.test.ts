@@ -52,8 +52,26 @@ for (const [way, open] of Object.entries(ways)) {
       assert.equal(await reader.read(), null);
     });
 
+    test('keeps bytes that are no text, and waits for a peer that reads slowly', async () => {
+      const stream = await open();
+      const reader = new StreamReader(stream);
+      const value = Buffer.alloc(65_536, Uint8Array.of(0xff, 0x00, 0x0d, 0x0a));
+      const set = Buffer.concat([utf8Encode('*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$65536\r\n'), value, utf8Encode('\r\n')]);
+      stream.write(set);
+      assert.equal(utf8Decode(await reader.readExactly(5)), '+OK\r\n');
+      // A hundred answers of 64 KiB, of which none is read before all are asked for.
+      stream.write(utf8Encode(command('GET', 'b').repeat(100)));
+      for (let answer = 0; answer < 100; answer++) {
+        assert.equal(utf8Decode(await reader.readExactly(8)), '$65536\r\n');
+        assert.ok(value.equals(await reader.readExactly(65_536)));
+        await reader.readExactly(2);
+      }
+      stream.end();
+      assert.equal(await reader.read(), null);
+    });
+
     test('drops a peer that says what is no command, or too much', async () => {
-      for (const wrong of ['GET a\r\n', '*9\r\n', '*1\r\n$65537\r\n', '*1\r\n$-1\r\n', '*1\n', '*'.repeat(64)]) {
+      for (const wrong of ['GET a\r\n', '*9\r\n', '*1\r\n$65537\r\n', '*1\r\n$-1\r\n', '*1\n', '*'.repeat(64), '*1\r\n$4\r\nPINGXX']) {
         const stream = await open();
         const reader = new StreamReader(stream);
         stream.write(utf8Encode(wrong));

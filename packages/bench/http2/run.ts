@@ -16,12 +16,15 @@ import {
   positiveInteger,
   prepareMachine,
   printBars,
+  readScenarioOptions,
   runAsCommand,
-  SHARED_OPTIONS,
+  SCENARIO_HELP,
+  SCENARIO_OPTIONS,
+  type ScenarioOptions,
   say,
   splitByAvailability,
-  UsageError,
   warn,
+  warnOfOtherWork,
   writeJson,
 } from '../proxy/command-line.ts';
 import { type Contender, rotated } from '../proxy/contenders.ts';
@@ -37,14 +40,8 @@ import { SCENARIOS, type Scenario, startHttp2Origin } from './scenarios.ts';
 const HELP = `pnpm bench http2 [options]: CPU time per request of HTTP/2 servers and proxies
 
   --scenarios a,b    default: ${SCENARIOS.map((one) => one.name).join(',')}
-  --only a,b         servers and proxies to measure, by name
-  --seconds N        of load in each round; default 3
   --warm-up N        seconds of load before the first measurement; default 1
-  --rounds N         default 3
-  --json [FILE]      every figure as JSON on standard output, or in a file
-  --check            exit with 1 when a bar fails or cannot be judged
-  --proxy-cores LIST --load-cores LIST
-                     CPUs of what is measured, and of load and origin; default 1 and 0`;
+${SCENARIO_HELP}`;
 
 /** Peers that only this bench needs. Without one, it is left out of the table. */
 const PEERS: readonly PeerProgram[] = [
@@ -54,19 +51,9 @@ const PEERS: readonly PeerProgram[] = [
 ];
 
 const WATCH_MS = 500;
-const MAX_OTHER_WORK = 0.05;
 
-interface Options {
-  readonly scenarios: readonly Scenario[];
-  readonly only: ReadonlySet<string> | null;
-  readonly seconds: number;
+interface Options extends ScenarioOptions<Scenario> {
   readonly warmUpSeconds: number;
-  readonly rounds: number;
-  readonly proxyCores: string;
-  readonly loadCores: string;
-  readonly isCheck: boolean;
-  readonly jsonFile: string | null;
-  readonly print: (text: string) => void;
 }
 
 /** One contender, one round. */
@@ -102,9 +89,7 @@ async function compare(): Promise<number> {
       figures.push({ scenario: scenario.name, samples: Object.fromEntries(samples) });
     });
   }
-  const most = Math.max(0, ...busy);
-  if (most > MAX_OTHER_WORK)
-    options.print(`${warn(`other work took up to ${(most * 100).toFixed(0)} % of this machine: measure again on a quiet one`)}\n`);
+  warnOfOtherWork(busy, options);
   printBars(bars, options);
   writeJson(options, {
     bench: 'http2',
@@ -118,37 +103,8 @@ async function compare(): Promise<number> {
 }
 
 function readOptions(): Options {
-  const { subject: _subject, ...shared } = SHARED_OPTIONS;
-  const values = parseCommandLine(
-    {
-      ...shared,
-      scenarios: { type: 'string' },
-      seconds: { type: 'string', default: '3' },
-      'warm-up': { type: 'string', default: '1' },
-      rounds: { type: 'string', default: '3' },
-    },
-    HELP,
-  );
-  const names = values.scenarios?.split(',') ?? SCENARIOS.map((one) => one.name);
-  const scenarios = names.map((name) => {
-    const found = SCENARIOS.find((one) => one.name === name);
-    if (found === undefined)
-      throw new UsageError(`no scenario is called ${name}; there are ${SCENARIOS.map((one) => one.name).join(', ')}`);
-    return found;
-  });
-  const isJsonOutput = values.json === '-';
-  return {
-    scenarios,
-    only: values.only === undefined ? null : new Set(values.only.split(',')),
-    seconds: positiveInteger('seconds', values.seconds),
-    warmUpSeconds: positiveInteger('warm-up', values['warm-up']),
-    rounds: positiveInteger('rounds', values.rounds),
-    proxyCores: values['proxy-cores'],
-    loadCores: values['load-cores'],
-    isCheck: values.check,
-    jsonFile: values.json ?? null,
-    print: (text) => void (isJsonOutput ? process.stderr : process.stdout).write(text),
-  };
+  const values = parseCommandLine({ ...SCENARIO_OPTIONS, 'warm-up': { type: 'string', default: '1' } }, HELP);
+  return { ...readScenarioOptions(SCENARIOS, values), warmUpSeconds: positiveInteger('warm-up', values['warm-up']) };
 }
 
 async function measureScenario(

@@ -11,15 +11,16 @@ import {
   fault,
   isMet,
   parseCommandLine,
-  positiveInteger,
   prepareMachine,
   printBars,
+  readScenarioOptions,
   runAsCommand,
-  SHARED_OPTIONS,
+  SCENARIO_HELP,
+  SCENARIO_OPTIONS,
+  type ScenarioOptions,
   say,
   splitByAvailability,
-  UsageError,
-  warn,
+  warnOfOtherWork,
   writeJson,
 } from '../proxy/command-line.ts';
 import { rotated } from '../proxy/contenders.ts';
@@ -32,33 +33,15 @@ import { type NetSample, type NetScenario, SCENARIOS, writeCertificates } from '
 const HELP = `pnpm bench net [options]: what TLS, filters, relays and WebSockets cost
 
   --scenarios a,b    default: ${SCENARIOS.map((one) => one.name).join(',')}
-  --only a,b         of those compared, by name
-  --seconds N        of load in each round; default 3
-  --rounds N         default 3
-  --json [FILE]      every figure as JSON on standard output, or in a file
-  --check            exit with 1 when a bar fails or cannot be judged
-  --proxy-cores LIST --load-cores LIST
-                     CPUs of what is measured, and of load and origin; default 1 and 0`;
+${SCENARIO_HELP}`;
 
 const WATCH_MS = 500;
-const MAX_OTHER_WORK = 0.05;
 
-interface Options {
-  readonly scenarios: readonly NetScenario[];
-  readonly only: ReadonlySet<string> | null;
-  readonly seconds: number;
-  readonly rounds: number;
-  readonly proxyCores: string;
-  readonly loadCores: string;
-  readonly isCheck: boolean;
-  readonly jsonFile: string | null;
-  readonly print: (text: string) => void;
-}
-
+type Options = ScenarioOptions<NetScenario>;
 type Samples = ReadonlyMap<string, readonly NetSample[]>;
 
 async function compare(): Promise<number> {
-  const options = readOptions();
+  const options = readScenarioOptions(SCENARIOS, parseCommandLine(SCENARIO_OPTIONS, HELP));
   const { machine, openFiles } = prepareMachine(16_384);
   const bars: Bar[] = [];
   const figures: object[] = [];
@@ -74,38 +57,11 @@ async function compare(): Promise<number> {
       figures.push({ scenario: scenario.name, unit: scenario.unit, samples: Object.fromEntries(samples) });
     });
   }
-  const most = Math.max(0, ...busy);
-  if (most > MAX_OTHER_WORK)
-    options.print(`${warn(`other work took up to ${(most * 100).toFixed(0)} % of this machine: measure again on a quiet one`)}\n`);
+  warnOfOtherWork(busy, options);
   printBars(bars, options);
   const judged = bars.map((bar) => ({ ...bar, isMet: isMet(bar) }));
   writeJson(options, { bench: 'net', at: new Date().toISOString(), machine, otherWork: busy, figures, bars: judged });
   return options.isCheck && (hasFailures || !bars.every(isMet)) ? 1 : 0;
-}
-
-function readOptions(): Options {
-  const { subject: _subject, ...shared } = SHARED_OPTIONS;
-  const values = parseCommandLine(
-    { ...shared, scenarios: { type: 'string' }, seconds: { type: 'string', default: '3' }, rounds: { type: 'string', default: '3' } },
-    HELP,
-  );
-  const scenarios = (values.scenarios?.split(',') ?? SCENARIOS.map((one) => one.name)).map((name) => {
-    const found = SCENARIOS.find((one) => one.name === name);
-    if (found !== undefined) return found;
-    throw new UsageError(`no scenario is called ${name}; there are ${SCENARIOS.map((one) => one.name).join(', ')}`);
-  });
-  const isJsonOutput = values.json === '-';
-  return {
-    scenarios,
-    only: values.only === undefined ? null : new Set(values.only.split(',')),
-    seconds: positiveInteger('seconds', values.seconds),
-    rounds: positiveInteger('rounds', values.rounds),
-    proxyCores: values['proxy-cores'],
-    loadCores: values['load-cores'],
-    isCheck: values.check,
-    jsonFile: values.json ?? null,
-    print: (text) => void (isJsonOutput ? process.stderr : process.stdout).write(text),
-  };
 }
 
 async function measureScenario(scenario: NetScenario, options: Options, processes: ProcessGroup, openFiles: number): Promise<Samples> {

@@ -50,6 +50,9 @@ export interface Bar {
   readonly unit: string;
 }
 
+/** The share of the machine from which on other work spoils the figures. */
+const MAX_OTHER_WORK = 0.05;
+
 /** As the file of `--json`: standard output. */
 const STANDARD_OUTPUT = '-';
 
@@ -105,6 +108,85 @@ export function readSharedOptions(
     proxyCores: checkedCores('proxy-cores', values['proxy-cores']),
     loadCores: checkedCores('load-cores', values['load-cores']),
   };
+}
+
+/** What a bench of several scenarios is told. */
+export interface ScenarioOptions<Scenario> {
+  readonly scenarios: readonly Scenario[];
+  /** The names of those to measure; null: all. */
+  readonly only: ReadonlySet<string> | null;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly proxyCores: string;
+  readonly loadCores: string;
+  readonly isCheck: boolean;
+  readonly jsonFile: string | null;
+  readonly print: (text: string) => void;
+}
+
+/** Options of every bench of several scenarios. */
+export const SCENARIO_OPTIONS = {
+  only: SHARED_OPTIONS.only,
+  json: SHARED_OPTIONS.json,
+  check: SHARED_OPTIONS.check,
+  'proxy-cores': SHARED_OPTIONS['proxy-cores'],
+  'load-cores': SHARED_OPTIONS['load-cores'],
+  help: SHARED_OPTIONS.help,
+  scenarios: { type: 'string' },
+  seconds: { type: 'string', default: '3' },
+  rounds: { type: 'string', default: '3' },
+} as const satisfies ParseArgsOptionsConfig;
+
+/** The lines of `--help` for them, but for that of `--scenarios`. */
+export const SCENARIO_HELP = `  --only a,b         of those compared, by name
+  --seconds N        of load in each round; default 3
+  --rounds N         default 3
+  --json [FILE]      every figure as JSON on standard output, or in a file
+  --check            exit with 1 when a bar fails or cannot be judged
+  --proxy-cores LIST --load-cores LIST
+                     CPUs of what is measured, and of load and origin; default 1 and 0`;
+
+/**
+ * Reads the options of a bench of several scenarios.
+ *
+ * @throws {UsageError} when a scenario does not exist, or a number is none
+ */
+export function readScenarioOptions<Scenario extends { readonly name: string }>(
+  all: readonly Scenario[],
+  values: {
+    readonly only?: string;
+    readonly scenarios?: string;
+    readonly json?: string;
+    readonly check: boolean;
+    readonly seconds: string;
+    readonly rounds: string;
+    readonly 'proxy-cores': string;
+    readonly 'load-cores': string;
+  },
+): ScenarioOptions<Scenario> {
+  const scenarios = (values.scenarios?.split(',') ?? all.map((one) => one.name)).map((name) => {
+    const found = all.find((one) => one.name === name);
+    if (found !== undefined) return found;
+    throw new UsageError(`no scenario is called ${name}; there are ${all.map((one) => one.name).join(', ')}`);
+  });
+  return {
+    scenarios,
+    only: values.only === undefined ? null : new Set(values.only.split(',')),
+    seconds: positiveInteger('seconds', values.seconds),
+    rounds: positiveInteger('rounds', values.rounds),
+    proxyCores: checkedCores('proxy-cores', values['proxy-cores']),
+    loadCores: checkedCores('load-cores', values['load-cores']),
+    isCheck: values.check,
+    jsonFile: values.json ?? null,
+    print: values.json === STANDARD_OUTPUT ? printForPeople : print,
+  };
+}
+
+/** Says, under the tables, when other work has spoilt the figures. @param busy shares of the machine that were in use before each scenario */
+export function warnOfOtherWork(busy: readonly number[], { print }: Pick<SharedOptions, 'print'>): void {
+  const most = Math.max(0, ...busy);
+  if (most > MAX_OTHER_WORK)
+    print(`${warn(`other work took up to ${(most * 100).toFixed(0)} % of this machine: measure again on a quiet one`)}\n`);
 }
 
 /**

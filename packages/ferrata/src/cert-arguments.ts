@@ -24,13 +24,13 @@ export const certHelp = `ferrata cert dev: certificates for development
   ferrata cert dev NAME [NAME…] [options]
 
   NAME                    a host name, *.domain, or an IP address; the certificate is for all of them
-  --dir DIR               where to write (certificates): ca.pem, ca-key.pem, and NAME.pem with NAME-key.pem of the first name
+  --dir DIR               where to write (certificates): NAME.crt and NAME.key of the first name, ca/ca.crt and ca/ca.key
   --client                a certificate for a client instead of a server
   --organisation TEXT     the O of its subject
   --key KIND              ecdsa-p256 (default), ecdsa-p384, rsa-2048, ed25519
   --days N                how long it holds, 1 to 3650 (397)
 
-  The authority in DIR is made once and used again. Trust ca.pem where you test, and nowhere else.
+  The authority in DIR is made once and used again. Trust ca/ca.crt where you test, and nowhere else.
 `;
 
 const keyKinds: readonly KeyKind[] = ['ecdsa-p256', 'ecdsa-p384', 'rsa-2048', 'ed25519'];
@@ -84,11 +84,20 @@ function parse(argv: readonly string[]) {
 
 /** Names come from people: what is no name at all is told before a key is made. */
 function checkName(name: string): void {
-  const isAddress = /^[0-9]+(?:\.[0-9]+){3}$/.test(name) || /^[0-9a-f]*:[0-9a-f:.]*$/i.test(name);
-  const isHost = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i.test(name);
-  const isMail = /^[^\s@]+@[^\s@]+$/.test(name);
-  if (!isAddress && !isHost && !isMail)
-    throw new UsageError(
-      `${JSON.stringify(name)} is no name for a certificate; write a host name, *.domain, an IP address or an e-mail address`,
-    );
+  if (isIpAddress(name) || isHostName(name) || /^[!-?A-~]+@[!-?A-~]+$/.test(name)) return;
+  throw new UsageError(
+    `${JSON.stringify(name)} is no name for a certificate; write a host name, *.domain, an IP address or an e-mail address`,
+  );
+}
+
+function isIpAddress(name: string): boolean {
+  if (/^[0-9.]+$/.test(name)) return /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(name);
+  return /^[0-9a-f:.]+$/i.test(name) && name.includes(':') && URL.canParse(`http://[${name}]/`);
+}
+
+/** RFC 1034 §3.5, with the underscores that people use; a last label of digits would make it look like an address. */
+function isHostName(name: string): boolean {
+  const labels = name.replace(/^\*\./, '').split('.');
+  const isLabel = (label: string): boolean => /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label);
+  return name.length <= 253 && labels.every(isLabel) && !/^\d+$/.test(labels.at(-1) ?? '');
 }

@@ -1,10 +1,15 @@
 /**
  * `ferrata cert dev NAME…`: a certificate authority for development, and a certificate by it.
  *
- * The authority is made once and kept in the folder, so that a browser or a `curl --cacert` that was told to trust it goes on trusting the certificates
- * made later. Keys can be read by their owner only. Nothing is written over but a certificate of the same name.
+ * ```text
+ *   DIR/ca/ca.crt   DIR/ca/ca.key      the authority: made once and kept, so that a browser or a `curl --cacert` that was told to trust it
+ *                                      goes on trusting the certificates made later
+ *   DIR/NAME.crt    DIR/NAME.key       a certificate with its chain, and its key: written anew by each run for that name
+ * ```
+ * Keys can be read by their owner only. Runs at the same time end up with one authority: its folder is made aside and moved into place, which
+ * only one of them can do.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CertificateAuthority, createAuthority, loadAuthority } from '@ferrata/dev-certificates';
 import type { CertArguments } from './cert-arguments.ts';
@@ -28,15 +33,9 @@ const DAY_MS = 86_400_000;
  */
 export async function writeCertificate(args: CertArguments): Promise<WrittenCertificate> {
   await mkdir(args.directory, { recursive: true });
-  const authorityFile = join(args.directory, 'ca.pem');
-  const authorityKeyFile = join(args.directory, 'ca-key.pem');
-  let authority = await readAuthority(authorityFile, authorityKeyFile);
-  const isAuthorityNew = authority === null;
-  if (authority === null) {
-    authority = await createAuthority();
-    await replaceFile(authorityKeyFile, await authority.exportKey(), 0o600);
-    await replaceFile(authorityFile, authority.certificate, 0o644);
-  }
+  const isAuthorityNew = await ensureAuthority(join(args.directory, 'ca'));
+  const authorityFile = join(args.directory, 'ca', 'ca.crt');
+  const authority = await readAuthority(authorityFile, join(args.directory, 'ca', 'ca.key'));
   const issued = await authority.issue({
     names: args.names,
     use: args.use,
@@ -45,20 +44,40 @@ export async function writeCertificate(args: CertArguments): Promise<WrittenCert
     ...(args.organisation === null ? {} : { organisation: args.organisation }),
   });
   const stem = fileStem(args.names[0] as string);
-  const certificateFile = join(args.directory, `${stem}.pem`);
-  const keyFile = join(args.directory, `${stem}-key.pem`);
+  const certificateFile = join(args.directory, `${stem}.crt`);
+  const keyFile = join(args.directory, `${stem}.key`);
   // The key first: who watches the certificate finds a pair that belongs together.
   await replaceFile(keyFile, issued.key, 0o600);
   await replaceFile(certificateFile, issued.chain, 0o644);
   return { authorityFile, isAuthorityNew, certificateFile, keyFile };
 }
 
-async function readAuthority(certificateFile: string, keyFile: string): Promise<CertificateAuthority | null> {
+/** @returns true if this run has made it */
+async function ensureAuthority(folder: string): Promise<boolean> {
+  if ((await readIfThere(join(folder, 'ca.crt'))) !== null) return false;
+  const authority = await createAuthority();
+  const aside = await mkdtemp(`${folder}-`);
+  try {
+    await writeFile(join(aside, 'ca.key'), await authority.exportKey(), { mode: 0o600, flag: 'wx' });
+    await writeFile(join(aside, 'ca.crt'), authority.certificate, { mode: 0o644, flag: 'wx' });
+    await rename(aside, folder);
+    return true;
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    // Another run was faster, or the folder holds something else, which reading it will tell.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function readAuthority(certificateFile: string, keyFile: string): Promise<CertificateAuthority> {
   const certificate = await readIfThere(certificateFile);
   const key = await readIfThere(keyFile);
-  if (certificate === null && key === null) return null;
   if (certificate === null || key === null)
-    throw new UsageError(`${certificateFile} and ${keyFile} belong together, and one of them is missing; restore it, or remove the other`);
+    throw new UsageError(
+      `${certificateFile} and ${keyFile} belong together, and one of them is missing; restore it, or remove their folder`,
+    );
   try {
     return await loadAuthority(certificate, key);
   } catch (error) {
@@ -75,11 +94,15 @@ async function readIfThere(file: string): Promise<string | null> {
   }
 }
 
-/** A server that watches the file never sees half of it. */
+/** A server that watches the file never sees half of it, and no file that lay there before lends it its permissions. */
 async function replaceFile(file: string, text: string, mode: number): Promise<void> {
-  const partFile = `${file}.part`;
-  await writeFile(partFile, text, { mode });
-  await rename(partFile, file);
+  const aside = await mkdtemp(`${file}-`);
+  try {
+    await writeFile(join(aside, 'new'), text, { mode, flag: 'wx' });
+    await rename(join(aside, 'new'), file);
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
 }
 
 /** The first name as part of a file's name. */

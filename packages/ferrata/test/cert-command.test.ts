@@ -1,7 +1,7 @@
 /** `ferrata cert dev`: what it writes, what it keeps, and what it refuses. */
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -19,14 +19,15 @@ describe('what ferrata cert dev writes', () => {
   test('an authority and a certificate by it, for all names, with keys that only their owner can read', async () => {
     const directory = newDirectory();
     const written = await writeCertificate(parseCertArguments(['dev', 'localhost', '*.example.test', '127.0.0.1', '--dir', directory]));
-    assert.deepEqual(readdirSync(directory).toSorted(), ['ca-key.pem', 'ca.pem', 'localhost-key.pem', 'localhost.pem']);
+    assert.deepEqual(readdirSync(directory).toSorted(), ['ca', 'localhost.crt', 'localhost.key']);
+    assert.deepEqual(readdirSync(join(directory, 'ca')).toSorted(), ['ca.crt', 'ca.key']);
     assert.equal(written.isAuthorityNew, true);
     const leaf = new X509Certificate(readFileSync(written.certificateFile));
     const authority = new X509Certificate(readFileSync(written.authorityFile));
     assert.ok(leaf.checkIssued(authority) && leaf.verify(authority.publicKey));
     for (const name of ['localhost', 'a.example.test']) assert.notEqual(leaf.checkHost(name), undefined, name);
     assert.equal(leaf.checkIP('127.0.0.1'), '127.0.0.1');
-    for (const file of ['ca-key.pem', 'localhost-key.pem']) assert.equal(statSync(join(directory, file)).mode & 0o077, 0, file);
+    for (const file of ['ca/ca.key', 'localhost.key']) assert.equal(statSync(join(directory, file)).mode & 0o077, 0, file);
     createSecureContext({ cert: readFileSync(written.certificateFile), key: readFileSync(written.keyFile) });
   });
 
@@ -63,8 +64,37 @@ describe('what ferrata cert dev writes', () => {
     const directory = newDirectory();
     await writeCertificate(parseCertArguments(['dev', '*.example.test', '--dir', directory]));
     await writeCertificate(parseCertArguments(['dev', '::1', '--dir', directory]));
-    assert.ok(readdirSync(directory).includes('_wildcard.example.test.pem'));
-    assert.ok(readdirSync(directory).includes('__1.pem'));
+    assert.ok(readdirSync(directory).includes('_wildcard.example.test.crt'));
+    assert.ok(readdirSync(directory).includes('__1.crt'));
+  });
+
+  test('no name of a certificate is in the way of the authority, or of the key of another', async () => {
+    const directory = newDirectory();
+    for (const name of ['ca', 'ca.crt', 'x', 'x.key', 'x-key']) {
+      const { authorityFile, certificateFile, keyFile } = await writeCertificate(parseCertArguments(['dev', name, '--dir', directory]));
+      const leaf = new X509Certificate(readFileSync(certificateFile));
+      assert.ok(leaf.verify(new X509Certificate(readFileSync(authorityFile)).publicKey), name);
+      assert.ok(leaf.checkPrivateKey(createPrivateKey(readFileSync(keyFile))), name);
+    }
+  });
+
+  test('runs at the same time in a new folder end up with one authority', async () => {
+    const directory = newDirectory();
+    const names = Array.from({ length: 8 }, (_, index) => `n${index}.test`);
+    const written = await Promise.all(names.map((name) => writeCertificate(parseCertArguments(['dev', name, '--dir', directory]))));
+    assert.equal(written.filter(({ isAuthorityNew }) => isAuthorityNew).length, 1);
+    for (const { authorityFile, certificateFile } of written) {
+      assert.ok(new X509Certificate(readFileSync(certificateFile)).verify(new X509Certificate(readFileSync(authorityFile)).publicKey));
+    }
+    assert.deepEqual(readdirSync(directory).toSorted(), ['ca', ...names.flatMap((name) => [`${name}.crt`, `${name}.key`])].toSorted());
+  });
+
+  test('a key is readable by its owner only, also where a file of its name lay open before', async () => {
+    const directory = newDirectory();
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'a.test.key'), '', { mode: 0o666 });
+    const { keyFile } = await writeCertificate(parseCertArguments(['dev', 'a.test', '--dir', directory]));
+    assert.equal(statSync(keyFile).mode & 0o077, 0);
   });
 
   test('an authority of which a half is missing, or which is none, is told and left alone', async () => {
@@ -74,7 +104,7 @@ describe('what ferrata cert dev writes', () => {
     await assert.rejects(writeCertificate(parseCertArguments(['dev', 'b.test', '--dir', directory])), /cannot be used/);
     rmSync(authorityFile);
     await assert.rejects(writeCertificate(parseCertArguments(['dev', 'b.test', '--dir', directory])), /one of them is missing/);
-    assert.equal(readdirSync(directory).includes('b.test.pem'), false);
+    assert.equal(readdirSync(directory).includes('b.test.crt'), false);
   });
 });
 
@@ -86,6 +116,12 @@ describe('what ferrata cert refuses', () => {
     [['dev', 'a b'], /is no name for a certificate/],
     [['dev', '../../etc/passwd'], /is no name for a certificate/],
     [['dev', '.'], /is no name for a certificate/],
+    [['dev', '999.1.1.1'], /is no name for a certificate/],
+    [['dev', '1.2.3'], /is no name for a certificate/],
+    [['dev', 'abc:80'], /is no name for a certificate/],
+    [['dev', ':'], /is no name for a certificate/],
+    [['dev', 'é@x'], /is no name for a certificate/],
+    [['dev', `${'x'.repeat(64)}.test`], /is no name for a certificate/],
     [['dev', 'a.test', '--key', 'dsa'], /--key dsa: write one of ecdsa-p256/],
     [['dev', 'a.test', '--days', '0'], /--days 0: write a whole number from 1 to 3650/],
     [['dev', 'a.test', '--nothing'], /ferrata cert --help lists the options/],

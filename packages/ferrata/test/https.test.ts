@@ -415,7 +415,7 @@ describe('what cannot work is told at the start', () => {
     const directory = join(folder, 'made');
     const ended = await runFerrata('cert', 'dev', 'localhost', '127.0.0.1', '--dir', directory);
     assert.equal(ended.code, 0, ended.stderr);
-    assert.match(ended.stdout, /authority +.*ca\.pem \(new\)\ncertificate +.*localhost\.pem\nkey +.*localhost-key\.pem\n/);
+    assert.match(ended.stdout, /authority +.*ca\.crt \(new\)\ncertificate +.*localhost\.crt\nkey +.*localhost\.key\n/);
     assert.match(
       ended.stdout,
       /ferrata reverse --listen https:\S+ --cert \S+ --key \S+ --to \S+\ncurl --cacert \S+ https:\/\/localhost:8443\/\n$/,

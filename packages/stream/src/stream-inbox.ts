@@ -17,7 +17,7 @@
  * runs inside a callback of the layer below) may call `flush` and save the hop.
  */
 import { ByteQueue } from '@ferrata/bytes';
-import { internalError, type WireError } from '@ferrata/error';
+import { internalError, textOf, type WireError } from '@ferrata/error';
 import { type Defer, deferToMicrotask } from './defer.ts';
 import type { L4Sink } from './l4-stream.ts';
 
@@ -165,8 +165,7 @@ export class StreamInbox {
     try {
       return this.#tellDrain(sink) || this.#tellDataOrEnd(sink) || this.#tellClose(sink);
     } catch (thrown) {
-      const message = thrown instanceof Error ? thrown.message : String(thrown);
-      this.#owner.handleSinkFault(internalError('SINK_THREW', message, { cause: thrown }));
+      this.#owner.handleSinkFault(internalError('SINK_THREW', textOf(thrown), { cause: thrown }));
       return true;
     }
   }

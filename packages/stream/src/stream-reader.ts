@@ -46,6 +46,9 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
   #failure: WireError | null = null;
   #isPaused = false;
   #isDetached = false;
+  /** Undefined while the stream is open. */
+  #closeError: WireError | null | undefined = undefined;
+  readonly #drains: { readonly resolve: () => void; readonly reject: (error: WireError) => void }[] = [];
 
   /** Attaches itself to `stream`. @throws {RangeError} if `maxBufferedBytes` is below 1 */
   constructor(stream: L4Stream, options: StreamReaderOptions = {}) {
@@ -134,6 +137,19 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
   }
 
   /**
+   * Waits for room, right after a `write` to the stream that returned false: whoever writes no more before it comes makes a peer that does not read
+   * hold no more than the stream's high-water mark.
+   *
+   * @throws {WireError} rejects when the stream closes before: with its error, or `io STREAM_ABORTED`
+   */
+  drained(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closeError === undefined) this.#drains.push({ resolve, reject });
+      else reject(this.#closeError ?? aborted());
+    });
+  }
+
+  /**
    * Gives the stream away: pauses it and hands out what was not read. From now on reads throw.
    *
    * @returns the unread bytes: pass them to the next `attach` as its head
@@ -190,19 +206,26 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
         this.#advance();
         this.#steer();
       },
-      onDrain: () => {},
+      onDrain: () => {
+        for (const { resolve } of this.#drains.splice(0)) resolve();
+      },
       onEnd: () => {
         this.#hasEnded = true;
         this.#advance();
       },
       onClose: (error) => {
         // After the peer's end everything that was sent has come: a later failure takes nothing away from the reader.
-        if (!this.#hasEnded)
-          this.#failure = error ?? ioError('STREAM_ABORTED', 'the stream was aborted by its own side', { fault: 'local' });
+        if (!this.#hasEnded) this.#failure = error ?? aborted();
+        this.#closeError = error;
+        for (const { reject } of this.#drains.splice(0)) reject(error ?? aborted());
         this.#advance();
       },
     };
   }
+}
+
+function aborted(): WireError {
+  return ioError('STREAM_ABORTED', 'the stream was aborted by its own side', { fault: 'local' });
 }
 
 function endedEarly(message: string): WireError {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { applicationError, WireError } from '@ferrata/error';
+import { applicationError, ioError, WireError } from '@ferrata/error';
 import { type MemoryPair, memoryPair, StreamReader } from '@ferrata/stream';
 import fc from 'fast-check';
 import { CheckedStream, chunkings, cut, positionalBytes, RecordingSink } from '../../src/index.ts';
@@ -103,6 +103,25 @@ describe('StreamReader', () => {
     await turn();
     await assert.rejects(reader.readUntil(0x0a, { maxBytes: 5 }), failsWith('STREAM_DELIMITER_TOO_FAR'));
     assert.equal(text(await reader.readUntil(0x0a, { maxBytes: 6 })), '12345\n');
+  });
+
+  test('drained waits for the room that a full stream has again, and rejects when it closes before', async () => {
+    const { a, b } = memoryPair({ highWaterBytes: 4 });
+    const [writer, other] = [new StreamReader(a), new StreamReader(b, { maxBufferedBytes: 1 })];
+    assert.equal(a.write(ascii('12345')), false);
+    let hasRoom = false;
+    const room = writer.drained().then(() => (hasRoom = true));
+    await turn();
+    assert.equal(text(await other.readExactly(5)), '12345');
+    await room;
+    assert.equal(hasRoom, true);
+    b.pause();
+    assert.equal(a.write(ascii('67890')), false);
+    const never = writer.drained();
+    b.abort(ioError('CONNECTION_RESET', 'gone'));
+    await assert.rejects(never, failsWith('CONNECTION_RESET'));
+    assert.equal(a.write(ascii('x')), false);
+    await assert.rejects(writer.drained(), failsWith('CONNECTION_RESET'));
   });
 
   test('is an async iterable; leaving the loop leaves the reader usable', async () => {
