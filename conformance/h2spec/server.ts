@@ -40,7 +40,16 @@ class AlpnStream implements L4Stream {
 
   constructor(below: L4Stream) {
     this.#below = below;
-    const tls = { version: 'TLSv1.3', cipher: 'none', alpn: 'h2', serverName: null, isResumed: false, peerCertificate: null, isPeerVerified: false, extension: undefined };
+    const tls = {
+      version: 'TLSv1.3',
+      cipher: 'none',
+      alpn: 'h2',
+      serverName: null,
+      isResumed: false,
+      peerCertificate: null,
+      isPeerVerified: false,
+      extension: undefined,
+    };
     this.info = { ...below.info, tls, below: below.info };
   }
 

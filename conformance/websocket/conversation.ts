@@ -29,21 +29,40 @@ export const VARIANTS: readonly Variant[] = [
   },
 ];
 
-type Message = string | Uint8Array;
+export type Message = string | Uint8Array;
+
+/** What a test changes, to see that a conversation notices. */
+export interface Interference {
+  /** What becomes of a message that ws has sent before we note it; null for none. */
+  readonly change?: (message: Message) => Message | null;
+  /** The code with which ws hears us close; default: the one that is expected. */
+  readonly closeCode?: number;
+  /** Default 10 000. */
+  readonly timeLimitMs?: number;
+}
 
 const SIZES = [0, 1, 5, 125, 126, 127, 1_000, 1_024, 32_768, 65_535, 65_536, 200_000] as const;
 const TIME_LIMIT_MS = 10_000;
 
 /** @returns what is wrong, or null */
-export async function converse(role: (typeof ROLES)[number], variant: Variant, seed: number): Promise<string | null> {
+export async function converse(
+  role: (typeof ROLES)[number],
+  variant: Variant,
+  seed: number,
+  { change = (message) => message, closeCode, timeLimitMs = TIME_LIMIT_MS }: Interference = {},
+): Promise<string | null> {
   const random = seededRandom(seed);
   const [fromUs, fromThem] = [drawMessages(random), drawMessages(random)];
   const heardByUs: string[] = [];
   const heardByThem: string[] = [];
+  const hear = (message: Message): void => {
+    const changed = change(message);
+    if (changed !== null) heardByUs.push(show(changed));
+  };
   const { promise: closed, resolve: tellClosed } = Promise.withResolvers<WebSocketClose>();
   const handler: WebSocketHandler = {
-    onText: (text) => void heardByUs.push(show(text)),
-    onBinary: (bytes) => void heardByUs.push(show(bytes)),
+    onText: (text) => hear(text),
+    onBinary: (bytes) => hear(bytes),
     onClose: tellClosed,
   };
   await using pair = role === 'server' ? await ourServer(variant, handler) : await ourClient(variant, handler);
@@ -56,12 +75,12 @@ export async function converse(role: (typeof ROLES)[number], variant: Variant, s
   });
   for (const message of fromUs) send(session, message, random);
   for (const message of fromThem) socket.send(message);
-  const signal = AbortSignal.timeout(TIME_LIMIT_MS);
+  const signal = AbortSignal.timeout(timeLimitMs);
   const tooLate = once(signal, 'abort').then(() => 'too late' as const);
   if ((await Promise.race([theyHaveAll, tooLate])) === 'too late') return `ws heard ${heardByThem.length} of ${fromUs.length} messages`;
   const code = 3_000 + random.below(2_000);
   // ws answers behind all that it had to send, so what it sent arrives before its Close.
-  session.close(code, 'enough');
+  session.close(closeCode ?? code, 'enough');
   const close = await Promise.race([closed, tooLate]);
   if (close === 'too late') return 'no end';
   if (close.error !== null) return `ended with ${close.error.message}`;

@@ -73,8 +73,10 @@ function withoutSum(header: ProxyHeader): ProxyHeader {
 }
 
 function checkSsl(value: Uint8Array): void {
-  const first = decodeSslTlv(value);
-  assert.deepEqual(decodeSslTlv(encodeSslTlv(first).value), first);
+  // `tlvs` is all that came, in its order; what is written again are the names.
+  const { tlvs: _tlvs, ...first } = decodeSslTlv(value);
+  const { tlvs: _again, ...second } = decodeSslTlv(encodeSslTlv(first).value);
+  assert.deepEqual(second, first);
 }
 
 function written(header: ProxyHeader, checksum: boolean): Uint8Array {

@@ -1,7 +1,7 @@
 /**
  * Invariant: whatever a peer sends, a WebSocket connection of either role tells events or one final error, never of type `internal` (total), the same for any
  * cuts of the same bytes (split); the frames that it sends are read by a machine of the other role, no data follows its Close, and what it keeps is bounded
- * by its limits. Text that it tells is UTF-8. The lists of extensions and subprotocols are read or refused.
+ * by its limits. Text that it tells is UTF-8. The lists of extensions and subprotocols are read to their end, or refused.
  *
  * The input is a byte of options and then the bytes of the peer. Bit 2 takes them for the payloads of well-formed frames instead: a byte of opcode, FIN and
  * RSV1, one of length, and so on. Bit 3 takes them for a field value.
@@ -135,11 +135,8 @@ function framesOf(bytes: Uint8Array, isMasked: boolean): Uint8Array {
 
 function readFields(value: string): void {
   for (const reader of [acceptDeflate, (text: string) => readDeflateAnswer(text, {}), parseSubprotocols]) {
-    try {
-      reader(value);
-    } catch (error) {
-      if (!isWireError(error) || error.type === 'internal') throw error;
-    }
+    if (isRefused(reader, value)) continue;
+    invariant(isRefused(reader, `${value},@`), 'a list is read to its end', () => value);
   }
   let offered: ReturnType<typeof acceptDeflate> = null;
   try {
@@ -151,6 +148,16 @@ function readFields(value: string): void {
   const { value: answer } = offered;
   const again = acceptDeflate(answer);
   invariant(again !== null, 'an answer of ours can be read', () => answer);
+}
+
+function isRefused(reader: (value: string) => unknown, value: string): boolean {
+  try {
+    reader(value);
+    return false;
+  } catch (error) {
+    if (!isWireError(error) || error.type === 'internal') throw error;
+    return true;
+  }
 }
 
 function doubled(payload: Uint8Array, maxBytes: number): Uint8Array | null {

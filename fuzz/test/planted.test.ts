@@ -195,6 +195,22 @@ const faults: readonly Planted[] = [
     law: /a line has one end/,
   },
   {
+    what: 'a text message may end within a character (RFC 6455 §8.1)',
+    target: 'websocket',
+    file: 'packages/websocket/src/internal/message-in.ts',
+    find: 'if \\(this\\.#kind === MessageKind\\.text && !this\\.#validator\\.isComplete\\(\\)\\) throw notText\\(\\);',
+    put: '',
+    law: /text is UTF-8/,
+  },
+  {
+    what: 'the size of a message is judged frame by frame (RFC 6455 §10.4)',
+    target: 'websocket',
+    file: 'packages/websocket/src/internal/message-in.ts',
+    find: 'this\\.#byteLength \\+= payloadLength;',
+    put: 'this.#byteLength = payloadLength;',
+    law: /messages within the limit|bounded memory/,
+  },
+  {
     what: 'a field block may take more table than was allowed (RFC 7541 §4.2)',
     target: 'hpack',
     file: 'packages/hpack/src/hpack-decoder.ts',

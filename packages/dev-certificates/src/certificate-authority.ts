@@ -7,6 +7,7 @@
 import 'reflect-metadata';
 import type { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import { alternativeName } from './alternative-name.ts';
 import { type KeyAlgorithms, type KeyKind, keyAlgorithms } from './key-kind.ts';
 import type { CertificateUse, LeafOptions } from './leaf-options.ts';
 
@@ -60,10 +61,12 @@ export async function createAuthority(options: AuthorityOptions = {}): Promise<C
 /**
  * An authority from what `certificate` and `key` of another one said, to go on with it later.
  *
- * @throws {Error} when they are no PEM, or don't belong together
+ * @throws {Error} when they are no PEM, don't belong together, or are not those of an authority (RFC 5280 §4.2.1.9), or of one that has expired: what it
+ *   issued would be trusted by nobody, and nobody would say why
  */
 export async function loadAuthority(certificatePem: string, keyPem: string): Promise<CertificateAuthority> {
   const certificate = new x509.X509Certificate(certificatePem);
+  checkIsAuthority(certificate);
   const algorithms = algorithmsOf(certificate);
   const [der] = x509.PemConverter.decode(keyPem);
   if (der === undefined) throw new Error('the key is no PEM');
@@ -99,7 +102,11 @@ export class CertificateAuthority {
     return exportKey(this.#privateKey);
   }
 
-  /** Issues a certificate for a server or a client. */
+  /**
+   * Issues a certificate for a server or a client.
+   *
+   * @throws {TypeError} when a name is no text @throws {RangeError} when it has none of the forms of `LeafOptions.names`
+   */
   async issue(options: LeafOptions): Promise<IssuedCertificate> {
     const algorithms = keyAlgorithms(options.key ?? 'ecdsa-p256');
     const keys = await generateKeys(algorithms);
@@ -155,6 +162,19 @@ export class CertificateAuthority {
     });
     // OpenSSL reads it under this label only (RFC 7468 §6).
     return `${x509.PemConverter.encode(list.rawData, 'X509 CRL')}\n`;
+  }
+}
+
+function checkIsAuthority(certificate: x509.X509Certificate): void {
+  const usages = certificate.getExtension(x509.KeyUsagesExtension)?.usages ?? x509.KeyUsageFlags.keyCertSign;
+  const isAuthority = certificate.getExtension(x509.BasicConstraintsExtension)?.ca === true;
+  if (!isAuthority || (usages & x509.KeyUsageFlags.keyCertSign) === 0) {
+    throw new Error(`the certificate of ${certificate.subject || 'nobody'} is not that of an authority: nothing that it signs is trusted`);
+  }
+  if (certificate.notAfter.getTime() < Date.now()) {
+    throw new Error(
+      `the certificate of the authority has expired at ${certificate.notAfter.toISOString()}: nothing that it signs is trusted`,
+    );
   }
 }
 
@@ -226,10 +246,4 @@ function subjectOf({ names, commonName, organisation }: LeafOptions): x509.Name 
 /** Each text with its type: bare ones are read for quotes and hexadecimal, and would lose some of themselves. */
 function nameOf(attributes: Readonly<Record<string, string>>): x509.Name {
   return new x509.Name(Object.entries(attributes).map(([attribute, text]) => ({ [attribute]: [{ utf8String: text }] })));
-}
-
-function alternativeName(name: string): x509.JsonGeneralName {
-  if (/^[0-9]+(?:\.[0-9]+){3}$/.test(name) || /^[0-9a-f]*:[0-9a-f:.]*$/i.test(name)) return { type: 'ip', value: name };
-  if (/^[a-z][a-z0-9+.-]*:/i.test(name)) return { type: 'url', value: name };
-  return name.includes('@') ? { type: 'email', value: name } : { type: 'dns', value: name };
 }

@@ -8,7 +8,8 @@ export type CertificateUse = 'server' | 'client' | 'both';
 export interface LeafOptions {
   /**
    * Whom it names, as subject alternative names: `localhost`, `*.example.test`, `127.0.0.1`, `::1`, `spiffe://…` or another URI, `someone@example.test`. The
-   * kind is told by the form. May be empty for a client.
+   * kind is told by the form; what has none of these forms is refused: no client would ever find it. ASCII only: `xn--…` for other letters (RFC 5280
+   * §7.2). May be empty for a client.
    */
   readonly names: readonly string[];
   /** Default: the first name, if it is no longer than the 64 characters a common name may have. */

@@ -86,6 +86,46 @@ describe('an authority of certificates', () => {
     await assert.rejects(loadAuthority(authority.certificate, await other.exportKey()), /does not belong/);
   });
 
+  test('is not made of the certificate of somebody who is no authority, nor of one that has expired', async () => {
+    const authority = await createAuthority();
+    const leaf = await authority.issue({ names: ['leaf.test'] });
+    await assert.rejects(loadAuthority(leaf.certificate, leaf.key), /leaf\.test is not that of an authority/);
+    const expired = await createAuthority({ validFrom: new Date(1e12), validTo: new Date(1.1e12) });
+    await assert.rejects(loadAuthority(expired.certificate, await expired.exportKey()), /has expired at 2004-11-09T/);
+  });
+
+  test('refuses a name that is of none of the kinds, and says why', async () => {
+    const authority = await createAuthority();
+    const refused: readonly (readonly [string, RegExp])[] = [
+      ['', /no IP address/],
+      ['300.1.1.1', /no IP address/],
+      ['1.2.3', /no IP address/],
+      ['1:2', /host name has labels/],
+      ['fe80::1%eth0', /no IP address/],
+      ['dead:::beef', /no IP address/],
+      ['localhost:8443', /port/],
+      ['https:', /port/],
+      ['https://a b.test', /visible ASCII/],
+      ['a b.test', /host name/],
+      ['a..test', /host name/],
+      ['a.test.', /host name/],
+      ['-a.test', /host name/],
+      ['*', /host name/],
+      ['a.*.test', /host name/],
+      ['münchen.test', /xn--/],
+      [`${'a'.repeat(64)}.test`, /1 to 63/],
+      [`${'a.'.repeat(126)}aa`, /253/],
+      ['@a.test', /e-mail/],
+      ['a@b@c.test', /e-mail/],
+      ['jürgen@a.test', /e-mail/],
+      ['a@', /e-mail/],
+    ];
+    for (const [name, why] of refused) {
+      await assert.rejects(authority.issue({ names: [name] }), (error) => error instanceof RangeError && why.test(error.message), name);
+    }
+    await assert.rejects(authority.issue({ names: [1 as never] }), TypeError);
+  });
+
   test('lists what it has revoked, in a form that OpenSSL takes', async () => {
     const authority = await createAuthority();
     const { serialNumber } = await authority.issue({ names: ['localhost'] });

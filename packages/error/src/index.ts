@@ -13,6 +13,7 @@ export {
 } from './make.ts';
 export { fromNodeError } from './node-error.ts';
 export { checkNumber, checkWholeNumber, type NumberRange, type WholeNumberRange } from './option-checks.ts';
+export { textOf } from './text-of.ts';
 export { throwCollected } from './throw-collected.ts';
 export { unreachable } from './unreachable.ts';
 export {

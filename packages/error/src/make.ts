@@ -1,5 +1,5 @@
 /** Makers of `WireError`, one per type, each with the defaults that fit that type. */
-import { textOf } from './internal/text-of.ts';
+import { textOf } from './text-of.ts';
 import { isWireError, WireError, type WireErrorDetails } from './wire-error.ts';
 
 /** The peer broke a protocol rule. Default status 400. */

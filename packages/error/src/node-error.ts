@@ -5,7 +5,7 @@
  * may be tried again depends on the connection having been reused (a server may close an idle connection at any moment), hence
  * `ifReused`; a connection that was never made may always be tried again.
  */
-import { textOf } from './internal/text-of.ts';
+import { textOf } from './text-of.ts';
 import { type ErrorType, isWireError, type Retry, WireError, type WireErrorDetails } from './wire-error.ts';
 
 interface Row {
@@ -53,7 +53,7 @@ const byCode: ReadonlyMap<string, Row> = new Map([
 export function fromNodeError(thrown: unknown, details: WireErrorDetails = {}): WireError {
   if (isWireError(thrown)) return thrown;
   const code = nodeCode(thrown);
-  const message = textOf(thrown);
+  const message = messageOf(thrown);
   const found = byCode.get(firstCode(thrown, code));
   if (found === undefined) {
     const type: ErrorType = code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL') ? 'tls' : 'io';
@@ -66,6 +66,12 @@ export function fromNodeError(thrown: unknown, details: WireErrorDetails = {}): 
   }
   const { type, reason, retry, status } = found;
   return new WireError(type, reason, { message, cause: thrown, retry, wire: { status }, ...details });
+}
+
+/** Errors of OpenSSL have file names, numbers and a line break in their message, and say in words what it is in `reason`. */
+function messageOf(thrown: unknown): string {
+  const reason = typeof thrown === 'object' && thrown !== null && 'reason' in thrown ? thrown.reason : undefined;
+  return typeof reason === 'string' && reason !== '' && nodeCode(thrown).startsWith('ERR_SSL') ? reason : textOf(thrown).trimEnd();
 }
 
 function nodeCode(thrown: unknown): string {

@@ -106,9 +106,13 @@ export class WireError extends Error {
   }
 }
 
-/** True if `value` is a `WireError`, of this copy of the package or another. */
+/** True if `value` is a `WireError`, of this copy of the package or another. Total: false for a proxy that throws when it is asked. */
 export function isWireError(value: unknown): value is WireError {
-  return typeof value === 'object' && value !== null && brand in value;
+  try {
+    return typeof value === 'object' && value !== null && brand in value;
+  } catch {
+    return false;
+  }
 }
 
 /** Sets the side an error arose on, unless it is known already. @returns the same error */

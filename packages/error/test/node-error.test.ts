@@ -81,3 +81,14 @@ test('what Node itself reports for a socket file that is not there is in the tab
   });
   assert.equal(fromNodeError(thrown).reason, 'CONNECT_NO_SOCKET');
 });
+
+test('an error of OpenSSL is told in words, without file names and line breaks', () => {
+  const thrown = Object.assign(new Error('4051:error:0A000119:SSL routines::bad record mac:../ssl/record/rec_layer_s3.c:918:\n'), {
+    code: 'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC',
+    reason: 'decryption failed or bad record mac',
+  });
+  const error = fromNodeError(thrown);
+  assert.equal(error.reason, 'TLS_FAILED');
+  assert.match(error.message, /decryption failed or bad record mac/);
+  assert.doesNotMatch(error.message, /rec_layer|\n/);
+});

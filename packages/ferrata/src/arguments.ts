@@ -1,6 +1,7 @@
 /** The command line of `ferrata`, parsed once into what the program needs. Every wrong argument gets a sentence that says what to write. */
 import { parseArgs } from 'node:util';
 import { type CertArguments, parseCertArguments, wantsCertHelp } from './cert-arguments.ts';
+import { checkOnce } from './once.ts';
 import { formatPlace, formatUrl, type ListenAddress, type OriginAddress, parseListener, parseOrigin } from './urls.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -20,8 +21,8 @@ export interface ReverseArguments {
   readonly certificates: readonly CertificateFiles[];
   /** Whether origins have to prove who they are. Default: yes. */
   readonly isVerifying: boolean;
-  /** Whom to trust as an authority for origins, a file of PEM. Default null: those that Node comes with. */
-  readonly caFile: string | null;
+  /** Whom to trust as authorities for origins, files of PEM. Default none: those that Node comes with. */
+  readonly caFiles: readonly string[];
   /** Requests at once on one connection to an origin that speaks HTTP/2. Default 100. */
   readonly upstreamStreams: number;
   /** Connections at once to one origin that speaks HTTP/2. Default 64. */
@@ -63,7 +64,7 @@ export const help = `ferrata: a reverse proxy
   --to URL                where requests go, written the same way; several take turns;
                           https:// speaks HTTP/2 or HTTP/1, as the origin chooses;
                           h2c://127.0.0.1:3000 or h2c://unix:/path.sock for an origin that speaks HTTP/2 without TLS
-  --ca FILE               https:// origins: the authorities to trust, as PEM, instead of Node's own
+  --ca FILE               https:// origins: the authorities to trust, as PEM, instead of Node's own; may be repeated
   --no-verify             https:// origins: takes anybody for the origin, whatever its certificate
   --upstream-streams N    HTTP/2: requests at once on one connection to an origin (100)
   --upstream-connections N
@@ -86,7 +87,7 @@ const options = {
   to: { type: 'string', multiple: true },
   cert: { type: 'string', multiple: true },
   key: { type: 'string', multiple: true },
-  ca: { type: 'string' },
+  ca: { type: 'string', multiple: true },
   'no-verify': { type: 'boolean' },
   'upstream-streams': { type: 'string' },
   'upstream-connections': { type: 'string' },
@@ -123,7 +124,7 @@ export function parseCommand(argv: readonly string[]): Command {
     arguments: {
       ...addresses,
       certificates: pairs(values.cert ?? [], values.key ?? [], addresses.listen),
-      ...verification(values['no-verify'] ?? false, values.ca ?? null, addresses.to),
+      ...verification(values['no-verify'] ?? false, values.ca ?? [], addresses.to),
       upstreamStreams: parseCount('--upstream-streams', values['upstream-streams'], { fallback: 100, least: 1, most: 10_000 }),
       upstreamConnections: parseCount('--upstream-connections', values['upstream-connections'], { fallback: 64, least: 1, most: 10_000 }),
       hasAccessLog: values['access-log'] ?? false,
@@ -178,15 +179,15 @@ function pairs(certs: readonly string[], keys: readonly string[], listen: readon
 
 function verification(
   isOff: boolean,
-  caFile: string | null,
+  caFiles: readonly string[],
   to: readonly OriginAddress[],
-): Pick<ReverseArguments, 'isVerifying' | 'caFile'> {
+): Pick<ReverseArguments, 'isVerifying' | 'caFiles'> {
   const hasSecure = to.some(({ isSecure }) => isSecure === true);
-  if (isOff && caFile !== null) throw new UsageError('--no-verify and --ca contradict each other; with --ca, origins are verified');
-  if (!hasSecure && (isOff || caFile !== null))
+  if (isOff && caFiles.length > 0) throw new UsageError('--no-verify and --ca contradict each other; with --ca, origins are verified');
+  if (!hasSecure && (isOff || caFiles.length > 0))
     throw new UsageError(`${isOff ? '--no-verify' : '--ca'} is for https:// origins, and there is none; write --to https://HOST`);
-  if (caFile === '') throw new UsageError('--ca needs the name of a file');
-  return { isVerifying: !isOff, caFile };
+  if (caFiles.includes('')) throw new UsageError('--ca needs the name of a file');
+  return { isVerifying: !isOff, caFiles };
 }
 
 function isAnyPort(address: ListenAddress | OriginAddress): boolean {
@@ -195,8 +196,11 @@ function isAnyPort(address: ListenAddress | OriginAddress): boolean {
 
 function parse(argv: readonly string[]) {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true, tokens: true });
+    checkOnce(parsed.tokens, options);
+    return parsed;
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     // Node's sentence ends with advice on '--' that fits no option of ours.
     const [sentence = ''] = (error as Error).message.split(/\. To |\.\n| To specify/);
     throw new UsageError(`${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}; ferrata --help lists the options`, { cause: error });

@@ -1,6 +1,7 @@
 /** The command line of `ferrata cert`. Apart from `cert-command.ts`, since what makes certificates takes 100 ms to load, and only that command needs it. */
 import { parseArgs } from 'node:util';
 import type { CertificateUse, KeyKind } from '@ferrata/dev-certificates';
+import { checkOnce } from './once.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What `ferrata cert dev` was asked to do. */
@@ -73,8 +74,11 @@ export function wantsCertHelp(argv: readonly string[]): boolean {
 
 function parse(argv: readonly string[]) {
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true, tokens: true });
+    checkOnce(parsed.tokens, options);
+    return parsed;
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const [sentence = ''] = (error as Error).message.split(/\. To |\.\n| To specify/);
     throw new UsageError(`${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}; ferrata cert --help lists the options`, {
       cause: error,

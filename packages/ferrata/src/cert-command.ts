@@ -9,8 +9,8 @@
  * Keys can be read by their owner only. Runs at the same time end up with one authority: its folder is made aside and moved into place, which
  * only one of them can do.
  */
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type CertificateAuthority, createAuthority, loadAuthority } from '@ferrata/dev-certificates';
 import type { CertArguments } from './cert-arguments.ts';
 import { UsageError } from './usage-error.ts';
@@ -32,7 +32,7 @@ const DAY_MS = 86_400_000;
  * @throws {UsageError} when the authority in the folder cannot be used
  */
 export async function writeCertificate(args: CertArguments): Promise<WrittenCertificate> {
-  await mkdir(args.directory, { recursive: true });
+  await makeFolder(args.directory);
   const isAuthorityNew = await ensureAuthority(join(args.directory, 'ca'));
   const authorityFile = join(args.directory, 'ca', 'ca.crt');
   const authority = await readAuthority(authorityFile, join(args.directory, 'ca', 'ca.key'));
@@ -50,6 +50,32 @@ export async function writeCertificate(args: CertArguments): Promise<WrittenCert
   await replaceFile(keyFile, issued.key, 0o600);
   await replaceFile(certificateFile, issued.chain, 0o644);
   return { authorityFile, isAuthorityNew, certificateFile, keyFile };
+}
+
+/**
+ * The folder, and those above it that are missing. Not by Node's `recursive`: where a file system says ENOENT for a folder that it will not make in one that is there,
+ * as `/proc` does, that goes on for ever.
+ */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    if (await isFolder(folder)) return;
+    const parent = dirname(folder);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === folder) throw error;
+    await makeFolder(parent);
+    await mkdir(folder).catch(async (again: unknown) => {
+      // Another run may have made it meanwhile.
+      if (!(await isFolder(folder))) throw again;
+    });
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** @returns true if this run has made it */

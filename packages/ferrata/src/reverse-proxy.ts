@@ -32,7 +32,7 @@ const LAST_HANDSHAKES_MS = 3_000;
 const LOOK_AGAIN_MS = 10;
 
 /** As far as there are descriptors for them; see `handshakeShare`. */
-const MAX_HANDSHAKES = 2_048;
+const MAX_PENDING = 2_048;
 
 /** What is spoken over TLS, the preferred one first (RFC 9113 §3.3). */
 const ALPN = ['h2', 'http/1.1'] as const;
@@ -44,7 +44,7 @@ export interface ReverseProxyOptions {
   /** Where requests go, in turn; at least one. */
   readonly to: readonly OriginAddress[];
   /**
-   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. `alpn` is `h2` and `http/1.1`, `maxHandshakes` 2 048 or an
+   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. `alpn` is `h2` and `http/1.1`, `maxPending` 2 048 or an
    * eighth of the open files, unless it says otherwise.
    */
   readonly tls?: TlsServerOptions;
@@ -52,6 +52,8 @@ export interface ReverseProxyOptions {
   readonly upstreamTls?: TlsClientOptions;
   /** Called for each connection whose TLS handshake failed, with the facts of the connection below. Must not throw. */
   readonly onHandshakeFailed?: (error: WireError, info: StreamInfo) => void;
+  /** Called each time no connection could be made to an origin. Must not throw. */
+  readonly onOriginFailed?: (origin: OriginAddress, error: WireError) => void;
   /** HTTP/2: requests at once on one connection to an origin. Default 100. */
   readonly upstreamStreams?: number;
   /** HTTP/2: connections at once to one origin. Default 64. */
@@ -91,7 +93,7 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
   const tlsClient = options.to.some(({ isSecure }) => isSecure === true) ? new TlsClient(options.upstreamTls) : null;
   const peers = options.to.map((address) => peerFor(address, tlsClient, options));
   const ring = new OriginRing(peers, PASS_OVER_MS, () => environment.recentNow);
-  const { onSession } = options;
+  const { onSession, onOriginFailed } = options;
   const proxy = new HttpProxy<Progress>(
     {
       newContext: () => ({ turn: ring.begin(), sentCount: 0 }),
@@ -99,8 +101,13 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
         if (progress.sentCount - session.refusedCount >= MAX_SENT) throw noAnswer();
         return ring.take(progress.turn);
       },
-      // What is never to be tried again is no fault of the origin: no descriptors here, or as many requests as it may have.
-      failToConnect: (_session, _peer, { retry }, { turn }) => void (retry === 'always' && ring.markFailed(turn)),
+      failToConnect(_session, _peer, error, { turn }) {
+        onOriginFailed?.(options.to[turn.at] as OriginAddress, error);
+        // Whoever cannot prove who it is will not be able to a moment later; another one may, and nothing was sent.
+        if (peers.length > 1 && error.type === 'tls' && error.fault === 'remote') error.retry = 'always';
+        // What else is never to be tried again is no fault of the origin: no descriptors here, or as many requests as it may have.
+        if (error.retry === 'always') ring.markFailed(turn);
+      },
       upstreamRequestFilter(session, request, progress) {
         progress.sentCount++;
         appendForwarded(session, request);
@@ -114,7 +121,7 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       ...(options.onHookFailed === undefined ? {} : { onHookFailed: options.onHookFailed }),
     },
   );
-  const handshakes = options.tls?.maxHandshakes ?? handshakeShare();
+  const handshakes = options.tls?.maxPending ?? handshakeShare();
   const server = new HttpServer(proxy, {
     environment,
     maxConnections: connectionShare(options.listen.some(({ isSecure }) => isSecure === true) ? handshakes : 0),
@@ -166,10 +173,10 @@ function noAnswer(): WireError {
 }
 
 /** Null where no listener needs one. */
-function tlsServerFor({ listen: addresses, tls }: ReverseProxyOptions, maxHandshakes: number): TlsServer | null {
+function tlsServerFor({ listen: addresses, tls }: ReverseProxyOptions, maxPending: number): TlsServer | null {
   if (!addresses.some(({ isSecure }) => isSecure === true)) return null;
   if (tls === undefined) throw new TypeError('a listener with TLS needs a certificate: give tls');
-  return new TlsServer({ alpn: ALPN, maxHandshakes, ...tls });
+  return new TlsServer({ alpn: ALPN, maxPending, ...tls });
 }
 
 /** A client whose handshake is under way has connected in good faith, as far as anybody can tell. */
@@ -215,12 +222,9 @@ function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tl
   });
 }
 
-/**
- * Handshakes that may be under way at once. Many more than a `TlsServer` takes of itself: when a thousand clients come back at once, as after a restart, none of them is to be cut for
- * the next (of 1 500 that came together 258 were, with 256). Whoever never ends theirs can hold some 100 MiB with this many.
- */
+/** Clients that may wait for their handshake at once: a crowd that comes back after a restart waits, and is served. */
 function handshakeShare(): number {
-  return Math.max(16, Math.min(MAX_HANDSHAKES, Math.floor(descriptorLimit() / 8)));
+  return Math.max(16, Math.min(MAX_PENDING, Math.floor(descriptorLimit() / 8)));
 }
 
 /** Clients that may be connected at once: each may need a second descriptor upstream, and some are kept back for handshakes and everything else. */

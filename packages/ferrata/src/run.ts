@@ -1,13 +1,14 @@
 /** Runs the command: arguments in, exit code out. */
-import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { systemClock } from '@ferrata/clock';
-import { isWireError } from '@ferrata/error';
-import type { CertificateReload } from '@ferrata/net';
+import { isWireError, type WireError } from '@ferrata/error';
+import { type CertificateReload, TlsClient } from '@ferrata/net';
 import { AccessLog } from './access-log.ts';
 import { help, parseCommand, type ReverseArguments } from './arguments.ts';
 import { type CertArguments, certHelp } from './cert-arguments.ts';
+import { shellFile, usageLines } from './cert-usage.ts';
 import { ExitCode, endSignal } from './end-signal.ts';
+import { OriginNotices } from './origin-notices.ts';
 import { Output } from './output.ts';
 import { type ReverseProxy, type ReverseProxyOptions, startReverseProxy } from './reverse-proxy.ts';
 import { formatUrl } from './urls.ts';
@@ -54,6 +55,11 @@ async function runCommand(argv: readonly string[], output: Output, notices: Outp
 
 async function runReverse(args: ReverseArguments, output: Output, notices: Output): Promise<number> {
   if (args.threads > 1) notices.write(`ferrata: --threads ${args.threads}: this version serves with one thread; going on with one\n`);
+  if (!args.isVerifying) notices.write('ferrata: --no-verify: whoever is on the path can be an https:// origin; for tests alone\n');
+  const failures = new OriginNotices(
+    (sentence) => notices.write(`ferrata: ${sentence}\n`),
+    () => systemClock.now(),
+  );
   const log = args.hasAccessLog ? new AccessLog(output, () => systemClock.wallNow()) : null;
   let proxy: ReverseProxy | null = null;
   let isCut = false;
@@ -69,6 +75,7 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
     proxy = await startReverseProxy({
       ...args,
       ...tlsOptions(args, notices),
+      onOriginFailed: (origin, error) => failures.tell(formatUrl(origin), error),
       onHookFailed: (error) => notices.write(`ferrata: the access log failed: ${error.message}\n`),
       ...(log === null
         ? {}
@@ -80,7 +87,7 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
     });
   } catch (error) {
     if (!isWireError(error)) throw error;
-    notices.write(`ferrata: ${error.message}\n`);
+    notices.write(`ferrata: ${error.message}${keyAdvice(error, args)}\n`);
     return ExitCode.failed;
   }
   const urls = proxy.listeners.map(({ address }, index) => formatUrl({ ...address, isSecure: args.listen[index]?.isSecure === true }));
@@ -99,11 +106,11 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
 
 /** What the options of TLS are for the proxy. @throws {UsageError} when the file of authorities cannot be read */
 function tlsOptions(args: ReverseArguments, notices: Output): Pick<ReverseProxyOptions, 'tls' | 'upstreamTls'> {
-  const { certificates, isVerifying, caFile } = args;
+  const { certificates, isVerifying, caFiles } = args;
   const onReload = (reload: CertificateReload): void => notices.write(`ferrata: ${reloadSentence(reload)}\n`);
   return {
     ...(certificates.length === 0 ? {} : { tls: { certificates, onReload } }),
-    upstreamTls: { verifyCert: isVerifying, ...(caFile === null ? {} : { ca: readAuthorities(caFile) }) },
+    upstreamTls: { verifyCert: isVerifying, ...(caFiles.length === 0 ? {} : { ca: caFiles.map(readAuthorities) }) },
   };
 }
 
@@ -121,36 +128,43 @@ function readAuthorities(file: string): string {
   } catch (error) {
     throw new UsageError(`--ca ${file}: it cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  if (certificates === null) throw new UsageError(`--ca ${file}: there is no certificate in PEM in it`);
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new UsageError(`--ca ${file}: there is no certificate in PEM in it`);
   try {
-    // Node drops what it cannot read of a list of authorities, without a word.
-    for (const certificate of certificates) new X509Certificate(certificate);
+    // Each file by itself, so that the sentence names the right one.
+    new TlsClient({ ca: text });
   } catch (error) {
     throw new UsageError(`--ca ${file}: there is something in it that is no certificate: ${(error as Error).message}`, { cause: error });
   }
   return text;
 }
 
+/** PEM says so by its label (RFC 7468 §11) or, in the older forms, by a header (RFC 1421 §4.6.1.1). */
+const encryptedKey = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m;
+
+/** What to do about a key that OpenSSL would only call unreadable; empty if that is not it. */
+function keyAdvice({ reason }: WireError, { certificates }: ReverseArguments): string {
+  if (reason !== 'TLS_KEY_UNREADABLE') return '';
+  for (const { keyFile } of certificates) {
+    try {
+      if (encryptedKey.test(readFileSync(keyFile, 'utf8')))
+        return `; --key ${keyFile} is encrypted, and the command asks for no passphrase: decrypt it by openssl pkey -in ${shellFile(keyFile)} -out FILE`;
+    } catch {
+      // Then the error tells of it.
+    }
+  }
+  return '';
+}
+
 async function runCert(args: CertArguments, output: Output, notices: Output): Promise<number> {
   // What makes certificates takes 100 ms to load, and only this command needs it.
   const { writeCertificate } = await import('./cert-command.ts');
   try {
-    const { authorityFile, isAuthorityNew, certificateFile, keyFile } = await writeCertificate(args);
-    const [name = ''] = args.names;
+    const written = await writeCertificate(args);
+    const { authorityFile, isAuthorityNew, certificateFile, keyFile } = written;
+    const usage = usageLines(args, written);
     output.write(
-      `authority    ${authorityFile}${isAuthorityNew ? ' (new)' : ''}\ncertificate  ${certificateFile}\nkey          ${keyFile}\n\n`,
+      `authority    ${authorityFile}${isAuthorityNew ? ' (new)' : ''}\ncertificate  ${certificateFile}\nkey          ${keyFile}\n${usage === '' ? '' : `\n${usage}`}`,
     );
-    if (args.use === 'client') {
-      output.write(`curl --cacert ${authorityFile} --cert ${certificateFile} --key ${keyFile} https://HOST:PORT/\n`);
-    } else {
-      const host = name.replace(/^\*/, 'www');
-      const isHere = host === 'localhost' || host === '127.0.0.1';
-      output.write(
-        `ferrata reverse --listen https://127.0.0.1:8443 --cert ${certificateFile} --key ${keyFile} --to http://127.0.0.1:3000\n` +
-          `curl --cacert ${authorityFile} ${isHere ? '' : '--connect-to ::127.0.0.1:8443 '}https://${host.includes(':') ? `[${host}]` : host}:8443/\n`,
-      );
-    }
     return ExitCode.ok;
   } catch (error) {
     if (error instanceof UsageError || !(error instanceof Error && 'code' in error)) throw error;

@@ -69,7 +69,7 @@ test('https:// has port 443, certificates come in pairs, origins are verified', 
     'b.pem',
   ]);
   assert.ok(command.kind === 'reverse');
-  const { listen, to, certificates, isVerifying, caFile } = command.arguments;
+  const { listen, to, certificates, isVerifying, caFiles } = command.arguments;
   assert.deepEqual(listen.map(formatUrl), ['https://[::1]:443', 'https://unix:/run/a.sock']);
   assert.deepEqual(to.map(formatUrl), ['https://origin.example:443', 'https://a:8443']);
   assert.deepEqual(
@@ -80,11 +80,26 @@ test('https:// has port 443, certificates come in pairs, origins are verified', 
     { certificateFile: 'a.pem', keyFile: 'a-key.pem' },
     { certificateFile: 'b.pem', keyFile: 'b-key.pem' },
   ]);
-  assert.deepEqual([isVerifying, caFile], [true, null]);
+  assert.deepEqual([isVerifying, caFiles], [true, []]);
   const off = parseCommand(['reverse', '--listen', 'http://a:1', '--to', 'https://a:2', '--no-verify']);
   assert.equal(off.kind === 'reverse' && off.arguments.isVerifying, false);
-  const own = parseCommand(['reverse', '--listen', 'http://a:1', '--to', 'https://a:2', '--ca', 'ca.pem']);
-  assert.equal(own.kind === 'reverse' && own.arguments.caFile, 'ca.pem');
+  const own = parseCommand(['reverse', '--listen', 'http://a:1', '--to', 'https://a:2', '--ca', 'ca.pem', '--ca', 'b.pem']);
+  assert.deepEqual(own.kind === 'reverse' && own.arguments.caFiles, ['ca.pem', 'b.pem']);
+});
+
+test('an option with one value is written once; a switch may be written again', () => {
+  const both = ['reverse', '--listen', 'http://a:1', '--to', 'http://a:2'];
+  for (const [option, value] of [
+    ['--threads', '1'],
+    ['--grace', '1s'],
+    ['--connect-timeout', '1s'],
+  ] as const)
+    assert.throws(() => parseCommand([...both, option, value, option, value]), {
+      name: 'UsageError',
+      message: new RegExp(`^${option} is written twice`),
+    });
+  assert.equal(parseCommand([...both, '--access-log', '--access-log']).kind, 'reverse');
+  assert.throws(() => parseCommand(['cert', 'dev', 'a.test', '--days', '1', '--days', '2']), /UsageError: --days is written twice/);
 });
 
 test('ferrata cert: its own arguments, and its own help', () => {

@@ -9,6 +9,7 @@ import { createSecureContext } from 'node:tls';
 import { parseCertArguments } from '../src/cert-arguments.ts';
 import { writeCertificate } from '../src/cert-command.ts';
 import { UsageError } from '../src/usage-error.ts';
+import { runFerrata } from './support/command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ferrata-cert-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -29,6 +30,18 @@ describe('what ferrata cert dev writes', () => {
     assert.equal(leaf.checkIP('127.0.0.1'), '127.0.0.1');
     for (const file of ['ca/ca.key', 'localhost.key']) assert.equal(statSync(join(directory, file)).mode & 0o077, 0, file);
     createSecureContext({ cert: readFileSync(written.certificateFile), key: readFileSync(written.keyFile) });
+  });
+
+  test('a folder that cannot be made is told at once, even where Node would try for ever', {
+    skip: process.platform !== 'linux',
+  }, async () => {
+    const { code, stderr } = await runFerrata('cert', 'dev', 'a.test', '--dir', '/proc/no/such/folder');
+    assert.equal(code, 1);
+    assert.match(stderr, /^ferrata: the certificate could not be written: ENOENT/);
+    const file = join(folder, 'a file');
+    writeFileSync(file, '');
+    for (const directory of [file, join(file, 'below')])
+      await assert.rejects(writeCertificate(parseCertArguments(['dev', 'a.test', '--dir', directory])), { code: /EEXIST|ENOTDIR/ });
   });
 
   test('the authority of the folder is used again, so that who trusts it goes on doing so', async () => {

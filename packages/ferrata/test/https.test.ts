@@ -1,19 +1,20 @@
 /** TLS through the command: listeners with certificates, origins by https://, the version by ALPN on both sides. */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { connect as h2Connect } from 'node:http2';
+import { createSecureServer, connect as h2Connect } from 'node:http2';
 import { request } from 'node:https';
-import { connect as tcpConnect } from 'node:net';
+import { type AddressInfo, type Socket, connect as tcpConnect } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
+import { createAuthority } from '@ferrata/dev-certificates';
 import { runFerrata, startFerrata, within } from './support/command.ts';
-import { httpOrigin, type Mirrored, mirror, rawOrigin } from './support/peers.ts';
+import { exchange, httpOrigin, type Mirrored, mirror, rawOrigin, statusOf } from './support/peers.ts';
 import {
   ask,
   authority,
@@ -250,6 +251,97 @@ describe('https:// origins', () => {
     assert.equal((await misnamed.logged(({ target }) => target === '/named')).error, 'TLS_HOSTNAME_MISMATCH');
     const trusting = await startFerrata([`https://127.0.0.1:${elsewhere.port}`], ['--no-verify']);
     assert.equal((await fetch(trusting.url)).status, 200);
+    assert.match(trusting.stderr, /^ferrata: --no-verify: [^\n]*\n$/);
+  });
+
+  test('one that cannot prove who it is costs no request while there is another, and is passed over; standard error tells of it once', async () => {
+    const stranger = await httpsOrigin((await file('stranger', ['stranger.test'])).issued);
+    const ferrata = await startFerrata(
+      [`https://127.0.0.1:${stranger.port}`, `https://127.0.0.1:${secure.port}`],
+      ['--ca', caFile, '--access-log'],
+    );
+    for (let round = 0; round < 6; round++)
+      assert.equal((await fetch(`${ferrata.url}/${round}`, { headers: { Connection: 'close' } })).status, 200);
+    await ferrata.until('all lines', () => ferrata.log.length === 6);
+    const tried = ferrata.log.filter(({ attempts }) => attempts > 1).length;
+    assert.ok(tried >= 1 && tried < 3, `${tried} of 6 met it`);
+    assert.match(
+      ferrata.stderr,
+      new RegExp(`^ferrata: --to https://127\\.0\\.0\\.1:${stranger.port}: no connection: tls TLS_HOSTNAME_MISMATCH: [^\\n]*\\n$`),
+    );
+  });
+
+  test('an encrypted key is told to be one, with what to do about it', async () => {
+    const encrypted = join(folder, 'encrypted-key.pem');
+    const key = createPrivateKey(here.issued.key);
+    writeFileSync(encrypted, key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' }));
+    const { code, stderr } = await runFerrata(
+      'reverse',
+      '--listen',
+      'https://127.0.0.1:0',
+      '--to',
+      'http://127.0.0.1:1',
+      '--cert',
+      here.certFile,
+      '--key',
+      encrypted,
+    );
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /--key \S+encrypted-key\.pem is encrypted, and the command asks for no passphrase: decrypt it by openssl pkey -in \S+ -out FILE\n$/,
+    );
+  });
+
+  test('several --ca: each of them is trusted', async () => {
+    const other = await createAuthority();
+    const theirs = await httpsOrigin(await other.issue({ names: ['127.0.0.1'] }));
+    const otherFile = join(folder, 'other-ca.pem');
+    writeFileSync(otherFile, other.certificate);
+    const ferrata = await startFerrata(
+      [`https://127.0.0.1:${secure.port}`, `https://127.0.0.1:${theirs.port}`],
+      ['--ca', caFile, '--ca', otherFile],
+    );
+    for (let round = 0; round < 4; round++) assert.equal((await fetch(ferrata.url, { headers: { Connection: 'close' } })).status, 200);
+    assert.equal(ferrata.stderr, '');
+  });
+
+  test('--ca with a broken certificate behind a good one is told in a sentence', async () => {
+    const broken = join(folder, 'broken-ca.pem');
+    for (const block of [
+      '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
+      '-----BEGIN CERTIFICATE-----\nMIIB',
+      '-----BEGIN CERTIFICATE-----\n-\n-----END CERTIFICATE-----\n',
+    ]) {
+      writeFileSync(broken, `${authority.certificate}\n${block}`);
+      const { code, stderr } = await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'https://127.0.0.1:1', '--ca', broken);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /^ferrata: --ca \S+broken-ca\.pem: there is something in it that is no certificate: [^\n]*\n$/);
+    }
+  });
+
+  test('an upgrade that an origin of HTTP/2 alone cannot grant is not granted, and the request is answered (RFC 9110 §7.8)', async () => {
+    const { chain: cert, key } = here.issued;
+    const only = createSecureServer({ allowHTTP1: false, cert, key }, (_request, response) => response.end('over HTTP/2'));
+    only.on('unknownProtocol', (socket) => socket.destroy());
+    await new Promise<void>((resolve) => only.listen(0, '127.0.0.1', resolve));
+    let count = 0;
+    const sockets = new Set<Socket>();
+    only.on('connection', (socket: Socket) => {
+      count++;
+      sockets.add(socket.on('error', () => {}));
+    });
+    after(() => {
+      only.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    const ferrata = await startFerrata([`https://127.0.0.1:${(only.address() as AddressInfo).port}`], ['--ca', caFile]);
+    for (let round = 0; round < 4; round++) {
+      const answered = await exchange(ferrata.port, 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, close\r\nUpgrade: foo\r\n\r\n');
+      assert.equal(statusOf(answered), 200);
+    }
+    assert.equal(count, 2, 'one that was refused, and one for all');
+    assert.equal(ferrata.stderr, '');
   });
 
   test('U15: an origin that speaks first and without TLS, one that cuts, one that stalls: 502 or 504 with a reason, and not a byte of theirs', async () => {
@@ -423,7 +515,7 @@ describe('what cannot work is told at the start', () => {
     const again = await runFerrata('cert', 'dev', '*.example.test', '--dir', directory);
     assert.match(again.stdout, /curl --cacert \S+ --connect-to ::127\.0\.0\.1:8443 https:\/\/www\.example\.test:8443\/\n$/);
     const client = await runFerrata('cert', 'dev', 'someone', '--client', '--dir', directory);
-    assert.match(client.stdout, /curl --cacert \S+ --cert \S+someone\.pem --key \S+someone-key\.pem https:\/\/HOST:PORT\/\n$/);
+    assert.match(client.stdout, /curl --cacert \S+ --cert \S+someone\.crt --key \S+someone\.key https:\/\/HOST:PORT\/\n$/);
     assert.match((await runFerrata('cert', '--help')).stdout, /^ferrata cert dev: /);
     const wrong = await runFerrata('cert', 'prod', 'a');
     assert.deepEqual([wrong.code, wrong.stdout], [2, '']);

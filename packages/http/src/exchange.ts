@@ -71,6 +71,7 @@ export interface ServerExchange {
   /**
    * Answers 101 (or 2xx to CONNECT) and hands the connection over, paused until you attach a sink; over HTTP/2 one stream of it, for 2xx to
    * CONNECT only. Call `closeTunnel` when the tunnel is at its end: until then it counts as a connection, and the handler does not hear of its end.
+   * A tunnel that is lost before a sink was attached to it closes the exchange by itself, as nobody else would hear of it.
    *
    * @throws {TypeError} when the exchange is closed, the status makes no tunnel, 101 was not asked for, or a response has begun
    * @throws {WireError} HTTP/2: `limit H2_PEER_HEADER_LIST` when the head is larger than the client has said that it takes; the exchange has ended

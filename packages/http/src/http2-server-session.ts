@@ -11,7 +11,8 @@
  *
  * - A callback of the application that throws ends its own exchange, never a neighbour: with a 500, or with RST_STREAM.
  * - A response that is complete before its request is followed by RST_STREAM(NO_ERROR) (RFC 9113 §8.1): the client may stop sending.
- * - A failure of the connection ends all exchanges and tunnels, each told once; the exchange of a tunnel is ended by whoever uses that.
+ * - A failure of the connection ends all exchanges and tunnels, each told once; the exchange of a tunnel is ended by whoever uses that, or, if nobody
+ *   has attached a sink, when the tunnel is gone.
  *
  * @see RFC 9113 §3.4, §5.4, §6.8, §8.1
  */
@@ -272,8 +273,10 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
     this.#endingTunnels.push(tunnel);
   }
 
-  releaseTunnel(tunnel: Http2Tunnel): void {
+  releaseTunnel(tunnel: Http2Tunnel, error: WireError | null): void {
     this.#tunnels.delete(tunnel);
+    // Nobody hears of it who would close the exchange.
+    if (!tunnel.isHeard) exchangeOf(tunnel.stream)?.close(error);
   }
 
   // ---- called by the exchange ----------------------------------------------------------------------------------------------------

@@ -204,6 +204,27 @@ describe('a tunnel of an HTTP/2 server session (RFC 9113 §8.5)', () => {
     assert.deepEqual(rig.last.closes, [sink.closeError]);
   });
 
+  it('that nobody has attached a sink to closes its exchange when it is gone, as over HTTP/1', async () => {
+    for (const end of ['reset', 'abort', 'connection'] as const) {
+      const rig = new TunnelRig();
+      await rig.peer.hello();
+      await rig.peer.headers(1, CONNECT, false);
+      await settle();
+      assert.equal(rig.last.closes.length, 0);
+      if (end === 'reset') await rig.peer.reset(1, Http2ErrorCode.cancel);
+      else if (end === 'abort') rig.tunnels[0]?.stream.abort(applicationError('TOO_LATE'));
+      else rig.peer.stream.abort();
+      await settle();
+      const expected = { reset: 'CONNECTION_RESET', abort: 'TOO_LATE', connection: 'CONNECTION_RESET' }[end];
+      assert.deepEqual(
+        rig.last.closes.map((error) => error?.reason),
+        [expected],
+        end,
+      );
+      assert.equal(rig.tunnels[0]?.stream.state, 'closed');
+    }
+  });
+
   it('that is aborted resets its stream: CONNECT_ERROR for a failure behind it (RFC 9113 §8.5), else CANCEL, and always for a protocol (RFC 8441 §5)', async () => {
     for (const [fields, error, code] of [
       [CONNECT, applicationError('X'), 'CONNECT_ERROR'],

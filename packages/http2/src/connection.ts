@@ -227,6 +227,8 @@ export class Http2Connection {
     // It earns what the peer may send along with a response.
     core.guard?.onStreamOpened();
     this.#sender.beginBody(stream, bodyLength, false);
+    // Nothing more of it comes before the answer: the time for that runs.
+    if (head.method === 'CONNECT') stream.sendEndedAt = now;
     // RFC 9113 §5.1.1: numbers are not used again. This one was the last.
     if (this.#nextId > MAX_CLIENT_ID || (id + 1) >>> 1 >= core.options.maxStreams) core.goingAway.isDraining = true;
     return stream;

@@ -12,7 +12,8 @@
  * Rules of this file:
  * - A connection begins with full buckets, and time is looked at once for each chunk of input: an event costs one subtraction and one comparison.
  * - What legitimate peers do in proportion to traffic is paid by that traffic, whatever its rate: WINDOW_UPDATEs by the DATA they acknowledge,
- *   PINGs that measure the bandwidth by the DATA they ride on, resets by requests that came to an end. An attacker can earn only by real work.
+ *   PINGs that measure the bandwidth by the DATA they ride on, resets by requests that came to an end, or by what a tunnel has carried. An attacker
+ *   can earn only by real work.
  * - The first reason is final.
  *
  * | reason                  | stops                                                            |
@@ -232,7 +233,11 @@ export class FloodGuard {
     return this.#take(Bucket.refusedStreams, 1);
   }
 
-  /** RST_STREAM has come. @param isPremature whether our answer was not whole yet, so that work was in vain */
+  /**
+   * RST_STREAM has come, and not to a tunnel that was of use (that is how tunnels end).
+   *
+   * @param isPremature whether our answer was not whole yet, so that work was in vain
+   */
   onPeerReset(isPremature: boolean): FloodReason | null {
     // A client asked for the work itself, and a server that gives up spares both sides the rest.
     if (!this.#isServer) return this.#reason;

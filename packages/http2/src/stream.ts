@@ -90,7 +90,7 @@ export class Http2Stream {
   // Times.
   /** Of the last piece of a body in either direction, or the head. @internal */
   activeAt: number;
-  /** When our message was whole; −1 before. @internal */
+  /** When our message was whole, or, for CONNECT, its head was made; −1 before. @internal */
   sendEndedAt = -1;
   /** From when on the rate of a request body counts; while reading is paused, less the time of the pause's beginning. @internal */
   bodySince: number;
@@ -118,6 +118,11 @@ export class Http2Stream {
   /** Whether parts of the answer are of use (RFC 9218 §4.2). */
   get isIncremental(): boolean {
     return isIncremental(this.priority);
+  }
+
+  /** A 2xx has answered CONNECT: what comes and goes from then on is a tunnel's (RFC 9110 §9.3.6). */
+  get isTunnel(): boolean {
+    return this.response !== null && this.response.status < 300 && this.request?.method === 'CONNECT';
   }
 
   /** Takes a chunk behind those that wait. @internal */

@@ -226,6 +226,22 @@ describe('what takes too long ends', () => {
     assert.equal(peer.end.detail('reset', 5), undefined);
   });
 
+  test('a CONNECT that is not answered, or refused by a response that stalls; not a tunnel, however silent (client; §8.5)', () => {
+    const peer = new RawPeer(Role.client, { pingIntervalMs: 0 });
+    const { connection } = peer.end;
+    for (let at = 0; at < 3; at++) connection.request(requestHead('CONNECT', 'example.org:443'), { bodyLength: -1 }, 0);
+    peer.read();
+    peer.headers(3, [[':status', '403']]).headers(5, [[':status', '200']]);
+    peer.flush(30_000);
+    assert.equal(pass(peer, 30_000, 59_000), null);
+    assert.equal(peer.end.detail('reset'), undefined);
+    assert.equal(pass(peer, 59_000, 9_000_000), null);
+    assert.deepEqual(peer.end.detail('reset', 1), ['H2_FIRST_BYTE_TIMEOUT', 8, 504, 'never']);
+    assert.equal((peer.end.detail('reset', 3) as unknown[])[0], 'H2_READ_TIMEOUT');
+    assert.equal(peer.end.detail('reset', 5), undefined);
+    assert.equal(connection.openStreamCount, 1);
+  });
+
   test('interim responses put the final one off, to 30 times the time at most (client)', () => {
     const peer = new RawPeer(Role.client, { pingIntervalMs: 0 });
     peer.end.connection.request(get(), {}, 0);

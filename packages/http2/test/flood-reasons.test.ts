@@ -45,6 +45,18 @@ function completeSome(peer: RawPeer, count: number): void {
   end.onEvent = null;
 }
 
+const CONNECT: readonly (readonly [string, string])[] = [
+  [':method', 'CONNECT'],
+  [':authority', 'example.org:443'],
+];
+
+/** Makes a tunnel of each CONNECT, as soon as it comes. */
+function answerConnects({ end }: RawPeer): void {
+  end.onEvent = (_end, stream, event) => {
+    if (event === Http2Event.head && stream !== null) end.connection.sendHead(stream, responseHead(200), -1, '', 0);
+  };
+}
+
 const openPost = (peer: RawPeer): void => void peer.headers(1, POST).flush();
 const many = (count: number, put: () => void): void => {
   for (let at = 0; at < count; at++) put();
@@ -73,6 +85,30 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     reason: 'H2_FLOOD_PREMATURE',
     borne: 199,
     turn: (peer, at) => void peer.headers(2 * at + 1, GET, { isEndStream: true }).write((w) => writeRstStream(w, 2 * at + 1, 8)),
+  },
+  'CONNECT that is reset before its answer': {
+    reason: 'H2_FLOOD_PREMATURE',
+    borne: 199,
+    turn: (peer, at) => void peer.headers(2 * at + 1, CONNECT).write((w) => writeRstStream(w, 2 * at + 1, 8)),
+  },
+  'tunnels that are reset without having carried anything': {
+    reason: 'H2_FLOOD_PREMATURE',
+    borne: 199,
+    prepare: answerConnects,
+    turn: (peer, at) => {
+      peer.headers(2 * at + 1, CONNECT).flush();
+      peer.write((w) => writeRstStream(w, 2 * at + 1, 8));
+    },
+  },
+  'tunnels that are asked for, given a kilobyte and reset, all in one write': {
+    reason: 'H2_FLOOD_PREMATURE',
+    borne: 199,
+    prepare: answerConnects,
+    turn: (peer, at) => {
+      const id = 2 * at + 1;
+      peer.headers(id, CONNECT).write((w) => writeData(w, id, new Uint8Array(1_024)));
+      peer.write((w) => writeRstStream(w, id, 8));
+    },
   },
   'requests in one chunk': {
     reason: 'H2_FLOOD_STREAMS',
@@ -245,6 +281,35 @@ describe('floods on a connection', () => {
         [0xb],
       );
       assert.equal(end.connection.shouldClose, true);
+    });
+  }
+
+  for (const [what, carry] of Object.entries({
+    'have answered something': ({ end }: RawPeer, id: number): void => {
+      const stream = end.streams.get(id);
+      assert.ok(stream);
+      end.connection.sendData(stream, new Uint8Array(1), 0);
+      end.take();
+    },
+    'have been read': (peer: RawPeer, id: number): void => {
+      peer.write((w) => writeData(w, id, new Uint8Array(100))).flush();
+      peer.write((w) => writeData(w, id, new Uint8Array(10))).flush();
+    },
+  })) {
+    test(`are no tunnels that ${what} and end by reset, however many at once (§8.5)`, () => {
+      const peer = new RawPeer(Role.server, { initialWindowBytes: 100 });
+      const { end } = peer;
+      answerConnects(peer);
+      for (let at = 0; at < 4_000 && end.fatal === null; at++) {
+        const id = 2 * at + 1;
+        peer.headers(id, CONNECT).flush();
+        carry(peer, id);
+        peer.write((w) => writeRstStream(w, id, 8)).flush();
+        assert.equal(end.detail('reset', id) === undefined, false);
+        end.seen.length = 0;
+      }
+      assert.equal(end.fatal, null);
+      assert.equal(end.connection.openStreamCount, 0);
     });
   }
 

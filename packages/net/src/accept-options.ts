@@ -4,11 +4,15 @@ import { checkWholeNumber, type WireError } from '@ferrata/error';
 import type { StreamAddress, StreamInfo } from '@ferrata/stream';
 import { ConnectionCap } from './connection-cap.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
+import { checkCallback, checkClock, checkMethods, checkObject } from './option-checks.ts';
 import { type AcceptProxyConfig, type AcceptProxyOptions, resolveAcceptProxyOptions } from './proxy-options.ts';
 import { TlsServer } from './tls/tls-server.ts';
 import type { TlsServerOptions } from './tls/tls-server-options.ts';
 
-/** What becomes of a connection before it is a stream of the program: caps, then the filter, then the PROXY header, then TLS. */
+/**
+ * What becomes of a connection before it is a stream of the program: caps, then the filter, then the PROXY header, then TLS. A connection that waits
+ * for a place under a cap (`maxWaiting`) is shown to the filter before it waits.
+ */
 export interface AcceptOptions {
   /**
    * Open connections of this listener, at most; more are closed as soon as they are accepted. Default `Infinity`. Keep it below the limit of
@@ -21,7 +25,10 @@ export interface AcceptOptions {
   readonly filter?: ConnectionFilter;
   /** How long a filter may take that answers by a promise, 1 to 600 000 ms; default 5 000. The connection is refused then. */
   readonly filterTimeoutMs?: number;
-  /** Filters that may take their time at once; default 1 024. Above it connections are refused. Raising it holds more of them open unserved. */
+  /**
+   * Filters that may take their time at once; default 1 024. Above it connections are refused, and the filter is not asked. A promise counts until it
+   * settles, also when it took too long; after ten times `filterTimeoutMs` it is taken for one that never will. Raising it allows more work at once.
+   */
   readonly maxPendingFilters?: number;
   /** Takes PROXY headers from proxies in front. Default: none, a header would be the first bytes of the stream. */
   readonly proxyProtocol?: AcceptProxyOptions;
@@ -89,7 +96,7 @@ export const acceptOptionNames: Readonly<Record<keyof AcceptOptions, true>> = {
 export function resolveAcceptOptions(options: AcceptOptions): AcceptConfig {
   const clock = options.clock ?? systemClock;
   const { tls, filter, proxyProtocol } = options;
-  if (filter !== undefined && typeof filter.shouldAccept !== 'function') throw new TypeError('a filter needs a method shouldAccept');
+  checkKinds(options);
   const settled = {
     ownCap: new ConnectionCap(options.maxConnections ?? Infinity),
     sharedCap: options.connectionCap ?? null,
@@ -107,6 +114,20 @@ export function resolveAcceptOptions(options: AcceptOptions): AcceptConfig {
   // Last, as it may watch files from now on, which nobody would end if a later check threw.
   const ownsTls = tls !== undefined && !isTlsServer(tls);
   return Object.freeze({ ...settled, tls: ownsTls ? new TlsServer(tls) : (tls ?? null), ownsTls });
+}
+
+/** @throws {TypeError} for what is neither a number nor known by its name alone */
+function checkKinds(options: AcceptOptions): void {
+  const { connectionCap, filter, proxyProtocol, tls, clock } = options;
+  if (connectionCap !== undefined) checkMethods('connectionCap', connectionCap, 'a ConnectionCap', ['tryTake', 'release', 'drawTicket']);
+  if (filter !== undefined) {
+    checkMethods('filter', filter, 'an object with a method shouldAccept', ['shouldAccept']);
+    for (const name of ['onClosed', 'onGivenUp'] as const) checkCallback(`${name} of the filter`, filter[name]);
+  }
+  if (proxyProtocol !== undefined) checkObject('proxyProtocol', proxyProtocol);
+  if (tls !== undefined) checkObject('tls', tls);
+  checkClock(clock);
+  for (const name of ['onShed', 'onRefused', 'onHeaderFailed', 'onHandshakeFailed', 'onError'] as const) checkCallback(name, options[name]);
 }
 
 /** By its shape: a program may have this package twice. */

@@ -4,24 +4,25 @@
  * ```text
  *            cap               filter               PROXY header           TLS
  *   accept ───────► admitted ──────────► unheaded ───────────────► bare ─────────► onStream
- *            │                  │                      │                   │
- *          shed              refused             headerFailed       handshakeFailed       each told, each counted, each reset
+ *       │    │                  │                      │                   │
+ *       │  shed              refused             headerFailed       handshakeFailed       each told, each counted, each reset
+ *       │    │                  │
+ *       └─► waiting (no place yet; the filter is asked meanwhile) ──► admitted, or unheaded if the filter has accepted already
  * ```
  * Rules:
  * - A listener without filter, header and TLS goes straight to `onStream`: none of this costs it anything but the counting.
  * - A connection under way is one `Admission`, and ends in exactly one of the five counts.
  * - Every callback of the user may throw, reject, never answer, or answer nonsense: that connection is refused, and listening goes on.
  */
-import { applicationError, internalError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
-import type { ProxyHeader } from '@ferrata/proxy-protocol';
-import { formatAddress, type L4Stream, type StreamAddress, type StreamInfo } from '@ferrata/stream';
-import { type Deadline, DeadlineQueue } from '@ferrata/timeout';
+import { internalError, textOf, toWireError } from '@ferrata/error';
+import type { L4Stream, StreamAddress } from '@ferrata/stream';
+import { DeadlineQueue } from '@ferrata/timeout';
 import type { AcceptConfig } from './accept-options.ts';
 import { AcceptRate } from './accept-rate.ts';
+import { Admission } from './admission.ts';
 import { callUser } from './call-user.ts';
-import type { ConnectionFilter } from './connection-filter.ts';
-import { type ProxyHeaderSink, readProxyHeader } from './proxy-header-reader.ts';
-import type { TlsAcceptSink } from './tls/tls-server.ts';
+import { FilterSlots } from './filter-slots.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** The stages of a listener, and its counts. */
 export class AcceptPipeline {
@@ -39,8 +40,8 @@ export class AcceptPipeline {
   pendingCount = 0;
   /** Connections that wait for a place under the caps, before all stages. */
   waitingCount = 0;
-  /** Filters that have not answered. */
-  pendingFilters = 0;
+  /** For filters that take their time. */
+  readonly filterSlots: FilterSlots<Admission>;
   readonly #rate: AcceptRate;
   readonly #onStream: (stream: L4Stream) => unknown;
   /** Connections to tell the filter about when they close, by the id of their stream; null if it does not want to know. */
@@ -52,6 +53,7 @@ export class AcceptPipeline {
     this.config = config;
     this.isDirect = config.filter === null && config.proxyProtocol === null && config.tls === null;
     this.deadlines = new DeadlineQueue({ clock: config.clock });
+    this.filterSlots = new FilterSlots(config.maxPendingFilters, config.filterTimeoutMs);
     this.#rate = new AcceptRate(config.clock.now());
     this.#onStream = onStream;
     this.#watched = config.filter?.onClosed === undefined ? null : new Map();
@@ -70,7 +72,14 @@ export class AcceptPipeline {
   /** Takes a stream that has its place under the caps through the stages. */
   admit(stream: L4Stream): void {
     if (this.isDirect) return this.hand(stream);
-    const admission = new Admission(this, stream);
+    const admission = new Admission(this, stream, null);
+    this.#watched?.set(stream.id, admission);
+    admission.start();
+  }
+
+  /** Lets a stream that has no place yet wait in `room`; the filter is asked at once, so that whom it refuses waits for nothing. */
+  admitLater(stream: L4Stream, room: WaitingRoom): void {
+    const admission = new Admission(this, stream, room);
     this.#watched?.set(stream.id, admission);
     admission.start();
   }
@@ -138,183 +147,6 @@ export class AcceptPipeline {
     if (onError === null) return warn(thrown);
     callUser(() => onError(toWireError(thrown, 'LISTENER_CALLBACK_THREW')), warn);
   }
-}
-
-/** One connection on its way through the stages. */
-class Admission implements ProxyHeaderSink, TlsAcceptSink {
-  readonly #pipeline: AcceptPipeline;
-  readonly #stream: L4Stream;
-  readonly #peer: StreamAddress;
-  readonly #info: StreamInfo;
-  /** The filter has said yes, and is owed the end. */
-  #isHeld = false;
-  /** The connection below is over. */
-  #isClosed = false;
-  #isFilterPending = false;
-  #deadline: Deadline | null = null;
-
-  constructor(pipeline: AcceptPipeline, stream: L4Stream) {
-    this.#pipeline = pipeline;
-    this.#stream = stream;
-    // The same for the filter in the beginning and at the end, whatever later layers say of the stream.
-    this.#info = stream.info;
-    this.#peer = this.#info.remoteAddress;
-  }
-
-  start(): void {
-    this.#pipeline.pendingCount++;
-    const { filter } = this.#pipeline.config;
-    if (filter === null) this.#readHeader();
-    else this.#ask(filter);
-  }
-
-  handleClosed(): void {
-    this.#isClosed = true;
-    this.#releaseFilter();
-  }
-
-  #ask(filter: ConnectionFilter): void {
-    let answer: unknown;
-    try {
-      answer = filter.shouldAccept(this.#peer, this.#info);
-      if (typeof answer === 'object' && answer !== null) return this.#await(answer as PromiseLike<unknown>);
-    } catch (thrown) {
-      return this.#refuse(filterThrew(thrown));
-    }
-    this.#judge(answer);
-  }
-
-  #await(answer: PromiseLike<unknown>): void {
-    const pipeline = this.#pipeline;
-    const { maxPendingFilters, filterTimeoutMs } = pipeline.config;
-    this.#isFilterPending = true;
-    const isOverLimit = pipeline.pendingFilters >= maxPendingFilters;
-    pipeline.pendingFilters++;
-    // A thenable may throw from its `then`, or call back twice: `resolve` makes a promise of it.
-    Promise.resolve(answer).then(
-      (late) => this.#answered(late),
-      (thrown: unknown) => this.#rejected(thrown),
-    );
-    if (isOverLimit) {
-      const message = `${maxPendingFilters} filters have not answered yet`;
-      return this.#giveUp(limitError('FILTERS_PENDING', message, { fault: 'local', wire: { status: 0 } }));
-    }
-    this.#deadline = pipeline.deadlines.after(filterTimeoutMs, () => {
-      const message = `the filter has not answered within ${filterTimeoutMs} ms`;
-      this.#giveUp(timeoutError('FILTER_TIMEOUT', message, { fault: 'local', wire: { status: 0 } }));
-    });
-  }
-
-  #giveUp(error: WireError): void {
-    this.#stopWaiting();
-    this.#refuse(error);
-  }
-
-  #answered(answer: unknown): void {
-    if (this.#isFilterPending) {
-      this.#stopWaiting();
-      return this.#judge(answer);
-    }
-    // Too late, but the filter believes that it has accepted a connection.
-    if (answer !== true) return;
-    this.#isHeld = true;
-    this.#releaseFilter();
-  }
-
-  #rejected(thrown: unknown): void {
-    if (!this.#isFilterPending) return;
-    this.#stopWaiting();
-    this.#refuse(filterThrew(thrown));
-  }
-
-  #stopWaiting(): void {
-    this.#isFilterPending = false;
-    this.#pipeline.pendingFilters--;
-    this.#deadline?.cancel();
-    this.#deadline = null;
-  }
-
-  #judge(answer: unknown): void {
-    if (answer !== true) return this.#refuse(applicationError('CONNECTION_FILTERED', 'the filter has refused it', silent));
-    this.#isHeld = true;
-    if (this.#isClosed) this.#releaseFilter();
-    this.#readHeader();
-  }
-
-  #refuse(error: WireError): void {
-    const pipeline = this.#pipeline;
-    const { onRefused } = pipeline.config;
-    // A reset: the peer learns that nobody will answer, and no half-dead connection keeps a place in the kernel's tables.
-    this.#stream.abort(error);
-    pipeline.refusedCount++;
-    pipeline.settlePending();
-    error.context ??= formatAddress(this.#peer);
-    if (onRefused !== null) pipeline.call(() => onRefused(error, this.#info));
-  }
-
-  #readHeader(): void {
-    const { proxyProtocol } = this.#pipeline.config;
-    if (proxyProtocol === null) this.#secure(this.#stream);
-    else readProxyHeader(this.#stream, proxyProtocol, this);
-  }
-
-  onHeader(stream: L4Stream, _header: ProxyHeader | null): void {
-    this.#secure(stream);
-  }
-
-  onHeaderFailed(error: WireError, info: StreamInfo): void {
-    const pipeline = this.#pipeline;
-    const { onHeaderFailed } = pipeline.config;
-    pipeline.headerFailedCount++;
-    pipeline.settlePending();
-    if (onHeaderFailed !== null) pipeline.call(() => onHeaderFailed(error, info));
-  }
-
-  #secure(stream: L4Stream): void {
-    const { tls } = this.#pipeline.config;
-    if (tls === null) return this.onSecure(stream);
-    const { info } = stream;
-    try {
-      tls.accept(stream, this);
-    } catch (thrown) {
-      // A server that was closed in the meantime, or a bug of ours: neither may end the process.
-      const error = toWireError(thrown, 'TLS_ACCEPT_THREW');
-      stream.abort(error);
-      this.onHandshakeFailed(error, info);
-    }
-  }
-
-  onSecure(stream: L4Stream): void {
-    this.#pipeline.settlePending();
-    this.#pipeline.hand(stream);
-  }
-
-  onHandshakeFailed(error: WireError, info: StreamInfo): void {
-    const pipeline = this.#pipeline;
-    const { onHandshakeFailed } = pipeline.config;
-    pipeline.handshakeFailedCount++;
-    pipeline.settlePending();
-    if (onHandshakeFailed !== null) pipeline.call(() => onHandshakeFailed(error, info));
-  }
-
-  /** Tells the filter that a connection which it has accepted is over. */
-  #releaseFilter(): void {
-    if (!this.#isHeld) return;
-    this.#isHeld = false;
-    const { filter } = this.#pipeline.config;
-    this.#pipeline.call(() => filter?.onClosed?.(this.#peer, this.#info));
-  }
-}
-
-/** A filter's answer is for nobody outside: the connection just ends. */
-const silent = { fault: 'local', wire: { status: 0 } } as const;
-
-function filterThrew(thrown: unknown): WireError {
-  return internalError('FILTER_THREW', textOf(thrown), { cause: thrown, wire: { status: 0 } });
-}
-
-function textOf(thrown: unknown): string {
-  return toWireError(thrown).message;
 }
 
 function warn(thrown: unknown): void {

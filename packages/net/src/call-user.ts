@@ -6,9 +6,13 @@
  */
 export function callUser(callback: () => unknown, onThrown: (thrown: unknown) => void): void {
   try {
-    const answer = callback();
-    if (typeof answer === 'object' && answer !== null && 'then' in answer) Promise.resolve(answer).catch(onThrown);
+    watchAnswer(callback(), onThrown);
   } catch (thrown) {
     onThrown(thrown);
   }
+}
+
+/** What `callUser` does with an answer, for callers that call by themselves since a closure for each call would cost them too much. */
+export function watchAnswer(answer: unknown, onThrown: (thrown: unknown) => void): void {
+  if (typeof answer === 'object' && answer !== null && 'then' in answer) Promise.resolve(answer).catch(onThrown);
 }

@@ -7,6 +7,9 @@
  *   IPv4 address, not even `::/0`: who allows all of IPv6 has said nothing of IPv4.
  * - Ranges are parsed strictly, as they decide who may come in: no leading zeros, no bits behind the prefix, no zone, no blanks.
  *
+ * - A node has 8 bytes, and a range one of its own for each bit that no other range shares: up to 256 bytes for an IPv4 address, 1 KiB for an
+ *   IPv6 address. Hundred thousand single IPv6 addresses all over the place take some 100 MiB; ranges as registries give them out far less.
+ *
  * ```text
  *   #nodes   two words a node: where its child for bit 0 and for bit 1 is; 0: none, −1: all addresses below are in the set
  *            [ v4:0, v4:1, v6:0, v6:1, … ]      the roots are nodes 0 (IPv4) and 1 (IPv6)

@@ -6,7 +6,9 @@ import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { ConnectionCap } from './connection-cap.ts';
-import { hardLimit } from './listen-options.ts';
+import { delayRange } from './delay-range.ts';
+import { checkKeepAlive, hardLimit } from './listen-options.ts';
+import { checkBoolean, checkCallback, checkMethods } from './option-checks.ts';
 import { checkOptionNames } from './option-names.ts';
 import { type TlsClient, toTlsClient } from './tls/tls-client.ts';
 import type { TlsClientOptions } from './tls/tls-client-options.ts';
@@ -19,8 +21,8 @@ export interface ConnectOptions {
    */
   readonly connectTimeoutMs?: number;
   /**
-   * Time from the start to a usable connection, TLS handshake included. Default, with `tls`: 5 000, or `connectTimeoutMs` if that is longer; without:
-   * `connectTimeoutMs` alone counts.
+   * Time from the start to a usable connection, TLS handshake included. Default, with `tls`: 5 000 if neither `connectTimeoutMs` nor
+   * `TlsClientOptions.handshakeTimeoutMs` is given, else the sum of the two, so that either can run to its end; without `tls` `connectTimeoutMs` alone counts.
    */
   readonly totalTimeoutMs?: number;
   /** Makes TLS over the connection, to the name or address given. A `TlsClient` used for many connections resumes sessions. Default: no TLS. */
@@ -35,7 +37,7 @@ export interface ConnectOptions {
   readonly localPort?: number;
   /** Sends small writes at once (TCP_NODELAY). Default true. */
   readonly noDelay?: boolean;
-  /** Silence after which TCP asks whether the peer still lives; 0: never. Default 60 000. */
+  /** Silence after which TCP asks whether the peer still lives: 1 000 to 32 767 000 in whole seconds, or 0: never. Default 60 000. */
   readonly keepAliveMs?: number;
   /** Bytes written and not yet sent from which on `write` returns false. Default 65 536. */
   readonly highWaterBytes?: number;
@@ -44,11 +46,14 @@ export interface ConnectOptions {
    * Default 1 048 576. A writer that waits for `onDrain` never meets it.
    */
   readonly hardLimitBytes?: number;
-  /** Replaces `dns.lookup`, which works on four threads and knows nothing of TTLs. */
+  /**
+   * Replaces `dns.lookup`, which works on four threads and knows nothing of TTLs. May answer with one address or a list; a throw, a rejection, or an
+   * answer that is no address fails the connection with `DNS_LOOKUP_FAILED`.
+   */
   readonly lookup?: LookupFunction;
   /** Counts the connection from the start of connecting until its close; if it is full, connecting fails with `CONNECTION_CAP_REACHED`. */
   readonly connectionCap?: ConnectionCap;
-  /** Keeps the time-out together with a great many others. Default: a wake-up of its own from `clock`. */
+  /** Keeps the time-out together with a great many others; no time-out may be longer than its `maxDelayMs`. Default: a wake-up of its own from `clock`. */
   readonly deadlines?: DeadlineQueue;
   /** Default `systemClock`. */
   readonly clock?: Clock;
@@ -96,35 +101,47 @@ const names: Readonly<Record<keyof ConnectOptions, true>> = {
  * Checks options and fills in defaults.
  *
  * @throws {RangeError} for a number out of range
- * @throws {TypeError} for an option that is none, or that Node cannot set; if `localAddress` is no IP address; for settings of TLS that cannot work
+ * @throws {TypeError} for an option that is none, is of the wrong kind, or that Node cannot set; if `localAddress` is no IP address; for settings of TLS that
+ *   cannot work
  */
 export function resolveConnectOptions(options: ConnectOptions): ConnectConfig {
   checkOptionNames('connect', options, names);
   const { localAddress } = options;
   if (localAddress !== undefined && isIP(localAddress) === 0)
     throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(localAddress)}`);
-  const connectTimeoutMs = checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { min: 1, max: 2_147_483_647 });
+  const { lookup, signal, deadlines } = options;
+  checkCallback('lookup', lookup);
+  if (signal !== undefined) checkMethods('signal', signal, 'an AbortSignal', ['addEventListener']);
+  if (options.clock !== undefined) checkMethods('clock', options.clock, 'a Clock', ['now', 'schedule']);
+  const delay = delayRange(deadlines);
+  const connectTimeoutMs = checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, delay);
   const tls = options.tls === undefined ? null : toTlsClient(options.tls);
-  const usualTotalMs = tls === null ? Number.POSITIVE_INFINITY : Math.max(5_000, connectTimeoutMs);
+  if (tls !== null) checkWholeNumber('handshakeTimeoutMs', tls.handshakeTimeoutMs, delay);
   return Object.freeze({
     connectTimeoutMs,
     totalTimeoutMs:
       options.totalTimeoutMs === undefined
-        ? usualTotalMs
-        : checkWholeNumber('totalTimeoutMs', options.totalTimeoutMs, { min: 1, max: 2_147_483_647 }),
+        ? usualTotalMs(options, connectTimeoutMs, tls)
+        : checkWholeNumber('totalTimeoutMs', options.totalTimeoutMs, delay),
     tls,
     // Node raises anything below 10 to 10.
     attemptTimeoutMs: checkWholeNumber('attemptTimeoutMs', options.attemptTimeoutMs ?? 250, { min: 10, max: 2_147_483_647 }),
-    signal: options.signal ?? null,
+    signal: signal ?? null,
     localAddress: localAddress ?? null,
     localPort: options.localPort === undefined ? null : checkWholeNumber('localPort', options.localPort, { min: 0, max: 65_535 }),
-    noDelay: options.noDelay ?? true,
-    keepAliveMs: checkWholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, { min: 0, max: 2_147_483_647 }),
+    noDelay: checkBoolean('noDelay', options.noDelay, true),
+    keepAliveMs: checkKeepAlive(options.keepAliveMs),
     highWaterBytes: checkWholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, { min: 1, max: 2_147_483_647 }),
     hardLimitBytes: hardLimit(options.hardLimitBytes, options.highWaterBytes ?? 65_536),
-    lookup: options.lookup ?? null,
+    lookup: lookup ?? null,
     connectionCap: options.connectionCap ?? null,
-    deadlines: options.deadlines ?? null,
+    deadlines: deadlines ?? null,
     clock: options.clock ?? systemClock,
   });
+}
+
+/** @returns `Infinity` for none */
+function usualTotalMs({ connectTimeoutMs: given }: ConnectOptions, connectTimeoutMs: number, tls: TlsClient | null): number {
+  if (tls === null) return Number.POSITIVE_INFINITY;
+  return given === undefined && !tls.hasOwnHandshakeTimeout ? 5_000 : connectTimeoutMs + tls.handshakeTimeoutMs;
 }

@@ -13,9 +13,11 @@
  */
 import { isIP, type NetConnectOpts } from 'node:net';
 import type { Wakeup } from '@ferrata/clock';
-import { connectError, fromNodeError, limitError, timeoutError, type WireError } from '@ferrata/error';
+import { addContext, connectError, fromNodeError, limitError, textOf, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from './address.ts';
+import { callUser } from './call-user.ts';
+import { checkedLookup } from './connect-lookup.ts';
 import { type ConnectConfig, type ConnectOptions, resolveConnectOptions } from './connect-options.ts';
 import type { ConnectionCap } from './connection-cap.ts';
 import { ConnectorReads } from './connector-reads.ts';
@@ -26,7 +28,10 @@ import type { TlsClient, TlsConnectSink } from './tls/tls-client.ts';
 
 export type { PendingConnect } from './pending-connect.ts';
 
-/** Receives the outcome of `connectWith`: exactly one of the two, once, and never from inside `connectWith` itself. */
+/**
+ * Receives the outcome of `connectWith`: exactly one of the two, once, and never from inside `connectWith` itself. One that throws or rejects ends its
+ * stream (`SINK_THREW`), and not the process.
+ */
 export interface ConnectSink {
   /** The stream is paused until something is attached to it. */
   onConnected(stream: L4Stream): void;
@@ -38,7 +43,7 @@ export interface ConnectSink {
  *
  * @returns the connected stream, paused until something is attached to it
  * @throws {WireError} `CONNECT_REFUSED`, `CONNECT_TIMEOUT`, `CONNECT_TOTAL_TIMEOUT`, `CONNECT_NO_ROUTE`, `CONNECT_ABORTED`, `CONNECTION_CAP_REACHED`,
- *   `DNS_NOT_FOUND` and the other reasons of `fromNodeError`; the message names the address. With `tls` also what `TlsClient.connect` tells of
+ *   `DNS_NOT_FOUND`, `DNS_LOOKUP_FAILED` and the other reasons of `fromNodeError`; the message names the address. With `tls` also what `TlsClient.connect` tells of
  * @throws {TypeError} if the address is malformed, an option is unknown, or TLS has no name to verify the server by
  * @throws {RangeError} if an option is out of range
  */
@@ -110,15 +115,27 @@ class Connecting implements PendingConnect, TlsConnectSink {
     if (signal?.aborted === true) return this.#failLater(abortError(this.#target, signal.reason));
     if (connectionCap !== null && !connectionCap.tryTake()) return this.#failLater(capError(this.#target, connectionCap.max));
     this.#startedAt = clock.now();
-    const options = nodeOptions(this.#target, this.#config);
-    const socket = new ReadingSocket(options).connect(options);
-    // Node would begin to read as soon as it is connected, and there is nobody yet to read for.
-    socket.pause();
-    this.#origin = new ConnectOrigin(this.#target, this.#config, this);
-    this.#stream = new SocketStream(socket, this.#origin, this.#startedAt);
-    socket.once('connect', () => this.#handleConnected());
     this.#timer = armTimer(this.#config, () => this.#handleTimeout());
     signal?.addEventListener('abort', this, { once: true });
+    const options = nodeOptions(this.#target, this.#config);
+    const origin = new ConnectOrigin(this.#target, this.#config, this);
+    let socket: ReadingSocket | null = null;
+    try {
+      socket = new ReadingSocket(options);
+      socket.connect(options);
+    } catch (thrown) {
+      // Node refuses what it is given (a path with a NUL in it). There is no stream yet whose end would give the place back.
+      socket?.destroy();
+      connectionCap?.release();
+      return this.#failLater(refusedError(this.#target, thrown));
+    }
+    // Node would begin to read as soon as it is connected, and there is nobody yet to read for.
+    socket.pause();
+    this.#origin = origin;
+    this.#stream = new SocketStream(socket, origin, this.#startedAt);
+    socket.once('connect', () => this.#handleConnected());
+    // Node looks names up from inside `connect`: the program's own look-up may have aborted the signal.
+    if (this.#sink === null) this.#stream.abort();
   }
 
   abort(cause?: unknown): void {
@@ -136,7 +153,7 @@ class Connecting implements PendingConnect, TlsConnectSink {
     const sink = this.#sink;
     if (sink === null) return;
     this.#settle();
-    sink.onConnectFailed(error === null ? abortError(this.#target, undefined) : describe(error, this.#target));
+    tellFailure(sink, error === null ? abortError(this.#target, undefined) : describe(error, this.#target));
   }
 
   #handleConnected(): void {
@@ -147,7 +164,7 @@ class Connecting implements PendingConnect, TlsConnectSink {
     const { tls } = this.#config;
     if (tls !== null) return this.#secure(stream, tls);
     this.#settle();
-    sink.onConnected(stream);
+    tellConnected(sink, stream);
   }
 
   #secure(stream: SocketStream, tls: TlsClient): void {
@@ -168,14 +185,14 @@ class Connecting implements PendingConnect, TlsConnectSink {
   onSecure(stream: L4Stream): void {
     const sink = this.#sink as ConnectSink;
     this.#settle();
-    sink.onConnected(stream);
+    tellConnected(sink, stream);
   }
 
   onHandshakeFailed(error: WireError): void {
     const sink = this.#sink as ConnectSink;
     this.#settle();
     const isTotal = this.#isTotalNearer && error.reason === 'TLS_HANDSHAKE_TIMEOUT';
-    sink.onConnectFailed(isTotal ? totalTimeoutError(this.#target, this.#config.totalTimeoutMs) : error);
+    tellFailure(sink, isTotal ? totalTimeoutError(this.#target, this.#config.totalTimeoutMs) : error);
   }
 
   #handleTimeout(): void {
@@ -213,8 +230,19 @@ class Connecting implements PendingConnect, TlsConnectSink {
 /** One per thread; see `connector-reads.ts` for why it can be shared. */
 const reads = new ConnectorReads(SocketStream.handleRead);
 
+function tellConnected(sink: ConnectSink, stream: L4Stream): void {
+  callUser(
+    () => sink.onConnected(stream),
+    (thrown) => stream.abort(toWireError(thrown, 'SINK_THREW')),
+  );
+}
+
+/** There is nothing left to end: a warning shows the bug without ending the process. */
 function tellFailure(sink: ConnectSink, error: WireError): void {
-  sink.onConnectFailed(error);
+  callUser(
+    () => sink.onConnectFailed(error),
+    (thrown) => process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'CallbackThrew'),
+  );
 }
 
 function armTimer(config: ConnectConfig, onExpire: () => void): Wakeup {
@@ -238,7 +266,7 @@ function nodeOptions(target: NetAddress, config: ConnectConfig): NetConnectOpts 
     autoSelectFamilyAttemptTimeout: config.attemptTimeoutMs,
     ...(localAddress === null ? {} : { localAddress, family: isIP(localAddress) }),
     ...(localPort === null ? {} : { localPort }),
-    ...(lookup === null ? {} : { lookup }),
+    ...(lookup === null ? {} : { lookup: checkedLookup(lookup) }),
   };
 }
 
@@ -248,7 +276,9 @@ function nodeOptions(target: NetAddress, config: ConnectConfig): NetConnectOpts 
  */
 function describe(error: WireError, target: NetAddress): WireError {
   const context = formatNetAddress(target);
-  const cause = error.cause ?? error;
+  // Said by `checkedLookup`: it has the words already.
+  if (error.reason === 'DNS_LOOKUP_FAILED' || error.cause === undefined) return addContext(error, context);
+  const { cause } = error;
   const message = causeText(cause);
   const described = fromNodeError(cause, { message, context });
   return described.type === 'io'
@@ -258,7 +288,13 @@ function describe(error: WireError, target: NetAddress): WireError {
 
 function causeText(cause: unknown): string {
   if (cause instanceof AggregateError) return cause.errors.map(causeText).join('; ');
-  return cause instanceof Error ? cause.message : String(cause);
+  return textOf(cause);
+}
+
+/** Node would not even begin. */
+function refusedError(target: NetAddress, cause: unknown): WireError {
+  const details = { retry: 'never', fault: 'local', cause, context: formatNetAddress(target) } as const;
+  return connectError('CONNECT_FAILED', textOf(cause), details);
 }
 
 function abortError(target: NetAddress, cause: unknown): WireError {

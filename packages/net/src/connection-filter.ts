@@ -2,12 +2,17 @@
  * Filters of connections: asked right after the accept, before TLS and before the first byte.
  *
  * A filter sees addresses only. What it refuses is reset at once and has cost a fraction of a TLS handshake. Filters compose by `everyFilter`;
- * those that count something per connection are told when it is over.
+ * those that count something per connection are told when it is over, and when nobody waits for their answer any more.
  */
 import type { StreamAddress, StreamInfo } from '@ferrata/stream';
 import { CidrSet } from './cidr-set.ts';
 
-/** Decides which connections a listener serves. */
+/**
+ * Decides which connections a listener serves.
+ *
+ * A filter of one's own that counts, or holds anything else for a connection, gives it back exactly once: at once if it refuses, in `onClosed` if it
+ * has answered `true`, and if it holds it while its promise is pending, in `onGivenUp`. What it waits for should have a time-out of its own.
+ */
 export interface ConnectionFilter {
   /**
    * Whether to serve a connection. Only `true` accepts; a throw, a rejection, any other answer, or none in time refuses.
@@ -20,6 +25,11 @@ export interface ConnectionFilter {
   shouldAccept(peer: StreamAddress, info: StreamInfo): boolean | Promise<boolean>;
   /** Called once for each connection that this filter has accepted, when it is over, whatever else became of it; `info` is the same object. */
   onClosed?(peer: StreamAddress, info: StreamInfo): void;
+  /**
+   * Called once when nobody waits any more for the promise of this filter (it took longer than `filterTimeoutMs`, or the connection was shed): stop
+   * what was begun, give back what is held. Should the promise answer `true` all the same, `onClosed` follows it, as for a connection that is over.
+   */
+  onGivenUp?(peer: StreamAddress, info: StreamInfo): void;
 }
 
 /**
@@ -48,8 +58,16 @@ export function everyFilter(...filters: readonly ConnectionFilter[]): Connection
   return new EveryFilter(filters);
 }
 
+/** A filter among several whose promise is pending. */
+interface PendingAsk {
+  /** Those before it have accepted. */
+  readonly index: number;
+  isGivenUp: boolean;
+}
+
 class EveryFilter implements ConnectionFilter {
   readonly #filters: readonly ConnectionFilter[];
+  readonly #pending = new WeakMap<StreamInfo, PendingAsk>();
 
   constructor(filters: readonly ConnectionFilter[]) {
     this.#filters = filters;
@@ -61,6 +79,19 @@ class EveryFilter implements ConnectionFilter {
 
   onClosed(peer: StreamAddress, info: StreamInfo): void {
     this.#takeBack(this.#filters.length, peer, info);
+  }
+
+  /** Those that have accepted are told that it is over; the one that is pending is told as we were. */
+  onGivenUp(peer: StreamAddress, info: StreamInfo): void {
+    const ask = this.#pending.get(info);
+    if (ask === undefined) return;
+    this.#pending.delete(info);
+    ask.isGivenUp = true;
+    try {
+      this.#filters[ask.index]?.onGivenUp?.(peer, info);
+    } finally {
+      this.#takeBack(ask.index, peer, info);
+    }
   }
 
   #askFrom(start: number, peer: StreamAddress, info: StreamInfo): boolean | Promise<boolean> {
@@ -82,13 +113,23 @@ class EveryFilter implements ConnectionFilter {
   }
 
   async #askOn(answer: PromiseLike<unknown>, index: number, peer: StreamAddress, info: StreamInfo): Promise<boolean> {
+    const ask: PendingAsk = { index, isGivenUp: false };
+    this.#pending.set(info, ask);
     let isAccepted: boolean;
     try {
       isAccepted = (await answer) === true;
     } catch (thrown) {
+      if (ask.isGivenUp) return false;
+      this.#pending.delete(info);
       this.#takeBack(index, peer, info);
       throw thrown;
     }
+    if (ask.isGivenUp) {
+      // Only this one has not heard that it is over, and it believes that it has accepted.
+      if (isAccepted) this.#filters[index]?.onClosed?.(peer, info);
+      return false;
+    }
+    this.#pending.delete(info);
     if (isAccepted) return this.#askFrom(index + 1, peer, info);
     this.#takeBack(index, peer, info);
     return false;

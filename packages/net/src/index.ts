@@ -7,12 +7,12 @@ export { type AddressLike, formatNetAddress, type NetAddress, parseAddress, toNe
 export { CidrSet } from './cidr-set.ts';
 export { type ConnectSink, connect, connectWith, type PendingConnect } from './connect.ts';
 export { type ConnectOptions } from './connect-options.ts';
-export { ConnectionCap, type DescriptorShare } from './connection-cap.ts';
+export { type CapWaiter, ConnectionCap, type DescriptorShare } from './connection-cap.ts';
 export { allowOnly, type ConnectionFilter, everyFilter, refuse } from './connection-filter.ts';
 export { descriptorLimit } from './descriptor-limit.ts';
 export { fromDuplex } from './from-duplex.ts';
 export { type ListenOptions } from './listen-options.ts';
-export { type Listener, listen } from './listener.ts';
+export { type CloseOptions, type Listener, listen } from './listener.ts';
 export { type ProxyHeaderSink, readProxyHeader } from './proxy-header-reader.ts';
 export { type AcceptProxyConfig, type AcceptProxyOptions, resolveAcceptProxyOptions } from './proxy-options.ts';
 export { perSource, type SourceLimitMemory, type SourceLimitOptions, type SourceLimits } from './source-limits.ts';

@@ -1,7 +1,7 @@
 /** Failures of listening, as `WireError`s that name the address. */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { ioError, type WireError } from '@ferrata/error';
+import { ioError, textOf, type WireError } from '@ferrata/error';
 import { formatNetAddress, type NetAddress } from './address.ts';
 
 const reasons: ReadonlyMap<string, readonly [reason: string, hint: string]> = new Map([
@@ -19,7 +19,7 @@ export function listenError(thrown: unknown, target: NetAddress | { readonly kin
   let code = (thrown as NodeJS.ErrnoException).code ?? '';
   // libuv turns ENOENT into EACCES for Unix sockets, which would send the reader after permissions.
   if (target.kind === 'unix' && code === 'EACCES' && !existsSync(dirname(target.path))) code = 'ENOENT';
-  const [reason, hint] = reasons.get(code) ?? ['LISTEN_FAILED', thrown instanceof Error ? thrown.message : String(thrown)];
+  const [reason, hint] = reasons.get(code) ?? ['LISTEN_FAILED', textOf(thrown)];
   return listenFailure(reason, place, hint, thrown);
 }
 

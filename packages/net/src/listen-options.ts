@@ -1,26 +1,37 @@
 /** Options of `listen`, checked once. */
 
+import { isIPv4 } from 'node:net';
 import { checkWholeNumber } from '@ferrata/error';
 import { type AcceptConfig, type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
 import { type AddressLike, type NetAddress, toNetAddress } from './address.ts';
+import { checkBoolean } from './option-checks.ts';
 import { checkOptionNames } from './option-names.ts';
 
-/** Where and how to listen. Exactly one of `address`, `host` with `port`, `path` and `fd` says where. */
+/**
+ * Where and how to listen. Exactly one of `address`, `host` with `port`, `path` and `fd` says where. An option that cannot take effect there is
+ * a `TypeError`, but for `noDelay` and `keepAliveMs`, which a Unix socket has no need of.
+ */
 export interface ListenOptions extends AcceptOptions {
+  /** Of an address that was spread into the options (`{ ...address, filter }`); must agree with the rest. */
+  readonly kind?: 'tcp' | 'ip' | 'unix';
   readonly address?: AddressLike;
   readonly host?: string;
   readonly port?: number;
   readonly path?: string;
-  /** A descriptor that listens already, inherited from another process. It belongs to the listener from then on: `close()` closes it. */
+  /**
+   * A descriptor that listens already, inherited from another process. It belongs to the listener from then on: `close()` closes it. The file of
+   * a Unix socket it leaves alone; the predecessor keeps it by `close({ keepFile: true })`.
+   */
   readonly fd?: number;
   /** Connections that the kernel holds until they are accepted, 1 to 65535; Linux cuts it to `net.core.somaxconn`. Default 4096. */
   readonly backlog?: number;
-  /** Lets several sockets listen on one port, the kernel spreading connections among them (Linux). Default false. */
+  /** Lets several TCP sockets listen on one port, the kernel spreading connections among them (Linux). Default false. */
   readonly reusePort?: boolean;
   /** On an IPv6 address, does not take IPv4 too. Default false. */
   readonly ipv6Only?: boolean;
   /**
-   * Connections above a cap that wait for a place, unread, instead of being closed; 0 to 65 535, default 0. Each holds a descriptor, so
+   * Connections above a cap that wait for a place, unread, instead of being closed; 0 to 65 535, default 0. The filter is asked before they wait,
+   * and they are served in their order, over all listeners with the same `connectionCap`. Each holds a descriptor, so
    * `maxConnections` and this number together must stay below the limit. Node cannot leave them in the kernel's queue: it has no way to pause
    * accepting.
    */
@@ -29,7 +40,10 @@ export interface ListenOptions extends AcceptOptions {
   readonly waitTimeoutMs?: number;
   /** Sends small writes at once (TCP_NODELAY). Default true; false saves packets for peers that write byte by byte and costs them up to 40 ms. */
   readonly noDelay?: boolean;
-  /** Silence after which TCP asks whether the peer still lives; 0: never. Default 60 000. Finds peers that vanished; costs one packet each time. */
+  /**
+   * Silence after which TCP asks whether the peer still lives: 1 000 to 32 767 000 in whole seconds (what is below a second is cut), or 0: never.
+   * Default 60 000. Finds peers that vanished; costs one packet each time.
+   */
   readonly keepAliveMs?: number;
   /** Bytes written and not yet sent from which on `write` returns false. Default 65 536. This much memory a slow reader can hold. */
   readonly highWaterBytes?: number;
@@ -38,7 +52,10 @@ export interface ListenOptions extends AcceptOptions {
    * Default 1 048 576. A writer that waits for `onDrain` never meets it.
    */
   readonly hardLimitBytes?: number;
-  /** Permissions of a Unix socket's file, as for `chmod`: 0o660. Default: what the umask leaves. */
+  /**
+   * Permissions of a Unix socket's file, as for `chmod`: 0o660. Default: what the umask leaves. On the main thread nobody without them can connect
+   * at any time; a worker cannot narrow the umask, and sets them right after `bind`, so put the socket into a directory that is closed to others.
+   */
   readonly mode?: number;
 }
 
@@ -64,6 +81,7 @@ const listenOptionNames: Readonly<Record<keyof ListenOptions, true>> = {
   port: true,
   path: true,
   fd: true,
+  kind: true,
   backlog: true,
   reusePort: true,
   ipv6Only: true,
@@ -85,22 +103,44 @@ const listenOptionNames: Readonly<Record<keyof ListenOptions, true>> = {
  * @throws {WireError} for certificates that cannot be used
  */
 export function resolveListenOptions(where: AddressLike | ListenOptions): ListenConfig {
-  const options: ListenOptions = typeof where === 'string' || 'kind' in where ? { address: where } : where;
+  if (typeof where !== 'string' && (typeof where !== 'object' || where === null))
+    throw new TypeError('listen needs an address, or options');
+  // An address is options too, whatever else it was spread together with: none of them may get lost.
+  const options = typeof where === 'string' ? { address: where } : (where as ListenOptions);
   checkOptionNames('listen', options, listenOptionNames);
+  const target = targetOf(options);
+  checkFit(options, target);
   return Object.freeze({
-    target: targetOf(options),
+    target,
     backlog: checkWholeNumber('backlog', options.backlog ?? 4096, { min: 1, max: 65_535 }),
-    reusePort: options.reusePort ?? false,
-    ipv6Only: options.ipv6Only ?? false,
+    reusePort: checkBoolean('reusePort', options.reusePort, false),
+    ipv6Only: checkBoolean('ipv6Only', options.ipv6Only, false),
     maxWaiting: checkWholeNumber('maxWaiting', options.maxWaiting ?? 0, { min: 0, max: 65_535 }),
     waitTimeoutMs: checkWholeNumber('waitTimeoutMs', options.waitTimeoutMs ?? 5_000, { min: 1, max: 600_000 }),
-    noDelay: options.noDelay ?? true,
-    keepAliveMs: checkWholeNumber('keepAliveMs', options.keepAliveMs ?? 60_000, { min: 0, max: 2_147_483_647 }),
+    noDelay: checkBoolean('noDelay', options.noDelay, true),
+    keepAliveMs: checkKeepAlive(options.keepAliveMs),
     highWaterBytes: checkWholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, { min: 1, max: 2_147_483_647 }),
     hardLimitBytes: hardLimit(options.hardLimitBytes, options.highWaterBytes ?? 65_536),
     mode: options.mode === undefined ? null : checkWholeNumber('mode', options.mode, { min: 0, max: 0o777 }),
     accept: resolveAcceptOptions(options),
   });
+}
+
+/** @throws {TypeError} for an option that means nothing there */
+function checkFit({ kind, mode, reusePort, ipv6Only }: ListenOptions, target: ListenConfig['target']): void {
+  if (kind !== undefined && (kind === 'ip' ? 'tcp' : kind) !== target.kind)
+    throw new TypeError(`the kind of the address is ${JSON.stringify(kind)}, but the rest says ${target.kind}`);
+  if (mode !== undefined && target.kind !== 'unix') throw new TypeError('mode is for the file of a Unix socket: it needs a path');
+  if (reusePort === true && target.kind !== 'tcp') throw new TypeError('reusePort is for a TCP port: it needs a host and a port');
+  if (ipv6Only === true && (target.kind !== 'tcp' || isIPv4(target.host))) throw new TypeError('ipv6Only is for an IPv6 address');
+}
+
+/** @throws {RangeError} for what Node would silently take for another time, or for none */
+export function checkKeepAlive(keepAliveMs: number | undefined): number {
+  const value = checkWholeNumber('keepAliveMs', keepAliveMs ?? 60_000, { min: 0, max: 32_767_000 });
+  if (value > 0 && value < 1_000)
+    throw new RangeError(`keepAliveMs must be 0, or 1000 to 32767000, not ${value}: the kernel counts in seconds`);
+  return value;
 }
 
 function targetOf(options: ListenOptions): ListenConfig['target'] {

@@ -1,6 +1,7 @@
 /** What all listeners have in common: their caps, their counts and their TLS server. */
 import type { StreamAddress } from '@ferrata/stream';
 import type { AcceptPipeline } from './accept-pipeline.ts';
+import type { CloseOptions } from './listener.ts';
 import type { TlsServer } from './tls/tls-server.ts';
 
 /** The common part of listeners of this package; not exported from it. */
@@ -14,7 +15,7 @@ export abstract class ListenerBase {
   }
 
   abstract get isClosed(): boolean;
-  abstract close(): Promise<void>;
+  abstract close(options?: CloseOptions): Promise<void>;
 
   get tls(): TlsServer | null {
     return this.#pipeline.config.tls;
@@ -68,11 +69,18 @@ export abstract class ListenerBase {
     return this.close();
   }
 
-  /** Takes a place under both caps. @returns false if one of them is full */
+  /** Takes a place under both caps for a newcomer. @returns false if one of them is full, or somebody waits for it already */
   tryTakePlace(): boolean {
     const { ownCap, sharedCap } = this.#pipeline.config;
+    if (ownCap.hasWaiters() || sharedCap?.hasWaiters() === true) return false;
+    return this.tryTakeTurn();
+  }
+
+  /** Takes a place under both caps for one who has waited. @returns false if one of them is full */
+  tryTakeTurn(): boolean {
+    const { ownCap, sharedCap } = this.#pipeline.config;
     // Looked at before any is taken: giving one back would wake whoever waits for it, this listener too, for nothing and for ever.
-    if (sharedCap !== null && sharedCap.count >= sharedCap.max) return false;
+    if (sharedCap !== null && !sharedCap.hasPlace()) return false;
     if (!ownCap.tryTake()) return false;
     sharedCap?.tryTake();
     return true;

@@ -9,19 +9,30 @@
  * queue either: closing the socket that listens resets the queue. What pauses is the step behind it: up to `maxWaiting` connections above a
  * cap wait, accepted and unread, until a place is free.
  */
-import { chmodSync } from 'node:fs';
 import { createServer, type ListenOptions as NodeListenOptions, type Server, type Socket } from 'node:net';
-import { fromNodeError } from '@ferrata/error';
+import { fromNodeError, isWireError } from '@ferrata/error';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import { AcceptPipeline } from './accept-pipeline.ts';
 import type { AddressLike } from './address.ts';
+import type { Admission } from './admission.ts';
 import { listenError } from './listen-error.ts';
 import { type ListenConfig, type ListenOptions, resolveListenOptions } from './listen-options.ts';
 import { ListenerBase } from './listener-base.ts';
+import { checkFunction } from './option-checks.ts';
 import { ipAddress } from './socket-info.ts';
 import { SocketStream, type StreamOrigin } from './socket-stream.ts';
 import type { TlsServer } from './tls/tls-server.ts';
-import { removeStaleSocket } from './unix-socket-file.ts';
+import {
+  checkStillOurs,
+  closeServer,
+  oneAtATime,
+  openSocketFile,
+  pathOfDescriptor,
+  removeStaleSocket,
+  type SocketFile,
+  type UnixTarget,
+  withUmaskFor,
+} from './unix-socket-file.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 /**
@@ -47,7 +58,10 @@ export interface Listener {
   readonly handshakeFailedCount: number;
   /** Connections that wait for the filter, their PROXY header or their handshake now. */
   readonly pendingCount: number;
-  /** Connections that wait for a place under the caps now. While it is above 0, accepting is paused. */
+  /**
+   * Connections that wait for a place under the caps now. Those of a socket have been accepted, and more are until `maxWaiting` of them wait; of a
+   * source of streams it is one at most, and the source is not asked for more meanwhile.
+   */
   readonly waitingCount: number;
   /** Connections that came in the last whole second, whatever became of them. */
   readonly acceptRate: number;
@@ -56,10 +70,21 @@ export interface Listener {
   readonly isClosed: boolean;
   /**
    * Stops accepting; open streams stay open, and connections that are pending or wait go on. Done when the port is free again (and the file
-   * of a Unix socket removed). May be called again.
+   * of a Unix socket removed, if it is still the one that this listener has made). May be called again.
+   *
+   * @throws {WireError} `SOCKET_FILE_NOT_KEPT` if it was to keep the file and cannot; the listener goes on then
    */
-  close(): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** How to close a listener. */
+export interface CloseOptions {
+  /**
+   * Leaves the file of a Unix socket, for a successor that has inherited the descriptor: whoever connects by it then reaches the successor. The
+   * file has another name for a moment, as Node removes what it finds. Default false. Of no effect on other listeners.
+   */
+  readonly keepFile?: boolean;
 }
 
 /**
@@ -73,6 +98,7 @@ export interface Listener {
  * @throws {RangeError} if an option is out of range
  */
 export async function listen(where: AddressLike | ListenOptions, onStream: (stream: L4Stream) => void): Promise<Listener> {
+  checkFunction('onStream', onStream);
   const config = resolveListenOptions(where);
   const pipeline = new AcceptPipeline(config.accept, onStream);
   const server = createServer({
@@ -85,12 +111,12 @@ export async function listen(where: AddressLike | ListenOptions, onStream: (stre
     pauseOnConnect: !pipeline.isDirect || config.maxWaiting > 0,
   });
   try {
-    await startListening(server, config);
+    const file = await startListening(server, config);
+    return new SocketListener(server, config, pipeline, file);
   } catch (error) {
     if (config.accept.ownsTls) void config.accept.tls?.close();
     throw error;
   }
-  return new SocketListener(server, config, pipeline);
 }
 
 class SocketListener extends ListenerBase implements Listener, StreamOrigin {
@@ -103,10 +129,15 @@ class SocketListener extends ListenerBase implements Listener, StreamOrigin {
   readonly #pipeline: AcceptPipeline;
   /** Null: connections above a cap are closed. */
   readonly #waiting: WaitingRoom | null;
+  /** Streams that wait, or were closed while they waited: they have no place to give back. */
+  readonly #placeless = new Set<number>();
+  /** Of a Unix socket that this listener has bound. */
+  readonly #file: SocketFile | null;
 
-  constructor(server: Server, config: ListenConfig, pipeline: AcceptPipeline) {
-    super(pipeline, addressOf(server));
+  constructor(server: Server, config: ListenConfig, pipeline: AcceptPipeline, file: SocketFile | null) {
+    super(pipeline, addressOf(server, config));
     this.#server = server;
+    this.#file = file;
     this.#pipeline = pipeline;
     this.hardLimitBytes = config.hardLimitBytes;
     this.unixPath = this.address.kind === 'unix' ? this.address.path : null;
@@ -120,28 +151,21 @@ class SocketListener extends ListenerBase implements Listener, StreamOrigin {
     return !this.#server.listening;
   }
 
-  async close(): Promise<void> {
+  async close({ keepFile = false }: CloseOptions = {}): Promise<void> {
     // Node closes the listening descriptor within this call; its callback would wait for the last stream to end.
     if (!this.#server.listening) return;
-    this.#server.close();
+    closeServer(this.#server, this.#file, keepFile);
     this.closeOwnTls();
   }
 
   onStreamClosed(stream: SocketStream): void {
-    this.releasePlace();
+    if (!this.#placeless.delete(stream.id)) this.releasePlace();
     this.#pipeline.handleClosed(stream.id);
   }
 
-  /** A place was taken for a socket that has waited. */
-  serveWaiting(socket: Socket): void {
-    this.#pipeline.admit(new SocketStream(socket, this, this.#pipeline.config.clock.now()));
-    this.#pipeline.settleWaiting();
-  }
-
-  /** A socket has waited too long. */
-  shedWaiting(socket: Socket): void {
-    this.#shed(socket);
-    this.#pipeline.settleWaiting();
+  serveWaiting(admission: Admission): void {
+    this.#placeless.delete(admission.stream.id);
+    admission.handlePlace();
   }
 
   /** Over a cap: closed before anything is made for it. A reset, so that no half-dead connection keeps a place in the kernel's tables. */
@@ -157,39 +181,64 @@ class SocketListener extends ListenerBase implements Listener, StreamOrigin {
   #handleConnection(socket: Socket): void {
     const now = this.#pipeline.config.clock.now();
     this.#pipeline.countArrival(now);
-    const waiting = this.#waiting;
     // Nobody passes those who wait.
-    if ((waiting === null || waiting.size === 0) && this.tryTakePlace()) {
-      this.#pipeline.admit(new SocketStream(socket, this, now));
-    } else if (waiting?.tryAdd(socket) === true) this.#pipeline.waitingCount++;
-    else this.#shed(socket);
+    if (this.tryTakePlace()) return this.#pipeline.admit(new SocketStream(socket, this, now));
+    const waiting = this.#waiting;
+    if (waiting === null || waiting.isFull) return this.#shed(socket);
+    const stream = new SocketStream(socket, this, now);
+    this.#placeless.add(stream.id);
+    this.#pipeline.admitLater(stream, waiting);
   }
 }
 
 function ignore(): void {}
 
-async function startListening(server: Server, config: ListenConfig): Promise<void> {
+/** @returns the file of a Unix socket at a path */
+async function startListening(server: Server, config: ListenConfig): Promise<SocketFile | null> {
   const { target } = config;
+  if (target.kind === 'unix') return oneAtATime(target.path, () => listenAtPath(server, target, config));
   try {
     await bind(server, config);
   } catch (error) {
-    const mayBeStale = target.kind === 'unix' && (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    if (!mayBeStale) throw listenError(error, target);
-    await removeStaleSocket(target);
-    await bind(server, config).catch((again: unknown) => {
-      throw listenError(again, target);
-    });
+    throw listenError(error, target);
   }
-  if (target.kind === 'unix' && config.mode !== null) chmodSync(target.path, config.mode);
+  return null;
 }
 
-function bind(server: Server, config: ListenConfig): Promise<void> {
+async function listenAtPath(server: Server, target: UnixTarget, config: ListenConfig): Promise<SocketFile> {
+  let file: SocketFile | null = null;
+  const opened = (): void => {
+    file = openSocketFile(target, config.mode);
+  };
+  try {
+    try {
+      await bind(server, config, opened);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      await removeStaleSocket(target);
+      await bind(server, config, opened);
+    }
+    // A tick has passed. Somebody who had found a stale file before we removed it may have removed ours for it.
+    return checkStillOurs(target, file);
+  } catch (error) {
+    if (server.listening) closeServer(server, file, false);
+    throw isWireError(error) ? error : listenError(error, target);
+  }
+}
+
+/** @param opened called as soon as the kernel listens, from inside `bind` */
+function bind(server: Server, config: ListenConfig, opened?: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(nodeOptions(config), () => {
+    const listening = (): void => {
       server.removeListener('error', reject);
       resolve();
-    });
+    };
+    const { target, mode } = config;
+    // Bound within this call (unlike a host, whose name may have to be looked up).
+    if (target.kind === 'unix') withUmaskFor(mode, () => server.listen(nodeOptions(config), listening));
+    else server.listen(nodeOptions(config), listening);
+    if (server.listening) opened?.();
   });
 }
 
@@ -204,8 +253,11 @@ function nodeOptions({ target, backlog, reusePort, ipv6Only }: ListenConfig): No
   }
 }
 
-function addressOf(server: Server): StreamAddress {
+function addressOf(server: Server, { target }: ListenConfig): StreamAddress {
   const address = server.address();
   if (typeof address === 'string') return { kind: 'unix', path: address };
-  return address === null ? { kind: 'unset' } : { kind: 'ip', host: address.address, port: address.port };
+  if (address?.port !== undefined) return { kind: 'ip', host: address.address, port: address.port };
+  // Node does not ask the kernel for the path of a socket that it has not bound itself.
+  const path = target.kind === 'fd' ? pathOfDescriptor(target.fd) : null;
+  return path === null ? { kind: 'unset' } : { kind: 'unix', path };
 }

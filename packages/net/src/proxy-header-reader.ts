@@ -17,15 +17,20 @@
  * @see "The PROXY protocol, versions 1 & 2" (haproxy), §2: the receiver must not be fooled into believing a header from just anybody
  */
 import { concatBytes } from '@ferrata/bytes';
-import { ioError, protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { internalError, ioError, protocolError, textOf, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type ProxyAddress, type ProxyHeader, ProxyHeaderDecoder, proxySignatureMatch } from '@ferrata/proxy-protocol';
 import { formatAddress, type L4Sink, type L4Stream, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
+import { callUser } from './call-user.ts';
 import { type AcceptProxyConfig, type AcceptProxyOptions, resolveAcceptProxyOptions } from './proxy-options.ts';
 import { readdressed } from './readdressed.ts';
+import { ipAddress } from './socket-info.ts';
 import { SocketStream } from './socket-stream.ts';
 
-/** Receives the outcome of `readProxyHeader`: exactly one of the two, once, and never from inside `readProxyHeader` itself. */
+/**
+ * Receives the outcome of `readProxyHeader`: exactly one of the two, once, and never from inside `readProxyHeader` itself. A throw or a rejection
+ * aborts the stream (`SINK_THREW`), and is a process warning.
+ */
 export interface ProxyHeaderSink {
   /**
    * @param stream the stream without its header, paused until something is attached; use only this one from then on
@@ -152,7 +157,14 @@ class HeaderReader implements L4Sink {
     this.#stream.pause();
     const { info } = this.#stream;
     const now = this.#config.deadlines.now();
-    sink.onHeader(readdressed(this.#stream, header === null ? info : proxiedInfo(info, header, now), unread), header);
+    const stream = readdressed(this.#stream, header === null ? info : proxiedInfo(info, header, now), unread);
+    callUser(
+      () => sink.onHeader(stream, header),
+      (thrown) => {
+        stream.abort(internalError('SINK_THREW', textOf(thrown), { cause: thrown }));
+        warn(thrown);
+      },
+    );
   }
 
   #fail(error: WireError): void {
@@ -162,7 +174,7 @@ class HeaderReader implements L4Sink {
     const place = formatAddress(info.remoteAddress);
     this.#stream.abort(error);
     error.context ??= place;
-    sink.onHeaderFailed(error, info);
+    callUser(() => sink.onHeaderFailed(error, info), warn);
   }
 
   #settle(): ProxyHeaderSink | null {
@@ -201,6 +213,11 @@ function proxiedInfo(below: StreamInfo, header: ProxyHeader, now: number): Strea
 
 function toStreamAddress(address: ProxyAddress | null): StreamAddress | null {
   if (address === null) return null;
-  if (address.kind === 'ip') return { kind: 'ip', host: address.host, port: address.port };
+  // The client is who it is, however the proxy in front has written it: lists and limits are asked about this address.
+  if (address.kind === 'ip') return ipAddress(address.host, address.port);
   return address.path === '' ? { kind: 'unset' } : { kind: 'unix', path: address.path };
+}
+
+function warn(thrown: unknown): void {
+  process.emitWarning(thrown instanceof Error ? thrown : toWireError(thrown));
 }

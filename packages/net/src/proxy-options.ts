@@ -4,6 +4,8 @@ import { checkWholeNumber } from '@ferrata/error';
 import { type ResolvedProxyHeaderDecoderOptions, resolveProxyHeaderDecoderOptions } from '@ferrata/proxy-protocol';
 import { DeadlineQueue } from '@ferrata/timeout';
 import { CidrSet } from './cidr-set.ts';
+import { checkBoolean, checkClock, checkMethods } from './option-checks.ts';
+import { checkOptionNames } from './option-names.ts';
 
 /** How to accept connections that begin with a PROXY header. */
 export interface AcceptProxyOptions {
@@ -43,24 +45,37 @@ export interface AcceptProxyConfig {
   readonly deadlines: DeadlineQueue;
 }
 
+const names: Readonly<Record<keyof AcceptProxyOptions, true>> = {
+  trusted: true,
+  required: true,
+  timeoutMs: true,
+  maxHeaderBytes: true,
+  versions: true,
+  deadlines: true,
+  clock: true,
+};
+
 /**
  * Checks options and fills in defaults.
  *
- * @throws {TypeError} if it is not said who is trusted, or a range is malformed @throws {RangeError} for a number out of range
+ * @throws {TypeError} if it is not said who is trusted, a range is malformed, or for an unknown option @throws {RangeError} for a number out of range
  */
 export function resolveAcceptProxyOptions(options: AcceptProxyOptions | AcceptProxyConfig): AcceptProxyConfig {
   if ('isResolved' in options) return options;
-  const { maxHeaderBytes, versions, clock = systemClock } = options;
+  checkOptionNames('proxyProtocol', options, names);
+  const { maxHeaderBytes, versions, deadlines, clock = systemClock } = options;
+  checkClock(clock);
+  if (deadlines !== undefined) checkMethods('deadlines', deadlines, 'a DeadlineQueue', ['after', 'now']);
   return Object.freeze({
     isResolved: true,
     trusted: toTrusted(options.trusted),
-    required: options.required ?? true,
+    required: checkBoolean('required', options.required, true),
     timeoutMs: checkWholeNumber('timeoutMs', options.timeoutMs ?? 5_000, { min: 1, max: 600_000 }),
     decoder: resolveProxyHeaderDecoderOptions({
       ...(maxHeaderBytes === undefined ? {} : { maxHeaderBytes }),
       ...(versions === undefined ? {} : { versions }),
     }),
-    deadlines: options.deadlines ?? new DeadlineQueue({ clock }),
+    deadlines: deadlines ?? new DeadlineQueue({ clock }),
   });
 }
 

@@ -6,7 +6,8 @@ import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream'
 import { SocketStream } from './socket-stream.ts';
 
 /**
- * `stream` with another `info`, and `unread` before its next bytes. The stream is paused, until something attaches to the result.
+ * `stream` with another `info`, and `unread` before its next bytes. The stream is paused, until something attaches to the result: before that,
+ * resuming the result gives nobody anything.
  *
  * A stream over one of Node's sockets is changed in place, so that it costs nothing; use only the result from now on in any case.
  */
@@ -17,7 +18,7 @@ export function readdressed(stream: L4Stream, info: StreamInfo, unread: Uint8Arr
     if (info !== stream.info) stream.replaceInfo(info);
     return stream;
   }
-  return hasUnread || info !== stream.info ? new ReaddressedStream(stream, info, hasUnread ? unread : null) : stream;
+  return new ReaddressedStream(stream, info, hasUnread ? unread : null);
 }
 
 class ReaddressedStream implements L4Stream {

@@ -1,8 +1,9 @@
 /** The facts about a stream over one of Node's sockets, looked up when somebody asks: an idle connection should not pay for them. */
 
-import { isIP, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { StreamAddress, StreamInfo, StreamTiming, TlsDigest } from '@ferrata/stream';
+import { parseIp, words } from './ip-bits.ts';
 
 const unset: StreamAddress = { kind: 'unset' };
 
@@ -50,9 +51,10 @@ export class SocketInfo implements StreamInfo {
   }
 }
 
-/** An `ip` address from the parts that Node reports. IPv4 in IPv6 (RFC 4291 §2.5.5.2) is shown as the IPv4 address that it is. */
+/** An `ip` address from its parts. IPv4 in IPv6 (RFC 4291 §2.5.5.2), in whatever spelling, is shown as the IPv4 address that it is. */
 export function ipAddress(host: string | undefined, port: number | undefined): StreamAddress {
   if (host === undefined || port === undefined) return unset;
-  const mapped = host.startsWith('::ffff:') ? host.slice('::ffff:'.length) : '';
-  return { kind: 'ip', host: isIP(mapped) === 4 ? mapped : host, port };
+  if (!host.includes(':') || parseIp(host) !== 4) return { kind: 'ip', host, port };
+  const word = words[3] as number;
+  return { kind: 'ip', host: `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`, port };
 }

@@ -29,7 +29,7 @@
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { fromNodeError, internalError, ioError, limitError, type WireError } from '@ferrata/error';
+import { fromNodeError, internalError, ioError, limitError, textOf, type WireError } from '@ferrata/error';
 import {
   freeChunk,
   isGivenAway,
@@ -172,7 +172,10 @@ export class SocketStream implements L4Stream {
     this.#info = info;
   }
 
-  /** Puts bytes back in front of whatever comes next: of a later sink, or of the same one. What is put back last comes first. */
+  /**
+   * Puts bytes back in front of whatever comes next: of a later sink, or of the same one. What is put back last comes first. Once the end was told, put bytes back only right
+   * before another sink is attached, which hears of them and of the end; the same sink would hear data after its end.
+   */
   unread(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#enqueueFirst(bytes);
@@ -469,14 +472,13 @@ export class SocketStream implements L4Stream {
       sink.onClose(this.#error);
     } catch (thrown) {
       // There is nobody left to tell: the stream is closed. A warning shows the bug without ending the process.
-      process.emitWarning(thrown instanceof Error ? thrown : String(thrown), 'SinkThrewOnClose');
+      process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'SinkThrewOnClose');
     }
   }
 
   /** A sink that throws is a bug of this program: the stream ends, the process lives. */
   #sinkThrew(thrown: unknown): void {
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    this.abort(internalError('SINK_THREW', message, { cause: thrown }));
+    this.abort(internalError('SINK_THREW', textOf(thrown), { cause: thrown }));
   }
 
   /** A writer that goes on writing against a full stream is a bug, and would let a slow reader take all the memory. */

@@ -11,6 +11,8 @@ import { Inflight, KeyedGcra } from '@ferrata/limits';
 import type { StreamAddress, StreamInfo } from '@ferrata/stream';
 import type { ConnectionFilter } from './connection-filter.ts';
 import { parseIp, words } from './ip-bits.ts';
+import { checkClock } from './option-checks.ts';
+import { checkOptionNames } from './option-names.ts';
 
 /** The memory of a filter made by `perSource`, to post to other threads. */
 export interface SourceLimitMemory {
@@ -35,7 +37,10 @@ export interface SourceLimitOptions {
    * refused, as it would be by a flood from forged addresses otherwise.
    */
   readonly maxSources?: number;
-  /** `memory` of the filter of another thread: both are then one; the other numbers must agree. Default: memory of its own. */
+  /**
+   * `memory` of the filter of another thread: both are then one; the other numbers must agree. Default: memory of its own. A thread that dies without
+   * closing its connections leaves them counted under `maxConcurrent`, as nobody else knows of them: make new memory when that has happened.
+   */
   readonly memory?: SourceLimitMemory;
   /** Default `systemClock`. */
   readonly clock?: Clock;
@@ -48,17 +53,33 @@ export interface SourceLimits extends ConnectionFilter {
   onClosed(peer: StreamAddress, info: StreamInfo): void;
 }
 
+const names: Readonly<Record<keyof SourceLimitOptions, true>> = {
+  connectionsPerSecond: true,
+  burst: true,
+  maxConcurrent: true,
+  ipv4PrefixLength: true,
+  ipv6PrefixLength: true,
+  maxSources: true,
+  memory: true,
+  clock: true,
+};
+
 /**
  * Refuses connections of sources that open too many.
  *
  * A peer without an IP address is served: the limits know no source for it.
  *
  * @throws {RangeError} if a number is out of range, or no limit is given
+ * @throws {TypeError} for an unknown option, or one that belongs to a limit that is not given
  */
 export function perSource(options: SourceLimitOptions): SourceLimits {
+  checkOptionNames('perSource', options, names);
   const { connectionsPerSecond, maxConcurrent, memory, clock = systemClock } = options;
+  checkClock(clock);
   if (connectionsPerSecond === undefined && maxConcurrent === undefined)
     throw new RangeError('perSource needs connectionsPerSecond, maxConcurrent, or both');
+  if (connectionsPerSecond === undefined && (options.burst !== undefined || options.maxSources !== undefined))
+    throw new TypeError('burst and maxSources are of a rate: they need connectionsPerSecond');
   const rate =
     connectionsPerSecond === undefined
       ? null

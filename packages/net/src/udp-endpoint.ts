@@ -3,7 +3,8 @@
  *
  * Rules of this file:
  * - UDP loses datagrams, and so do we, never without a count. Nothing queues without a bound in bytes and in count.
- * - A sink is never called from inside one of the endpoint's own methods. If it throws, the endpoint closes (`SINK_THREW`).
+ * - A sink is never called from inside one of the endpoint's own methods. If it throws, or a promise of it rejects, the endpoint closes (`SINK_THREW`).
+ * - Whatever a stranger can write into a datagram's header does no more than have that datagram dropped.
  * - An endpoint that is not connected lives through every failure of a peer. A connected one hears of ICMP as errors, and lives on as well:
  *   whether a refused datagram means the end is for the protocol to say.
  *
@@ -14,12 +15,14 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
-import { fromNodeError, internalError, ioError, type WireError } from '@ferrata/error';
+import { fromNodeError, internalError, ioError, textOf, type WireError } from '@ferrata/error';
 import type { StreamAddress } from '@ferrata/stream';
 import type { AddressLike } from './address.ts';
+import { callUser, watchAnswer } from './call-user.ts';
 import { listenFailure } from './listen-error.ts';
 import { ipAddress } from './socket-info.ts';
 import {
+  KEPT_DATAGRAM_BYTES,
   resolveUdpBindOptions,
   resolveUdpConnectOptions,
   type UdpAddress,
@@ -56,6 +59,10 @@ export interface UdpDropCounts {
   readonly sendQueueFull: number;
   /** The kernel refused to send it, whatever the error was. */
   readonly sendFailed: number;
+  /** Its source port was 0, which says that no answer is wanted (RFC 768), and to which none can be sent. */
+  readonly noSourcePort: number;
+  /** It came from somebody else than the peer of a connected endpoint: the kernel had queued it before the socket was connected. */
+  readonly notPeer: number;
 }
 
 /** What an endpoint has done. The numbers are live. */
@@ -75,7 +82,8 @@ export interface UdpCounts {
  * Opens a socket that receives at an address, from anybody. A name is looked up once.
  *
  * @param where `udp://127.0.0.1:5353`, `[::]:5353`, or options
- * @throws {WireError} `ADDRESS_IN_USE`, `LISTEN_NOT_PERMITTED`, `LISTEN_NO_SUCH_ADDRESS` or `LISTEN_FAILED`; the message names the address
+ * @throws {WireError} `ADDRESS_IN_USE`, `LISTEN_NOT_PERMITTED`, `LISTEN_NO_SUCH_ADDRESS`, `DESCRIPTORS_EXHAUSTED` or `LISTEN_FAILED`; the message names
+ *   the address
  * @throws {TypeError} if the address is malformed, or an option is not known
  * @throws {RangeError} if an option is out of range
  */
@@ -117,7 +125,9 @@ export async function connectUdp(where: AddressLike | UdpConnectOptions, sink: U
     socket = makeSocket(host, config, null);
     await connectSocket(socket, host, config);
     applyTtl(socket, config);
-    return new UdpEndpoint(socket, config, sink, { kind: 'ip', host: unmapped(host), port: config.port });
+    // As the kernel writes it, to be compared with the source of each datagram.
+    const peer = socket.remoteAddress();
+    return new UdpEndpoint(socket, config, sink, ipAddress(peer.address, peer.port) as UdpAddress);
   } catch (error) {
     socket?.close();
     throw fromNodeError(error, { context });
@@ -143,6 +153,7 @@ export class UdpEndpoint {
   #isClosed = false;
   #closing: Promise<void> | null = null;
   readonly #onSent: (error: Error | null, bytes: number) => void;
+  readonly #onThrown: (thrown: unknown) => void;
 
   /** @internal */
   constructor(socket: Socket, config: UdpSocketConfig, sink: UdpSink, peer: UdpAddress | null) {
@@ -155,6 +166,7 @@ export class UdpEndpoint {
     this.peer = peer;
     // One function for all sends.
     this.#onSent = (error, bytes) => this.#sent(error, bytes);
+    this.#onThrown = (thrown) => this.#sinkThrew(thrown);
     socket.on('message', (bytes, from) => this.#received(bytes, from));
     socket.on('error', (error) => this.#failed(error));
   }
@@ -241,15 +253,23 @@ export class UdpEndpoint {
       this.#counts.dropped.closed++;
       return;
     }
-    const peer = this.peer ?? (ipAddress(from.address, from.port) as UdpAddress);
+    if (from.port === 0) {
+      this.#counts.dropped.noSourcePort++;
+      return;
+    }
+    const peer = ipAddress(from.address, from.port) as UdpAddress;
+    if (this.peer !== null && (peer.port !== this.peer.port || peer.host !== this.peer.host)) {
+      this.#counts.dropped.notPeer++;
+      return;
+    }
     if (!this.#isPaused && this.#queue.length === 0) return this.#deliver(bytes, peer);
     const { maxReceiveQueue, maxReceiveBytes } = this.#config;
-    if (this.#queue.length >= maxReceiveQueue || this.#queuedBytes + bytes.length > maxReceiveBytes) {
+    if (this.#queue.length >= maxReceiveQueue || this.#queuedBytes + costOf(bytes) > maxReceiveBytes) {
       this.#counts.dropped.receiveQueueFull++;
       return;
     }
     this.#queue.push({ bytes, peer });
-    this.#queuedBytes += bytes.length;
+    this.#queuedBytes += costOf(bytes);
   }
 
   #flush(): void {
@@ -257,7 +277,7 @@ export class UdpEndpoint {
     let taken = 0;
     while (taken < this.#queue.length && !this.#isPaused && !this.#isClosed) {
       const { bytes, peer } = this.#queue[taken++] as { bytes: Uint8Array; peer: UdpAddress };
-      this.#queuedBytes -= bytes.length;
+      this.#queuedBytes -= costOf(bytes);
       this.#deliver(bytes, peer);
     }
     // A close has emptied it already.
@@ -268,7 +288,8 @@ export class UdpEndpoint {
     this.#counts.received++;
     this.#counts.receivedBytes += bytes.length;
     try {
-      this.#sink.onDatagram(bytes, peer);
+      // Meant to return nothing; an `async` one returns a promise all the same.
+      watchAnswer(this.#sink.onDatagram(bytes, peer), this.#onThrown);
     } catch (thrown) {
       this.#sinkThrew(thrown);
     }
@@ -296,16 +317,11 @@ export class UdpEndpoint {
   }
 
   #tell(error: WireError): void {
-    try {
-      this.#sink.onError?.(error);
-    } catch (thrown) {
-      this.#sinkThrew(thrown);
-    }
+    callUser(() => this.#sink.onError?.(error), this.#onThrown);
   }
 
   #sinkThrew(thrown: unknown): void {
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    void this.#end(internalError('SINK_THREW', message, { cause: thrown }));
+    void this.#end(internalError('SINK_THREW', textOf(thrown), { cause: thrown }));
   }
 
   #end(error: WireError | null): Promise<void> {
@@ -315,11 +331,7 @@ export class UdpEndpoint {
       this.#queue.length = 0;
       this.#queuedBytes = 0;
       this.#socket.close(() => {
-        try {
-          this.#sink.onClose(error);
-        } catch {
-          // Nothing is left to end.
-        }
+        callUser(() => this.#sink.onClose(error), nothingLeftToEnd);
         resolve();
       });
     });
@@ -343,8 +355,14 @@ class Counts implements UdpCounts {
   sent = 0;
   sentBytes = 0;
   receiveErrors = 0;
-  readonly dropped = { receiveQueueFull: 0, closed: 0, sendQueueFull: 0, sendFailed: 0 };
+  readonly dropped = { receiveQueueFull: 0, closed: 0, sendQueueFull: 0, sendFailed: 0, noSourcePort: 0, notPeer: 0 };
 }
+
+function costOf(bytes: Uint8Array): number {
+  return bytes.length + KEPT_DATAGRAM_BYTES;
+}
+
+function nothingLeftToEnd(): void {}
 
 const reasons: ReadonlyMap<string, readonly [reason: string, message: string]> = new Map([
   ['ECONNREFUSED', ['UDP_REFUSED', 'nobody receives at the peer (ICMP port unreachable)']],
@@ -363,11 +381,6 @@ function udpError(error: NodeJS.ErrnoException): WireError {
 
 async function resolveHost(host: string): Promise<string> {
   return isIP(host) === 0 ? (await lookup(host)).address : host;
-}
-
-function unmapped(host: string): string {
-  const { host: shown } = ipAddress(host, 0) as UdpAddress;
-  return shown;
 }
 
 function makeSocket(host: string, config: UdpSocketConfig, binding: UdpBindConfig | null): Socket {
@@ -416,10 +429,12 @@ const bindHints: ReadonlyMap<string, readonly [reason: string, hint: string]> = 
   ['EACCES', ['LISTEN_NOT_PERMITTED', 'this user may not receive there; ports below 1024 need a privilege']],
   ['EADDRNOTAVAIL', ['LISTEN_NO_SUCH_ADDRESS', 'this machine has no such address']],
   ['ENOTFOUND', ['LISTEN_NO_SUCH_ADDRESS', 'the name has no address']],
+  ['EMFILE', ['DESCRIPTORS_EXHAUSTED', 'this process has no descriptor left (`ulimit -n`)']],
+  ['ENFILE', ['DESCRIPTORS_EXHAUSTED', 'this machine has no descriptor left']],
 ]);
 
 function bindError(thrown: unknown, place: string): WireError {
   const code = (thrown as NodeJS.ErrnoException).code ?? '';
-  const [reason, hint] = bindHints.get(code) ?? ['LISTEN_FAILED', thrown instanceof Error ? thrown.message : String(thrown)];
+  const [reason, hint] = bindHints.get(code) ?? ['LISTEN_FAILED', textOf(thrown)];
   return listenFailure(reason, place, hint, thrown);
 }

@@ -7,11 +7,13 @@
  *      │                          │                  │
  *      └── refused: forgotten     └── close, idle, shed, socket closed ──► closed: onClose once
  * ```
- * A flow is *proven* when its peer has answered to something that we have sent: whoever forges a source address sees none of our datagrams.
+ * A flow is *proven* when its protocol says so (`prove`): a cookie has come back, a handshake is over. That something came after we had sent something proves
+ * nothing: whoever forges a source address blindly can send twice. It is taken for proof with `provesByAnswer` only.
  */
-import { internalError, type WireError } from '@ferrata/error';
+import { internalError, textOf, type WireError } from '@ferrata/error';
 import { nextStreamId, type StreamAddress, type StreamInfo, type StreamTiming } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
+import { callUser, watchAnswer } from './call-user.ts';
 import type { UdpAddress } from './udp-options.ts';
 
 /** The receiver of a flow. */
@@ -33,7 +35,7 @@ export interface UdpFlow {
   readonly info: StreamInfo;
   readonly peer: UdpAddress;
   readonly isClosed: boolean;
-  /** True once the peer has answered, or `prove` has been called: `maxAmplification` no longer holds, and it is shed after all that aren't. */
+  /** True once `prove` has been called, or, with `provesByAnswer`, the peer has answered: `maxAmplification` no longer holds, and it is shed after all that aren't. */
   readonly isProven: boolean;
   readonly received: number;
   readonly receivedBytes: number;
@@ -48,7 +50,7 @@ export interface UdpFlow {
    * @returns false if it was dropped, which is counted: the flow is closed, `maxAmplification` forbids it, or the socket's queue is full
    */
   send(bytes: Uint8Array): boolean;
-  /** For protocols that know better than "it answered": a cookie has come back, a handshake is over. */
+  /** The peer has shown that it receives at its address: it has sent something that only our datagrams could tell it, such as a cookie. */
   prove(): void;
   /** Forgets the peer. `onClose` follows; a second call does nothing. */
   close(): void;
@@ -56,12 +58,16 @@ export interface UdpFlow {
 
 /** Whom a flow belongs to. */
 export interface UdpFlowOwner {
+  readonly provesByAnswer: boolean;
   /** @returns false if it was dropped */
   sendFor(flow: OpenUdpFlow, bytes: Uint8Array): boolean;
   onProven(flow: OpenUdpFlow): void;
   /** @returns false if there is no room to keep it */
   mayKeep(flow: OpenUdpFlow, bytes: Uint8Array): boolean;
+  /** A datagram is kept no longer. */
   onKeptGone(bytes: Uint8Array): void;
+  /** A datagram was dropped with its flow. */
+  onDroppedClosed(): void;
   onFlowClosed(flow: OpenUdpFlow): void;
 }
 
@@ -101,6 +107,7 @@ export class OpenUdpFlow implements UdpFlow {
   older: OpenUdpFlow | null = null;
   newer: OpenUdpFlow | null = null;
   deadline: Deadline | null = null;
+  pendingFilter: PendingFilter | null = null;
   readonly #owner: UdpFlowOwner;
   #sink: UdpFlowSink | null = null;
   /** What came before a sink did. */
@@ -145,11 +152,15 @@ export class OpenUdpFlow implements UdpFlow {
 
   // ---- for the owner -------------------------------------------------------------------------------------------------------------
 
-  /** Hands a datagram on, or keeps it until there is a sink. @returns false if it had to be dropped */
-  take(bytes: Uint8Array): boolean {
+  /** A datagram has come. Counted before anybody hears of it, so that it may be answered from inside `onFlow`. */
+  count(bytes: Uint8Array): void {
     this.received++;
     this.receivedBytes += bytes.length;
-    if (this.sent > 0) this.prove();
+    if (this.sent > 0 && this.#owner.provesByAnswer) this.prove();
+  }
+
+  /** Hands a datagram on, or keeps it until there is a sink. @returns false if it had to be dropped */
+  take(bytes: Uint8Array): boolean {
     if (this.#sink !== null && this.isAccepted && this.#kept.length === 0) {
       this.#deliver(this.#sink, bytes);
       return true;
@@ -170,6 +181,7 @@ export class OpenUdpFlow implements UdpFlow {
       for (const bytes of kept) {
         this.#owner.onKeptGone(bytes);
         if (!this.isClosed && this.#sink !== null) this.#deliver(this.#sink, bytes);
+        else this.#owner.onDroppedClosed();
       }
     });
   }
@@ -180,7 +192,10 @@ export class OpenUdpFlow implements UdpFlow {
     this.#error = error;
     this.deadline?.cancel();
     if (!this.#isFlushing) {
-      for (const bytes of this.#kept) this.#owner.onKeptGone(bytes);
+      for (const bytes of this.#kept) {
+        this.#owner.onKeptGone(bytes);
+        this.#owner.onDroppedClosed();
+      }
       this.#kept = [];
     }
     this.#owner.onFlowClosed(this);
@@ -189,20 +204,49 @@ export class OpenUdpFlow implements UdpFlow {
 
   #deliver(sink: UdpFlowSink, bytes: Uint8Array): void {
     try {
-      sink.onDatagram(bytes);
+      // Meant to return nothing; an `async` one returns a promise all the same.
+      const answer: unknown = sink.onDatagram(bytes);
+      if (answer !== undefined) watchAnswer(answer, (thrown) => this.#sinkThrew(thrown));
     } catch (thrown) {
-      this.end(internalError('SINK_THREW', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown }));
+      this.#sinkThrew(thrown);
     }
   }
 
+  #sinkThrew(thrown: unknown): void {
+    this.end(internalError('SINK_THREW', textOf(thrown), { cause: thrown }));
+  }
+
   #tellClose(): void {
-    if (this.#hasTold || this.#sink === null) return;
+    const sink = this.#sink;
+    if (this.#hasTold || sink === null) return;
     this.#hasTold = true;
-    try {
-      this.#sink.onClose(this.#error);
-    } catch {
-      // Nothing is left to end.
-    }
+    callUser(() => sink.onClose(this.#error), nothingLeftToEnd);
+  }
+}
+
+function nothingLeftToEnd(): void {}
+
+/** A promise of the filter that is not settled yet. The flow is let go of as soon as it ends, however long the promise lives. */
+export class PendingFilter {
+  readonly peer: UdpAddress;
+  readonly info: StreamInfo;
+  flow: OpenUdpFlow | null;
+  deadline: Deadline | null = null;
+  /** It counts against `maxPendingFilters`. */
+  hasPlace = true;
+
+  constructor(flow: OpenUdpFlow) {
+    this.flow = flow;
+    this.peer = flow.peer;
+    this.info = flow.info;
+  }
+
+  /** @returns null if it has ended, or was taken before */
+  takeFlow(): OpenUdpFlow | null {
+    const { flow } = this;
+    this.flow = null;
+    if (flow !== null) flow.pendingFilter = null;
+    return flow;
   }
 }
 

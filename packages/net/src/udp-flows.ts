@@ -2,23 +2,38 @@
  * A UDP socket on which each peer is a flow: made by its first datagram, gone when it has been silent for a while.
  *
  * Rules of this file:
- * - Anybody may write any source address into a datagram. So the table is bounded; a full one forgets the flow that was used least recently among
- *   those that never answered, and only if there is none, among the others: a flood of forged addresses pushes out its own.
- * - Until a peer has answered, we send it no more bytes than it has sent (`maxAmplification`): a reflector gains nothing.
+ * - Anybody may write any source address into a datagram, as often as he likes. So the table is bounded; a full one forgets the flow that was used
+ *   least recently among those that are not proven, and only if there is none, among the others: once a protocol proves its flows (`prove`), a flood of
+ *   forged addresses pushes out its own. Where nothing is proven, it is simply the flow that was used least recently.
+ * - Until a flow is proven, its peer is sent no more bytes than it has sent (`maxAmplification`): a reflector gains nothing.
  * - The filter is asked before anything of the user's sees a new peer, and is asked again for each datagram of a refused one: nothing is kept of those.
+ *   Promises of it are bounded: while `maxPendingFilters` are pending, new peers are refused without asking.
+ * - Every callback of the user may throw or reject: its flow ends, receiving goes on.
  *
  * @see RFC 8085 §3.5 (middleboxes and time-outs) · RFC 9000 §8 (amplification, with three times as QUIC's limit)
  */
 import { systemClock } from '@ferrata/clock';
-import { checkNumber, checkWholeNumber, internalError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
-import type { StreamAddress } from '@ferrata/stream';
+import {
+  checkNumber,
+  checkWholeNumber,
+  internalError,
+  limitError,
+  textOf,
+  timeoutError,
+  toWireError,
+  type WireError,
+} from '@ferrata/error';
+import type { StreamAddress, StreamInfo } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 import type { AddressLike } from './address.ts';
+import { callUser } from './call-user.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
+import { checkBoolean, checkCallback, checkMethods } from './option-checks.ts';
 import { checkOptionNames } from './option-names.ts';
 import { openBound, type UdpCounts, type UdpEndpoint, type UdpSink } from './udp-endpoint.ts';
-import { OpenUdpFlow, type UdpFlow, UdpFlowList, type UdpFlowOwner } from './udp-flow.ts';
+import { OpenUdpFlow, PendingFilter, type UdpFlow, UdpFlowList, type UdpFlowOwner } from './udp-flow.ts';
 import {
+  KEPT_DATAGRAM_BYTES,
   resolveKnownBindOptions,
   toUdpOptions,
   type UdpAddress,
@@ -34,21 +49,32 @@ export interface UdpFlowsOptions extends UdpBindOptions {
   /** Flows at once, at least 1. Default 16 384. Raising it costs about 1 KiB for each, which a flood of forged addresses will use up. */
   readonly maxFlows?: number;
   /**
-   * Bytes that we send a peer for each byte that it has sent, until it has answered; `Infinity`: no limit. Default 1, so that nobody can use us to
-   * flood somebody else. Protocols whose one answer is longer than the question (DNS) raise it, and are as good a reflector as that; QUIC has 3.
+   * Bytes that we send a peer for each byte that it has sent, until its flow is proven; `Infinity`: no limit. Default 1, so that nobody can use us to
+   * flood somebody else. Protocols whose answers are longer than the questions (DNS) raise it, and are as good a reflector as that; QUIC has 3.
    */
   readonly maxAmplification?: number;
+  /**
+   * Takes a datagram that comes after we have sent one for proof that the peer is who it says. Default false: only `UdpFlow.prove` proves. With true, two
+   * datagrams with a forged source are enough to lift `maxAmplification` and to be shed after the peers that are not proven; so only where sources
+   * cannot be forged: on loopback, inside of a network that filters them (RFC 2827).
+   */
+  readonly provesByAnswer?: boolean;
   /** Datagrams of one flow that are kept while its filter decides or it has no sink. Default 16. */
   readonly maxEarlyDatagrams?: number;
-  /** Bytes of such datagrams of all flows together. Default 1 048 576. This much memory new peers can hold. */
+  /** Bytes of such datagrams of all flows together, each with 256 more for itself. Default 1 048 576. This much memory new peers can hold. */
   readonly maxEarlyBytes?: number;
   /** Asked about each new peer. Default: everybody is served. */
   readonly filter?: ConnectionFilter;
   /** Time for a filter's promise; then the peer is refused. Default 5 000. */
   readonly filterTimeoutMs?: number;
+  /**
+   * Promises of the filter that may be pending at once, at least 1; above that, new peers are refused without asking. A promise counts until it is settled
+   * or its time is over, whatever became of the flow. Default 1 024. Raising it lets forged addresses hold so many more of whatever the filter waits for.
+   */
+  readonly maxPendingFilters?: number;
   /** Shared deadlines. Default: a queue of its own, on `clock`. */
   readonly deadlines?: DeadlineQueue;
-  /** Called for a throw of `onFlow`, of the filter, and for datagrams that the kernel would not send. Default: nothing. */
+  /** Called for a throw or rejection of `onFlow` and of the filter, and for datagrams that the kernel would not send. Default: nothing. */
   readonly onError?: (error: WireError) => void;
 }
 
@@ -60,10 +86,14 @@ export interface UdpFlowCounts {
   readonly idle: number;
   /** Closed to make room for another. */
   readonly shed: number;
-  /** Peers, or datagrams of peers, that the filter did not accept. */
+  /** Peers, or datagrams of peers, that the filter did not accept, or was not asked about (`filtersPending`). */
   readonly refused: number;
+  /** Of the refused, those about whom the filter was not asked, as `maxPendingFilters` of its promises were pending. */
+  readonly filtersPending: number;
   /** Datagrams dropped as nobody took them yet and there was no room to keep them. */
   readonly earlyDropped: number;
+  /** Datagrams dropped with their flow: those that it still kept, that came while `onFlow` closed it, and those that were to be sent on a closed one. */
+  readonly closedDropped: number;
   /** Datagrams not sent because of `maxAmplification`. */
   readonly amplificationDropped: number;
 }
@@ -73,10 +103,12 @@ const flowNames: Record<keyof UdpFlowsOptions, true> = {
   idleTimeoutMs: true,
   maxFlows: true,
   maxAmplification: true,
+  provesByAnswer: true,
   maxEarlyDatagrams: true,
   maxEarlyBytes: true,
   filter: true,
   filterTimeoutMs: true,
+  maxPendingFilters: true,
   deadlines: true,
   onError: true,
 };
@@ -84,10 +116,10 @@ const flowNames: Record<keyof UdpFlowsOptions, true> = {
 /**
  * Receives at an address, and calls `onFlow` with each new peer.
  *
- * `onFlow` should attach a sink at once; until then a few datagrams are kept. If it throws, that flow is closed, and receiving goes on.
+ * `onFlow` should attach a sink at once; until then a few datagrams are kept. If it throws or rejects, that flow is closed, and receiving goes on.
  *
  * @throws {WireError} as `bindUdp`
- * @throws {TypeError} if the address is malformed, or an option is not known
+ * @throws {TypeError} if the address is malformed, an option is not known, or one is of the wrong kind
  * @throws {RangeError} if an option is out of range
  */
 export async function listenUdp(where: AddressLike | UdpFlowsOptions, onFlow: (flow: UdpFlow) => void): Promise<UdpFlows> {
@@ -108,6 +140,7 @@ export class UdpFlows {
   readonly #onError: ((error: WireError) => void) | null;
   readonly #filter: ConnectionFilter | null;
   readonly #filterTimeoutMs: number;
+  readonly #maxPendingFilters: number;
   readonly #idleTimeoutMs: number;
   readonly #maxFlows: number;
   readonly #maxAmplification: number;
@@ -115,13 +148,27 @@ export class UdpFlows {
   readonly #maxEarlyBytes: number;
   readonly #deadlines: DeadlineQueue;
   readonly #ownsDeadlines: boolean;
-  readonly #counts = { opened: 0, idle: 0, shed: 0, refused: 0, earlyDropped: 0, amplificationDropped: 0 };
+  readonly #counts = {
+    opened: 0,
+    idle: 0,
+    shed: 0,
+    refused: 0,
+    earlyDropped: 0,
+    amplificationDropped: 0,
+    filtersPending: 0,
+    closedDropped: 0,
+  };
   #earlyBytes = 0;
+  #pendingFilters = 0;
   #endpoint: UdpEndpoint | null = null;
 
   /** @internal */
   constructor(options: UdpFlowsOptions, onFlow: (flow: UdpFlow) => void) {
     const { idleTimeoutMs = 60_000, maxFlows = 16_384, maxAmplification = 1, maxEarlyDatagrams = 16, maxEarlyBytes = 0x10_0000 } = options;
+    const { maxPendingFilters = 1024 } = options;
+    const provesByAnswer = checkBoolean('provesByAnswer', options.provesByAnswer, false);
+    checkCallback('onError', options.onError);
+    if (options.filter !== undefined) checkMethods('filter', options.filter, 'a ConnectionFilter', ['shouldAccept']);
     this.#deadlines = options.deadlines ?? new DeadlineQueue({ clock: options.clock ?? systemClock });
     this.#ownsDeadlines = options.deadlines === undefined;
     const maxMs = this.#deadlines.maxDelayMs;
@@ -131,15 +178,20 @@ export class UdpFlows {
     this.#maxAmplification = checkNumber('maxAmplification', maxAmplification, { min: 0 });
     this.#maxEarlyDatagrams = checkWholeNumber('maxEarlyDatagrams', maxEarlyDatagrams);
     this.#maxEarlyBytes = checkWholeNumber('maxEarlyBytes', maxEarlyBytes);
+    this.#maxPendingFilters = checkWholeNumber('maxPendingFilters', maxPendingFilters, { min: 1 });
     this.#filter = options.filter ?? null;
     this.#onError = options.onError ?? null;
     this.#onFlow = onFlow;
     this.#owner = {
+      provesByAnswer,
       sendFor: (flow, bytes) => this.#sendFor(flow, bytes),
       onProven: (flow) => this.#onProven(flow),
       mayKeep: (flow, bytes) => this.#mayKeep(flow, bytes),
       onKeptGone: (bytes) => {
-        this.#earlyBytes -= bytes.length;
+        this.#earlyBytes -= bytes.length + KEPT_DATAGRAM_BYTES;
+      },
+      onDroppedClosed: () => {
+        this.#counts.closedDropped++;
       },
       onFlowClosed: (flow) => this.#onFlowClosed(flow),
     };
@@ -200,16 +252,26 @@ export class UdpFlows {
 
   #onDatagram(bytes: Uint8Array, peer: UdpAddress): void {
     const key = `${peer.host}|${peer.port}`;
-    const flow = this.#table.get(key) ?? this.#open(key, peer);
-    // Refused at once, or closed by `onFlow`: it had no use for the peer.
-    if (flow === null || flow.isClosed) return;
+    const known = this.#table.get(key);
+    known?.count(bytes);
+    const flow = known ?? this.#open(key, peer, bytes);
+    // Refused at once.
+    if (flow === null) return;
+    if (flow.isClosed) {
+      // `onFlow` had no use for the peer.
+      this.#counts.closedDropped++;
+      return;
+    }
     if (!flow.take(bytes)) this.#counts.earlyDropped++;
     if (!flow.isClosed) this.#touch(flow);
   }
 
   #sendFor(flow: OpenUdpFlow, bytes: Uint8Array): boolean {
     const endpoint = this.#socket();
-    if (flow.isClosed || endpoint.isClosed) return false;
+    if (flow.isClosed || endpoint.isClosed) {
+      this.#counts.closedDropped++;
+      return false;
+    }
     // RFC 9000 §8.1 in general: an address that may be forged gets no more than it gave.
     if (!flow.isProven && flow.sentBytes + bytes.length > flow.receivedBytes * this.#maxAmplification) {
       this.#counts.amplificationDropped++;
@@ -233,15 +295,21 @@ export class UdpFlows {
   }
 
   #mayKeep(flow: OpenUdpFlow, bytes: Uint8Array): boolean {
-    if (flow.keptCount >= this.#maxEarlyDatagrams || this.#earlyBytes + bytes.length > this.#maxEarlyBytes) return false;
-    this.#earlyBytes += bytes.length;
+    const cost = bytes.length + KEPT_DATAGRAM_BYTES;
+    if (flow.keptCount >= this.#maxEarlyDatagrams || this.#earlyBytes + cost > this.#maxEarlyBytes) return false;
+    this.#earlyBytes += cost;
     return true;
   }
 
   // ---- flows -------------------------------------------------------------------------------------------------------------------
 
-  /** @returns null if the filter refuses at once */
-  #open(key: string, peer: UdpAddress): OpenUdpFlow | null {
+  /** @param bytes the datagram that makes the flow @returns null if it is refused at once */
+  #open(key: string, peer: UdpAddress, bytes: Uint8Array): OpenUdpFlow | null {
+    if (this.#pendingFilters >= this.#maxPendingFilters) {
+      this.#counts.refused++;
+      this.#counts.filtersPending++;
+      return null;
+    }
     const flow = new OpenUdpFlow(this.#owner, key, peer, this.address, this.#deadlines.now());
     const answer = this.#ask(flow);
     if (answer === false) {
@@ -252,8 +320,9 @@ export class UdpFlows {
     this.#table.set(key, flow);
     this.#unproven.add(flow);
     flow.deadline = this.#deadlines.deadline(() => this.#onIdle(flow));
+    flow.count(bytes);
     if (answer === true) this.#accept(flow);
-    else void this.#decide(flow, answer);
+    else this.#await(flow, answer);
     return flow;
   }
 
@@ -269,22 +338,44 @@ export class UdpFlows {
     }
   }
 
-  async #decide(flow: OpenUdpFlow, answer: PromiseLike<unknown>): Promise<void> {
-    const deadline = this.#deadlines.after(this.#filterTimeoutMs, () => {
-      this.#refuse(flow);
+  #await(flow: OpenUdpFlow, answer: PromiseLike<unknown>): void {
+    const pending = new PendingFilter(flow);
+    flow.pendingFilter = pending;
+    this.#pendingFilters++;
+    // The place is given back by whichever comes first: a promise that never settles holds it for as long as its time lasts, also if its flow is shed.
+    pending.deadline = this.#deadlines.after(this.#filterTimeoutMs, () => {
+      this.#giveBack(pending);
+      const late = pending.takeFlow();
+      if (late === null) return;
+      this.#tellGivenUp(pending);
+      this.#refuse(late);
       this.#report(timeoutError('FILTER_TIMEOUT', 'the filter did not decide in time', { fault: 'local' }));
     });
-    let isAccepted = false;
-    try {
-      isAccepted = (await answer) === true;
-    } catch (thrown) {
-      if (!flow.isClosed) this.#report(toWireError(thrown, 'FILTER_REJECTED'));
-    }
-    deadline.cancel();
-    if (!isAccepted) this.#refuse(flow);
+    // A thenable may throw from its `then`, or call back twice: `resolve` makes a promise of it.
+    Promise.resolve(answer).then(
+      (late) => this.#decided(pending, late === true),
+      (thrown: unknown) => {
+        if (pending.flow !== null) this.#report(toWireError(thrown, 'FILTER_REJECTED'));
+        this.#decided(pending, false);
+      },
+    );
+  }
+
+  #decided(pending: PendingFilter, isAccepted: boolean): void {
+    this.#giveBack(pending);
+    const flow = pending.takeFlow();
     // Too late, or the flow was shed: the filter has counted it, and must hear that it is over.
-    else if (flow.isClosed) this.#tellFilter(flow);
-    else this.#accept(flow);
+    if (flow === null) {
+      if (isAccepted) this.#tellFilter(pending.peer, pending.info);
+    } else if (isAccepted) this.#accept(flow);
+    else this.#refuse(flow);
+  }
+
+  #giveBack(pending: PendingFilter): void {
+    if (!pending.hasPlace) return;
+    pending.hasPlace = false;
+    pending.deadline?.cancel();
+    this.#pendingFilters--;
   }
 
   #refuse(flow: OpenUdpFlow): void {
@@ -296,13 +387,14 @@ export class UdpFlows {
   #accept(flow: OpenUdpFlow): void {
     flow.isAccepted = true;
     this.#counts.opened++;
-    try {
-      this.#onFlow(flow);
-    } catch (thrown) {
-      const error = internalError('ON_FLOW_THREW', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
-      flow.end(error);
-      this.#report(error);
-    }
+    callUser(
+      () => this.#onFlow(flow),
+      (thrown) => {
+        const error = internalError('ON_FLOW_THREW', textOf(thrown), { cause: thrown });
+        flow.end(error);
+        this.#report(error);
+      },
+    );
     flow.flush();
   }
 
@@ -322,15 +414,24 @@ export class UdpFlows {
   #onFlowClosed(flow: OpenUdpFlow): void {
     this.#table.delete(flow.key);
     (flow.isProven ? this.#proven : this.#unproven).remove(flow);
-    if (flow.isAccepted) this.#tellFilter(flow);
+    const pending = flow.pendingFilter;
+    // Nobody waits for what its filter will say.
+    if (pending !== null && pending.takeFlow() !== null) this.#tellGivenUp(pending);
+    if (flow.isAccepted) this.#tellFilter(flow.peer, flow.info);
   }
 
-  #tellFilter(flow: OpenUdpFlow): void {
-    try {
-      this.#filter?.onClosed?.(flow.peer, flow.info);
-    } catch (thrown) {
-      this.#report(toWireError(thrown, 'FILTER_THREW'));
-    }
+  #tellGivenUp({ peer, info }: PendingFilter): void {
+    callUser(
+      () => this.#filter?.onGivenUp?.(peer, info),
+      (thrown) => this.#report(toWireError(thrown, 'FILTER_THREW')),
+    );
+  }
+
+  #tellFilter(peer: UdpAddress, info: StreamInfo): void {
+    callUser(
+      () => this.#filter?.onClosed?.(peer, info),
+      (thrown) => this.#report(toWireError(thrown, 'FILTER_THREW')),
+    );
   }
 
   #closeAll(error: WireError | null): void {
@@ -339,17 +440,17 @@ export class UdpFlows {
   }
 
   #report(error: WireError): void {
-    try {
-      this.#onError?.(error);
-    } catch (thrown) {
-      process.emitWarning(thrown instanceof Error ? thrown : String(thrown));
-    }
+    callUser(() => this.#onError?.(error), warn);
   }
 
   #socket(): UdpEndpoint {
     if (this.#endpoint === null) throw new TypeError('the socket is not open yet');
     return this.#endpoint;
   }
+}
+
+function warn(thrown: unknown): void {
+  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown));
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

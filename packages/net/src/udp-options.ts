@@ -8,6 +8,9 @@ import { checkOptionNames } from './option-names.ts';
 /** An address of UDP: `kind` is `ip`, `host` an address, never a name. */
 export type UdpAddress = Extract<StreamAddress, { kind: 'ip' }>;
 
+/** What a datagram that is kept costs besides its bytes, about: a buffer, a view and a place in a list, an empty one's too. */
+export const KEPT_DATAGRAM_BYTES = 256;
+
 /** Options that both ways of opening an endpoint have. */
 export interface UdpSocketOptions {
   /**
@@ -15,7 +18,7 @@ export interface UdpSocketOptions {
    * kernel's buffer, is what holds back. Raising it lets a slow consumer hold so many datagrams of up to 64 KiB: see `maxReceiveBytes`.
    */
   readonly maxReceiveQueue?: number;
-  /** Bytes of datagrams kept while paused. Default 1 048 576. This much memory a slow consumer can hold. */
+  /** Bytes of datagrams kept while paused, each with 256 more for itself. Default 1 048 576. This much memory a slow consumer can hold. */
   readonly maxReceiveBytes?: number;
   /**
    * Bytes that wait for the kernel to take them; a datagram that finds more waiting is dropped and counted. Default 1 048 576. Raising it keeps
@@ -170,9 +173,17 @@ function resolveSocketOptions(options: UdpSocketOptions): UdpSocketConfig {
 
 /** An address as such, or an object of options that holds one. */
 export function toUdpOptions<Options extends UdpBindOptions | UdpConnectOptions>(where: AddressLike | Options): Options {
-  if (typeof where === 'string' || 'kind' in where || 'path' in where) return { address: where } as unknown as Options;
-  return where as Options;
+  if (typeof where === 'string') return { address: where } as unknown as Options;
+  if (Object.keys(where).every((name) => addressNames.has(name)) && ('kind' in where || 'path' in where)) {
+    return { address: where } as unknown as Options;
+  }
+  if (!('kind' in where)) return where as Options;
+  // An address that was spread together with options: none of them may get lost.
+  const { kind: _kind, ...options } = where;
+  return options as unknown as Options;
 }
+
+const addressNames: ReadonlySet<string> = new Set(['kind', 'host', 'port', 'path']);
 
 function udpTarget({ address, host, port }: UdpBindOptions): { readonly host: string; readonly port: number } {
   if (address !== undefined) {

@@ -4,22 +4,27 @@
  *
  * A source that is asked for its next stream can be paused, as the kernel's cannot: at a cap it is not asked until a place is free.
  */
+import { setImmediate } from 'node:timers/promises';
 import { connectError, ioError } from '@ferrata/error';
-import { type L4Stream, type MemoryPairOptions, memoryPair, type StreamAddress, tapped } from '@ferrata/stream';
+import { type L4Stream, type MemoryPairOptions, memoryPair, type StreamAddress } from '@ferrata/stream';
 import { type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
 import { AcceptPipeline } from './accept-pipeline.ts';
+import { AdmittedStream, type AdmittedStreamOwner } from './admitted-stream.ts';
 import type { CapWaiter } from './connection-cap.ts';
 import type { Listener } from './listener.ts';
 import { ListenerBase } from './listener-base.ts';
+import { checkFunction, checkObject } from './option-checks.ts';
 import { checkOptionNames } from './option-names.ts';
+import { Relay } from './waiting-room.ts';
 
 const unset: StreamAddress = { kind: 'unset' };
 
 /**
  * Takes streams from a source, and calls `onStream` with each that has passed the caps, the filter, the PROXY header and TLS.
  *
- * The listener is closed when the source ends or throws, which `onError` is told. `close()` ends the source by its `return()`, and aborts a stream
- * that it still yields. At a cap the source waits.
+ * The listener is closed when the source ends, throws, or yields what is no stream, which `onError` is told. `close()` ends the source by its
+ * `return()`; a stream that waits for a place then, or is still yielded, is shed. At a cap the source waits. A stream whose methods throw is ended,
+ * and `onError` told; the others go on. After 64 streams in a row the event loop gets a turn.
  *
  * @throws {RangeError} for a number out of range @throws {TypeError} for an unknown option, or a source that cannot be iterated
  */
@@ -28,6 +33,7 @@ export function listenTo(
   onStream: (stream: L4Stream) => void,
   options: AcceptOptions = {},
 ): Listener {
+  checkFunction('onStream', onStream);
   checkOptionNames('listenTo', options, acceptOptionNames);
   const iterator = iteratorOf(source);
   const listener = new SourceListener(new AcceptPipeline(resolveAcceptOptions(options), onStream), iterator);
@@ -43,8 +49,18 @@ export interface MemoryListenerOptions extends AcceptOptions {
   readonly pair?: Omit<MemoryPairOptions, 'addressA' | 'addressB'>;
 }
 
+const pairNames: Readonly<Record<keyof Exclude<MemoryListenerOptions['pair'], undefined>, true>> = {
+  clock: true,
+  highWaterBytes: true,
+  hardLimitBytes: true,
+  defer: true,
+  carry: true,
+  nextId: true,
+  kind: true,
+};
+
 /** Adds streams to a listener, and sees to their places. */
-class StreamListener extends ListenerBase {
+class StreamListener extends ListenerBase implements AdmittedStreamOwner {
   readonly #pipeline: AcceptPipeline;
   #isClosed = false;
 
@@ -65,26 +81,29 @@ class StreamListener extends ListenerBase {
 
   /** A stream with a place of its own; the place is given back when the stream closes. */
   protected admit(stream: L4Stream): void {
-    const { id } = stream;
-    let isAttached = false;
-    let isOver = false;
-    const handleOver = (): void => {
-      if (isOver) return;
-      isOver = true;
+    let admitted: AdmittedStream;
+    try {
+      admitted = new AdmittedStream(stream, this);
+    } catch (thrown) {
       this.releasePlace();
-      this.#pipeline.handleClosed(id);
-    };
-    const watched = tapped(stream, {
-      onAttach: () => {
-        isAttached = true;
-      },
-      onClose: handleOver,
-      // A stream tells only its sink of its close: one that is aborted before it has any tells nobody.
-      onAbort: () => {
-        if (!isAttached) handleOver();
-      },
-    });
-    this.#pipeline.admit(watched);
+      throw thrown;
+    }
+    this.#pipeline.admit(admitted);
+  }
+
+  onStreamOver(id: number): void {
+    this.releasePlace();
+    this.#pipeline.handleClosed(id);
+  }
+
+  report(thrown: unknown): void {
+    this.#pipeline.report(thrown);
+  }
+
+  /** Ends a stream that gets no place. */
+  protected shed(stream: L4Stream, peer: StreamAddress | null): void {
+    this.#pipeline.call(() => stream.abort(ioError('CONNECTION_SHED', 'the listener has no place for it', { fault: 'local' })));
+    this.#pipeline.countShed(peer);
   }
 }
 
@@ -98,7 +117,10 @@ export class MemoryListener extends StreamListener implements Listener {
 
   /** @throws {RangeError} for a number out of range @throws {TypeError} for an unknown option */
   constructor(onStream: (stream: L4Stream) => void, options: MemoryListenerOptions = {}) {
+    checkFunction('onStream', onStream);
     checkOptionNames('MemoryListener', options, { ...acceptOptionNames, address: true, pair: true });
+    if (options.address !== undefined) checkObject('address', options.address);
+    if (options.pair !== undefined) checkOptionNames('pair of a MemoryListener', options.pair, pairNames);
     const pipeline = new AcceptPipeline(resolveAcceptOptions(options), onStream);
     super(pipeline, options.address ?? unset);
     this.#pipeline = pipeline;
@@ -116,14 +138,22 @@ export class MemoryListener extends StreamListener implements Listener {
     if (this.isClosed) throw connectError('CONNECT_REFUSED', 'the listener in memory is closed');
     const { a, b } = memoryPair({ ...this.#pair, addressA: from, addressB: this.address });
     this.#pipeline.countArrival(this.#pipeline.config.clock.now());
-    if (this.tryTakePlace()) queueMicrotask(() => this.admit(b));
-    else {
-      b.abort(ioError('CONNECTION_SHED', 'the listener is at its cap', { fault: 'local' }));
-      this.#pipeline.countShed(from);
+    if (!this.tryTakePlace()) {
+      this.shed(b, from);
+      return a;
     }
+    // Pending from now on: a close in the same tick must not take the TLS server away from it.
+    this.#pipeline.pendingCount++;
+    queueMicrotask(() => {
+      this.admit(b);
+      this.#pipeline.settlePending();
+    });
     return a;
   }
 }
+
+/** After so many streams in a row the event loop gets its turn: a source that always has one would otherwise keep out everything else. */
+const streamsPerTurn = 64;
 
 /** A listener that asks a source for streams. */
 class SourceListener extends StreamListener implements Listener, CapWaiter {
@@ -131,7 +161,10 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
   readonly #iterator: AsyncIterator<L4Stream> | Iterator<L4Stream>;
   /** The source is through: it has ended or thrown. */
   #isExhausted = false;
-  #wake: (() => void) | null = null;
+  /** Of the stream that waits for its place. */
+  #ticket = Infinity;
+  #hasWaited = false;
+  #settleWaiting: ((hasPlace: boolean) => void) | null = null;
 
   constructor(pipeline: AcceptPipeline, iterator: AsyncIterator<L4Stream> | Iterator<L4Stream>) {
     super(pipeline, unset);
@@ -142,39 +175,63 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
   override async close(): Promise<void> {
     if (this.isClosed) return;
     await super.close();
-    this.#wake?.();
+    this.#settleWaiting?.(false);
     // Not waited for: a generator that awaits something answers only when that is there.
     if (!this.#isExhausted) this.#pipeline.call(() => this.#iterator.return?.());
   }
 
-  handlePlaceFree(): void {
-    this.#wake?.();
+  firstTicket(): number {
+    return this.#pipeline.config.ownCap.hasPlace() ? this.#ticket : Infinity;
+  }
+
+  serveFirst(): boolean {
+    if (this.#settleWaiting === null || !this.tryTakeTurn()) return false;
+    this.#settleWaiting(true);
+    return true;
   }
 
   /** Never rejects. */
   async run(): Promise<void> {
-    while (!this.isClosed) {
+    for (let count = 1; !this.isClosed; count++) {
       const stream = await this.#next();
       if (stream === null) break;
       this.#pipeline.countArrival(this.#pipeline.config.clock.now());
-      if (await this.#tryPlace()) this.admit(stream);
-      else stream.abort();
+      const hasPlace = await this.#tryPlace();
+      // Pending meanwhile: the last one that waits must not take the TLS server with it.
+      this.#pipeline.pendingCount++;
+      if (this.#hasWaited) this.#pipeline.settleWaiting();
+      this.#hasWaited = false;
+      if (hasPlace) this.#tryAdmit(stream);
+      else this.shed(stream, peerOf(stream));
+      this.#pipeline.settlePending();
+      if (count % streamsPerTurn === 0) await setImmediate();
     }
     await this.close();
   }
 
-  /** The next stream; null at the end. */
-  async #next(): Promise<L4Stream | null> {
+  #tryAdmit(stream: L4Stream): void {
     try {
-      const result = await this.#iterator.next();
-      if (result.done !== true) {
-        if (isStream(result.value)) return result.value;
-        throw new TypeError('the source has yielded something that is not an L4 stream');
-      }
+      this.admit(stream);
     } catch (thrown) {
       this.#pipeline.report(thrown);
     }
-    this.#isExhausted = true;
+  }
+
+  /** The next stream; null at the end. */
+  async #next(): Promise<L4Stream | null> {
+    let value: unknown;
+    try {
+      const result = await this.#iterator.next();
+      this.#isExhausted = result.done === true;
+      value = result.value;
+    } catch (thrown) {
+      this.#isExhausted = true;
+      this.#pipeline.report(thrown);
+    }
+    if (this.#isExhausted) return null;
+    if (isStream(value)) return value;
+    // The source is not through, so `close` ends it by its `return`.
+    this.#pipeline.report(new TypeError('the source has yielded something that is not an L4 stream'));
     return null;
   }
 
@@ -183,20 +240,31 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
     if (this.isClosed) return false;
     if (this.tryTakePlace()) return true;
     const { ownCap, sharedCap } = this.#pipeline.config;
+    const cap = sharedCap ?? ownCap;
+    const relay = sharedCap === null ? null : new Relay(this, sharedCap);
     this.#pipeline.waitingCount++;
-    ownCap.waitForPlace(this);
-    sharedCap?.waitForPlace(this);
-    let hasPlace = false;
-    while (!this.isClosed && !(hasPlace = this.tryTakePlace())) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    this.#wake = null;
-    ownCap.stopWaiting(this);
-    sharedCap?.stopWaiting(this);
-    this.#pipeline.settleWaiting();
-    return hasPlace;
+    this.#hasWaited = true;
+    this.#ticket = cap.drawTicket();
+    cap.waitForPlace(this);
+    if (relay !== null) ownCap.waitForPlace(relay);
+    return new Promise<boolean>((resolve) => {
+      this.#settleWaiting = (answer) => {
+        this.#settleWaiting = null;
+        this.#ticket = Infinity;
+        cap.stopWaiting(this);
+        if (relay !== null) ownCap.stopWaiting(relay);
+        resolve(answer);
+      };
+    });
+  }
+}
+
+/** Its address, if it can say so. */
+function peerOf(stream: L4Stream): StreamAddress {
+  try {
+    return stream.info.remoteAddress;
+  } catch {
+    return unset;
   }
 }
 

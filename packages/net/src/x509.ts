@@ -5,6 +5,7 @@
  * costs about 100 ms to import, and reads a certificate in some 0.4 ms. The fields of `PeerCertificate` need none of this.
  */
 import 'reflect-metadata';
+import { textOf } from '@ferrata/error';
 import type { PeerCertificate } from '@ferrata/stream';
 import { type Extension, X509Certificate } from '@peculiar/x509';
 import { malformedCertificate } from './tls/der-reader.ts';
@@ -21,7 +22,7 @@ export function readX509(certificate: PeerCertificate | Uint8Array): X509Certifi
     // A copy: the library takes the buffer under a view for its own.
     return new X509Certificate(new Uint8Array(der));
   } catch (error) {
-    throw malformedCertificate(`@peculiar/x509 can't read the certificate: ${error instanceof Error ? error.message : String(error)}`);
+    throw malformedCertificate(`@peculiar/x509 can't read the certificate: ${textOf(error)}`);
   }
 }
 

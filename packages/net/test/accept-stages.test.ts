@@ -1,10 +1,20 @@
 /** The stages between the accept and `onStream`: filter, PROXY header, TLS, over sockets. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ManualClock } from '@ferrata/clock';
 import { isWireError, type WireError } from '@ferrata/error';
 import { formatAddress, type L4Stream, type StreamInfo } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
-import { type AcceptOptions, type ConnectionFilter, connect, type Listener, type ListenOptions, listen } from '../src/index.ts';
+import {
+  type AcceptOptions,
+  type ConnectionFilter,
+  connect,
+  everyFilter,
+  type Listener,
+  type ListenOptions,
+  listen,
+  perSource,
+} from '../src/index.ts';
 import { endOfConnection, until } from './pairs.ts';
 
 interface Rig {
@@ -172,7 +182,7 @@ describe('the filter', () => {
     });
   }
 
-  test('so many may take their time, and no more', async () => {
+  test('so many may take their time, and no more: who comes then is refused, and the filter is not asked', async () => {
     const answers: ((isAccepted: boolean) => void)[] = [];
     const filter: ConnectionFilter = { shouldAccept: () => new Promise((resolve) => answers.push(resolve)) };
     await using it = await rig({ filter, maxPendingFilters: 2 });
@@ -184,10 +194,55 @@ describe('the filter', () => {
     await until(() => it.streams.length === 2);
     assert.equal(it.listener.pendingCount, 0);
     const third = connect(it.listener.address);
-    await until(() => answers.length === 4);
-    answers[3]?.(true);
+    await until(() => answers.length === 3);
+    answers[2]?.(true);
     await until(() => it.streams.length === 3);
     for (const client of [...clients, await third]) client.abort();
+  });
+
+  test('a promise that took too long counts until it settles, or has long been lost', async () => {
+    const clock = new ManualClock();
+    const answers: ((isAccepted: boolean) => void)[] = [];
+    const filter: ConnectionFilter = { shouldAccept: () => new Promise((resolve) => answers.push(resolve)) };
+    await using it = await rig({ filter, maxPendingFilters: 1, filterTimeoutMs: 1_000, clock });
+    const reasons = (): string[] => it.refused.map(({ error }) => error.reason);
+    const slow = endOfConnection(it.listener.address);
+    await until(() => answers.length === 1);
+    clock.advance(1_000);
+    await slow;
+    await endOfConnection(it.listener.address);
+    assert.deepEqual(reasons(), ['FILTER_TIMEOUT', 'FILTERS_PENDING']);
+    answers[0]?.(false);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    const second = endOfConnection(it.listener.address);
+    await until(() => answers.length === 2);
+    clock.advance(1_000);
+    await second;
+    clock.advance(8_999);
+    await endOfConnection(it.listener.address);
+    assert.equal(answers.length, 2, 'it may settle yet');
+    clock.advance(1);
+    const third = endOfConnection(it.listener.address);
+    await until(() => answers.length === 3);
+    answers[1]?.(false);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    await endOfConnection(it.listener.address);
+    assert.deepEqual(reasons().slice(2), ['FILTER_TIMEOUT', 'FILTERS_PENDING', 'FILTERS_PENDING'], 'its place was not given back twice');
+    answers[2]?.(false);
+    await third;
+  });
+
+  test('a look-up that never answers leaves no count behind', async () => {
+    let isOut = true;
+    const lookUp = { shouldAccept: () => (isOut ? new Promise<boolean>(() => {}) : true) };
+    await using it = await rig({ filter: everyFilter(perSource({ maxConcurrent: 1 }), lookUp), filterTimeoutMs: 10 });
+    for (let i = 0; i < 2; i++) await endOfConnection(it.listener.address);
+    assert.deepEqual(
+      it.refused.map(({ error }) => error.reason),
+      ['FILTER_TIMEOUT', 'FILTER_TIMEOUT'],
+    );
+    isOut = false;
+    (await greeted(it.listener)).abort();
   });
 
   test('it is told of the end of what it has accepted, once, with the same facts, and of nothing else', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { LookupFunction } from 'node:net';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
@@ -6,7 +7,8 @@ import { WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
 import { DeadlineQueue } from '@ferrata/timeout';
-import { ConnectionCap, type ConnectSink, connect, connectWith, listen } from '../src/index.ts';
+import { ConnectionCap, type ConnectSink, connect, connectWith, listen, TlsClient } from '../src/index.ts';
+import { ReadingSocket } from '../src/reading-socket.ts';
 import { connectedPair, temporaryDirectory, until } from './pairs.ts';
 
 const ignore = (): void => {};
@@ -82,6 +84,21 @@ describe('connect', () => {
     await assert.rejects(connect(listener.address, { localAddress: '192.0.2.1' }), { reason: 'CONNECT_NO_LOCAL_ADDRESS' });
   });
 
+  test('time-outs that a queue of deadlines cannot keep are refused before anything is connected, and so is what is no option of its kind', async () => {
+    const deadlines = new DeadlineQueue({ clock: new ManualClock(), tickMs: 1 });
+    const cap = new ConnectionCap(1);
+    const tooLong = 2_000_000_000;
+    for (const wrong of [
+      { connectTimeoutMs: tooLong },
+      { totalTimeoutMs: tooLong, tls: {} },
+      { tls: new TlsClient({ handshakeTimeoutMs: tooLong }) },
+    ])
+      await assert.rejects(connect('127.0.0.1:1', { ...wrong, deadlines, connectionCap: cap }), RangeError);
+    for (const wrong of [{ noDelay: 'no' }, { lookup: 7 }, { signal: {} }, { deadlines: {} }])
+      await assert.rejects(connect('127.0.0.1:1', wrong as never), TypeError);
+    assert.equal(cap.count, 0);
+  });
+
   test('options out of range are refused', async () => {
     for (const wrong of [
       { connectTimeoutMs: 0 },
@@ -95,6 +112,73 @@ describe('connect', () => {
     await assert.rejects(connect('127.0.0.1:1', { localAddress: 'localhost' }), /localAddress must be an IP address/);
     await assert.rejects(connect('localhost'), /the port is missing/);
   });
+});
+
+describe('a look-up of the program', () => {
+  const wrongs: readonly (readonly [string, (...args: Parameters<LookupFunction>) => unknown, string])[] = [
+    [
+      'throws',
+      () => {
+        throw new Error('a bug of the look-up');
+      },
+      'DNS_LOOKUP_FAILED',
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('a bug of the look-up');
+      },
+      'DNS_LOOKUP_FAILED',
+    ],
+    ['answers with no address', (_name, _options, answer) => answer(null, 'not-ip', 4), 'DNS_LOOKUP_FAILED'],
+    ['answers with nothing', (_name, _options, answer) => (answer as () => void)(), 'DNS_LOOKUP_FAILED'],
+    ['answers with a list of nothing', (_name, _options, answer) => answer(null, [null] as never), 'DNS_LOOKUP_FAILED'],
+    ['answers so later', (_name, _options, answer) => setImmediate(() => answer(null, [null] as never)), 'DNS_LOOKUP_FAILED'],
+    ['answers with an empty list', (_name, _options, answer) => answer(null, []), 'DNS_NOT_FOUND'],
+    ['fails with something that is no error', (_name, _options, answer) => answer('no' as never, ''), 'DNS_LOOKUP_FAILED'],
+    ['fails with a value without a text', (_name, _options, answer) => answer(Object.create(null) as never, ''), 'DNS_LOOKUP_FAILED'],
+  ];
+  for (const [what, lookup, reason] of wrongs) {
+    test(`that ${what} fails its connection, and gives the place under the cap back`, async () => {
+      const cap = new ConnectionCap(1);
+      const failure = connect('some.test:80', { connectionCap: cap, lookup: lookup });
+      await assert.rejects(failure, { reason, type: 'connect', context: 'tcp://some.test:80' });
+      await until(() => cap.count === 0);
+    });
+  }
+
+  test('may answer twice, with one address instead of a list, and at once', async () => {
+    await using listener = await listen('127.0.0.1:0', (stream) => stream.attach(new RecordingSink({ onEnd: () => stream.end() })));
+    const port = listener.address.kind === 'ip' ? listener.address.port : 0;
+    const twice: LookupFunction = (_name, _options, answer) => {
+      answer(null, '127.0.0.1', 4);
+      answer(null, '127.0.0.1', 4);
+      answer(new Error('after all'), '');
+    };
+    for (const options of [{}, { localAddress: '127.0.0.1' }]) {
+      const stream = await connect({ host: 'some.test', port }, { ...options, lookup: twice });
+      assert.deepEqual(stream.info.remoteAddress, listener.address);
+      stream.abort();
+    }
+  });
+
+  test('that aborts the signal from inside: CONNECT_ABORTED, and no connection is left', async () => {
+    const controller = new AbortController();
+    const cap = new ConnectionCap(1);
+    const lookup: LookupFunction = () => controller.abort();
+    await assert.rejects(connect('some.test:80', { lookup, signal: controller.signal, connectionCap: cap }), { reason: 'CONNECT_ABORTED' });
+    await until(() => cap.count === 0);
+  });
+});
+
+test('a socket that would not even begin to connect fails the connection, and gives the place back', async (t) => {
+  const cap = new ConnectionCap(1);
+  const clock = new ManualClock();
+  t.mock.method(ReadingSocket.prototype, 'connect', () => {
+    throw new TypeError('an argument that Node refuses');
+  });
+  await assert.rejects(connect('127.0.0.1:1', { connectionCap: cap, clock }), { reason: 'CONNECT_FAILED', retry: 'never', fault: 'local' });
+  assert.deepEqual([cap.count, clock.pendingCount], [0, 0]);
 });
 
 describe('several addresses of a name, one after the other', () => {
@@ -237,6 +321,27 @@ describe('connectWith', () => {
     assert.equal(outcome.count, 1);
     stream.abort();
   });
+
+  for (const how of ['throws', 'rejects']) {
+    test(`a sink that ${how} ends its stream, or is a warning, and the process lives`, async () => {
+      const thrower = (what: string) =>
+        (() => {
+          if (how === 'rejects') return Promise.reject(new Error(what));
+          throw new Error(what);
+        }) as () => void;
+      const cap = new ConnectionCap(1);
+      await using listener = await listen('127.0.0.1:0', (stream) => stream.attach(new RecordingSink()));
+      connectWith(listener.address, { connectionCap: cap }, { onConnected: thrower('of onConnected'), onConnectFailed: ignore });
+      await until(() => cap.count === 1);
+      await until(() => cap.count === 0);
+      const port = await closedPort();
+      for (const options of [{}, { signal: AbortSignal.abort() }]) {
+        const warned = once(process, 'warning');
+        connectWith(`127.0.0.1:${port}`, options, { onConnected: ignore, onConnectFailed: thrower('of onConnectFailed') });
+        assert.match(String((await warned)[0]), /of onConnectFailed/);
+      }
+    });
+  }
 
   test('abort tells later, and once', async () => {
     const outcome = new Outcome();

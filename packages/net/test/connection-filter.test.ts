@@ -117,6 +117,34 @@ describe('everyFilter', () => {
     });
   }
 
+  for (const isLate of [true, false]) {
+    test(`given up, it tells those that have accepted, and the pending one; a late ${isLate} is taken back from that one alone`, async () => {
+      const calls: string[] = [];
+      const late = Promise.withResolvers<boolean>();
+      const every = everyFilter(
+        scripted('a', calls, () => true),
+        { ...scripted('b', calls, () => late.promise), onGivenUp: () => void calls.push('b given up') },
+        scripted('c', calls, () => true),
+      );
+      const answer = every.shouldAccept(unset, info);
+      every.onGivenUp?.(unset, info);
+      every.onGivenUp?.(unset, info);
+      assert.deepEqual(calls, ['a', 'b', 'b given up', 'a closed']);
+      late.resolve(isLate);
+      assert.equal(await answer, false);
+      assert.deepEqual(calls.slice(4), isLate ? ['b closed'] : []);
+    });
+  }
+
+  test('given up, a late rejection is nobody’s', async () => {
+    const late = Promise.withResolvers<boolean>();
+    const every = everyFilter(refuse([]), { shouldAccept: () => late.promise });
+    const answer = every.shouldAccept(unset, info);
+    every.onGivenUp?.(unset, info);
+    late.reject(new Error('late'));
+    assert.equal(await answer, false);
+  });
+
   test('a filter that throws from onClosed keeps no other from hearing', () => {
     const calls: string[] = [];
     const bad: ConnectionFilter = {

@@ -1,13 +1,26 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import fs, { existsSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { WireError } from '@ferrata/error';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
-import { ConnectionCap, connect, formatNetAddress, listen, toNetAddress } from '../src/index.ts';
+import {
+  allowOnly,
+  ConnectionCap,
+  connect,
+  formatNetAddress,
+  type ListenOptions,
+  listen,
+  listenTo,
+  MemoryListener,
+  parseAddress,
+  perSource,
+  toNetAddress,
+} from '../src/index.ts';
 import { connectedPair, endOfConnection, temporaryDirectory, until } from './pairs.ts';
 
 const ignore = (): void => {};
@@ -45,6 +58,33 @@ function descriptorOf(port: number): number {
   });
   assert.ok(fd !== undefined);
   return Number(fd);
+}
+
+/** The descriptor of this process that listens at `path`. */
+function unixDescriptorOf(path: string): number {
+  const line = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .find((row) => row.endsWith(path));
+  const inode = line?.trim().split(/\s+/)[6] ?? 'none';
+  const fd = readdirSync('/proc/self/fd').find((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`) === `socket:[${inode}]`;
+    } catch {
+      return false;
+    }
+  });
+  assert.ok(fd !== undefined);
+  return Number(fd);
+}
+
+/** Calls `instead` with the path, for every `chmodSync` in this test. */
+function mockChmod(t: TestContext, instead: (path: string) => void): void {
+  const mocked = t.mock.method(fs, 'chmodSync', instead);
+  syncBuiltinESMExports();
+  t.after(() => {
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+  });
 }
 
 /** A socket file that its owner left behind: the owner dies before it can remove it. */
@@ -202,6 +242,91 @@ describe('listen on Unix sockets', () => {
     await assert.rejects(listen({ path }, ignore), isWireError('LISTEN_NO_SUCH_DIRECTORY', `unix:${path}`));
   });
 
+  test('no moment shows the file with more permissions than mode has', async (t) => {
+    using directory = temporaryDirectory();
+    const path = directory.file('s');
+    const before = process.umask(0);
+    t.after(() => process.umask(before));
+    const seen: number[] = [];
+    mockChmod(t, (target) => {
+      seen.push(statSync(target).mode & 0o777);
+    });
+    await using _listener = await listen({ path, mode: 0o640 }, ignore);
+    assert.deepEqual(seen, [0o640]);
+    assert.equal(process.umask(0), 0, 'the umask is as it was');
+  });
+
+  test('permissions that cannot be set are an error, and nothing listens any more', async (t) => {
+    using directory = temporaryDirectory();
+    const path = directory.file('s');
+    mockChmod(t, () => {
+      throw Object.assign(new Error('EPERM'), { code: 'EPERM' });
+    });
+    await assert.rejects(listen({ path, mode: 0o600 }, ignore), isWireError('LISTEN_MODE_NOT_SET', path));
+    assert.equal(existsSync(path), false);
+  });
+
+  test('close can leave the file to a successor, and does not remove a file that is somebody else’s', async () => {
+    using directory = temporaryDirectory();
+    const path = directory.file('s');
+    const first = await listen({ path }, ignore);
+    const { ino } = statSync(path);
+    await first.close({ keepFile: true });
+    assert.equal(statSync(path).ino, ino);
+    const second = await listen({ path }, ignore);
+    unlinkSync(path);
+    await using third = await listen({ path }, ignore);
+    await second.close();
+    (await connect({ path })).abort();
+    await third.close();
+    assert.equal(existsSync(path), false);
+    assert.deepEqual(readdirSync(directory.path), []);
+  });
+
+  test('a successor that inherits the descriptor knows its path, and clients find it by the file that was kept', {
+    skip: isLinux ? false : 'finds the descriptor in /proc',
+  }, async () => {
+    using directory = temporaryDirectory();
+    const path = directory.file('a b');
+    const script = `
+      import { listen } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)};
+      const listener = await listen({ fd: 3 }, (stream) => {
+        stream.write(Buffer.from(JSON.stringify(stream.info.localAddress)));
+        stream.end();
+        listener.close();
+      });
+      process.send(listener.address);
+      process.disconnect();`;
+    const owner = await listen({ path }, ignore);
+    const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
+      stdio: ['ignore', 'inherit', 'inherit', unixDescriptorOf(path), 'ipc'],
+    });
+    const [address] = (await once(child, 'message')) as [StreamAddress];
+    assert.deepEqual(address, { kind: 'unix', path });
+    await owner.close({ keepFile: true });
+    const sink = new RecordingSink();
+    const client = await connect({ path });
+    client.attach(sink);
+    await sink.untilEnd();
+    assert.deepEqual(JSON.parse(sink.text()), address);
+    client.abort();
+    child.kill();
+  });
+
+  test('of two listeners that find one stale file at once, one listens and the other is told', async () => {
+    using directory = temporaryDirectory();
+    const path = directory.file('s');
+    leaveStaleSocket(path);
+    const outcomes = await Promise.allSettled([listen({ path }, ignore), listen({ path }, ignore)]);
+    assert.deepEqual(
+      outcomes.map((outcome) => (outcome.status === 'fulfilled' ? 'listens' : (outcome.reason as WireError).reason)),
+      ['listens', 'ADDRESS_IN_USE'],
+    );
+    (await connect({ path })).abort();
+    for (const outcome of outcomes) if (outcome.status === 'fulfilled') await outcome.value.close();
+    assert.equal(existsSync(path), false);
+  });
+
   test('mode sets the permissions of the file', async () => {
     using directory = temporaryDirectory();
     const path = directory.file('s');
@@ -337,18 +462,64 @@ describe('options of listen', () => {
     assert.equal(listener.isClosed, false);
   });
 
+  test('an address that was spread into the options takes none of them away', async () => {
+    const address = parseAddress('127.0.0.1:0');
+    await using listener = await listen({ ...address, filter: allowOnly(['10.0.0.0/8']), maxConnections: 7 }, ignore);
+    assert.equal((await endOfConnection(listener.address))?.reason, 'CONNECTION_RESET');
+    assert.equal(listener.refusedCount, 1);
+    assert.equal(listener.maxConnections, 7);
+    await using bare = await listen(address, ignore);
+    await assert.rejects(listen({ ...(bare.address as object), maxConections: 1 } as ListenOptions, ignore), /no option "maxConections"/);
+    await assert.rejects(listen({ ...address, kind: 'unix' }, ignore), TypeError);
+    await assert.rejects(listen({ kind: 'unix', host: '127.0.0.1', port: 0, backlog: 1 }, ignore), /kind of the address/);
+  });
+
+  test('an option that can take no effect there, or is of the wrong kind, is refused', async () => {
+    const tcp = { host: '127.0.0.1', port: 0 };
+    for (const wrong of [
+      { ...tcp, mode: 0o600 },
+      { ...tcp, ipv6Only: true },
+      { path: '/s', ipv6Only: true },
+      { path: '/s', reusePort: true },
+      { fd: 3, reusePort: true },
+      { ...tcp, noDelay: 'no' },
+      { ...tcp, reusePort: 1 },
+      { ...tcp, connectionCap: {} },
+      { ...tcp, clock: {} },
+      { ...tcp, onRefused: 5 },
+      { ...tcp, onError: 'x' },
+      { ...tcp, filter: { shouldAccept: () => true, onClosed: 1 } },
+      { ...tcp, proxyProtocol: { trusted: 'all', requird: false } },
+      { ...tcp, proxyProtocol: { trusted: 'all', required: 'no' } },
+      { ...tcp, proxyProtocol: 'all' },
+      { ...tcp, tls: true },
+    ])
+      await assert.rejects(listen(wrong, ignore), TypeError, JSON.stringify(wrong));
+    await assert.rejects(listen(tcp, undefined as never), TypeError);
+    await assert.rejects(listen(null as never, ignore), TypeError);
+    assert.throws(() => perSource({ maxConcurrent: 1, connectionPerSecond: 1 } as never), TypeError);
+    assert.throws(() => perSource({ maxConcurrent: 1, burst: 7 }), TypeError);
+    assert.throws(() => ConnectionCap.ofDescriptors({ reserv: 1 } as never), TypeError);
+    assert.throws(() => new MemoryListener(ignore, { pair: { highWater: 1 } as never }), TypeError);
+    assert.throws(() => listenTo([], 1 as never), TypeError);
+  });
+
   test('numbers out of range are refused', async () => {
     const base = { host: '127.0.0.1', port: 0 };
     for (const wrong of [
       { backlog: 0 },
       { keepAliveMs: -1 },
+      { keepAliveMs: 1 },
+      { keepAliveMs: 999 },
+      { keepAliveMs: 32_767_001 },
       { highWaterBytes: 0 },
       { hardLimitBytes: 1 },
-      { mode: 0o1777 },
       { maxConnections: -1 },
     ]) {
       await assert.rejects(listen({ ...base, ...wrong }, ignore), RangeError);
     }
+    await assert.rejects(listen({ path: '/s', mode: 0o1777 }, ignore), RangeError);
+    await assert.rejects(connect('127.0.0.1:1', { keepAliveMs: 999 }), RangeError);
     await assert.rejects(listen({ fd: -1 }, ignore), RangeError);
   });
 });

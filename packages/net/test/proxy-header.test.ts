@@ -434,3 +434,52 @@ streamCompliance(
   },
   { settle, runs: 5 },
 );
+
+describe('what others may do wrong', () => {
+  test('a sink that throws or rejects ends the stream, and not the process', async (t) => {
+    const warnings: unknown[] = [];
+    t.mock.method(process, 'emitWarning', (warning: unknown) => warnings.push(warning));
+    const bug = (): never => {
+      throw new Error('a bug');
+    };
+    const clock = new ManualClock();
+    for (const sink of [
+      { onHeader: bug, onHeaderFailed: bug },
+      { onHeader: async () => bug(), onHeaderFailed: async () => bug() },
+    ]) {
+      const closes: unknown[] = [];
+      for (const options of [{ trusted: [] }, { trusted: 'all' }, { trusted: 'all', required: false }] as const) {
+        const { a, b } = memoryPair();
+        const client = new RecordingSink();
+        a.attach(client);
+        readProxyHeader(b, { ...options, timeoutMs: 5, clock }, sink);
+        clock.advance(100);
+        await client.untilClose();
+        closes.push(client.closeError?.reason);
+      }
+      assert.deepEqual(closes, ['CONNECTION_RESET', 'CONNECTION_RESET', 'CONNECTION_RESET']);
+    }
+    assert.equal(warnings.length, 6);
+  });
+
+  test('a stream that is resumed before anybody attaches loses nothing', async () => {
+    const { pair, outcome, clock } = reading({ required: false, timeoutMs: 10 });
+    clock.advance(10);
+    assert.ok(outcome.stream !== null);
+    outcome.stream.resume();
+    pair.a.write(text('precious'));
+    await turns();
+    const sink = new RecordingSink();
+    outcome.stream.attach(sink);
+    await sink.untilBytes(8);
+    assert.equal(sink.text(), 'precious');
+  });
+
+  for (const written of ['::ffff:203.0.113.9', '::FFFF:cb00:7109', '0:0:0:0:0:ffff:203.0.113.9'])
+    test(`the client ${written} is 203.0.113.9 (RFC 4291 §2.5.5.2)`, async () => {
+      const { pair, outcome } = reading();
+      pair.a.write(text(`PROXY TCP6 ${written} ::1 4711 443\r\n`));
+      await turns();
+      assert.deepEqual(outcome.stream?.info.remoteAddress ?? outcome.error?.reason, source);
+    });
+});

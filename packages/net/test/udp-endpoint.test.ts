@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
+import { createSocket, Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { isWireError, type WireError } from '@ferrata/error';
-import { bindUdp, connectUdp, MAX_DATAGRAM_BYTES, type UdpAddress, type UdpEndpoint, type UdpSink } from '../src/index.ts';
+import { bindUdp, connectUdp, MAX_DATAGRAM_BYTES, type UdpAddress, type UdpSink } from '../src/index.ts';
+import { UdpEndpoint } from '../src/udp-endpoint.ts';
+import { resolveUdpBindOptions } from '../src/udp-options.ts';
 import { until } from './pairs.ts';
 
 interface Received {
@@ -155,11 +157,11 @@ describe('a paused endpoint', () => {
     await Promise.all([a.endpoint.close(), b.endpoint.close()]);
   });
 
-  test('counts bytes, too; paused again while it gives them, it stops', async () => {
+  test('counts bytes, of each datagram 256 more than it has; paused again while it gives them, it stops', async () => {
     const a = await bound();
     const sizes: number[] = [];
     const b = await bindUdp(
-      { address: '127.0.0.1:0', maxReceiveBytes: 10 },
+      { address: '127.0.0.1:0', maxReceiveBytes: 530 },
       {
         onDatagram: (bytes) => {
           sizes.push(bytes.length);
@@ -182,6 +184,33 @@ describe('a paused endpoint', () => {
 });
 
 describe('connected endpoints', () => {
+  test('drop what the kernel had queued of strangers before they were connected, with a count', async () => {
+    const server = await bound();
+    const sink = new KeepingSink();
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const client = new UdpEndpoint(socket, resolveUdpBindOptions('127.0.0.1:0'), sink, addressOf(server.endpoint));
+    const stranger = await bound();
+    stranger.endpoint.send(new Uint8Array(9), addressOf(client));
+    await until(() => client.counts.dropped.notPeer === 1);
+    server.endpoint.send(new Uint8Array(3), addressOf(client));
+    await until(() => sink.received.length === 1);
+    assert.deepEqual([sink.sizes, client.counts.received], [[3], 1]);
+    await Promise.all([server.endpoint.close(), stranger.endpoint.close(), client.close()]);
+  });
+
+  test('know their peer as the kernel writes it, however it was given', async () => {
+    const server = await bound('[::1]:0');
+    const sink = new KeepingSink();
+    const client = await connectUdp({ host: '0:0::0:1', port: addressOf(server.endpoint).port }, sink);
+    client.send(new Uint8Array(1));
+    await until(() => server.sink.received.length === 1);
+    server.endpoint.send(new Uint8Array(2), server.sink.received[0]?.peer);
+    await until(() => sink.received.length === 1);
+    assert.deepEqual([client.peer, client.counts.dropped.notPeer], [addressOf(server.endpoint), 0]);
+    await Promise.all([server.endpoint.close(), client.close()]);
+  });
+
   test('send without an address, and hear nobody but their peer', async () => {
     const server = await bound();
     const stranger = await bound();
@@ -240,6 +269,48 @@ describe('connected endpoints', () => {
 });
 
 describe('faults', () => {
+  test('a datagram from port 0 is dropped and counted: an answer to it would throw (RFC 768)', async () => {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const closes: unknown[] = [];
+    const endpoint: UdpEndpoint = new UdpEndpoint(
+      socket,
+      resolveUdpBindOptions('127.0.0.1:0'),
+      { onDatagram: (bytes, peer) => void endpoint.send(bytes, peer), onClose: (error) => closes.push(error) },
+      null,
+    );
+    // Only a raw socket, for which one needs a privilege, can send such a datagram.
+    socket.emit('message', Buffer.from('x'), { address: '127.0.0.1', family: 'IPv4', port: 0, size: 1 });
+    assert.deepEqual([endpoint.counts.dropped.noSourcePort, endpoint.counts.received, endpoint.isClosed], [1, 0, false]);
+    await endpoint.close();
+    assert.deepEqual(closes, [null]);
+  });
+
+  test('async callbacks that reject are callbacks that throw', async () => {
+    const port = await deadPort();
+    for (const callback of ['onDatagram', 'onError'] as const) {
+      const closed = Promise.withResolvers<WireError | null>();
+      const fails = (async () => {
+        throw new Error('later');
+      }) as () => void;
+      const sink: UdpSink = {
+        onDatagram: () => {},
+        [callback]: fails,
+        onClose: async (error: WireError | null) => {
+          closed.resolve(error);
+          throw new Error('again');
+        },
+      };
+      const a = await bound();
+      const endpoint = callback === 'onDatagram' ? await bindUdp('127.0.0.1:0', sink) : await connectUdp({ host: '127.0.0.1', port }, sink);
+      if (callback === 'onDatagram') a.endpoint.send(new Uint8Array(1), addressOf(endpoint));
+      else endpoint.send(new Uint8Array(1));
+      const error = await closed.promise;
+      assert.deepEqual([error?.reason, error?.message.includes('later')], ['SINK_THREW', true]);
+      await Promise.all([endpoint.close(), a.endpoint.close()]);
+    }
+  });
+
   test('a sink that throws closes the endpoint with SINK_THREW, and nothing else; a throw of onClose is dropped', async () => {
     const a = await bound();
     const closed = Promise.withResolvers<WireError | null>();
@@ -293,6 +364,14 @@ describe('faults', () => {
     assert.equal(a.endpoint.bufferedBytes, 0);
     const again = await bound(to);
     await again.endpoint[Symbol.asyncDispose]();
+  });
+
+  test('no descriptor left: DESCRIPTORS_EXHAUSTED', async (t) => {
+    t.mock.method(Socket.prototype, 'bind', function bind(this: Socket) {
+      process.nextTick(() => this.emit('error', Object.assign(new Error('bind EMFILE'), { code: 'EMFILE' })));
+      return this;
+    });
+    await assert.rejects(bound(), hasReason('DESCRIPTORS_EXHAUSTED'));
   });
 
   test('an address that is taken, or not ours, is named', async () => {

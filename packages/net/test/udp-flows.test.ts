@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
-import type { StreamInfo } from '@ferrata/stream';
+import type { StreamAddress, StreamInfo } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 import {
   bindUdp,
@@ -120,9 +121,9 @@ describe('flows', () => {
     await closeAll(flows, client);
   });
 
-  test('what comes before a sink does is kept in order, up to the limits in count and bytes', async () => {
+  test('what comes before a sink does is kept in order, up to the limits in count and in bytes, of which each has 256 for itself', async () => {
     const held: UdpFlow[] = [];
-    const flows = await listenUdp({ address: '127.0.0.1:0', maxEarlyDatagrams: 3, maxEarlyBytes: 100 }, (flow) => held.push(flow));
+    const flows = await listenUdp({ address: '127.0.0.1:0', maxEarlyDatagrams: 3, maxEarlyBytes: 1_200 }, (flow) => held.push(flow));
     const [a, b] = [await clientOf(flows), await clientOf(flows)];
     for (const size of [1, 2, 3, 4, 5]) a.send(size);
     await until(() => flows.counts.earlyDropped === 2);
@@ -205,7 +206,6 @@ describe('a full table', () => {
     };
     await say(clients[0]);
     await say(clients[1]);
-    // Both have answered now, the second one first.
     await say(clients[1]);
     await say(clients[0]);
     await say(clients[2]);
@@ -219,22 +219,23 @@ describe('a full table', () => {
     await closeAll(flows, ...clients);
   });
 
-  test('a flood of addresses that never answer pushes out its own, not the peers that have', async () => {
+  test('a flood of forged addresses, two datagrams of each, pushes out its own, not the flows that are proven', async () => {
     const { flows, opened } = await rig({ maxFlows: 8 });
     const honest = await clientOf(flows);
     honest.send(1);
     await until(() => honest.sizes.length === 1);
     honest.send(1);
     await until(() => honest.sizes.length === 2);
-    assert.equal(opened[0]?.flow.isProven, true);
+    assert.equal(opened[0]?.flow.isProven, false, 'that it has answered proves nothing');
+    opened[0]?.flow.prove();
     const to = flows.address as UdpAddress;
     for (let round = 0; round < 5; round++) {
       const flood = await Promise.all(
         Array.from({ length: 10 }, () => bindUdp('127.0.0.1:0', { onDatagram: () => {}, onClose: () => {} })),
       );
-      for (const forged of flood) forged.send(new Uint8Array(1), to);
-      const expected = 1 + (round + 1) * 10;
-      await until(() => flows.counts.opened === expected);
+      for (const forged of flood) for (let i = 0; i < 2; i++) forged.send(new Uint8Array(1), to);
+      const expected = 2 + (round + 1) * 20;
+      await until(() => flows.socketCounts.received === expected);
       await Promise.all(flood.map((forged) => forged.close()));
     }
     assert.deepEqual([flows.flowCount, flows.counts.shed, opened[0]?.flow.isClosed], [8, 43, false]);
@@ -246,7 +247,7 @@ describe('a full table', () => {
 });
 
 describe('amplification (RFC 9000 §8.1 in general)', () => {
-  test('until the peer has answered it gets no more bytes than it sent', async () => {
+  test('until a flow is proven its peer gets no more bytes than it sent, whatever it answers', async () => {
     const { flows, opened } = await rig({}, false);
     const client = await clientOf(flows);
     client.send(10);
@@ -259,9 +260,49 @@ describe('amplification (RFC 9000 §8.1 in general)', () => {
     assert.deepEqual([flows.counts.amplificationDropped, flow.sentBytes, flow.isProven], [2, 10, false]);
     await until(() => client.sizes.length === 2);
     client.send(1);
-    await until(() => flow.isProven);
+    await until(() => flow.received === 2);
+    assert.deepEqual([flow.isProven, flow.send(new Uint8Array(2)), flow.send(new Uint8Array(1))], [false, false, true]);
+    flow.prove();
     assert.equal(flow.send(new Uint8Array(1000)), true);
-    await until(() => client.sizes.length === 3);
+    await until(() => client.sizes.length === 4);
+    await closeAll(flows, client);
+  });
+
+  test('blind datagrams prove nothing: the victim of a forged source gets as much as the forger sent', async () => {
+    const flows = await listenUdp('127.0.0.1:0', (flow) => {
+      flow.attach({ onDatagram: (bytes) => void flow.send(new Uint8Array(bytes.length === 1 ? 1 : 1400)), onClose: () => {} });
+    });
+    const victim = await clientOf(flows);
+    victim.send(1);
+    for (let i = 0; i < 10; i++) victim.send(2);
+    await until(() => flows.counts.amplificationDropped === 10);
+    await until(() => victim.sizes.length === 1);
+    assert.deepEqual(victim.sizes, [1]);
+    await closeAll(flows, victim);
+  });
+
+  test('provesByAnswer takes a datagram after one of ours for proof', async () => {
+    const { flows, opened } = await rig({ provesByAnswer: true });
+    const client = await clientOf(flows);
+    client.send(1);
+    await until(() => client.sizes.length === 1);
+    assert.equal(opened[0]?.flow.isProven, false);
+    client.send(1);
+    await until(() => client.sizes.length === 2);
+    assert.deepEqual([opened[0]?.flow.isProven, opened[0]?.flow.send(new Uint8Array(1000))], [true, true]);
+    await closeAll(flows, client);
+  });
+
+  test('the datagram that makes a flow may be answered from inside onFlow', async () => {
+    const answers: boolean[] = [];
+    const flows = await listenUdp('127.0.0.1:0', (flow) => {
+      answers.push(flow.send(new Uint8Array(3)), flow.send(new Uint8Array(3)));
+      assert.deepEqual([flow.received, flow.receivedBytes], [1, 5]);
+    });
+    const client = await clientOf(flows);
+    client.send(5);
+    await until(() => client.sizes.length === 1);
+    assert.deepEqual(answers, [true, false]);
     await closeAll(flows, client);
   });
 
@@ -376,6 +417,103 @@ describe('filters', () => {
     await closeAll(flows, client);
   });
 
+  test('while maxPendingFilters promises are pending, new peers are refused without asking; each gives its place back once', async () => {
+    const clock = new ManualClock();
+    const answers: ((answer: boolean) => void)[] = [];
+    let closed = 0;
+    const filter = {
+      shouldAccept: () => new Promise<boolean>((resolve) => void answers.push(resolve)),
+      onClosed: () => closed++,
+    };
+    const { flows, opened } = await rig({ filter, clock, filterTimeoutMs: 100, maxPendingFilters: 2, maxFlows: 1 });
+    const [a, b, c] = [await clientOf(flows), await clientOf(flows), await clientOf(flows)];
+    a.send(1);
+    await until(() => answers.length === 1);
+    // Sheds the first one, whose promise keeps its place all the same.
+    b.send(1);
+    await until(() => answers.length === 2);
+    assert.deepEqual([flows.counts.shed, flows.flowCount], [1, 1]);
+    c.send(1);
+    await until(() => flows.counts.filtersPending === 1);
+    assert.deepEqual([answers.length, flows.counts.refused], [2, 1]);
+    // A yes for a flow that is gone: the filter hears that it is over, and there is a place.
+    answers[0]?.(true);
+    await until(() => closed === 1);
+    c.send(1);
+    await until(() => answers.length === 3);
+    clock.advance(200);
+    assert.deepEqual([flows.flowCount, opened.length], [0, 0]);
+    for (const answer of answers) answer(true);
+    await until(() => closed === 3);
+    a.send(1);
+    b.send(1);
+    await until(() => answers.length === 5);
+    c.send(1);
+    await until(() => flows.counts.filtersPending === 2);
+    answers[4]?.(true);
+    await until(() => opened.length === 1);
+    await closeAll(flows, a, b, c);
+  });
+
+  test('a filter hears once that nobody waits for its promise any more: its time is up, or the flow is gone', async () => {
+    const clock = new ManualClock();
+    const givenUp: number[] = [];
+    const filter = {
+      shouldAccept: () => new Promise<boolean>(() => {}),
+      onGivenUp: (peer: StreamAddress) => void (peer.kind === 'ip' && givenUp.push(peer.port)),
+    };
+    const { flows } = await rig({ filter, clock, filterTimeoutMs: 100, maxFlows: 1 });
+    const [a, b] = [await clientOf(flows), await clientOf(flows)];
+    a.send(1);
+    await until(() => flows.flowCount === 1);
+    // Shed for the next one.
+    b.send(1);
+    await until(() => givenUp.length === 1);
+    clock.advance(200);
+    assert.equal(givenUp.length, 2);
+    assert.equal(new Set(givenUp).size, 2);
+    await closeAll(flows, a, b);
+    assert.equal(givenUp.length, 2);
+  });
+
+  test('options that an address was spread together with are kept', async () => {
+    const asked: string[] = [];
+    const filter = {
+      shouldAccept: (peer: StreamAddress) => {
+        asked.push(peer.kind);
+        return false;
+      },
+    };
+    const where = { kind: 'ip', host: '127.0.0.1', port: 0, filter } as const;
+    const flows = await listenUdp(where, () => assert.fail('the filter refuses everybody'));
+    const client = await clientOf(flows);
+    client.send(1);
+    await until(() => flows.counts.refused === 1);
+    assert.deepEqual(asked, ['ip']);
+    await closeAll(flows, client);
+    await assert.rejects(
+      listenUdp({ ...where, nonsense: 1 } as UdpFlowsOptions, () => {}),
+      TypeError,
+    );
+  });
+
+  test('a rejection of onClosed is reported as a throw is', async () => {
+    const filter = {
+      shouldAccept: () => true,
+      onClosed: (async () => {
+        throw new Error('later');
+      }) as () => void,
+    };
+    const { flows, opened, errors } = await rig({ filter });
+    const client = await clientOf(flows);
+    client.send(1);
+    await until(() => opened.length === 1);
+    opened[0]?.flow.close();
+    await until(() => errors.length === 1);
+    assert.equal(errors[0]?.reason, 'FILTER_THREW');
+    await closeAll(flows, client);
+  });
+
   test('one that throws when told of an end is reported, and nobody else notices', async () => {
     const filter = {
       shouldAccept: () => true,
@@ -419,6 +557,74 @@ describe('faults', () => {
     await closeAll(flows, client);
   });
 
+  test('async callbacks that reject are callbacks that throw: the flow ends, the process lives', async () => {
+    const errors: WireError[] = [];
+    const closes: (WireError | null)[] = [];
+    let opened = 0;
+    const later = (async () => {
+      throw new Error('later');
+    }) as () => void;
+    const onFlow = (async (flow: UdpFlow) => {
+      if (++opened === 1) throw new Error('of onFlow');
+      const onClose = (async (error: WireError | null) => {
+        closes.push(error);
+        throw new Error('again');
+      }) as UdpFlowSink['onClose'];
+      flow.attach({ onDatagram: later, onClose });
+    }) as (flow: UdpFlow) => void;
+    const onError = (error: WireError): void => void errors.push(error);
+    const flows = await listenUdp({ address: '127.0.0.1:0', onError }, onFlow);
+    const client = await clientOf(flows);
+    client.send(1);
+    await until(() => errors.length === 1);
+    assert.deepEqual([errors[0]?.reason, flows.flowCount, flows.isClosed], ['ON_FLOW_THREW', 0, false]);
+    client.send(1);
+    await until(() => closes.length === 1);
+    assert.deepEqual([closes[0]?.reason, flows.flowCount, flows.isClosed], ['SINK_THREW', 0, false]);
+    await closeAll(flows, client);
+  });
+
+  test('a rejection of onError is a warning of the process', async () => {
+    const warned = once(process, 'warning');
+    const onError = (async () => {
+      throw new Error('a bug of onError');
+    }) as () => void;
+    const flows = await listenUdp({ address: '127.0.0.1:0', onError }, () => {
+      throw new Error('of onFlow');
+    });
+    const client = await clientOf(flows);
+    client.send(1);
+    assert.match(String((await warned)[0]), /a bug of onError/);
+    await closeAll(flows, client);
+  });
+
+  test('no datagram vanishes without a count: kept ones of a flow that ends, one that onFlow has no use for, one for a closed flow', async () => {
+    const held: UdpFlow[] = [];
+    const flows = await listenUdp('127.0.0.1:0', (flow) => {
+      if (held.push(flow) > 1) flow.close();
+    });
+    const client = await clientOf(flows);
+    for (let i = 0; i < 3; i++) client.send(1);
+    await until(() => held[0]?.received === 3);
+    held[0]?.close();
+    assert.equal(flows.counts.closedDropped, 3);
+    assert.equal(held[0]?.send(new Uint8Array(1)), false);
+    assert.equal(flows.counts.closedDropped, 4);
+    client.send(1);
+    await until(() => held.length === 2);
+    await until(() => flows.counts.closedDropped === 5);
+    await closeAll(flows, client);
+  });
+
+  test('empty datagrams that are kept cost as much as they hold', async () => {
+    const flows = await listenUdp({ address: '127.0.0.1:0', maxEarlyBytes: 4 * 256 }, () => {});
+    const client = await clientOf(flows);
+    for (let i = 0; i < 10; i++) client.send(0);
+    await until(() => flows.socketCounts.received === 10);
+    assert.equal(flows.counts.earlyDropped, 6);
+    await closeAll(flows, client);
+  });
+
   test('a datagram that the kernel refuses is reported, and the flow lives on', async () => {
     const { flows, opened, errors } = await rig({ maxAmplification: Infinity }, false);
     const client = await clientOf(flows);
@@ -443,6 +649,8 @@ describe('faults', () => {
       [{ maxEarlyDatagrams: 0.5 }, /RangeError: maxEarlyDatagrams/],
       [{ maxEarlyBytes: -1 }, /RangeError: maxEarlyBytes/],
       [{ filterTimeoutMs: 0 }, /RangeError: filterTimeoutMs/],
+      [{ maxPendingFilters: 0 }, /RangeError: maxPendingFilters/],
+      [{ provesByAnswer: 1 as never }, /TypeError: provesByAnswer/],
       [{ maxFlow: 1 }, /TypeError: listenUdp has no option "maxFlow"/],
     ] as const) {
       await assert.rejects(

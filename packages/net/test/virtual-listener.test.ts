@@ -1,10 +1,12 @@
 /** Listeners that are no sockets: a source of streams, and a listener in memory. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ManualClock } from '@ferrata/clock';
+import { createAuthority } from '@ferrata/dev-certificates';
 import type { WireError } from '@ferrata/error';
 import { type L4Stream, memoryPair, type StreamAddress } from '@ferrata/stream';
 import { RecordingSink, streamCompliance } from '@ferrata/testkit';
-import { type AcceptOptions, ConnectionCap, listenTo, MemoryListener, perSource, refuse } from '../src/index.ts';
+import { type AcceptOptions, ConnectionCap, connectTls, listenTo, MemoryListener, perSource, refuse } from '../src/index.ts';
 import { until } from './pairs.ts';
 
 async function turns(): Promise<void> {
@@ -201,6 +203,106 @@ describe('listenTo', () => {
     });
   }
 
+  test('a source that yields something else is ended by its return', async () => {
+    let isFinished = false;
+    function* generate(): Generator<L4Stream> {
+      try {
+        yield 42 as unknown as L4Stream;
+      } finally {
+        isFinished = true;
+      }
+    }
+    const listener = listenTo(generate(), () => {}, { onError: () => {} });
+    await until(() => listener.isClosed);
+    assert.ok(isFinished);
+  });
+
+  test('a stream that waits for its place at the close is shed: it is in one count as all others', async () => {
+    const pairs = [memoryPair({ addressA: ip('192.0.2.1') }), memoryPair({ addressA: ip('192.0.2.2') })];
+    const shed: StreamAddress[] = [];
+    const streams: L4Stream[] = [];
+    const listener = listenTo(
+      pairs.map((pair) => pair.b),
+      (stream) => streams.push(stream),
+      { maxConnections: 1, onShed: (peer) => shed.push(peer) },
+    );
+    await until(() => listener.waitingCount === 1);
+    await listener.close();
+    await turns();
+    assert.deepEqual([listener.acceptedCount, listener.shedCount, listener.waitingCount, listener.pendingCount], [1, 1, 0, 0]);
+    assert.deepEqual(shed, [ip('192.0.2.2')]);
+    for (const stream of streams) finish(stream);
+  });
+
+  for (const name of ['id', 'info', 'state', 'attach', 'abort', 'pause', 'resume', 'write', 'writev', 'end', 'bufferedBytes'])
+    test(`a stream whose ${name} throws is ended and told; the next one is served`, async () => {
+      const { b } = memoryPair();
+      const bad = new Proxy(b, {
+        get: (stream, key) => {
+          if (key === name && ['id', 'info', 'state', 'bufferedBytes'].includes(name)) throw new Error('a bug');
+          const value: unknown = Reflect.get(stream, key, stream);
+          if (typeof value !== 'function') return value;
+          return key === name ? () => assert.fail('a bug') : (value.bind(stream) as unknown);
+        },
+      });
+      const errors: WireError[] = [];
+      const good = memoryPair();
+      let closes = 0;
+      let served = 0;
+      const clock = new ManualClock();
+      const options: AcceptOptions = {
+        clock,
+        onError: (error) => errors.push(error),
+        filter: { shouldAccept: async () => name !== 'abort' },
+        ...(name === 'attach' || name === 'pause' ? { proxyProtocol: { trusted: 'all', required: false, timeoutMs: 5 } } : {}),
+      };
+      const source = new Source();
+      const listener = listenTo(
+        source,
+        (stream) => {
+          served++;
+          stream.attach({ onData() {}, onDrain() {}, onEnd() {}, onClose: () => closes++ });
+          assert.equal(stream.bufferedBytes, 0);
+          if (stream.state === 'open') stream.resume();
+          stream.write(Uint8Array.of(1));
+          stream.writev([Uint8Array.of(1)]);
+          stream.end();
+          stream.abort();
+        },
+        options,
+      );
+      source.push(bad, good.b);
+      await turns();
+      clock.advance(100);
+      await turns();
+      assert.ok(errors.length > 0 || name === 'pause');
+      assert.equal(listener.isClosed, false);
+      assert.equal(listener.connectionCount, 0);
+      assert.equal(listener.pendingCount, 0);
+      assert.equal(closes, served, 'each sink has been told once');
+      assert.equal(listener.acceptedCount + listener.refusedCount + listener.headerFailedCount, name === 'id' ? 1 : 2);
+      await listener.close();
+      source.finish();
+    });
+
+  test('a source that always has a stream leaves the event loop its turns', async () => {
+    let turnsSeen = 0;
+    let isDone = false;
+    const tick = (): void => {
+      turnsSeen++;
+      if (!isDone) setImmediate(tick);
+    };
+    setImmediate(tick);
+    function* generate(): Generator<L4Stream> {
+      for (let i = 0; i < 640; i++) yield memoryPair().b;
+    }
+    const listener = listenTo(generate(), (stream) => stream.abort());
+    await until(() => listener.isClosed);
+    isDone = true;
+    assert.ok(turnsSeen >= 9);
+    assert.equal(listener.connectionCount, 0);
+  });
+
   test('a source whose return throws or rejects does not end the process', async () => {
     for (const end of [() => Promise.reject(new Error('a bug')), () => assert.fail('a bug')]) {
       const errors: WireError[] = [];
@@ -281,6 +383,17 @@ describe('MemoryListener', () => {
     await sink.untilClose();
     assert.equal(sink.closeError?.reason, 'CONNECTION_RESET');
     assert.equal(listener.connectionCount, 0);
+  });
+
+  test('a close in the same tick as the connect takes no TLS server away', async () => {
+    const authority = await createAuthority();
+    const { chain, key } = await authority.issue({ names: ['localhost'] });
+    const accepted = Promise.withResolvers<L4Stream>();
+    const listener = new MemoryListener(accepted.resolve, { tls: { certificates: [{ certificate: chain, key }] } });
+    const client = connectTls(listener.connect(), { ca: authority.certificate, serverName: 'localhost' });
+    await listener.close();
+    for (const stream of await Promise.all([client, accepted.promise])) finish(stream);
+    assert.equal(listener.handshakeFailedCount, 0);
   });
 
   test('options that are not its own are a mistake', () => {

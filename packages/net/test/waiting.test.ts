@@ -86,6 +86,115 @@ describe('maxWaiting', () => {
     second.abort();
   });
 
+  test('listeners with one cap are served in the order in which their connections came, whoever is busier', async () => {
+    const cap = new ConnectionCap(1);
+    assert.ok(cap.tryTake());
+    const order: string[] = [];
+    const open: L4Stream[] = [];
+    const one = (name: string) => (stream: L4Stream) => {
+      order.push(name);
+      open.push(stream);
+      stream.attach(new RecordingSink());
+    };
+    const where = { host: '127.0.0.1', port: 0, connectionCap: cap };
+    await using a = await listen({ ...where, maxWaiting: 5 }, one('a'));
+    await using b = await listen({ ...where, maxWaiting: 5, maxConnections: 1 }, one('b'));
+    await using c = await listen(where, one('c'));
+    const clients: L4Stream[] = [];
+    for (const [index, listener] of [a, b, a, b].entries()) {
+      clients.push(await connect(listener.address));
+      await until(() => a.waitingCount + b.waitingCount === index + 1);
+    }
+    cap.release();
+    // In the same turn: a newcomer of a listener that lets nobody wait, which must not pass either.
+    assert.equal((await endOfConnection(c.address))?.reason, 'CONNECTION_RESET');
+    for (let i = 0; i < 4; i++) {
+      await until(() => open.length === i + 1);
+      if (i === 0) assert.equal((await endOfConnection(c.address))?.reason, 'CONNECTION_RESET');
+      open[i]?.abort();
+    }
+    assert.deepEqual(order, ['a', 'b', 'a', 'b']);
+    for (const client of clients) client.abort();
+    await until(() => cap.count === 0);
+  });
+
+  test('who cannot use a place, because of a cap of its own, keeps nobody else from it', async () => {
+    const cap = new ConnectionCap(1);
+    assert.ok(cap.tryTake());
+    await using full = await rig({ connectionCap: cap, maxConnections: 0, maxWaiting: 2 });
+    await using it = await rig({ connectionCap: cap, maxWaiting: 2 });
+    await client(full.listener, 'a');
+    await until(() => full.listener.waitingCount === 1);
+    await client(it.listener, 'b');
+    await until(() => it.listener.waitingCount === 1);
+    cap.release();
+    await until(() => it.streams.length === 1);
+    it.streams[0]?.abort();
+    await until(() => cap.count === 0);
+    full.listener.maxConnections = 1;
+    await until(() => full.streams.length === 1);
+  });
+
+  test('the filter is asked before the room: whom it refuses takes nobody’s chair', async () => {
+    const refused: string[] = [];
+    let answer: boolean | Promise<boolean> = true;
+    await using it = await rig({
+      maxConnections: 1,
+      maxWaiting: 1,
+      filter: { shouldAccept: () => answer },
+      onRefused: (error) => refused.push(error.reason),
+    });
+    const { listener, streams } = it;
+    await client(listener, 'a');
+    await until(() => streams.length === 1);
+    answer = false;
+    for (let i = 0; i < 3; i++) await endOfConnection(listener.address);
+    assert.equal(listener.refusedCount, 3);
+    const slow = Promise.withResolvers<boolean>();
+    answer = slow.promise;
+    const late = endOfConnection(listener.address);
+    await until(() => listener.waitingCount === 1);
+    slow.resolve(false);
+    await late;
+    assert.equal(listener.waitingCount, 0);
+    assert.equal(listener.refusedCount, 4);
+    answer = true;
+    await client(listener, 'b');
+    await until(() => listener.waitingCount === 1);
+    assert.equal(listener.shedCount, 0);
+    streams[0]?.abort();
+    await until(() => streams.length === 2);
+    assert.equal(listener.connectionCount, 1);
+  });
+
+  test('a place that comes before the answer of the filter is held; a filter whose connection is shed is given up', async () => {
+    const clock = new ManualClock();
+    const answers: ((isAccepted: boolean) => void)[] = [];
+    const givenUp: unknown[] = [];
+    const filter = {
+      shouldAccept: () => new Promise<boolean>((resolve) => answers.push(resolve)),
+      onGivenUp: (_peer: unknown, info: unknown) => givenUp.push(info),
+    };
+    await using it = await rig({ maxConnections: 0, maxWaiting: 2, waitTimeoutMs: 1_000, filterTimeoutMs: 5_000, filter, clock });
+    const { listener, streams } = it;
+    await client(listener, 'a');
+    await until(() => listener.waitingCount === 1);
+    listener.maxConnections = 1;
+    await until(() => listener.waitingCount === 0);
+    assert.deepEqual([listener.pendingCount, listener.connectionCount, streams.length], [1, 1, 0]);
+    answers[0]?.(true);
+    await until(() => streams.length === 1);
+    assert.equal(listener.pendingCount, 0);
+    const second = endOfConnection(listener.address);
+    await until(() => listener.waitingCount === 1);
+    clock.advance(1_000);
+    assert.equal((await second)?.reason, 'CONNECTION_RESET');
+    assert.equal(listener.shedCount, 1);
+    assert.equal(givenUp.length, 1);
+    assert.equal(listener.connectionCount, 1, 'it had no place to give back');
+    answers[1]?.(false);
+  });
+
   test('who waits too long is shed', async () => {
     const clock = new ManualClock();
     await using it = await rig({ maxConnections: 0, maxWaiting: 1, waitTimeoutMs: 1_000, clock });
@@ -163,8 +272,7 @@ describe('ConnectionCap.ofDescriptors', () => {
     assert.equal(ConnectionCap.ofDescriptors().max, Math.floor(limit - Math.min(256, limit / 2)));
     assert.equal(ConnectionCap.ofDescriptors({ reserve: 0 }).max, limit);
     assert.equal(ConnectionCap.ofDescriptors({ reserve: 0, share: 0.25 }).max, Math.floor(limit / 4));
-    assert.equal(ConnectionCap.ofDescriptors({ reserve: limit + 1 }).max, 0);
-    for (const wrong of [{ share: 0 }, { share: 1.5 }, { reserve: -1 }])
+    for (const wrong of [{ share: 0 }, { share: 1.5 }, { reserve: -1 }, { reserve: limit }, { reserve: 1e9 }])
       assert.throws(() => ConnectionCap.ofDescriptors(wrong), RangeError);
   });
 });

@@ -26,7 +26,8 @@ export interface WriteProxyHeaderOptions {
  * Appends a header.
  *
  * @throws {TypeError} when the fields don't fit together: addresses that are not of the family, a family without addresses or the other way
- * round, version 1 with TLVs, `local`, datagrams or Unix sockets (say `unspecified` there), `local` with TLVs, two checksums
+ * round, version 1 with TLVs, `local`, datagrams or Unix sockets (say `unspecified` there), `local` with TLVs, two checksums, a path that is no
+ * well-formed text
  * @throws {RangeError} when a number or a length is out of range: a port, the type of a TLV, a path beyond 108 bytes, more than 65 535 bytes in all
  */
 export function writeProxyHeader(writer: ByteWriter, header: ProxyHeader, options: WriteProxyHeaderOptions = {}): void {
@@ -145,6 +146,8 @@ function portOf(address: ProxyAddress): number {
 
 function writePath(address: ProxyAddress, target: Uint8Array, at: number): void {
   if (address.kind !== 'unix') throw new TypeError(`not an address of unix: ${address.host}`);
+  // It would be written as U+FFFD, which is the path of another socket.
+  if (!address.path.isWellFormed()) throw new TypeError(`not well-formed text: ${JSON.stringify(address.path)}`);
   const path = utf8Encode(address.path);
   if (path.length > UNIX_PATH_BYTES) throw new RangeError(`the path of a Unix socket has at most 108 bytes, not ${path.length}`);
   // An abstract name, which begins with NUL, may hold more of them.

@@ -11,7 +11,7 @@
 import { ByteWriter, utf8Decode, utf8Encode } from '@ferrata/bytes';
 import { proxyHeaderError } from './errors.ts';
 import type { ProxyTlv } from './proxy-header.ts';
-import { SslTlvType, TlvType } from './tlv.ts';
+import { findTlv, SslTlvType, TlvType } from './tlv.ts';
 
 /** What the SSL TLV says. */
 export interface SslTlv {
@@ -31,15 +31,18 @@ export interface SslTlv {
   readonly cipher: string | null;
   readonly signatureAlgorithm: string | null;
   readonly keyAlgorithm: string | null;
+  /** All that stands behind `verify`, in order, as it came: types without a name here, names that come twice or are not UTF-8. Views of the value. */
+  readonly tlvs: readonly ProxyTlv[];
 }
 
 /** What is to be said; what is left out is not. */
-export type SslTlvFields = Partial<Omit<SslTlv, 'isVerified'>>;
+export type SslTlvFields = Partial<Omit<SslTlv, 'isVerified' | 'tlvs'>>;
 
 const Client = { tls: 0x01, certificate: 0x02, sessionCertificate: 0x04 } as const;
 
 /**
- * Reads the value of an SSL TLV (`findTlv(header, TlvType.ssl)`). Of a name that comes twice the first counts; unknown ones are passed over.
+ * Reads the value of an SSL TLV (`findTlv(header, TlvType.ssl)`). Of a name that comes twice the first counts, and what is not UTF-8 in it becomes
+ * U+FFFD; `tlvs` has all of them.
  *
  * @throws {WireError} `PROXY_SSL_TLV` when it is too short, or a name reaches beyond it
  */
@@ -47,7 +50,11 @@ export function decodeSslTlv(value: Uint8Array): SslTlv {
   if (value.length < 5) throw proxyHeaderError('PROXY_SSL_TLV', `${value.length} bytes`);
   const client = value[0] as number;
   const verify = new DataView(value.buffer, value.byteOffset).getUint32(1);
-  const names = readNames(value);
+  const tlvs = readTlvs(value);
+  const nameOf = (wanted: SslTlvType): string | null => {
+    const bytes = findTlv({ tlvs }, wanted);
+    return bytes === null ? null : utf8Decode(bytes);
+  };
   const hasSessionCertificate = (client & Client.sessionCertificate) !== 0;
   const hasCertificate = (client & Client.certificate) !== 0;
   return {
@@ -57,30 +64,32 @@ export function decodeSslTlv(value: Uint8Array): SslTlv {
     // §2.2.6: verify is 0 also where no certificate was given; 0 alone proves nothing.
     isVerified: verify === 0 && (hasCertificate || hasSessionCertificate),
     verify,
-    version: names.get(SslTlvType.version) ?? null,
-    commonName: names.get(SslTlvType.commonName) ?? null,
-    cipher: names.get(SslTlvType.cipher) ?? null,
-    signatureAlgorithm: names.get(SslTlvType.signatureAlgorithm) ?? null,
-    keyAlgorithm: names.get(SslTlvType.keyAlgorithm) ?? null,
+    version: nameOf(SslTlvType.version),
+    commonName: nameOf(SslTlvType.commonName),
+    cipher: nameOf(SslTlvType.cipher),
+    signatureAlgorithm: nameOf(SslTlvType.signatureAlgorithm),
+    keyAlgorithm: nameOf(SslTlvType.keyAlgorithm),
+    tlvs,
   };
 }
 
-function readNames(value: Uint8Array): ReadonlyMap<number, string> {
-  const names = new Map<number, string>();
+function readTlvs(value: Uint8Array): ProxyTlv[] {
+  const tlvs: ProxyTlv[] = [];
   for (let at = 5; at < value.length; ) {
     const start = at + 3;
     const end = start <= value.length ? start + (((value[at + 1] as number) << 8) | (value[at + 2] as number)) : value.length + 1;
     if (end > value.length) throw proxyHeaderError('PROXY_SSL_TLV', `a name at ${at}`);
-    const type = value[at] as number;
-    if (!names.has(type)) names.set(type, utf8Decode(value.subarray(start, end)));
+    tlvs.push({ type: value[at] as number, value: value.subarray(start, end) });
     at = end;
   }
-  return names;
+  return tlvs;
 }
 
 /**
- * Makes an SSL TLV for `writeProxyHeader`. `verify` is 0 by default if a certificate was given, else 1, so that nothing looks verified that was not.
+ * Makes an SSL TLV for `writeProxyHeader`. `verify` is 1 by default, so that nothing looks verified that was not: say `verify: 0` of a certificate
+ * that you have verified, and of no other.
  *
+ * @throws {TypeError} when a name is no well-formed text (a lone half of a surrogate pair, which UTF-8 cannot carry)
  * @throws {RangeError} when `verify` is no unsigned 32-bit number, or a name has more than 65 535 bytes
  */
 export function encodeSslTlv(fields: SslTlvFields): ProxyTlv {
@@ -89,7 +98,7 @@ export function encodeSslTlv(fields: SslTlvFields): ProxyTlv {
     (isTls ? Client.tls : 0) | (hasCertificate ? Client.certificate : 0) | (hasSessionCertificate ? Client.sessionCertificate : 0);
   const writer = new ByteWriter({ initialCapacity: 128 });
   writer.writeByte(client);
-  writer.writeUint32(fields.verify ?? (hasSessionCertificate ? 0 : 1));
+  writer.writeUint32(fields.verify ?? 1);
   writeName(writer, SslTlvType.version, fields.version);
   writeName(writer, SslTlvType.commonName, fields.commonName);
   writeName(writer, SslTlvType.cipher, fields.cipher);
@@ -100,6 +109,7 @@ export function encodeSslTlv(fields: SslTlvFields): ProxyTlv {
 
 function writeName(writer: ByteWriter, type: SslTlvType, name: string | null | undefined): void {
   if (name === null || name === undefined) return;
+  if (!name.isWellFormed()) throw new TypeError(`not well-formed text: ${JSON.stringify(name)}`);
   const bytes = utf8Encode(name);
   writer.writeByte(type);
   writer.writeUint16(bytes.length);

@@ -117,6 +117,8 @@ describe('writing', () => {
       [{ ...v4, family: 'unix', source: unix }, TypeError],
       [{ ...v4, family: 'unix', source: unix, destination: { kind: 'unix', path: 'a'.repeat(109) } }, RangeError],
       [{ ...v4, family: 'unix', source: unix, destination: { kind: 'unix', path: '/a\0b' } }, TypeError],
+      [{ ...v4, family: 'unix', source: unix, destination: { kind: 'unix', path: '/a\ud800' } }, TypeError],
+      [{ ...v4, family: 'unix', source: { kind: 'unix', path: '\0\udc00' }, destination: unix }, TypeError],
       [{ ...v4, source: ip('192.0.2.256') }, TypeError],
       [{ ...v4, source: ip('example.org') }, TypeError],
       [{ ...v4, source: ip('192.0.2.1', 65_536) }, RangeError],
@@ -234,7 +236,12 @@ describe('the SSL TLV (§2.2.6)', () => {
     };
     const { type, value } = encodeSslTlv(fields);
     assert.equal(type, 0x20);
-    assert.deepEqual(decodeSslTlv(value), { ...fields, isVerified: true });
+    const { tlvs, ...read } = decodeSslTlv(value);
+    assert.deepEqual(read, { ...fields, isVerified: true });
+    assert.deepEqual(
+      tlvs.map(({ type }) => type),
+      [0x21, 0x22, 0x23, 0x24, 0x25],
+    );
   });
 
   test('bytes by hand, at an odd offset: TLS without a certificate, which verify 0 does not make verified', () => {
@@ -250,6 +257,7 @@ describe('the SSL TLV (§2.2.6)', () => {
       cipher: null,
       signatureAlgorithm: null,
       keyAlgorithm: null,
+      tlvs: [{ type: 0x21, value: hex('544c5376312e32') }],
     });
   });
 
@@ -262,8 +270,25 @@ describe('the SSL TLV (§2.2.6)', () => {
     assert.equal(decodeSslTlv(encodeSslTlv({ isTls: false, version: null }).value).isTls, false);
   });
 
-  test('of a name that comes twice the first counts, unknown ones are passed over', () => {
-    assert.equal(decodeSslTlv(hex('03 00000000 22 0001 61 99 0000 22 0001 62')).commonName, 'a');
+  test('no certificate is written as verified unless the program says so', () => {
+    for (const given of [{ hasCertificate: true }, { hasSessionCertificate: true }, { hasCertificate: true, commonName: 'admin' }]) {
+      const { isVerified, verify } = decodeSslTlv(encodeSslTlv(given).value);
+      assert.deepEqual([isVerified, verify], [false, 1]);
+    }
+    assert.equal(decodeSslTlv(encodeSslTlv({ hasCertificate: true, verify: 0 }).value).isVerified, true);
+  });
+
+  test('of a name that comes twice the first counts; unknown ones, and what is not UTF-8, are there as they came', () => {
+    const { commonName, cipher, tlvs } = decodeSslTlv(hex('03 00000000 22 0001 61 99 0000 22 0001 62 23 0001 ff'));
+    assert.deepEqual([commonName, cipher], ['a', '\ufffd']);
+    assert.deepEqual(
+      tlvs.map(({ type, value }) => [type, ...value]),
+      [[0x22, 0x61], [0x99], [0x22, 0x62], [0x23, 0xff]],
+    );
+  });
+
+  test('a name that UTF-8 cannot carry is misuse', () => {
+    assert.throws(() => encodeSslTlv({ commonName: 'a\ud800' }), TypeError);
   });
 
   test('what is too short or reaches beyond the end is refused', () => {

@@ -7,6 +7,7 @@ import { UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstr
 import { ProxyExchange } from './proxy-exchange.ts';
 import type { ProxyHooks } from './proxy-hooks.ts';
 import { RetryBudget } from './retry-policy.ts';
+import { UpgradePeers } from './upgrade.ts';
 
 /** Options of an `HttpProxy`. Times in milliseconds. */
 export interface HttpProxyOptions {
@@ -43,6 +44,7 @@ export interface ProxyCore<Context> {
   readonly connector: UpstreamConnector;
   readonly environment: HttpEnvironment;
   readonly retryBudget: RetryBudget;
+  readonly upgradePeers: UpgradePeers;
   readonly maxRetries: number;
   readonly maxRefusals: number;
   readonly maxReplayBytes: number;
@@ -67,6 +69,7 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
       connector: this.connector,
       environment,
       retryBudget: new RetryBudget(options.retryShare ?? 0.2, 3),
+      upgradePeers: new UpgradePeers(),
       maxRetries: checkNumber('maxRetries', options.maxRetries ?? 1, { min: 0 }),
       maxRefusals: checkNumber('maxRefusals', options.maxRefusals ?? 3, { min: 0 }),
       maxReplayBytes: checkNumber('maxReplayBytes', options.maxReplayBytes ?? 65_536, { min: 0 }),

@@ -42,7 +42,7 @@ import { RequestBody } from './request-body.ts';
 import { LostPlaces, maySendAgain } from './retry-policy.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 import { joinTunnel } from './tunnel.ts';
-import { forwardedUpgrade, peerForUpgrade } from './upgrade.ts';
+import { upgradeFor } from './upgrade.ts';
 import { upstreamRequest } from './upstream-request.ts';
 
 /** One request, in the eyes of both connections and of the hooks. */
@@ -175,7 +175,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   #connect(chosen: Peer): void {
     if (this.#isOver()) return;
-    const peer = peerForUpgrade(checkPeer(chosen), this.#exchange.upgrade);
+    const { upgrade } = this.#exchange;
+    const peer = this.#core.upgradePeers.peerFor(checkPeer(chosen), upgrade, this.#core.environment.recentNow);
     if (this.#lastError !== null && this.#unreachable === peer.key) {
       // The same peer once more: nothing is gained by asking it again at once.
       this.#fail(this.#lastError);
@@ -183,24 +184,25 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     }
     this.peer = peer;
     // A retry goes to a fresh connection: where one idle connection was stale, its neighbours are likely to be so too.
-    // A request to switch protocols has a connection of its own, before and after; over HTTP/2 it asks for no switch.
-    const mayShare = this.attempt === 1 && (this.#exchange.upgrade === null || peer.protocol === 'http2');
+    // A request to switch protocols has a connection of its own, before and after; one that may be HTTP/2 is asked for no switch.
+    const mayShare = this.attempt === 1 && (upgrade === null || peer.protocol !== 'http1');
     const idle = mayShare ? this.#core.connector.take(peer) : null;
-    if (idle === null) this.#openConnection(peer);
+    if (idle === null) this.#openConnection(peer, chosen);
     else this.#useConnection(idle);
   }
 
-  #openConnection(peer: Peer): void {
+  #openConnection(peer: Peer, chosen: Peer): void {
     this.#body?.hold();
     this.#connecting = openConnection(this.#core, { peer, except: this.#lastSession }, (session, error) => {
       this.#connecting = null;
       if (session !== null && this.#isOver()) this.#core.connector.release(session);
       else if (session !== null) this.#guard(() => this.#useConnection(session));
-      else if (error !== null && !this.#isOver()) this.#guard(() => this.#handleUnreachable(peer, error));
+      else if (error !== null && !this.#isOver()) this.#guard(() => this.#handleUnreachable(peer, chosen, error));
     });
   }
 
-  #handleUnreachable(peer: Peer, error: WireError): void {
+  #handleUnreachable(peer: Peer, chosen: Peer, error: WireError): void {
+    if (this.#core.upgradePeers.isRefusal(chosen, peer, error, this.#core.environment.recentNow)) return this.#connect(chosen);
     this.#lastError = error;
     this.#unreachable = peer.key;
     const told = this.#core.hooks.failToConnect?.(this, peer, error, this.#context);
@@ -239,9 +241,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     const bodyLength = this.#requestFilter === null ? requestBodyLength : BodyLength.chunked;
     // Over HTTP/1, without chunks there is no place for what it announces (RFC 9112 §7.1.2).
     if (bodyLength === 0 || (bodyLength > 0 && !session.isShared)) request.headers.deleteKnown(KnownHeader.trailer);
-    // RFC 9113 §8.2.2: HTTP/2 has no Upgrade.
-    const asked = session.isShared ? null : forwardedUpgrade(upgrade);
-    const client = session.request(request, { bodyLength, upgrade: asked }, this);
+    const client = session.request(request, { bodyLength, upgrade: upgradeFor(this.peer, session.isShared, upgrade) }, this);
     this.#unused = null;
     this.#client = client;
     this.#body?.flowTo(client);

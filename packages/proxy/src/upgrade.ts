@@ -11,6 +11,7 @@
  *
  * @see RFC 9110 §7.8, §15.5.22 · RFC 9113 §3.1 · RFC 2817
  */
+import type { WireError } from '@ferrata/error';
 import { isToken } from '@ferrata/headers';
 import type { Peer } from '@ferrata/upstream';
 
@@ -25,9 +26,35 @@ export function forwardedUpgrade(upgrade: string | null): string | null {
   return passed(upgrade, (name) => !HTTP2.test(name) && !HTTP_OR_TLS.test(name));
 }
 
-/** The peer to ask: where it might choose HTTP/2, which knows no switch of protocols (RFC 9113 §8.6), one that speaks HTTP/1 has to be asked for one. */
-export function peerForUpgrade(peer: Peer, upgrade: string | null): Peer {
-  return upgrade === null || forwardedUpgrade(upgrade) === null ? peer : (peer.forUpgrade ?? peer);
+/** How long a peer that knows no HTTP/1 is not asked for it again. */
+const REFUSED_MS = 60_000;
+
+/**
+ * The peers to ask for a switch of protocols. Where one might choose HTTP/2, which knows no such switch (RFC 9113 §8.6), it has to be asked for HTTP/1; if it knows
+ * none, the request goes as if it had not asked: nobody has to switch, and a server is free to pass the field over (RFC 9110 §7.8).
+ */
+export class UpgradePeers {
+  /** Until when each is taken to know no HTTP/1. */
+  readonly #refusedUntil = new WeakMap<Peer, number>();
+
+  /** The peer to ask, `peer` itself or its `forUpgrade`. @param upgrade what the client wants to switch to */
+  peerFor(peer: Peer, upgrade: string | null, now: number): Peer {
+    const { forUpgrade } = peer;
+    if (upgrade === null || forUpgrade === null || forwardedUpgrade(upgrade) === null) return peer;
+    return now < (this.#refusedUntil.get(peer) ?? 0) ? peer : forUpgrade;
+  }
+
+  /** Remembers it, if `asked`, the `forUpgrade` of `peer`, failed since the peer knows no HTTP/1. @returns true: ask the peer itself, without a switch */
+  isRefusal(peer: Peer, asked: Peer, { reason }: WireError, now: number): boolean {
+    if (asked === peer || reason !== 'TLS_ALPN_REFUSED') return false;
+    this.#refusedUntil.set(peer, now + REFUSED_MS);
+    return true;
+  }
+}
+
+/** What to ask `peer` to switch to, on a connection that is its own or is shared. A peer that may choose HTTP/2 is asked for nothing: see `UpgradePeers`. */
+export function upgradeFor(peer: Peer | null, isShared: boolean, upgrade: string | null): string | null {
+  return isShared || (peer !== null && peer.forUpgrade !== null) ? null : forwardedUpgrade(upgrade);
 }
 
 /**

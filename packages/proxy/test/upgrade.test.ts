@@ -1,11 +1,12 @@
 /** Switching protocols (RFC 9110 §7.8, §15.2.2): tunnels, refusals, and what must never leak around them. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { applicationError } from '@ferrata/error';
+import { applicationError, tlsError } from '@ferrata/error';
 import type { ProxySession } from '@ferrata/proxy';
-import { peer } from '@ferrata/upstream';
+import { memoryPair } from '@ferrata/stream';
+import { peer, type TlsConnector } from '@ferrata/upstream';
 import fc from 'fast-check';
-import { forwardedUpgrade, peerForUpgrade } from '../src/upgrade.ts';
+import { forwardedUpgrade, UpgradePeers, upgradeFor } from '../src/upgrade.ts';
 import { answering, get, ok, Rig, readResponse, settle, type Wire, when } from './rig.ts';
 
 const ask = (protocol: string): string =>
@@ -290,6 +291,8 @@ describe('a 101 of the upstream that names no protocol (RFC 9110 §7.8)', () => 
 
 test('a peer that might choose HTTP/2 is asked by HTTP/1.1 for an upgrade, and for nothing else (RFC 9113 §8.6)', () => {
   const auto = peer('origin.test:443', { tls: true, protocol: 'auto' });
+  const peers = new UpgradePeers();
+  const peerForUpgrade = (asked: typeof auto, upgrade: string | null): typeof auto => peers.peerFor(asked, upgrade, 0);
   assert.equal(peerForUpgrade(auto, 'websocket'), auto.forUpgrade);
   assert.equal(auto.forUpgrade?.protocol, 'http1');
   assert.equal(peerForUpgrade(auto, null), auto);
@@ -300,4 +303,53 @@ test('a peer that might choose HTTP/2 is asked by HTTP/1.1 for an upgrade, and f
     peer('origin.test:443', { tls: true, protocol: 'http2' }),
   ])
     assert.equal(peerForUpgrade(fixed, 'websocket'), fixed);
+});
+
+describe('a peer that may choose HTTP/2, and knows no HTTP/1', () => {
+  test('is asked without the switch, and for a minute not for HTTP/1 again', () => {
+    const auto = peer('origin.test:443', { tls: true, protocol: 'auto' });
+    const other = peer('other.test:443', { tls: true, protocol: 'auto' });
+    const asked = auto.forUpgrade ?? auto;
+    const peers = new UpgradePeers();
+    assert.equal(peers.isRefusal(auto, asked, tlsError('TLS_CERT_EXPIRED', 'expired'), 0), false);
+    assert.equal(peers.peerFor(auto, 'websocket', 1_000), asked);
+    const refused = tlsError('TLS_ALPN_REFUSED', 'no application protocol');
+    assert.equal(peers.isRefusal(auto, asked, refused, 1_000), true);
+    assert.equal(peers.isRefusal(auto, auto, refused, 1_000), false, 'then it has none to ask');
+    assert.equal(peers.peerFor(auto, 'websocket', 60_999), auto);
+    assert.equal(peers.peerFor(other, 'websocket', 1_000), other.forUpgrade);
+    assert.equal(peers.peerFor(auto, 'websocket', 61_000), asked);
+    assert.equal(upgradeFor(auto, false, 'websocket'), null, 'it may be HTTP/1 by now: it is not asked for what it was not connected for');
+    assert.equal(upgradeFor(asked, false, 'websocket'), 'websocket');
+    assert.equal(upgradeFor(auto, true, 'websocket'), null);
+  });
+
+  test('the request is answered, and costs one attempt, of which failToConnect hears nothing', async () => {
+    const offers: string[] = [];
+    const tls: TlsConnector = {
+      key: 'fake',
+      connect(stream, sink, { alpn }) {
+        offers.push(alpn.join());
+        setImmediate(() => {
+          stream.abort();
+          // HTTP/2 alone is refused for a reason of its own, so that this test needs no HTTP/2.
+          const reason = alpn.includes('h2') ? 'TLS_CERT_EXPIRED' : 'TLS_ALPN_REFUSED';
+          sink.onHandshakeFailed(tlsError(reason, 'no', { retry: 'never' }), stream.info);
+        });
+      },
+    };
+    const failed: string[] = [];
+    const auto = peer('origin.test:443', { tls, protocol: 'auto', connect: async () => memoryPair().a });
+    const rig = new Rig({
+      hooks: { upstreamPeer: () => auto, failToConnect: (_session, asked, { reason }) => void failed.push(`${asked.protocol} ${reason}`) },
+    });
+    for (const expected of ['http/1.1 h2,http/1.1', 'http/1.1 h2,http/1.1 h2,http/1.1']) {
+      const client = await rig.ask(ask('websocket'));
+      await settle();
+      assert.equal(readResponse(client.text).status, 502);
+      assert.equal(offers.join(' '), expected);
+      assert.equal(rig.last.session.attempt, 1);
+    }
+    assert.deepEqual(failed, ['auto TLS_CERT_EXPIRED', 'auto TLS_CERT_EXPIRED']);
+  });
 });

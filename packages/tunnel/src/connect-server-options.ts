@@ -17,9 +17,12 @@ export interface ConnectServerOptions {
    * A throw or a rejection is a 500.
    */
   readonly decide: (request: ConnectRequest) => ConnectAnswer | Promise<ConnectAnswer>;
-  /** Takes each tunnel. Default: they wait for whoever iterates over the server, see `listenTo` of @ferrata/net. A throw resets the tunnel. */
+  /**
+   * Takes each tunnel. Default: they wait for whoever iterates over the server, see `listenTo` of @ferrata/net. A throw, or the rejection of an `async`
+   * function, resets the tunnel.
+   */
   readonly onTunnel?: (stream: L4Stream, request: ConnectRequest) => void;
-  /** Answers what is no CONNECT to a host: other methods, and extended CONNECT. Default: 405. */
+  /** Answers what is no CONNECT to a host: other methods, and extended CONNECT; and hears of what was refused as no request. Default: 405. */
   readonly fallback?: HttpApplication;
   /** How long `decide` may take, above 0; default 10 000 ms. The answer is 503 then. Raising it holds clients longer. */
   readonly decideTimeoutMs?: number;
@@ -27,7 +30,10 @@ export interface ConnectServerOptions {
   readonly maxPending?: number;
   /** Tunnels that may wait to be iterated over, at least 1; default 1 024. Above it the answer is 503. Each holds what its client sends, one window. */
   readonly maxWaiting?: number;
-  /** Told of a throw of one of the callbacks. Default: nothing. */
+  /**
+   * Told of a throw or rejection of one of the callbacks, a decision that took too long, and a tunnel refused because too many wait. Default: nothing.
+   * What it throws itself, or rejects with, is dropped.
+   */
   readonly onError?: (error: WireError, info: StreamInfo) => void;
 }
 

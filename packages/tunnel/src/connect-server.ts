@@ -4,7 +4,7 @@
  * ```text
  *   CONNECT ──► decide ──┬─ true, 2xx ──► the stream ──► onTunnel, or whoever iterates
  *                        ├─ false, other ──► 403, or that answer
- *                        ├─ too slow, too many ──► 503
+ *                        ├─ too slow, too many, closed ──► 503
  *                        └─ throws ──► 500
  *   all else ──► fallback, or 405
  * ```
@@ -14,7 +14,7 @@
  */
 import { internalError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type ResponseHead, responseHead } from '@ferrata/headers';
-import { type HttpApplication, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
+import { type HttpApplication, type Refusal, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
 import type { L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import { acceptConnect, ConnectRequest } from './accept-connect.ts';
@@ -24,21 +24,23 @@ import {
   type ResolvedConnectServerOptions,
   resolveConnectServerOptions,
 } from './connect-server-options.ts';
+import { callUser, isThenable } from './internal/call-user.ts';
+import { WaitingRoom } from './internal/waiting-room.ts';
 
 /** Nobody has anything to say to these. */
 const SILENT: ServerExchangeHandler = { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
 
 /** Makes a stream of each CONNECT; give it to an `HttpServer`. */
-export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream> {
+export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream>, AsyncDisposable {
   readonly #options: ResolvedConnectServerOptions;
-  readonly #waiting: L4Stream[] = [];
+  readonly #waiting: WaitingRoom;
   #pendingCount = 0;
-  readonly #takers: ((result: IteratorResult<L4Stream>) => void)[] = [];
   #isClosed = false;
 
   /** @throws {RangeError} for a number out of range @throws {TypeError} without `decide` */
   constructor(options: ConnectServerOptions) {
     this.#options = resolveConnectServerOptions(options);
+    this.#waiting = new WaitingRoom(this.#options.maxWaiting);
   }
 
   /** Decisions that are awaited. */
@@ -48,7 +50,7 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream> {
 
   /** Tunnels that wait to be iterated over. */
   get waitingCount(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   onRequest(exchange: ServerExchange): ServerExchangeHandler {
@@ -61,7 +63,15 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream> {
       respond(exchange, 400, { body: 'CONNECT needs host:port\n' });
       return SILENT;
     }
-    if (this.#isClosed || this.#pendingCount >= this.#options.maxPending) {
+    if (this.#isClosed) {
+      respond(exchange, 503, { body: 'no tunnels are made here any more\n' });
+      return SILENT;
+    }
+    if (this.#pendingCount >= this.#options.maxPending) {
+      this.report(
+        limitError('TUNNEL_TOO_MANY_PENDING', 'too many decisions are pending', { wire: { status: 503 }, fault: 'local' }),
+        asked,
+      );
       respond(exchange, 503, { body: 'too many tunnels are waiting\n' });
       return SILENT;
     }
@@ -71,23 +81,29 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream> {
     return decision;
   }
 
-  /** Gives out each tunnel once, also to several who iterate. Ends with `close`. Leaving the loop closes nothing. */
-  [Symbol.asyncIterator](): AsyncIterator<L4Stream> {
-    return {
-      next: () => {
-        const stream = this.#waiting.shift();
-        if (stream !== undefined) return Promise.resolve({ done: false, value: stream });
-        if (this.#isClosed) return Promise.resolve({ done: true, value: undefined });
-        return new Promise((resolve) => this.#takers.push(resolve));
-      },
-    };
+  /** What was no request at all is the fallback's to hear of, as it would be without this server. */
+  onRefused(refusal: Refusal): void {
+    this.#options.fallback?.onRefused?.(refusal);
+  }
+
+  /**
+   * Gives out each tunnel once, also to several who iterate; one that closes while it waits is not given out. Ends with `close`. Leaving the loop
+   * closes nothing: what waits is for the next one who iterates.
+   */
+  [Symbol.asyncIterator](): AsyncIterator<L4Stream, undefined> {
+    return this.#waiting.iterate();
   }
 
   /** Makes no more tunnels (503), and ends the iteration; those that wait to be taken are reset. Tunnels that were taken go on. */
   close(): void {
     this.#isClosed = true;
-    for (const take of this.#takers.splice(0)) take({ done: true, value: undefined });
-    for (const stream of this.#waiting.splice(0)) stream.abort(internalError('TUNNEL_SERVER_CLOSED', 'nobody takes this tunnel any more'));
+    for (const stream of this.#waiting.close()) stream.abort(internalError('TUNNEL_SERVER_CLOSED', 'nobody takes this tunnel any more'));
+  }
+
+  /** The same as `close`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
   }
 
   // ---- called by decisions -------------------------------------------------------------------------------------------------------
@@ -97,38 +113,44 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream> {
     this.#pendingCount--;
   }
 
-  /** Whether a tunnel would be taken, now or soon. @internal */
-  hasRoom(): boolean {
-    return (
-      !this.#isClosed && (this.#options.onTunnel !== null || this.#takers.length > 0 || this.#waiting.length < this.#options.maxWaiting)
-    );
+  /** Why a tunnel would not be taken, now or soon; null if it would. @internal */
+  refusal(): WireError | null {
+    const details = { wire: { status: 503 }, fault: 'local' } as const;
+    if (this.#isClosed) return internalError('TUNNEL_SERVER_CLOSED', 'no tunnels are made any more', details);
+    if (this.#options.onTunnel !== null || this.#waiting.hasRoom) return null;
+    return limitError('TUNNEL_TOO_MANY_WAITING', 'too many tunnels wait to be taken', details);
   }
 
   /** @internal */
   take(stream: L4Stream, request: ConnectRequest): void {
     const { onTunnel } = this.#options;
-    if (onTunnel !== null) {
-      try {
-        onTunnel(stream, request);
-      } catch (thrown) {
+    if (onTunnel === null) {
+      this.#waiting.put(stream);
+      return;
+    }
+    callUser(
+      () => onTunnel(stream, request),
+      (thrown) => {
         const error = toWireError(thrown, 'TUNNEL_CALLBACK_THREW');
         stream.abort(error);
         this.report(error, request);
-      }
-      return;
-    }
-    const taker = this.#takers.shift();
-    if (taker === undefined) this.#waiting.push(stream);
-    else taker({ done: false, value: stream });
+      },
+    );
+  }
+
+  /** The tunnel is over. @internal */
+  forget(stream: L4Stream): void {
+    this.#waiting.remove(stream);
   }
 
   /** @internal */
   report(error: WireError, request: ConnectRequest): void {
-    try {
-      this.#options.onError?.(error, request.info);
-    } catch {
-      // There is nobody left to tell.
-    }
+    callUser(
+      () => this.#options.onError?.(error, request.info),
+      () => {
+        // There is nobody left to tell.
+      },
+    );
   }
 
   #fallBack(exchange: ServerExchange): ServerExchangeHandler {
@@ -146,6 +168,7 @@ class Decision implements ServerExchangeHandler {
   readonly #request: ConnectRequest;
   readonly #options: ResolvedConnectServerOptions;
   #deadline: Deadline | null = null;
+  #stream: L4Stream | null = null;
   #isSettled = false;
 
   constructor(server: ConnectServer, exchange: ServerExchange, request: ConnectRequest, options: ResolvedConnectServerOptions) {
@@ -159,7 +182,7 @@ class Decision implements ServerExchangeHandler {
     let answer: ConnectAnswer | Promise<ConnectAnswer>;
     try {
       answer = this.#options.decide(this.#request);
-      if (typeof answer !== 'object' || !('then' in answer)) {
+      if (!isThenable(answer)) {
         this.#settle(answer);
         return;
       }
@@ -169,7 +192,7 @@ class Decision implements ServerExchangeHandler {
     }
     const { environment, decideTimeoutMs } = this.#options;
     this.#deadline = environment.deadlines.after(decideTimeoutMs, () => this.#handleTimeout());
-    answer.then(
+    Promise.resolve(answer).then(
       (settled) => this.#settle(settled),
       (thrown: unknown) => this.#fail(thrown),
     );
@@ -182,6 +205,7 @@ class Decision implements ServerExchangeHandler {
   /** The client has gone, or the tunnel is over. */
   onExchangeClose(): void {
     this.#leave();
+    if (this.#stream !== null) this.#server.forget(this.#stream);
   }
 
   #handleTimeout(): void {
@@ -213,13 +237,14 @@ class Decision implements ServerExchangeHandler {
       this.#exchange.sendEnd();
       return;
     }
-    if (!this.#server.hasRoom()) {
-      this.#exchange.abort(
-        limitError('TUNNEL_TOO_MANY_WAITING', 'too many tunnels wait to be taken', { wire: { status: 503 }, fault: 'local' }),
-      );
+    const refusal = this.#server.refusal();
+    if (refusal !== null) {
+      this.#exchange.abort(refusal);
+      if (refusal.type === 'limit') this.#server.report(refusal, this.#request);
       return;
     }
-    this.#server.take(acceptConnect(this.#exchange, head), this.#request);
+    this.#stream = acceptConnect(this.#exchange, head);
+    this.#server.take(this.#stream, this.#request);
   }
 
   #fail(thrown: unknown): void {

@@ -5,13 +5,18 @@
  * Rules of this file:
  * - While the stream is full, output stays in the machine: there its answers to pings are bounded, and messages up to `hardLimitBytes`.
  * - The owner is told of the end once: of a failure at once, of an orderly close when the stream below has closed, too.
- * - After the last word the stream is ended, and given some time to be ended by the peer; bytes of ours that still wait are given time as long as they move.
+ * - What is said while a read is handled leaves in one write behind it, or sooner if it is much.
+ * - After the last word the stream is ended, and given some time to be ended by the peer. How long is settled then: what the peer does afterwards, be it
+ *   to send or to take a byte now and then, does not prolong it.
+ * - A peer that is asked whether it lives has the time in which the bytes before the question leave.
  */
 import { ioError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { HttpEnvironment } from '@ferrata/http';
 import { deferToMicrotask, type L4Sink, type L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { WebSocketConnection } from '@ferrata/websocket';
+import { callUser } from './internal/call-user.ts';
+import { patienceFor, SendProgress } from './websocket-progress.ts';
 
 /** Whose messages a carrier carries. */
 export interface WebSocketCarrierOwner {
@@ -35,8 +40,11 @@ export interface CarrierOptions {
 
 /** How long the peer may take to end the connection after the last word. */
 const END_TIMEOUT_MS = 2_000;
-/** How long bytes that wait after the last word may not move. */
-const STALL_TIMEOUT_MS = 30_000;
+/** How long bytes that wait after the last word may take, beside what a slow line takes for them; all that there is for those of a failed connection. */
+const LINGER_MS = 30_000;
+/** So much is written before a read is handled to its end. */
+const WRITE_FROM_BYTES = 16_384;
+const NEVER = -1;
 
 export class WebSocketCarrier implements L4Sink {
   readonly stream: L4Stream;
@@ -57,8 +65,12 @@ export class WebSocketCarrier implements L4Sink {
   #isClosed = false;
   /** The last word has gone, and the stream was ended. */
   #isEnding = false;
-  #lingerUntil = Number.POSITIVE_INFINITY;
-  #lingerBytes = 0;
+  #lingerUntil = NEVER;
+  /** While lingering: nothing waits any more. */
+  #isDrained = false;
+  readonly #progress = new SendProgress();
+  /** All bytes that were handed to the stream. */
+  #handedBytes = 0;
   #isAborted = false;
   #failure: WireError | null = null;
 
@@ -106,9 +118,12 @@ export class WebSocketCarrier implements L4Sink {
 
   /** Hands output to the stream; call after a command to the machine. */
   flush(): void {
+    // One write for all answers to one read: each write is a call of the system, which costs more than all else.
+    if (this.#isPumping && this.machine.outputBytes < WRITE_FROM_BYTES) return;
     if (this.#isClosed || this.#isEnding) return;
     if (!this.#isFull) {
       const chunks = this.machine.takeOutput();
+      for (const chunk of chunks) this.#handedBytes += chunk.length;
       if (chunks.length > 0) this.#isFull = !this.stream.writev(chunks);
     }
     if (this.machine.shouldClose) this.#endStream();
@@ -137,6 +152,13 @@ export class WebSocketCarrier implements L4Sink {
     this.#finish(error);
   }
 
+  /** The same at any other time. */
+  failLate(error: WireError): void {
+    if (this.#isClosed || this.#isTold) return;
+    this.environment.now();
+    this.fail(error);
+  }
+
   /** Drops the connection without a word; the owner is told when the stream has closed. */
   abort(error?: WireError): void {
     if (this.#isClosed) return;
@@ -144,10 +166,12 @@ export class WebSocketCarrier implements L4Sink {
     this.#isAborted = true;
     this.stream.abort(error);
   }
+
   // The stream below.
 
   onData(chunk: Uint8Array): void {
-    if (this.#isTold) return;
+    // Nothing that is said behind the last word is heard.
+    if (this.#isTold || this.machine.shouldClose) return;
     this.machine.receive(chunk, this.environment.now());
     this.#pump();
   }
@@ -173,11 +197,13 @@ export class WebSocketCarrier implements L4Sink {
     if (this.#isAborted) this.#tell(this.#failure);
     else if (this.#haveBothClosed() && (error === null || !this.#isHalfClosable)) this.#tell(null);
     else this.#tell(error ?? ioError('WS_CLOSED_EARLY', 'the connection ended without a Close frame'));
-    try {
-      this.#onStreamClosed?.(error);
-    } catch {
-      // Nothing is left that could be ended for it.
-    }
+    const callback = this.#onStreamClosed;
+    // Nothing is left that could be ended for what it throws.
+    if (callback !== null)
+      callUser(
+        () => callback(error),
+        () => {},
+      );
   }
 
   // Within.
@@ -188,7 +214,11 @@ export class WebSocketCarrier implements L4Sink {
     const { machine } = this;
     const now = this.environment.recentNow;
     try {
-      while (!this.#isPaused && !this.#isTold && !this.#isAborted && machine.nextEvent(now)) this.#owner.handleEvent();
+      while (!this.#isPaused && !this.#isTold && !this.#isAborted && machine.nextEvent(now)) {
+        this.#owner.handleEvent();
+        // Answers to pings, which no owner sends.
+        if (machine.outputBytes >= WRITE_FROM_BYTES) this.flush();
+      }
     } catch (thrown) {
       const error = toWireError(thrown, 'HANDLER_THREW');
       machine.refuse(error);
@@ -214,42 +244,57 @@ export class WebSocketCarrier implements L4Sink {
     this.#tell(error);
   }
 
-  /** The last word has gone into the stream: it is ended, and what the peer still sends is dropped. */
+  /** The last word is said: once it has gone into the stream, that is ended, and what the peer still sends is dropped. */
   #endStream(): void {
-    if (this.machine.outputBytes > 0) {
-      // What a failed connection has left may wait for a peer that never reads.
-      this.#linger();
-      return;
+    if (this.machine.outputBytes === 0) {
+      this.#isEnding = true;
+      this.stream.end();
+      if (this.#isPaused) {
+        this.#isPaused = false;
+        this.stream.resume();
+      }
     }
-    this.#isEnding = true;
-    this.stream.end();
-    if (this.#isPaused) {
-      this.#isPaused = false;
-      this.stream.resume();
-    }
-    this.#linger();
+    if (this.#lingerUntil === NEVER) this.#linger();
   }
 
+  /** Once: who could prolong it could hold the connection for ever. */
   #linger(): void {
     const now = this.environment.now();
-    this.#lingerBytes = this.bufferedBytes();
-    this.#lingerUntil = now + (this.#lingerBytes > 0 ? STALL_TIMEOUT_MS : END_TIMEOUT_MS);
-    this.#arm(this.#lingerUntil, now);
+    // Nobody needs the rest of a connection that has failed; of one that ends in order it is what was promised.
+    this.#lingerUntil = now + LINGER_MS + (this.machine.error === null ? patienceFor(this.bufferedBytes()) : 0);
+    this.#isDrained = this.bufferedBytes() === 0;
+    this.#arm(now + END_TIMEOUT_MS, now);
+  }
+
+  #handleLinger(now: number): void {
+    const isDrained = this.bufferedBytes() === 0;
+    if (this.#isDrained || (now >= this.#lingerUntil && !isDrained)) {
+      this.#giveUp();
+      return;
+    }
+    // From here on only the end of the peer is missing.
+    this.#isDrained = isDrained;
+    this.#arm(now + END_TIMEOUT_MS, now);
   }
 
   #handleDeadline(): void {
     this.#armedFor = Number.POSITIVE_INFINITY;
     const now = this.environment.now();
     if (this.#isClosed) return;
-    if (this.machine.shouldClose) {
-      if (now < this.#lingerUntil) this.#arm(this.#lingerUntil, now);
-      else if (this.bufferedBytes() < this.#lingerBytes) this.#linger();
-      else this.#giveUp();
+    const { machine } = this;
+    if (machine.shouldClose) {
+      this.#handleLinger(now);
       return;
     }
-    const error = this.machine.handleTimeout(now);
+    if (now >= machine.nextTimeout() && this.#isUnderWay(now)) machine.noteLife(now);
+    const error = machine.handleTimeout(now);
     if (error === null) this.flush();
     else this.#finish(error);
+  }
+
+  #isUnderWay(now: number): boolean {
+    const left = this.#handedBytes - this.stream.bufferedBytes;
+    return this.#progress.isUnderWay(left, this.bufferedBytes(), this.machine.hasSentClose, now);
   }
 
   /** The peer does not end the connection, or takes nothing of what waits. */

@@ -10,7 +10,7 @@
  * @see RFC 7692 §7.2
  */
 import { constants, deflateRawSync, type InputType, inflateRawSync, type ZlibOptions } from 'node:zlib';
-import { concatBytes } from '@ferrata/bytes';
+import { concatBytes, EMPTY_BYTES } from '@ferrata/bytes';
 import { checkWholeNumber } from '@ferrata/error';
 import { type DeflateParameters, type MakeMessageCompression, type MessageCompression, Role } from '@ferrata/websocket';
 
@@ -27,11 +27,13 @@ const TAIL = Uint8Array.of(0x00, 0x00, 0xff, 0xff, 0x03, 0x00);
 const SYNC_TAIL_BYTES = 4;
 /** A message of no bytes, compressed (RFC 7692 §7.2.3.6). */
 const EMPTY_MESSAGE = Uint8Array.of(0x00);
-/** Last blocks within one message (RFC 7692 §7.2.3.4): each costs a call of zlib, and a peer two bytes. */
-const MAX_STREAMS = 16;
-const WINDOW_BYTES = 32_768;
+/** Last blocks within one message (RFC 7692 §7.2.3.4), ours included: each costs a call of zlib with the window (20 µs), and a peer two bytes. */
+const MAX_STREAMS = 4;
+/** Older zlibs compress with 2^9 where 2^8 was agreed on. */
+const MIN_WINDOW_BITS = 9;
 const MAX_CHUNK_BYTES = 16_384;
 const MIN_CHUNK_BYTES = 1_024;
+const LEAST_SLAB_BYTES = 512;
 
 /** Makes compressions for `WebSocketOptions.compression`. @throws {RangeError} when an option makes no sense */
 export function zlibCompression(options: ZlibCompressionOptions = {}): MakeMessageCompression {
@@ -44,6 +46,7 @@ class ZlibCompression implements MessageCompression {
   readonly #level: number;
   readonly #memLevel: number;
   readonly #windowBits: number;
+  readonly #peerWindowBits: number;
   readonly #sent: Window | null;
   readonly #received: Window | null;
 
@@ -53,10 +56,11 @@ class ZlibCompression implements MessageCompression {
     this.#level = level;
     this.#memLevel = memLevel;
     this.#windowBits = isServer ? serverMaxWindowBits : clientMaxWindowBits;
+    this.#peerWindowBits = Math.max(MIN_WINDOW_BITS, isServer ? clientMaxWindowBits : serverMaxWindowBits);
     const forgetsSent = isServer ? serverNoContextTakeover : clientNoContextTakeover;
     const forgetsReceived = isServer ? clientNoContextTakeover : serverNoContextTakeover;
     this.#sent = forgetsSent ? null : new Window(2 ** this.#windowBits);
-    this.#received = forgetsReceived ? null : new Window(WINDOW_BYTES);
+    this.#received = forgetsReceived ? null : new Window(2 ** this.#peerWindowBits);
   }
 
   deflate(message: Uint8Array): Uint8Array {
@@ -76,7 +80,7 @@ class ZlibCompression implements MessageCompression {
   inflate(payload: Uint8Array, maxBytes: number): Uint8Array | null {
     const pieces: Uint8Array[] = [];
     // Within one message the window is kept in any case, also across last blocks.
-    const window = this.#received ?? new Window(WINDOW_BYTES);
+    const window = this.#received ?? new Window(2 ** this.#peerWindowBits);
     let left = maxBytes;
     let input = concatBytes([payload, TAIL]);
     for (let streams = 0; input.length > 0; streams++) {
@@ -122,32 +126,53 @@ function expand(input: Uint8Array, maxBytes: number, dictionary: Pick<ZlibOption
   }
 }
 
-/** The last bytes of one direction, at most a window of them. */
+/**
+ * The last bytes of one direction, at most a window of them. They slide through an array of one and a half windows, and are moved to its beginning when
+ * they have come to its end: two bytes copied for each that came, where a fresh window for each message would be 32 KiB for a message of a few bytes.
+ *
+ * ```text
+ *   |  gone  |  window  |  free  |
+ *            ^start     ^end
+ * ```
+ */
 class Window {
   readonly #maxBytes: number;
-  #bytes: Uint8Array | null = null;
+  #slab: Uint8Array = EMPTY_BYTES;
+  #start = 0;
+  #end = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
+  /** A view that is good until the next `push`; null if there are none. */
   bytes(): Uint8Array | null {
-    return this.#bytes;
+    return this.#end === 0 ? null : this.#slab.subarray(this.#start, this.#end);
   }
 
   push(message: Uint8Array): void {
     const max = this.#maxBytes;
-    if (message.length >= max) {
-      this.#bytes = message.slice(-max);
-      return;
+    const added = message.length > max ? message.subarray(message.length - max) : message;
+    const kept = Math.min(this.#end - this.#start, max - added.length);
+    if (this.#end + added.length > this.#slab.length) this.#move(kept, added.length);
+    this.#slab.set(added, this.#end);
+    this.#end += added.length;
+    this.#start = this.#end - kept - added.length;
+  }
+
+  /** Makes room behind the last `kept` bytes. */
+  #move(kept: number, added: number): void {
+    const from = this.#end - kept;
+    const most = this.#maxBytes * 1.5;
+    if (this.#slab.length < most) {
+      // It grows as it is used: most connections never fill a window.
+      const slab = new Uint8Array(Math.min(most, Math.max(kept + added, this.#slab.length * 2, LEAST_SLAB_BYTES)));
+      slab.set(this.#slab.subarray(from, this.#end));
+      this.#slab = slab;
+    } else {
+      this.#slab.copyWithin(0, from, this.#end);
     }
-    if (message.length === 0) return;
-    const before = this.#bytes;
-    const kept = before === null ? 0 : Math.min(before.length, max - message.length);
-    const bytes = new Uint8Array(kept + message.length);
-    if (before !== null) bytes.set(before.subarray(before.length - kept));
-    bytes.set(message, kept);
-    this.#bytes = bytes;
+    this.#end = kept;
   }
 }
 

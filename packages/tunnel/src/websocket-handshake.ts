@@ -28,6 +28,7 @@ import {
   WEBSOCKET_GUID,
   WEBSOCKET_VERSION,
 } from '@ferrata/websocket';
+import { whenRejected } from './internal/call-user.ts';
 
 /** What a handshake has settled. */
 export interface WebSocketAgreement {
@@ -92,6 +93,7 @@ export function offerFields(handshake: WebSocketHandshake, offer: WebSocketOffer
  * @param head of a GET with `Upgrade: websocket`, or of a CONNECT with `:protocol` websocket; that it is one, the caller has seen
  * @throws {WireError} with the status to refuse it with: WS_METHOD, WS_KEY_INVALID, WS_VERSION_UNSUPPORTED (426), WS_PROTOCOLS_INVALID, WS_EXTENSIONS_INVALID
  * @throws {TypeError} when `chooseSubprotocol` chooses what was not offered
+ * @throws {RangeError} when window bits are not 9 to 15
  */
 export function answerFields(handshake: WebSocketHandshake, head: RequestHead, choice: WebSocketChoice): WebSocketAnswer {
   const { headers: asked } = head;
@@ -153,6 +155,8 @@ function choose(asked: HeaderMap, choice: WebSocketChoice): string | null {
   const value = asked.combined('Sec-WebSocket-Protocol');
   const offered = value === undefined ? [] : parseSubprotocols(value);
   const chosen = choice.chooseSubprotocol?.(offered) ?? null;
+  // An `async` one has chosen nothing that was offered, whatever becomes of it.
+  whenRejected(chosen, () => {});
   if (chosen !== null && !offered.includes(chosen)) throw new TypeError(`not among the subprotocols that were offered: ${chosen}`);
   return chosen;
 }

@@ -22,9 +22,10 @@ import { type HeaderMap, responseHead, tokenListHas } from '@ferrata/headers';
 import type { ServerExchange } from '@ferrata/http';
 import type { L4Stream } from '@ferrata/stream';
 import { Role, WEBSOCKET_VERSION } from '@ferrata/websocket';
+import { callUser, whenRejected } from './internal/call-user.ts';
 import { park } from './internal/parking.ts';
 import { answerFields, type WebSocketAgreement, type WebSocketChoice, type WebSocketHandshake } from './websocket-handshake.ts';
-import { resolveWebSocketSessionOptions, type WebSocketSessionOptions } from './websocket-options.ts';
+import { checkWebSocketSessionOptions, type WebSocketSessionOptions } from './websocket-options.ts';
 import { type WebSocketHandler, WebSocketSession } from './websocket-session.ts';
 import { webSocketStream } from './websocket-stream.ts';
 
@@ -34,7 +35,7 @@ export interface AcceptWebSocketOptions extends WebSocketChoice {
   readonly session?: WebSocketSessionOptions;
   /**
    * Judges the page that a browser's request came from (RFC 6455 §10.2); null if the request says nothing, as programs do. False: 403. Default: all,
-   * which is wrong for a server that knows its users by cookies.
+   * which is wrong for a server that knows its users by cookies. It must answer at once: a promise is no yes.
    */
   isOriginAllowed?(origin: string | null): boolean;
 }
@@ -77,14 +78,15 @@ interface Opened {
 function open(exchange: ServerExchange, options: AcceptWebSocketOptions): Opened | null {
   const handshake = handshakeOf(exchange);
   // Nonsense in the options is found before anything is answered.
-  if (options.session !== undefined) resolveWebSocketSessionOptions(options.session, null);
+  checkWebSocketSessionOptions(options.session ?? {}, options.deflate ?? null);
   try {
     if (handshake === null) throw protocolError('WS_NOT_ASKED', 'the request asks for no WebSocket', { wire: { status: 426 } });
     const { agreement, headers } = judge(exchange, handshake, options);
     const tunnel = exchange.openTunnel(responseHead(handshake === 'upgrade' ? 101 : 200, { headers }));
     const closeTunnel = once((error) => {
       exchange.closeTunnel(error);
-      options.session?.onStreamClosed?.(error);
+      // There is nothing left that could be ended for what it throws.
+      callUser(() => options.session?.onStreamClosed?.(error), ignore);
     });
     // Whoever starts later, or never, hears nothing before; the exchange ends with the stream in any case.
     park(tunnel.stream, tunnel.remaining, closeTunnel);
@@ -107,7 +109,8 @@ function judge(
   } catch (thrown) {
     throw toWireError(thrown, 'ORIGIN_CHECK_THREW');
   }
-  // A promise, say, is no yes.
+  // A promise, say, is no yes; but it must not end the process, either.
+  whenRejected(isAllowed, ignore);
   if (isAllowed !== true) throw protocolError('WS_ORIGIN_REFUSED', 'the origin is not allowed', { wire: { status: 403 } });
   try {
     return answerFields(handshake, exchange.request, options);
@@ -115,6 +118,8 @@ function judge(
     throw toWireError(thrown, 'SUBPROTOCOL_CHOICE_THREW');
   }
 }
+
+function ignore(): void {}
 
 /** The stream tells of its close both before and after its sink is attached. */
 function once(callback: (error: WireError | null) => void): (error: WireError | null) => void {

@@ -12,13 +12,15 @@
  *
  * Rules of this file:
  * - Handlers are never called from inside a method of the session.
- * - A handler that throws ends the connection: the peer hears 1011, `onClose` has the error (`internal HANDLER_THREW`).
+ * - A handler that throws ends the connection: the peer hears 1011, `onClose` has the error (`internal HANDLER_THREW`). So does one that is `async` and
+ *   rejects; nobody waits for it.
  *
  * @see RFC 6455
  */
-import type { WireError } from '@ferrata/error';
+import { toWireError, type WireError } from '@ferrata/error';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
 import { CloseCode, MessageCollector, MessageKind, type Role, WebSocketConnection, WebSocketEvent } from '@ferrata/websocket';
+import { callUser, whenRejected } from './internal/call-user.ts';
 import { WebSocketCarrier, type WebSocketCarrierOwner } from './websocket-carrier.ts';
 import { unsupportedKind } from './websocket-errors.ts';
 import type { WebSocketAgreement } from './websocket-handshake.ts';
@@ -33,7 +35,7 @@ export interface WebSocketClose {
   readonly error: WireError | null;
 }
 
-/** Who gets the messages. All but `onClose` are optional; a kind of message that nobody takes is refused (1003). */
+/** Who gets the messages: at once, as nobody waits for a promise. All but `onClose` are optional; a kind of message that nobody takes is refused (1003). */
 export interface WebSocketHandler {
   /** A text message, whole. */
   onText?(text: string): void;
@@ -62,6 +64,7 @@ export class WebSocketSession implements WebSocketCarrierOwner {
   readonly #collector = new MessageCollector();
   readonly #agreement: WebSocketAgreement;
   readonly #isStreaming: boolean;
+  readonly #onRejected = (thrown: unknown): void => this.#carrier.failLate(toWireError(thrown, 'HANDLER_THREW'));
 
   /**
    * @param stream after the handshake; the session attaches itself with `start`
@@ -171,17 +174,17 @@ export class WebSocketSession implements WebSocketCarrierOwner {
         this.#begin(machine.messageKind);
         break;
       case WebSocketEvent.data:
-        if (this.#isStreaming) this.#handler.onMessageData?.(machine.data);
+        if (this.#isStreaming) this.#watch(this.#handler.onMessageData?.(machine.data));
         else this.#collector.add(machine.data);
         break;
       case WebSocketEvent.messageEnd:
         this.#end();
         break;
       case WebSocketEvent.ping:
-        this.#handler.onPing?.(machine.data);
+        this.#watch(this.#handler.onPing?.(machine.data));
         break;
       case WebSocketEvent.pong:
-        this.#handler.onPong?.(machine.data);
+        this.#watch(this.#handler.onPong?.(machine.data));
         break;
       default:
         break;
@@ -189,20 +192,21 @@ export class WebSocketSession implements WebSocketCarrierOwner {
   }
 
   handleDrain(): void {
-    this.#handler.onDrain?.();
+    this.#watch(this.#handler.onDrain?.());
   }
 
   handleClosed(error: WireError | null): void {
-    try {
-      this.#handler.onClose({ code: this.#machine.closeCode, reason: this.#machine.closeReason, error });
-    } catch {
-      // Nothing is left that could be ended for it.
-    }
+    const close = { code: this.#machine.closeCode, reason: this.#machine.closeReason, error };
+    // Nothing is left that could be ended for what it throws.
+    callUser(
+      () => this.#handler.onClose(close),
+      () => {},
+    );
   }
 
   #begin(kind: MessageKind): void {
     if (this.#isStreaming) {
-      this.#handler.onMessageStart?.(kind);
+      this.#watch(this.#handler.onMessageStart?.(kind));
       return;
     }
     const word = kind === MessageKind.text ? 'text' : 'binary';
@@ -211,9 +215,14 @@ export class WebSocketSession implements WebSocketCarrierOwner {
   }
 
   #end(): void {
-    if (this.#isStreaming) this.#handler.onMessageEnd?.();
-    else if (this.#collector.kind === MessageKind.text) this.#handler.onText?.(this.#collector.takeText());
-    else this.#handler.onBinary?.(this.#collector.takeBytes());
+    if (this.#isStreaming) this.#watch(this.#handler.onMessageEnd?.());
+    else if (this.#collector.kind === MessageKind.text) this.#watch(this.#handler.onText?.(this.#collector.takeText()));
+    else this.#watch(this.#handler.onBinary?.(this.#collector.takeBytes()));
+  }
+
+  /** A handler may be an `async` function, though its type promises nothing: its rejection must not end the process. */
+  #watch(answer: unknown): void {
+    if (answer !== undefined) whenRejected(answer, this.#onRejected);
   }
 
   #flush(): boolean {

@@ -33,6 +33,9 @@ import { resolveWebSocketSessionOptions, type WebSocketSessionOptions } from './
 
 /** Up to here the chunks of one `writev` become one message; above, one each. */
 const JOINED_BYTES = 16_384;
+const HALF_CLOSABLE: WebSocketSessionOptions = { closeTimeoutMs: Number.POSITIVE_INFINITY };
+/** Compressed messages are gathered, so they keep their limit. */
+const UNGATHERED: WebSocketSessionOptions = { ...HALF_CLOSABLE, maxMessageBytes: Number.POSITIVE_INFINITY };
 /** Codes of a Close that says no more than that its sender is done. */
 const ORDERLY: ReadonlySet<number> = new Set([CloseCode.normal, CloseCode.goingAway, CloseCode.none]);
 
@@ -40,8 +43,8 @@ const ORDERLY: ReadonlySet<number> = new Set([CloseCode.normal, CloseCode.goingA
  * Makes a stream of a WebSocket connection.
  *
  * @param stream after the handshake; from now on only the result may be used
- * @param options as of a session; `maxMessageBytes` is `Infinity` here, as nothing is gathered, and `closeTimeoutMs`, as a half-closed stream may
- *   live long
+ * @param options as of a session; by default `closeTimeoutMs` is `Infinity` here, as a half-closed stream may live long, and so is `maxMessageBytes` where
+ *   no compression is agreed on, as nothing is gathered then
  * @param head bytes that were read behind the handshake
  */
 export function webSocketStream(
@@ -68,7 +71,7 @@ class WebSocketStream implements L4Stream, StreamInboxOwner, WebSocketCarrierOwn
 
   constructor(role: Role, stream: L4Stream, options: WebSocketSessionOptions, head: Uint8Array | undefined, agreement: WebSocketAgreement) {
     const { machine, environment, hardLimitBytes, onStreamClosed } = resolveWebSocketSessionOptions(
-      { maxMessageBytes: Number.POSITIVE_INFINITY, closeTimeoutMs: Number.POSITIVE_INFINITY, ...options, isCloseAnswered: false },
+      { ...(agreement.deflate === null ? UNGATHERED : HALF_CLOSABLE), ...options, isCloseAnswered: false },
       agreement.deflate,
     );
     const now = environment.now();

@@ -160,6 +160,46 @@ for (const version of VERSIONS) {
       assert.deepEqual(errors, ['TUNNEL_CALLBACK_THREW']);
     });
 
+    it('resets a tunnel whose taker rejects, and outlives a teller that rejects', async () => {
+      const errors: WireError[] = [];
+      const cause = new Error('the origin is not there');
+      const onTunnel = (() => Promise.reject(cause)) as () => void;
+      const onError = ((error: WireError) => {
+        errors.push(error);
+        return Promise.reject(new Error('a bug in the teller'));
+      }) as (error: WireError) => void;
+      const rig = new ProxyRig(version, { onTunnel, onError });
+      const stream = await rig.open().catch(() => null);
+      if (stream !== null) {
+        const sink = new RecordingSink();
+        stream.attach(sink);
+        await sink.untilClose();
+        assert.notEqual(sink.closeError, null);
+      }
+      await settle();
+      assert.deepEqual(
+        errors.map((error) => [error.reason, error.cause]),
+        [['TUNNEL_CALLBACK_THREW', cause]],
+      );
+      if (version === 'http2') assert.equal(rig.session.isReusable, true);
+      rig.close();
+    });
+
+    it('waits for what can be waited for, and takes all else for an answer', async () => {
+      const unfit = new ProxyRig(version, { decide: () => JSON.parse('{"then":5}') as never });
+      assert.equal(await refusalOf(unfit.open()), 500);
+      assert.equal(unfit.proxy.pendingCount, 0);
+      // Of somebody's own making, without `catch`, and settled twice.
+      const settleTwice = (resolve: (answer: boolean) => void): void => {
+        resolve(false);
+        resolve(true);
+      };
+      const strange: object = new Proxy({}, { has: () => true, get: (_, name) => (name === 'then' ? settleTwice : undefined) });
+      const rig = new ProxyRig(version, { decide: () => strange as never });
+      assert.equal(await refusalOf(rig.open()), 403);
+      assert.equal(rig.proxy.pendingCount, 0);
+    });
+
     it('leaves all but CONNECT to another application, or answers 405', async () => {
       assert.deepEqual(await ask(new ProxyRig(version).session, 'GET', '/'), { status: 405, allow: 'CONNECT' });
       const fallback = {
@@ -243,6 +283,73 @@ for (const version of VERSIONS) {
       assert.equal(await refusalOf(new HttpRig(version, proxy, environment).open()), 503);
     });
 
+    it('forgets a tunnel that closes while it waits: its place is free, and nobody is given it', async () => {
+      const errors: string[] = [];
+      const environment = new HttpEnvironment();
+      const proxy = new ConnectServer({ environment, decide: () => true, maxWaiting: 1, onError: ({ reason }) => errors.push(reason) });
+      const dead = await new HttpRig(version, proxy, environment).open();
+      assert.equal(await refusalOf(new HttpRig(version, proxy, environment).open()), 503);
+      assert.deepEqual(errors, ['TUNNEL_TOO_MANY_WAITING']);
+      dead.abort();
+      await settle();
+      assert.equal(proxy.waitingCount, 0);
+      await new HttpRig(version, proxy, environment).open('alive.example:1');
+      const iterator = proxy[Symbol.asyncIterator]();
+      const { value } = await iterator.next();
+      assert.ok(value !== undefined);
+      assert.equal(connectRequestOf(value.info)?.authority.host, 'alive.example');
+      proxy.close();
+    });
+
+    it('gives nothing to an iteration that was left', async () => {
+      const environment = new HttpEnvironment();
+      const proxy = new ConnectServer({ environment, decide: () => true });
+      const heard: string[] = [];
+      const hear = (who: string) => (stream: L4Stream) => {
+        heard.push(who);
+        stream.attach(new RecordingSink());
+      };
+      const former = listenTo(proxy, hear('former'));
+      const left = proxy[Symbol.asyncIterator]();
+      const waiting = left.next();
+      const stays = proxy[Symbol.asyncIterator]();
+      const stayed = stays.next();
+      await settle();
+      await former.close();
+      assert.deepEqual(await left.return?.(), { done: true, value: undefined });
+      assert.deepEqual(await waiting, { done: true, value: undefined });
+      assert.deepEqual(await left.next(), { done: true, value: undefined });
+      await new HttpRig(version, proxy, environment).open('first:1');
+      assert.equal((await stayed).done, false);
+      await new HttpRig(version, proxy, environment).open('second:1');
+      const next = listenTo(proxy, hear('next'));
+      await settle();
+      assert.deepEqual(heard, ['next']);
+      await next.close();
+      proxy.close();
+    });
+
+    it('is closed by `await using`, and says so to whoever comes later, also to one who was being decided about', async () => {
+      const environment = new HttpEnvironment();
+      const errors: string[] = [];
+      let decide: (answer: boolean) => void = () => {};
+      const proxy = new ConnectServer({
+        environment,
+        decide: () => new Promise<boolean>((resolve) => (decide = resolve)),
+        onError: ({ reason }) => errors.push(reason),
+      });
+      const undecided = new HttpRig(version, proxy, environment).open();
+      await settle();
+      {
+        await using held = proxy;
+        assert.equal(held.pendingCount, 1);
+      }
+      decide(true);
+      assert.equal(await refusalOf(undecided), 503);
+      assert.equal(await refusalOf(new HttpRig(version, proxy, environment).open()), 503);
+      assert.deepEqual(errors, []);
+    });
+
     it('ends an iteration that waits, at its close', async () => {
       const proxy = new ConnectServer({ environment: new HttpEnvironment(), decide: () => true });
       const next = proxy[Symbol.asyncIterator]().next();
@@ -251,16 +358,40 @@ for (const version of VERSIONS) {
     });
 
     it('has no more than so many decisions pending', async () => {
-      const rig = new ProxyRig(version, { decide: () => new Promise(() => {}), maxPending: 1 });
+      const errors: string[] = [];
+      const rig = new ProxyRig(version, {
+        decide: () => new Promise(() => {}),
+        maxPending: 1,
+        onError: ({ reason }) => errors.push(reason),
+      });
       const first = rig.open();
       await settle();
       const { environment } = rig;
       assert.equal(await refusalOf(new HttpRig(version, rig.proxy, environment).open()), 503);
+      assert.deepEqual(errors, ['TUNNEL_TOO_MANY_PENDING']);
       rig.close();
       assert.equal(await reasonOf(first), 'TUNNEL_CLOSED');
     });
   });
 }
+
+describe('the fallback of a ConnectServer', () => {
+  it('hears of what was refused before it was a request', async () => {
+    const refused: string[] = [];
+    const onRequest = (): never => {
+      throw new Error('there is no request');
+    };
+    const rig = new ProxyRig('http1', { fallback: { onRequest, onRefused: ({ error }) => refused.push(error.reason) } });
+    rig.clientEnd.write(bytes('GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'));
+    await settle();
+    assert.deepEqual(refused, ['H1_CONTENT_LENGTH_AND_TRANSFER_ENCODING']);
+    rig.close();
+    const deaf = new ProxyRig('http1');
+    deaf.clientEnd.write(bytes('GET\r\n\r\n'));
+    await settle();
+    assert.equal(deaf.server.connectionCount, 0);
+  });
+});
 
 describe('acceptConnect', () => {
   it('is for CONNECT to a host and port', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { WireError } from '@ferrata/error';
+import { applicationError, WireError } from '@ferrata/error';
 import { HeaderMap, responseHead } from '@ferrata/headers';
 import { HttpEnvironment } from '@ferrata/http';
 import { RecordingSink } from '@ferrata/testkit';
@@ -232,6 +232,101 @@ describe('the answer to connectThrough (RFC 9110 §9.3.6)', () => {
     assert.equal(await reasonOf(promise), 'TUNNEL_RESPONSE_REJECTED');
     await settle();
     assert.equal(proxy.state, 'closed');
+  });
+});
+
+describe('what the caller does meanwhile', () => {
+  for (const version of VERSIONS) {
+    it(`a WireError of onResponse over ${version} is told as it is; an async one that rejects has the tunnel reset`, async () => {
+      const own = applicationError('NOT_THIS_ONE');
+      const rejecting = new ProxyRig(version);
+      const throwing = rejecting.open(AUTHORITY, {
+        onResponse: () => {
+          throw own;
+        },
+      });
+      await assert.rejects(throwing, (error) => error === own);
+      const rig = new ProxyRig(version);
+      const onResponse = (() => Promise.reject(new Error('thought again'))) as () => void;
+      const stream = await rig.open(AUTHORITY, { onResponse });
+      const sink = new RecordingSink();
+      stream.attach(sink);
+      await sink.untilClose();
+      assert.equal(sink.closeError?.reason, 'TUNNEL_RESPONSE_REJECTED');
+      await settle();
+      assert.equal(rig.accepted[0]?.state, 'closed');
+      rig.close();
+    });
+
+    it(`a signal given in onResponse over ${version} leaves no tunnel behind`, async () => {
+      const rig = new ProxyRig(version);
+      const controller = new AbortController();
+      const promise = rig.open(AUTHORITY, { signal: controller.signal, onResponse: () => controller.abort() });
+      assert.equal(await reasonOf(promise), 'TUNNEL_ABORTED');
+      await settle();
+      assert.equal(rig.accepted[0]?.state, 'closed');
+      assert.equal(rig.session.isReusable, version === 'http2');
+      rig.close();
+    });
+  }
+});
+
+describe('a refusal', () => {
+  it('has a message of bounded length, whatever the reason phrase', async () => {
+    const { session, proxy, environment } = scriptedProxy();
+    const promise = connectThrough(session, AUTHORITY, { environment });
+    await settle();
+    proxy.write(bytes(`HTTP/1.1 403 ${'x'.repeat(7_000)}\r\nContent-Length: 0\r\n\r\n`));
+    await assert.rejects(promise, (error: Error) => error.message.length < 300);
+  });
+
+  it('over HTTP/2 ends by itself: thousands of them at once are no offence to the server, and harm no neighbour', async () => {
+    const clock = new ManualClock();
+    const environment = new HttpEnvironment({ clock });
+    const rig = new ProxyRig('http2', { decide: ({ authority }) => authority.port === 443 }, environment);
+    const { a, b } = await rig.pair();
+    const sink = new RecordingSink();
+    a.attach(sink);
+    for (let count = 0; count < 2_500; count += 50) {
+      const refused = Array.from({ length: 50 }, () => reasonOf(rig.open('example.org:25')));
+      assert.deepEqual(new Set(await Promise.all(refused)), new Set(['TUNNEL_REFUSED']));
+    }
+    b.write(bytes('still here'));
+    await sink.untilBytes(10);
+    assert.equal(sink.text(), 'still here');
+    rig.close();
+  });
+
+  it('over HTTP/2 is cut off when it is long, said or unsaid', async () => {
+    for (const bodyLength of [1_000_000, -1]) {
+      const closes: (string | undefined)[] = [];
+      const rig = new HttpRig('http2', {
+        onRequest: (exchange) => {
+          exchange.sendHead(responseHead(403), bodyLength);
+          exchange.sendData(new Uint8Array(100_000));
+          return {
+            onRequestData() {},
+            onRequestEnd() {},
+            onResponseDrain: () => void exchange.sendData(new Uint8Array(100_000)),
+            onExchangeClose: (error) => closes.push(error?.reason),
+          };
+        },
+      });
+      assert.equal(await reasonOf(rig.open()), 'TUNNEL_REFUSED');
+      await settle();
+      assert.deepEqual(closes, ['CLIENT_RESET']);
+      assert.equal(rig.session.isReusable, true);
+      rig.close();
+    }
+  });
+
+  it('that says that nobody has looked at the request may be retried, as its cause', async () => {
+    const rig = new ProxyRig('http2');
+    await settle();
+    const promise = rig.open();
+    // In the same turn: nothing of the request has left.
+    rig.clientEnd.abort();
+    await assert.rejects(promise, { reason: 'TUNNEL_CLOSED', retry: 'always' });
   });
 });
 

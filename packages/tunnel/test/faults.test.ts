@@ -1,6 +1,7 @@
 /** Connections that break at every place, come byte by byte, and carry many tunnels at once. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { ManualClock } from '@ferrata/clock';
 import { ioError, WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
 import { type L4Stream, type MemoryCarrier, memoryPair } from '@ferrata/stream';
@@ -134,6 +135,44 @@ describe('many tunnels on one connection of HTTP/2', () => {
     assert.equal(rig.session.isReusable, true);
     await settle();
     assert.equal(rig.told.at(-1), 'idle');
+    rig.close();
+  });
+
+  for (const side of ['a', 'b'] as const) {
+    it(`may end by reset, thousands in no time, without harm to their neighbours (${side === 'a' ? 'clients' : 'servers'} reset)`, async () => {
+      const rig = new ProxyRig('http2', {}, new HttpEnvironment({ clock: new ManualClock() }));
+      const neighbour = await rig.pair();
+      const sink = new RecordingSink();
+      neighbour.a.attach(sink);
+      for (let count = 0; count < 2_000; count += 50) {
+        const pairs = [];
+        for (let i = 0; i < 50; i++) pairs.push(await rig.pair());
+        for (const { a, b } of pairs) {
+          const heard = new RecordingSink();
+          a.attach(heard);
+          b.attach(new RecordingSink());
+          b.write(positionalBytes(1));
+          await heard.untilBytes(1);
+        }
+        for (const pair of pairs) pair[side].abort();
+      }
+      neighbour.b.attach(new RecordingSink());
+      neighbour.b.write(positionalBytes(10));
+      await sink.untilBytes(10);
+      rig.close();
+    });
+  }
+
+  it('that are reset one after the other without having carried anything end the connection, as a flood of requests does (CVE-2023-44487)', async () => {
+    const rig = new ProxyRig('http2', {}, new HttpEnvironment({ clock: new ManualClock() }));
+    let made = 0;
+    for (; made < 300; made++) {
+      const stream = await rig.open().catch(() => null);
+      if (stream === null) break;
+      stream.abort();
+    }
+    assert.ok(made >= 199 && made < 300, `${made} tunnels`);
+    assert.equal(rig.session.isReusable, false);
     rig.close();
   });
 

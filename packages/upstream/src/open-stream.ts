@@ -1,5 +1,6 @@
 /** A time limit and a way out for makers of streams that know neither, and TLS on top of what they make. */
 import { connectError, fromNodeError, timeoutError, tlsError, toWireError, type WireError, withSource } from '@ferrata/error';
+import { formatNetAddress } from '@ferrata/net';
 import type { L4Stream } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { Peer } from './peer.ts';
@@ -11,15 +12,18 @@ import type { PeerTls } from './peer-tls.ts';
 export type OpenStream = (peer: Peer, signal: AbortSignal) => Promise<L4Stream>;
 
 /**
- * Calls `open`, and waits no longer than the peer's `connectTimeoutMs`, nor after `signal` is aborted.
+ * Calls `open`, and waits no longer than the peer's `connectTimeoutMs` and `totalTimeoutMs`, nor after `signal` is aborted.
  *
- * @throws {WireError} rejects with what `open` threw, `timeout CONNECT_TIMEOUT` or `connect CONNECT_ABORTED`
+ * @throws {WireError} rejects with what `open` threw, `timeout CONNECT_TIMEOUT`, `timeout CONNECT_TOTAL_TIMEOUT` or `connect CONNECT_ABORTED`
+ * @throws {TypeError} rejects if what `open` gave is no stream
  */
 export function openInTime(open: OpenStream, peer: Peer, deadlines: DeadlineQueue, signal: AbortSignal | undefined): Promise<L4Stream> {
-  const { connectTimeoutMs, key } = peer;
+  const { connectTimeoutMs, totalTimeoutMs } = peer;
   const late = (): WireError =>
-    timeoutError('CONNECT_TIMEOUT', `not connected within ${connectTimeoutMs} ms`, { retry: 'always', context: key });
-  return inTime((inner) => open(peer, inner), { delayMs: connectTimeoutMs, late, deadlines, signal });
+    totalTimeoutMs < connectTimeoutMs
+      ? totalTimeout(peer)
+      : timeoutError('CONNECT_TIMEOUT', `not connected within ${connectTimeoutMs} ms`, { retry: 'always', context: placeOf(peer) });
+  return inTime((inner) => open(peer, inner), { delayMs: Math.min(connectTimeoutMs, totalTimeoutMs), late, deadlines, signal });
 }
 
 /** What a handshake needs beside its stream. */
@@ -39,8 +43,12 @@ export interface Securing {
  *   `connect CONNECT_ABORTED`; the stream is gone then
  */
 export async function secureInTime(stream: L4Stream, securing: Securing): Promise<L4Stream> {
-  const { peer, deadlines } = securing;
+  const { peer, deadlines, leftMs } = securing;
   const { client, details } = securing.tls;
+  if (leftMs <= 0) {
+    stream.abort();
+    throw totalTimeout(peer);
+  }
   const shakeHands = (signal: AbortSignal): Promise<L4Stream> =>
     new Promise((resolve, reject) => {
       client.connect(stream, { onSecure: resolve, onHandshakeFailed: reject }, { ...details, deadlines, signal });
@@ -49,14 +57,14 @@ export async function secureInTime(stream: L4Stream, securing: Securing): Promis
   try {
     secure = await inTime(shakeHands, handshakeLimit(securing));
   } catch (thrown) {
-    stream.abort();
+    dropStream(stream);
     throw thrown;
   }
   // RFC 9113 §3.3: over TLS, HTTP/2 is what ALPN has agreed on, and nothing else.
   if (peer.protocol === 'http2' && alpnOf(secure) !== 'h2') {
     secure.abort();
     const chosen = alpnOf(secure) ?? 'nothing';
-    throw tlsError('TLS_ALPN_MISMATCH', `the peer was to agree on h2, and agreed on ${chosen}`, { retry: 'never', context: peer.key });
+    throw tlsError('TLS_ALPN_MISMATCH', `the peer was to agree on h2, and agreed on ${chosen}`, { retry: 'never', context: placeOf(peer) });
   }
   return secure;
 }
@@ -64,13 +72,62 @@ export async function secureInTime(stream: L4Stream, securing: Securing): Promis
 /** The shorter of two times, and which of them it was. */
 function handshakeLimit({ peer, tls, leftMs, deadlines, signal }: Securing): TimeLimit {
   const { handshakeTimeoutMs } = tls.details;
-  const { totalTimeoutMs, key: context } = peer;
   const isWhole = leftMs < handshakeTimeoutMs;
   const late = (): WireError =>
     isWhole
-      ? timeoutError('CONNECT_TOTAL_TIMEOUT', `no connection with TLS within ${totalTimeoutMs} ms in all`, { retry: 'always', context })
-      : timeoutError('TLS_HANDSHAKE_TIMEOUT', `no TLS within ${handshakeTimeoutMs} ms`, { retry: 'always', context });
-  return { delayMs: Math.max(0, isWhole ? leftMs : handshakeTimeoutMs), late, deadlines, signal };
+      ? totalTimeout(peer)
+      : timeoutError('TLS_HANDSHAKE_TIMEOUT', `no TLS within ${handshakeTimeoutMs} ms`, { retry: 'always', context: placeOf(peer) });
+  return { delayMs: isWhole ? leftMs : handshakeTimeoutMs, late, deadlines, signal };
+}
+
+function totalTimeout(peer: Peer): WireError {
+  const message = `no connection with TLS within ${peer.totalTimeoutMs} ms in all`;
+  return timeoutError('CONNECT_TOTAL_TIMEOUT', message, { retry: 'always', context: placeOf(peer) });
+}
+
+/** For messages: a peer's key would tell the reader a great deal, and nothing to the point. */
+export function placeOf({ address }: Peer): string {
+  return formatNetAddress(address);
+}
+
+/**
+ * A stream that has ended before anything was sent carries no request: nothing is lost by asking elsewhere.
+ *
+ * @throws {WireError} `connect CONNECT_CLOSED`; the stream is gone then
+ */
+export function checkOpen(stream: L4Stream, peer: Peer): L4Stream {
+  if (stream.state === 'open') return stream;
+  stream.abort();
+  throw closedAtOnce(placeOf(peer));
+}
+
+/** A connection was lost before it could carry a request. */
+export function closedAtOnce(context: string): WireError {
+  const message = 'the connection was closed before it could carry a request';
+  return connectError('CONNECT_CLOSED', message, { retry: 'always', source: 'upstream', context });
+}
+
+/** What a function of the user gave; the one place where it is looked at before it is believed. @throws {TypeError} */
+function checkStream(made: unknown): L4Stream {
+  const isStream =
+    typeof made === 'object' &&
+    made !== null &&
+    (['attach', 'write', 'abort'] as const).every((name) => name in made && typeof made[name as keyof typeof made] === 'function') &&
+    'info' in made &&
+    typeof made.info === 'object' &&
+    made.info !== null;
+  if (isStream) return made as L4Stream;
+  dropStream(made);
+  throw new TypeError('connecting gave something that is no stream');
+}
+
+/** Ends what is nobody's any more, whatever it is. */
+function dropStream(made: unknown): void {
+  try {
+    (made as Partial<L4Stream> | null | undefined)?.abort?.();
+  } catch {
+    // It has told why it is of no use: nobody is left to hear more.
+  }
 }
 
 /** What TLS has agreed on; null if it has not, or there is none. */
@@ -108,9 +165,9 @@ function inTime(make: (signal: AbortSignal) => Promise<L4Stream>, { delayMs, lat
     if (signal?.aborted === true) return handleAbort();
     signal?.addEventListener('abort', handleAbort);
     // An async function turns a throw into a rejection.
-    const made = async (): Promise<L4Stream> => make(inner.signal);
+    const made = async (): Promise<L4Stream> => checkStream(await make(inner.signal));
     made().then(
-      (stream) => (settle() ? resolve(stream) : stream.abort()),
+      (stream) => (settle() ? resolve(stream) : dropStream(stream)),
       (thrown: unknown) => {
         if (settle()) reject(thrown);
       },

@@ -84,7 +84,7 @@ const offers: Readonly<Record<UpstreamProtocol, readonly string[]>> = {
 /**
  * @returns null for no TLS
  * @throws {RangeError} when the names for ALPN make no sense, or do not fit the protocol
- * @throws {TypeError} what `TlsClient` says of its options
+ * @throws {TypeError} what `TlsClient` says of its options; a connector has no key, or a custom protocol is no function
  */
 export function resolveTls(choice: TlsChoice, protocol: UpstreamProtocol, address: NetAddress): PeerTls | null {
   const { tls, tlsTimeoutMs, totalTimeoutMs, customProtocols } = choice;
@@ -96,7 +96,12 @@ export function resolveTls(choice: TlsChoice, protocol: UpstreamProtocol, addres
   }
   if (tls !== true && (typeof tls !== 'object' || tls === null)) throw new TypeError('tls must be a TlsClient, its options, or a boolean');
   const custom = checkCustom(customProtocols);
+  // What TLS agrees on must be HTTP/2 then, and nothing else.
+  if (protocol === 'http2' && custom.size > 0)
+    throw new RangeError('with protocol http2 nothing else is spoken: customProtocols need http1 or auto');
   const client: TlsConnector = isConnector(tls) ? tls : new TlsClient(tls === true ? {} : tls);
+  // Without one, all such connectors would share connections.
+  if (typeof client.key !== 'string') throw new TypeError('a TlsConnector needs a key, a text that tells it from those that differ');
   const ownAlpn = client.alpn ?? null;
   const alpn = ownAlpn === null || ownAlpn.length === 0 ? [...custom.keys(), ...offers[protocol]] : [...ownAlpn];
   checkAlpn(alpn, protocol, custom);
@@ -130,8 +135,12 @@ function isConnector(tls: TlsConnector | TlsClientOptions | true): tls is TlsCon
 }
 
 function checkCustom(protocols: Readonly<Record<string, OpenSession>> | undefined): ReadonlyMap<string, OpenSession> {
+  if (protocols !== undefined && (typeof protocols !== 'object' || protocols === null))
+    throw new TypeError('customProtocols must be functions by the names of their protocols');
   const custom = new Map(Object.entries(protocols ?? {}));
-  for (const name of custom.keys()) {
+  for (const [name, open] of custom) {
+    if (typeof open !== 'function')
+      throw new TypeError(`the custom protocol ${JSON.stringify(name)} must be a function that makes a session`);
     const bytes = new TextEncoder().encode(name).length;
     if (bytes === 0 || bytes > MAX_NAME_BYTES)
       throw new RangeError(`the name of a custom protocol has 1 to ${MAX_NAME_BYTES} bytes, not ${bytes}`);

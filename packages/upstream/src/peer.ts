@@ -43,8 +43,9 @@ export interface PeerOptions {
   /** How long a TLS handshake may take. Default 5 000. Raising it makes a peer that accepts and then is silent hold its requests for longer. */
   readonly tlsTimeoutMs?: number;
   /**
-   * With TLS: until the connection is usable, transport and handshake together. Default `connectTimeoutMs` and 2 000, or and `tlsTimeoutMs` if that is given: 5 000
-   * in all. Raising it makes a peer that is slow in both hold its requests for longer.
+   * With TLS: until the connection is usable, transport and handshake together. Default `connectTimeoutMs` and 2 000, 5 000 in all; where `tlsTimeoutMs` is given, or
+   * the `TlsClient` allows a handshake more than the usual 5 000, that in place of the 2 000. Raising it makes a peer that is slow in both hold its requests for
+   * longer.
    */
   readonly totalTimeoutMs?: number;
   /**
@@ -78,6 +79,30 @@ export interface PeerOptions {
   /** HTTP/2: how long such a request waits, beside the time in which a connection is made. Default 5 000. */
   readonly pendingTimeoutMs?: number;
 }
+
+const names: Readonly<Record<keyof PeerOptions, true>> = {
+  connectTimeoutMs: true,
+  idleTimeoutMs: true,
+  maxConnectionAgeMs: true,
+  localAddress: true,
+  group: true,
+  connect: true,
+  tls: true,
+  tlsTimeoutMs: true,
+  totalTimeoutMs: true,
+  customProtocols: true,
+  protocol: true,
+  connection: true,
+  writeTimeoutMs: true,
+  http2: true,
+  maxStreamsPerConnection: true,
+  maxConnections: true,
+  maxPending: true,
+  pendingTimeoutMs: true,
+};
+
+/** Of a handshake, unless somebody says otherwise. */
+const HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /** A peer, ready for use. Make it once, with `peer`, and use it for many requests. */
 export interface Peer {
@@ -120,12 +145,13 @@ export interface Peer {
  * connections are shared. The other times (connecting, handshakes, idleness, age) of shared connections are those of the first of their peers.
  *
  * @param address `host:port`, `tcp://host:port`, `unix:/path`, `{ host, port }` or `{ path }`
- * @throws {TypeError} when the address cannot be read, or an option of TLS
+ * @throws {TypeError} when the address cannot be read, an option is of the wrong kind or has a name that nobody knows
  * @throws {RangeError} when an option makes no sense
  * @throws {WireError} `TLS_…` when certificates, keys or ciphers cannot work
  */
 export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
   const where = toNetAddress(address);
+  checkKinds(options);
   const { protocol = 'http1', tls, tlsTimeoutMs, totalTimeoutMs, customProtocols } = options;
   if (protocol !== 'http1' && protocol !== 'http2' && protocol !== 'auto')
     throw new RangeError(`protocol must be http1, http2 or auto, not ${String(protocol)}`);
@@ -146,7 +172,7 @@ function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { 
   };
   const http2 = { ...options.http2, ...sharing };
   const connectTimeoutMs = checkNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { above: 0 });
-  const { totalTimeoutMs = connectTimeoutMs + (options.tlsTimeoutMs ?? 2_000) } = options;
+  const { totalTimeoutMs = connectTimeoutMs + handshakeShare(options, tls) } = options;
   const http = { http1, http2, auto: { http1, http2 } }[protocol];
   return Object.freeze({
     address: where,
@@ -165,6 +191,22 @@ function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { 
     http2: protocol === 'http1' ? null : resolveHttp2(options.http2, sharing.maxStreamsPerConnection, tls !== null),
     ...sharing,
   });
+}
+
+/** What a handshake adds to the time of connecting: less than it may take by itself, as few are slow in both, unless somebody has thought of it. */
+function handshakeShare({ tlsTimeoutMs }: PeerOptions, tls: PeerTls | null): number {
+  const handshakeTimeoutMs = tls === null ? 0 : tls.details.handshakeTimeoutMs;
+  return tlsTimeoutMs !== undefined || handshakeTimeoutMs > HANDSHAKE_TIMEOUT_MS ? handshakeTimeoutMs : 2_000;
+}
+
+/** @throws {TypeError} */
+function checkKinds(options: PeerOptions): void {
+  for (const name of Object.keys(options))
+    if (!Object.hasOwn(names, name)) throw new TypeError(`a peer has no option ${JSON.stringify(name)}`);
+  const { connect, localAddress, group } = options;
+  if (connect !== undefined && typeof connect !== 'function') throw new TypeError('connect must be a function that makes a stream');
+  if (localAddress !== undefined && typeof localAddress !== 'string') throw new TypeError('localAddress must be an IP address, as text');
+  if (group !== undefined && typeof group !== 'string') throw new TypeError('group must be text');
 }
 
 /** The connection itself, too, opens no more streams than are shared out. */

@@ -11,7 +11,9 @@
  * - A connection that takes no more requests (GOAWAY, age) leaves the set at once and makes room for a new one; it ends with its last exchange.
  *   It does not count any more: a peer that restarts under long responses would otherwise block its own new life.
  * - Nobody waits for nothing: while somebody waits there is an open connection, or one in the making, whatever failed before.
- * - A peer may choose, by ALPN, to speak HTTP/1: then everybody who waits is sent elsewhere, each to a connection of its own.
+ * - A connection that is lost before it could serve anybody was none: a peer that takes connections only to close them is not asked again at once, for ever.
+ * - A peer may choose, by ALPN, to speak HTTP/1: then everybody who waits is sent elsewhere, each to a connection of its own. Until it has chosen nobody is
+ *   refused: an HTTP/1 peer has no such line, and this one is no longer than a handshake.
  *
  * ```text
  *              ┌──── connecting ──► open ◄─────────┐ request over, others follow
@@ -21,9 +23,9 @@
  *
  * @see RFC 9113 §5.1.2 (concurrency), §6.8 (GOAWAY), §9.1 (reuse)
  */
-import { limitError, timeoutError, WireError } from '@ferrata/error';
 import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
-import { givenUp } from './open-stream.ts';
+import { closedAtOnce, givenUp } from './open-stream.ts';
+import { copyOf, noStream, tooManyPending } from './shared-errors.ts';
 import { WaitingLine } from './waiting-line.ts';
 
 /** What a session must tell of itself to be shared. */
@@ -53,8 +55,10 @@ export interface SharedLimits {
   readonly connectTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxConnectionAgeMs: number;
-  /** For messages. */
-  readonly key: string;
+  /** The peer may choose, by ALPN, a protocol that cannot be shared. */
+  readonly mayChoose: boolean;
+  /** The address, for messages. */
+  readonly place: string;
 }
 
 /** What the connections of one peer need of their connector. */
@@ -99,11 +103,14 @@ export class SharedSessions<Session extends ShareableSession> {
   /** Armed while somebody waits for `#noConnectUntil`. */
   readonly #retryDeadline: Deadline;
   #isClosed = false;
+  /** The peer's protocol is one that can be shared. */
+  #isChosen: boolean;
 
   /** @param earlyStreams on a connection before the peer's SETTINGS have come */
   constructor(host: SharedSessionsHost<Session>, limits: SharedLimits, earlyStreams: number = EARLY_STREAMS) {
     this.#host = host;
     this.#limits = limits;
+    this.#isChosen = !limits.mayChoose;
     this.#earlyStreams = earlyStreams;
     this.#guess = earlyStreams;
     this.#waiters = new WaitingLine(host.deadlines, () => this.#handleGone());
@@ -122,7 +129,7 @@ export class SharedSessions<Session extends ShareableSession> {
   get connectionCount(): number {
     return this.#places.size;
   }
-  /** Connections that take requests, and those in the making: no more than `maxConnections`, but for what was adopted. */
+  /** Connections that take requests, and those in the making: no more than `maxConnections`. */
   get openCount(): number {
     return this.#open.length + this.#connecting.size;
   }
@@ -147,16 +154,18 @@ export class SharedSessions<Session extends ShareableSession> {
     };
     this.#places.set(session, place);
     this.#open.push(place);
+    this.#isChosen = true;
   }
 
   /**
-   * A connection was made by somebody else, who takes a place on it at once: who wanted one of HTTP/1, and was given HTTP/2. It comes on top of
-   * `maxConnections`, since it stands already.
+   * A connection was made by somebody else, who takes a place on it at once: who wanted one of HTTP/1, and was given HTTP/2. Beyond `maxConnections` it
+   * serves nobody else, and leaves with that exchange.
    */
   adopt(session: Session): void {
     this.add(session);
     const place = this.#places.get(session) as Place<Session>;
     place.grantedCount++;
+    if (this.openCount > this.#limits.maxConnections) this.#leave(place);
     this.#serve();
   }
 
@@ -206,18 +215,19 @@ export class SharedSessions<Session extends ShareableSession> {
    *
    * @param signal gives up waiting
    * @param except a session that is taken only if no other can be had: it has just refused the same request
+   * @param isBounded false: whoever comes from elsewhere, and stood in no line there, is not refused for the length of this one
    * @returns null if the peer has chosen a protocol that cannot be shared: go elsewhere
    * @throws {WireError} rejects with `limit UPSTREAM_TOO_MANY_PENDING`, `timeout UPSTREAM_NO_STREAM`, `connect CONNECT_ABORTED`, or why no
    *   connection could be made
    */
-  request(signal: AbortSignal | undefined, except: Session | null): Promise<Session | null> {
+  request(signal: AbortSignal | undefined, except: Session | null, isBounded = true): Promise<Session | null> {
     if (signal?.aborted === true) return Promise.reject(givenUp());
     if (this.#waiters.size === 0) {
       let place = this.#findRoom(except);
       if (place === null && except !== null && !this.#mayConnect()) place = this.#findRoom(null);
       if (place !== null) return Promise.resolve(this.#grant(place));
     }
-    if (this.#waiters.size >= this.#limits.maxPending) return Promise.reject(tooManyPending(this.#limits));
+    if (isBounded && this.#isChosen && this.#waiters.size >= this.#limits.maxPending) return Promise.reject(tooManyPending(this.#limits));
     const promise = this.#wait(signal, except);
     // Those in front may wait for any connection but the one that has room.
     this.#serve();
@@ -236,6 +246,8 @@ export class SharedSessions<Session extends ShareableSession> {
 
   /** Closes connections as soon as they carry nothing; who waits already is still served. */
   close(): void {
+    // A connection that was made just now is for those who wait for it.
+    this.#serve();
     this.#isClosed = true;
     for (const place of this.#open.slice()) this.#leave(place);
     this.#serve();
@@ -402,8 +414,9 @@ export class SharedSessions<Session extends ShareableSession> {
     this.#host.open(abort.signal).then(
       (session) => {
         this.#connecting.delete(abort);
-        this.#noConnectUntil = Number.NEGATIVE_INFINITY;
         this.#host.now();
+        if (session !== null && this.#isLost(session)) return this.#handleUnconnected(closedAtOnce(this.#limits.place));
+        this.#noConnectUntil = Number.NEGATIVE_INFINITY;
         if (session === null) this.#waiters.redirect();
         else this.#serve();
         const place = session === null ? undefined : this.#places.get(session);
@@ -416,6 +429,15 @@ export class SharedSessions<Session extends ShareableSession> {
         this.#handleUnconnected(thrown);
       },
     );
+  }
+
+  /** It was gone, or about to go, before it served anybody. */
+  #isLost(session: Session): boolean {
+    const place = this.#places.get(session);
+    if (place === undefined) return true;
+    if (place.grantedCount > 0 || !session.isDraining) return false;
+    this.#leave(place);
+    return true;
   }
 
   /** Who waits is told only if nothing else can serve it: another connection may be full just now, or in the making. */
@@ -458,30 +480,4 @@ function pendingOf<Session extends ShareableSession>(place: Place<Session>): num
 
 function isIdle<Session extends ShareableSession>(place: Place<Session>): boolean {
   return place.session.openStreamCount === 0 && pendingOf(place) === 0;
-}
-
-function copyOf(thrown: unknown): unknown {
-  if (!(thrown instanceof WireError)) return thrown;
-  const { type, reason, retry, fault, wire, source, context } = thrown;
-  return new WireError(type, reason, {
-    message: 'as for the request that began to connect',
-    retry,
-    fault,
-    wire,
-    source,
-    context,
-    cause: thrown,
-  });
-}
-
-function tooManyPending({ maxPending, key }: SharedLimits): WireError {
-  const message = `${maxPending} requests wait for a place on a connection`;
-  return limitError('UPSTREAM_TOO_MANY_PENDING', message, { wire: { status: 503 }, retry: 'never', source: 'upstream', context: key });
-}
-
-/** @param isFull a connection stands, and has no place: another try would only wait again. Without one, another peer may have it. */
-function noStream({ pendingTimeoutMs, key }: SharedLimits, isFull: boolean): WireError {
-  const message = isFull ? `no connection had a place within ${pendingTimeoutMs} ms` : 'no connection could be made in time';
-  const retry = isFull ? 'never' : 'always';
-  return timeoutError('UPSTREAM_NO_STREAM', message, { wire: { status: 503 }, retry, source: 'upstream', context: key });
 }

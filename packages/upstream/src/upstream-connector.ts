@@ -9,7 +9,7 @@
  *
  * - With `auto` a connection is of whichever version TLS agrees on, and goes where those of its version are kept. What a peer chose last only decides how
  *   many connections are made for those who wait: one for many, or one for each. Both versions are offered each time, so a peer that changes its mind is
- *   understood at once.
+ *   understood at once: the first who is given HTTP/2 in place of HTTP/1 calls all the others who still connect to share what it has.
  *
  * HTTP/1:
  * ```text
@@ -18,14 +18,15 @@
  *                   └── anything else ──► closed ◄──────┴── idle too long, too old, ended, dirty, one too many
  * ```
  */
-import { applicationError, type WireError } from '@ferrata/error';
+import type { WireError } from '@ferrata/error';
 import { type ClientSession, type ClientSessionOwner, Http1ClientSession, Http2ClientSession, type HttpEnvironment } from '@ferrata/http';
 import { connect } from '@ferrata/net';
 import { IdlePool } from '@ferrata/pool';
 import type { L4Stream } from '@ferrata/stream';
-import { alpnOf, type OpenStream, openInTime, secureInTime, toConnectError } from './open-stream.ts';
+import { LoneAttempt, LoneAttempts } from './lone-attempts.ts';
+import { alpnOf, checkOpen, type OpenStream, openInTime, placeOf, secureInTime, toConnectError } from './open-stream.ts';
+import { openOwnSession, ownSessionFailed } from './own-session.ts';
 import type { Peer } from './peer.ts';
-import type { OpenSession } from './peer-tls.ts';
 import { SharedSessions } from './shared-sessions.ts';
 
 /** Options of an `UpstreamConnector`. */
@@ -75,6 +76,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly #shared = new Map<string, SharedSessions<Http2ClientSession>>();
   /** The keys of peers that could choose, and chose HTTP/1; the one told of last at the end. */
   readonly #http1Keys = new Set<string>();
+  /** Who connects each for itself to such a peer just now. */
+  readonly #lone = new LoneAttempts();
   #isClosed = false;
 
   /** @throws {RangeError} when a limit is no whole number from 0 on */
@@ -132,14 +135,24 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
    */
   async connect(peer: Peer, signal?: AbortSignal, except: ClientSession | null = null): Promise<ClientSession> {
     if (peer.protocol === 'http1') return this.#connectOwn(peer, signal);
+    const avoided = except instanceof Http2ClientSession ? except : null;
     if (peer.protocol === 'http2' || !this.#http1Keys.has(peer.key)) {
-      const shared = await this.#sharedOf(peer).request(signal, except instanceof Http2ClientSession ? except : null);
+      const shared = await this.#sharedOf(peer).request(signal, avoided);
       if (shared !== null) return shared;
       // The peer speaks HTTP/1. One of those who waited gets the connection that was made to find it out.
       const found = this.#pool.take(peer.key);
       if (found !== undefined) return found;
     }
-    return this.#connectOwn(peer, signal);
+    const attempt = new LoneAttempt(signal);
+    this.#lone.add(peer.key, attempt);
+    try {
+      return await this.#connectOwn(peer, attempt.signal);
+    } catch (thrown) {
+      if (!attempt.isCalled) throw thrown;
+    } finally {
+      this.#lone.remove(peer.key, attempt);
+    }
+    return (await this.#sharedOf(peer).request(signal, avoided, false)) ?? this.#connectOwn(peer, signal);
   }
 
   /** Takes back a connection on which nothing was sent since it was handed out: it waits for another request, or is dropped if it has ended. */
@@ -200,7 +213,7 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     const shared = this.#sharedOf(peer);
     const session = this.#makeHttp2(stream, peer, shared);
     shared.adopt(session);
-    session.start();
+    this.#start(session);
     return session;
   }
 
@@ -209,7 +222,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     if (protocol !== 'auto') return protocol === 'http2';
     const isHttp2 = alpnOf(stream) === 'h2';
     this.#http1Keys.delete(key);
-    if (!isHttp2) this.#http1Keys.add(key);
+    if (isHttp2) this.#lone.call(key);
+    else this.#http1Keys.add(key);
     if (this.#http1Keys.size > MAX_REMEMBERED) this.#http1Keys.delete(this.#http1Keys.values().next().value as string);
     return isHttp2;
   }
@@ -220,10 +234,22 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     const session =
       custom === undefined
         ? new Http1ClientSession(stream, this.#environment, peer.client, this)
-        : ownSession(custom, stream, this.#environment, this);
+        : openOwnSession(custom, stream, this.#environment, this);
     this.#sessions.set(session, { peer, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
-    session.start();
+    this.#start(session, custom !== undefined);
     return session;
+  }
+
+  /** A session or a stream of the user's that throws now leaves nothing behind. @throws {WireError} CUSTOM_SESSION_THREW, or what the stream threw */
+  #start(session: ClientSession, isOwn = false): void {
+    const { stream } = session;
+    try {
+      session.start();
+    } catch (thrown) {
+      this.onSessionClose(session, null, false);
+      stream.abort();
+      throw isOwn ? ownSessionFailed(thrown) : toConnectError(thrown);
+    }
   }
 
   #sharedOf(peer: Peer): SharedSessions<Http2ClientSession> {
@@ -241,7 +267,7 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
         onEmpty: () => this.#shared.delete(peer.key),
       },
       // Whoever waits for a connection in the making waits for its handshake too.
-      { ...peer, connectTimeoutMs: peer.totalTimeoutMs },
+      { ...peer, connectTimeoutMs: peer.totalTimeoutMs, mayChoose: peer.protocol === 'auto', place: placeOf(peer) },
     );
     this.#shared.set(peer.key, shared);
     if (this.#isClosed) shared.close();
@@ -256,7 +282,7 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     }
     const session = this.#makeHttp2(stream, peer, shared);
     shared.add(session);
-    session.start();
+    this.#start(session);
     return session;
   }
 
@@ -282,11 +308,11 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 
   async #openStream(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
     const { tls, totalTimeoutMs } = peer;
-    if (tls === null) return this.#openTransport(peer, signal);
     const startedAt = this.#environment.now();
-    const stream = await this.#openTransport(peer, signal);
+    const stream = checkOpen(await this.#openTransport(peer, signal), peer);
+    if (tls === null) return stream;
     const leftMs = startedAt + totalTimeoutMs - this.#environment.now();
-    return secureInTime(stream, { peer, tls, deadlines: this.#environment.deadlines, signal, leftMs });
+    return checkOpen(await secureInTime(stream, { peer, tls, deadlines: this.#environment.deadlines, signal, leftMs }), peer);
   }
 
   #openTransport(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
@@ -295,6 +321,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     if (open !== null) return openInTime(open, peer, deadlines, signal);
     return connect(peer.address, {
       connectTimeoutMs: peer.connectTimeoutMs,
+      // The handshake is made here, and has what is left.
+      ...(peer.tls === null ? {} : { totalTimeoutMs: peer.totalTimeoutMs }),
       deadlines,
       clock: this.#environment.clock,
       ...(signal === undefined ? {} : { signal }),
@@ -318,19 +346,4 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 interface Placement {
   readonly peer: Peer;
   readonly retireAt: number;
-}
-
-/** Calls the user's function; its bugs end the connection, and are told to whoever wanted it. */
-function ownSession(open: OpenSession, stream: L4Stream, environment: HttpEnvironment, owner: ClientSessionOwner): ClientSession {
-  try {
-    const session = open(stream, environment, owner);
-    if (session.isShared) throw new TypeError('a session of a custom protocol must not be shared');
-    return session;
-  } catch (thrown) {
-    stream.abort();
-    throw applicationError('CUSTOM_SESSION_THREW', thrown instanceof Error ? thrown.message : String(thrown), {
-      cause: thrown,
-      source: 'internal',
-    });
-  }
 }

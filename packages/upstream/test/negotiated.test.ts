@@ -99,13 +99,13 @@ describe('protocol auto (RFC 7301, RFC 9113 §3.3)', () => {
     assert.deepEqual(tls.asked[2]?.alpn, ['h2', 'http/1.1']);
   });
 
-  test('a peer that chose HTTP/1 and now chooses HTTP/2 is understood at once; each who connected has a place on what it made', async () => {
+  test('a peer that chose HTTP/1 and now chooses HTTP/2 is understood at once; who still connects joins the first', async () => {
     const choices = ['http/1.1', 'h2', 'h2'];
     const { connector, origin, answer, waiting } = rig((_offered, index) => choices[index] ?? 'h2');
     assert.equal((await connector.connect(origin)).protocol, 'http1');
     const [second, third] = await Promise.all([connector.connect(origin), connector.connect(origin)]);
     assert.deepEqual([second?.protocol, third?.protocol], ['http2', 'http2']);
-    assert.notEqual(second, third);
+    assert.equal(second, third);
     for (const session of [second, third]) send(session);
     await settle();
     assert.equal(waiting.length, 2);
@@ -114,7 +114,49 @@ describe('protocol auto (RFC 7301, RFC 9113 §3.3)', () => {
     assert.equal(shared?.protocol, 'http2', 'HTTP/2 goes before an idle connection of HTTP/1');
     const fourth = await connector.connect(origin);
     assert.equal(fourth.protocol, 'http2');
-    assert.equal(connector.counts.connected, 3, 'no new connection');
+    assert.equal(connector.counts.connected, 2, 'no new connection');
+    assert.equal(connector.counts.failed, 0, 'what was given up for it is no failure');
+  });
+
+  test('such a burst keeps to maxConnections, whenever its handshakes end', async () => {
+    const ends: (() => void)[] = [];
+    const { connector, origin, answer, tls, clock } = rig(http1, { maxConnections: 2 });
+    connector.release(await connector.connect(origin));
+    connector.take(origin);
+    const shaking = tls.connect.bind(tls);
+    tls.choose = http2;
+    // All of them end in one turn: each has its connection before it could be called to share.
+    tls.connect = (...args) => void ends.push(() => shaking(...args));
+    const burst = Array.from({ length: 40 }, () => connector.connect(origin));
+    await settle();
+    assert.equal(ends.length, 40);
+    for (const end of ends) end();
+    const sessions = await Promise.all(burst);
+    assert.ok(connector.connectionCount <= 1 + 40);
+    for (const session of sessions) send(session);
+    await settle();
+    await answer();
+    await settle();
+    assert.equal(connector.connectionCount - 1, new Set(sessions).size < 2 ? 1 : 2, 'but for that of HTTP/1');
+    clock.advance(60_000);
+    await settle();
+    assert.equal(connector.idleCount, 0);
+  });
+
+  test('a cold burst to a peer that turns out to speak HTTP/1 refuses nobody: there is no line where that is spoken', async () => {
+    const { connector, origin } = rig(http1, { maxPending: 3 });
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => connector.connect(origin)));
+    assert.equal(new Set(sessions).size, 20);
+  });
+
+  test('where HTTP/2 is spoken, the line is bounded as soon as that is known', async () => {
+    const { connector, origin } = rig(http2, { maxPending: 3, maxConnections: 1, maxStreamsPerConnection: 1 });
+    send(await connector.connect(origin));
+    await settle();
+    const outcomes = Array.from({ length: 4 }, () => connector.connect(origin));
+    assert.equal((await rejection(outcomes[3] as Promise<unknown>)).reason, 'UPSTREAM_TOO_MANY_PENDING');
+    for (const outcome of outcomes) outcome.catch(() => {});
+    connector.close();
   });
 
   test('a place on a connection that came unasked is given back, and the connection ends when it is idle for too long', async () => {

@@ -156,6 +156,8 @@ describe('a peer over TLS', () => {
       assert.throws(() => peer('h:443', { tls: true, customProtocols: { [name]: mine } }), RangeError, JSON.stringify(name));
     assert.ok(peer('h:443', { tls: true, customProtocols: { ['a'.repeat(255)]: mine } }));
     assert.throws(() => peer('h:80', { customProtocols: { mine } }), /RangeError: customProtocols .* need tls/);
+    const both = { tls: true, customProtocols: { mine }, protocol: 'http2' } as const;
+    assert.throws(() => peer('h:443', both), /RangeError: with protocol http2 nothing else is spoken/);
     assert.throws(() => peer('h:80', { tlsTimeoutMs: 5 }), /RangeError: tlsTimeoutMs needs tls/);
     assert.throws(() => peer('h:443', { tls: true, tlsTimeoutMs: 0 }), /RangeError: tlsTimeoutMs/);
     assert.throws(() => peer('h:443', { tls: { minVersion: 'SSLv3' as 'TLSv1.3' } }), RangeError);

@@ -20,7 +20,8 @@ const limits = {
   connectTimeoutMs: 3_000,
   idleTimeoutMs: 20_000,
   maxConnectionAgeMs: 60_000,
-  key: 'k',
+  mayChoose: false,
+  place: 'k',
 };
 
 const EARLY_STREAMS = 2;
@@ -84,8 +85,8 @@ class World {
   readonly held: Held[] = [];
   readonly order: number[] = [];
   failedAt = Number.NEGATIVE_INFINITY;
-  /** Connections that came on top of the limit. */
-  adoptedCount = 0;
+  /** Connections that came on top of the limit: nobody else is served by them. */
+  readonly surplus = new Set<FakeSession>();
   /** Those who were told so in this step. */
   sentElsewhere: readonly Asker[] = [];
   /** What a connection is taken to carry before its SETTINGS, as the last one was allowed. */
@@ -148,7 +149,7 @@ class World {
     const waiting = this.askers.filter((asker) => asker.state === 'waiting').length;
     assert.equal(this.pool.pendingCount, waiting, 'who is not told waits');
     assert.ok(waiting <= limits.maxPending);
-    assert.ok(this.pool.openCount <= limits.maxConnections + this.adoptedCount, 'never more connections than allowed');
+    assert.ok(this.pool.openCount <= limits.maxConnections, 'never more connections than allowed');
     assert.deepEqual(
       this.order,
       this.order.toSorted((a, b) => a - b),
@@ -160,7 +161,7 @@ class World {
       const most = session.isKnown ? limits.maxStreamsPerConnection : EARLY_STREAMS;
       assert.ok(taken <= most, 'never more streams than allowed');
       const room = Math.min(session.isKnown ? most : this.early, session.peerMax);
-      if (session.isReusable && taken < room && !this.isClosed) hasRoom = true;
+      if (session.isReusable && taken < room && !this.isClosed && !this.surplus.has(session)) hasRoom = true;
     }
     if (waiting > 0) {
       assert.ok(this.pool.openCount > 0, 'nobody waits while nothing stands and nothing is made');
@@ -169,7 +170,7 @@ class World {
       const isPlain = this.askers.some((asker) => asker.state === 'waiting' && asker.except === null);
       assert.ok(!hasRoom || mayBeTooOld || !isPlain, 'nobody waits beside a free place');
       const isBackingOff = this.clock.now() < this.failedAt + 1_000;
-      const isComing = this.connecting.length > 0 || this.sessions.some((it) => !it.isKnown && !it.isClosed);
+      const isComing = this.connecting.length > 0 || this.sessions.some((it) => !it.isKnown && !it.isClosed && !this.surplus.has(it));
       const isHelped = isComing || this.pool.openCount >= limits.maxConnections || isBackingOff;
       assert.ok(isHelped, 'a connection is made for those who wait');
     }
@@ -230,6 +231,20 @@ const steps = [
   ),
   fc.nat(9).map(
     (which) =>
+      new Step(`connected and lost at once ${which}`, (world) => {
+        const made = world.connecting.splice(which % Math.max(1, world.connecting.length), 1)[0];
+        if (made === undefined) return;
+        const session = new FakeSession(world);
+        world.sessions.push(session);
+        world.pool.add(session);
+        made.settle.resolve(session);
+        if (which % 2 === 0) die(world, session);
+        else session.isDraining = true;
+        world.failedAt = world.clock.now();
+      }),
+  ),
+  fc.nat(9).map(
+    (which) =>
       new Step(`another protocol ${which}`, (world) => {
         const made = world.connecting.splice(which % Math.max(1, world.connecting.length), 1)[0];
         if (made === undefined) return;
@@ -243,7 +258,7 @@ const steps = [
       const session = new FakeSession(world);
       world.sessions.push(session);
       world.held.push({ session });
-      world.adoptedCount++;
+      if (world.pool.openCount >= limits.maxConnections) world.surplus.add(session);
       world.pool.adopt(session);
     }),
   ),

@@ -153,7 +153,7 @@ export class WebSocketConnection {
     if (this.#hasReceivedClose && this.#hasSentClose) this.#shouldClose = true;
   }
 
-  /** The caller has stopped (`true`) or again begun (`false`) to read: meanwhile silence is not the peer's. */
+  /** The caller has stopped (`true`) or again begun (`false`) to read: meanwhile silence is not the peer's. After our Close its time runs on all the same. */
   setReadingPaused(paused: boolean, now: number): void {
     if (this.#isReadingPaused === paused) return;
     this.#isReadingPaused = paused;
@@ -163,14 +163,24 @@ export class WebSocketConnection {
     if (this.#closeSentAt >= 0) this.#closeSentAt = now;
   }
 
+  /**
+   * The caller has seen that the peer lives, though no byte came: it takes bytes that are in front of our ping or Close. What is waited for begins anew.
+   */
+  noteLife(now: number): void {
+    this.#heardAt = now;
+    if (this.#pingedAt >= 0) this.#pingedAt = now;
+    if (this.#closeSentAt >= 0) this.#closeSentAt = now;
+  }
+
   /** When to call `handleTimeout` next; `Infinity` if nothing is waited for. */
   nextTimeout(): number {
     const options = this.#options;
     if (this.#shouldClose) return Number.POSITIVE_INFINITY;
     if (this.#hasReceivedClose) return this.#hasSentClose ? this.#closedAt + options.endTimeoutMs : Number.POSITIVE_INFINITY;
-    if (this.#isReadingPaused) return Number.POSITIVE_INFINITY;
-    // Nothing of ours follows our Close, so nobody can be asked whether it lives (RFC 6455 §1.4).
+    // Nothing of ours follows our Close, so nobody can be asked whether it lives (RFC 6455 §1.4). Also while reading is paused: who has said goodbye
+    // and never reads again must not hold the connection.
     if (this.#hasSentClose) return this.#closeSentAt + options.closeTimeoutMs;
+    if (this.#isReadingPaused) return Number.POSITIVE_INFINITY;
     if (options.pingIntervalMs === 0) return Number.POSITIVE_INFINITY;
     return this.#pingedAt >= 0 ? this.#pingedAt + options.pongTimeoutMs : this.#heardAt + options.pingIntervalMs;
   }
@@ -394,6 +404,7 @@ export class WebSocketConnection {
   #writeClose(code: number, reason: Uint8Array): void {
     this.#hasSentClose = true;
     this.#duePong = null;
+    this.#outgoing.discard();
     if (code === CloseCode.none) {
       this.#outgoing.control(Opcode.close, EMPTY_BYTES);
       return;
@@ -417,6 +428,7 @@ export class WebSocketConnection {
     this.#shouldClose = true;
     this.#decoder.discard();
     this.#incoming.discard();
+    this.#outgoing.discard();
     this.#data = EMPTY_BYTES;
     this.#event = WebSocketEvent.none;
     return (this.#error = error);

@@ -9,6 +9,7 @@
  */
 import { isToken } from '@ferrata/headers';
 import { badHandshake } from './errors.ts';
+import { splitList, trimBlanks } from './internal/list.ts';
 
 /** One extension of a list. */
 export interface Extension {
@@ -31,17 +32,13 @@ const MAX_PARAMETERS = 16;
 /**
  * Reads a list of extensions; empty elements are passed over (RFC 9110 §5.6.1).
  *
- * @throws {WireError} WS_EXTENSIONS_INVALID when it is malformed, or has more than `maxExtensions`
+ * @throws {WireError} WS_EXTENSIONS_INVALID when it is malformed, or has more than `maxExtensions` elements, or as many empty ones
  */
 export function parseExtensions(value: string, maxExtensions: number): Extension[] {
-  const extensions: Extension[] = [];
   // A quoted string may hold only a token, so a comma or semicolon inside quotes is malformed, and splitting there refuses it.
-  for (const element of value.split(',', maxExtensions * 2 + 1)) {
-    const text = trimBlanks(element);
-    if (text === '') continue;
-    if (extensions.push(parseExtension(text)) > maxExtensions) throw invalid('too many extensions');
-  }
-  return extensions;
+  const elements = splitList(value, maxExtensions);
+  if (elements === null) throw invalid('too many extensions');
+  return elements.map(parseExtension);
 }
 
 function parseExtension(text: string): Extension {
@@ -57,23 +54,15 @@ function parseParameter(text: string): ExtensionParameter {
   if (!isToken(name)) throw invalid('the name of a parameter is no token');
   if (equals < 0) return { name: name.toLowerCase(), value: null };
   let value = trimBlanks(text.slice(equals + 1));
-  if (value.length >= 2 && value.startsWith('"') && value.endsWith('"')) value = value.slice(1, -1).replace(/\\(.)/g, '$1');
+  if (value.length >= 2 && value.startsWith('"') && value.endsWith('"')) value = unescaped(value.slice(1, -1));
   if (!isToken(value)) throw invalid('the value of a parameter is no token');
   return { name: name.toLowerCase(), value };
 }
 
+function unescaped(quoted: string): string {
+  return quoted.includes('\\') ? quoted.replace(/\\(.)/g, '$1') : quoted;
+}
+
 function invalid(message: string): Error {
   return badHandshake('WS_EXTENSIONS_INVALID', message);
-}
-
-function trimBlanks(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
 }

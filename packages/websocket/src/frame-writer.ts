@@ -35,9 +35,13 @@ export function headerLength(payloadLength: number, isMasked: boolean): number {
  * @param key the masking key, or -1 for none
  */
 export function writeHeader(writer: ByteWriter, first: number, payloadLength: number, key: number): void {
-  const count = headerLength(payloadLength, key >= 0);
-  let at = writer.makeRoom(count);
-  const slab = writer.slab;
+  const at = writer.makeRoom(headerLength(payloadLength, key >= 0));
+  writer.commit(putHeader(writer.slab, at, first, payloadLength, key));
+}
+
+/** @returns where the payload begins */
+function putHeader(slab: Uint8Array, start: number, first: number, payloadLength: number, key: number): number {
+  let at = start;
   const masked = key >= 0 ? 0x80 : 0;
   slab[at++] = first;
   if (payloadLength < 126) {
@@ -51,8 +55,7 @@ export function writeHeader(writer: ByteWriter, first: number, payloadLength: nu
     at = putWord(slab, at, Math.floor(payloadLength / 0x1_0000_0000));
     at = putWord(slab, at, payloadLength >>> 0);
   }
-  if (key >= 0) at = putWord(slab, at, key);
-  writer.commit(at);
+  return key >= 0 ? putWord(slab, at, key) : at;
 }
 
 /** Writes a frame, header and payload; the payload is copied, and masked if there is a key. @see RFC 6455 §5.2 */
@@ -64,10 +67,10 @@ export function writeFrame(writer: ByteWriter, header: FrameHeader, payload: Uin
 /** The same with numbers for arguments, for the machine. */
 export function writeFrameBytes(writer: ByteWriter, first: number, payload: Uint8Array, key: number): void {
   const length = payload.length;
-  writeHeader(writer, first, length, key);
-  if (length === 0) return;
-  const at = writer.makeRoom(length);
+  // Room for both at once: a header without its payload must not stay behind in a writer that has no more room.
+  const start = writer.makeRoom(headerLength(length, key >= 0) + length);
   const slab = writer.slab;
+  const at = putHeader(slab, start, first, length, key);
   slab.set(payload, at);
   if (key >= 0) maskInPlace(new Uint8Array(slab.buffer, slab.byteOffset + at, length), key, 0);
   writer.commit(at + length);

@@ -6,6 +6,7 @@
 import type { Random } from '@ferrata/clock';
 import { isToken } from '@ferrata/headers';
 import { badHandshake } from './errors.ts';
+import { splitList } from './internal/list.ts';
 
 /** Appended to Sec-WebSocket-Key before it is hashed. @see RFC 6455 §1.3 */
 export const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -30,21 +31,15 @@ export function isWebSocketKey(value: string): boolean {
 }
 
 /**
- * The subprotocols that a client offers, in its order of preference.
+ * The subprotocols that a client offers, in its order of preference; empty elements are passed over (RFC 9110 §5.6.1).
  *
  * @param value of Sec-WebSocket-Protocol, several fields joined by commas
- * @throws {WireError} WS_PROTOCOLS_INVALID when one is no token, stands there twice, or there are more than 100 (RFC 6455 §4.1)
+ * @throws {WireError} WS_PROTOCOLS_INVALID when there is none or more than 100, one is no token, or stands there twice (RFC 6455 §4.1)
  */
 export function parseSubprotocols(value: string): string[] {
-  const names: string[] = [];
-  const seen = new Set<string>();
-  for (const element of value.split(',', MAX_PROTOCOLS + 1)) {
-    const name = element.replace(/^[ \t]+|[ \t]+$/g, '');
-    if (!isToken(name) || seen.has(name))
-      throw badHandshake('WS_PROTOCOLS_INVALID', 'Sec-WebSocket-Protocol is no list of distinct tokens');
-    seen.add(name);
-    names.push(name);
-  }
-  if (names.length > MAX_PROTOCOLS) throw badHandshake('WS_PROTOCOLS_INVALID', 'too many subprotocols');
+  const names = splitList(value, MAX_PROTOCOLS);
+  if (names === null) throw badHandshake('WS_PROTOCOLS_INVALID', 'too many subprotocols');
+  if (names.length === 0 || !names.every(isToken) || new Set(names).size < names.length)
+    throw badHandshake('WS_PROTOCOLS_INVALID', 'Sec-WebSocket-Protocol is no list of distinct tokens');
   return names;
 }

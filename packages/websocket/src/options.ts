@@ -10,7 +10,7 @@ import type { MakeMessageCompression } from './message-compression.ts';
 export interface WebSocketOptions {
   /**
    * Bytes of one message of the peer, expanded if it was compressed. Default 16 MiB; `Infinity` for no limit, which suits only messages that are
-   * never gathered and not compressed. Raising it lets a peer make us hold so much.
+   * never gathered, and is refused where `deflate` is agreed on, as compressed messages always are. Raising it lets a peer make us hold so much.
    */
   readonly maxMessageBytes?: number;
   /**
@@ -34,8 +34,8 @@ export interface WebSocketOptions {
   /** Messages from this many bytes on are compressed, where agreed. Default 1 024: below it little is saved. */
   readonly compressFromBytes?: number;
   /**
-   * How many times larger than its payload an expanded message may be, from 64 KiB on. Default 100; at most 1 032 is possible. Raising it lets a
-   * peer buy so much of our memory and time for one byte.
+   * How many times larger than its payload an expanded message may be, if it has more than 1 MiB. Default 100; at most 1 032 is possible. Raising it
+   * lets a peer buy so much of our memory and time for one byte. (Up to 1 MiB any ratio is allowed: ordinary tables have 500.)
    */
   readonly maxInflateRatio?: number;
 
@@ -44,13 +44,13 @@ export interface WebSocketOptions {
    * `close` is called, as a half-closed stream is; a peer need not listen to them.
    */
   readonly isCloseAnswered?: boolean;
-  /** From our Close to the peer's. Default 10 000; `Infinity` for no limit. */
+  /** From our Close to the peer's, also while reading is paused. Default 10 000; `Infinity` for no limit. */
   readonly closeTimeoutMs?: number;
   /** How long a client waits for the server to end the connection after both Closes (RFC 6455 §7.1.1). Default 2 000. */
   readonly endTimeoutMs?: number;
   /** How long a peer may be silent before a ping asks whether it lives; 0: never asked. Default 30 000. */
   readonly pingIntervalMs?: number;
-  /** From such a ping to any byte of the peer. Default 10 000. */
+  /** From such a ping to any byte of the peer. Default 10 000. A caller who sees that bytes before it still leave says so by `noteLife`. */
   readonly pongTimeoutMs?: number;
   /** Where masking keys come from (client). Default `systemRandom`; another must be as hard to foresee (RFC 6455 §5.3), but in tests. */
   readonly random?: Random;
@@ -64,13 +64,16 @@ export interface ResolvedWebSocketOptions extends Required<WebSocketOptions> {
 /**
  * Fills in the defaults, once for all connections with the same options.
  *
- * @throws {RangeError} when a number makes no sense
+ * @throws {RangeError} when a number makes no sense, or compressed messages would have no limit
  * @throws {TypeError} when compression was agreed on, and nothing is given that compresses
  */
 export function resolveWebSocketOptions(options: WebSocketOptions | ResolvedWebSocketOptions = {}): ResolvedWebSocketOptions {
   if ('isResolved' in options) return options;
   const { deflate = null, compression = null } = options;
   if (deflate !== null && compression === null) throw new TypeError('deflate was agreed on, but no compression is given');
+  if (deflate !== null && options.maxMessageBytes === Infinity) {
+    throw new RangeError('maxMessageBytes must be finite where deflate is agreed on: compressed messages are gathered');
+  }
   return Object.freeze({
     isResolved: true,
     maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 0x100_0000, 1, Infinity),

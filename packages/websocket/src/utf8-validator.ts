@@ -55,6 +55,11 @@ export class Utf8Validator {
     return true;
   }
 
+  /** Goes to where another has got. */
+  continueFrom(other: Utf8Validator): void {
+    this.#state = other.#state;
+  }
+
   /** Whether the text may end here. */
   isComplete(): boolean {
     return this.#state === 0;

@@ -1,10 +1,13 @@
 /** The machine beyond what single frames show: closing, time, limits, commands, compression. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { concatBytes, utf8Encode } from '@ferrata/bytes';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { ByteWriter, concatBytes, utf8Encode } from '@ferrata/bytes';
 import { limitError, WireError } from '@ferrata/error';
 import {
   type DeflateParameters,
+  type MakeMessageCompression,
   MessageCollector,
   type MessageCompression,
   MessageKind,
@@ -15,6 +18,9 @@ import {
 import { closePayload, frame, framesOf, Script } from './drive.ts';
 
 const plain = { key: null };
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 describe('the closing handshake (RFC 6455 §7.1)', () => {
   test('a server closes: it is done when the answer comes, and ends the connection at once', () => {
@@ -60,6 +66,15 @@ describe('the closing handshake (RFC 6455 §7.1)', () => {
     assert.equal(server.connection.handleTimeout(105)?.reason, 'WS_CLOSE_TIMEOUT');
     assert.equal(server.connection.shouldClose, true);
     assert.throws(() => server.connection.nextEvent(106), { reason: 'WS_CLOSE_TIMEOUT' });
+  });
+
+  test('a Close without an answer is an error though reading is paused: who has said goodbye and never reads holds nothing', () => {
+    const server = new Script(Role.server, { closeTimeoutMs: 100 });
+    server.connection.setReadingPaused(true, 0);
+    assert.equal(server.connection.nextTimeout(), Number.POSITIVE_INFINITY);
+    server.connection.close(1000, '', 5);
+    assert.equal(server.connection.nextTimeout(), 105);
+    assert.equal(server.connection.handleTimeout(105)?.reason, 'WS_CLOSE_TIMEOUT');
   });
 
   test('with isCloseAnswered false the connection stays open for our messages until close', () => {
@@ -155,6 +170,25 @@ describe('time', () => {
     connection.setReadingPaused(false, 600);
     assert.equal(connection.nextTimeout(), 650);
   });
+});
+
+test('a caller who sees that our bytes still leave gives the peer more time for its pong and its Close', () => {
+  const { connection } = new Script(Role.server, { pingIntervalMs: 100, pongTimeoutMs: 50, closeTimeoutMs: 30 });
+  connection.handleTimeout(100);
+  connection.noteLife(149);
+  assert.equal(connection.nextTimeout(), 199);
+  connection.close(1000, '', 150);
+  connection.noteLife(179);
+  assert.equal(connection.nextTimeout(), 209);
+  assert.equal(connection.handleTimeout(209)?.reason, 'WS_CLOSE_TIMEOUT');
+});
+
+test('a frame that a writer has no room for leaves nothing in it', () => {
+  const writer = new ByteWriter({ maxBytes: 1_000 });
+  const [one, other] = [new WebSocketConnection(Role.client, 0, {}, writer), new WebSocketConnection(Role.client, 0, {}, writer)];
+  assert.throws(() => one.sendBinary(new Uint8Array(2_000)), RangeError);
+  other.sendText('hi');
+  assert.deepEqual(framesOf(concatBytes(other.takeOutput()), Role.server), ['1:hi']);
 });
 
 describe('limits', () => {
@@ -295,6 +329,8 @@ describe('commands', () => {
     connection.sendFragment(MessageKind.text, Uint8Array.of(0xc3), 'more');
     assert.throws(() => connection.sendFragment(MessageKind.text, Uint8Array.of(0x28), 'more'), TypeError);
     assert.throws(() => connection.sendFragment(MessageKind.text, Uint8Array.of(), 'last'), TypeError);
+    assert.throws(() => connection.sendFragment(MessageKind.text, Uint8Array.of(0xa4, 0xc3), 'last'), TypeError);
+    // What was refused has left no trace: the message goes on where it was.
     connection.sendFragment(MessageKind.text, Uint8Array.of(0xa4), 'last');
     assert.deepEqual(server.takeFrames(), ['1-:\xc3', '0:\xa4']);
   });
@@ -394,10 +430,41 @@ describe('permessage-deflate (RFC 7692 §6, §7.2)', () => {
     large.receive(frame(2, new Uint8Array(51), compressed));
     assert.deepEqual(large.events, ['error:WS_MESSAGE_TOO_LARGE']);
     const ratio = new Script(Role.server, { ...deflating, maxInflateRatio: 1.5 });
-    ratio.receive(frame(2, new Uint8Array(30_000), compressed));
-    ratio.receive(frame(2, new Uint8Array(60_000), compressed));
+    // Up to 1 MiB any ratio is fine: two equal messages in a row have one of thousands.
+    ratio.receive(frame(2, new Uint8Array(0x8_0000), compressed));
+    ratio.receive(frame(2, new Uint8Array(0x8_0001), compressed));
     assert.deepEqual([ratio.events.length, ratio.events[1]], [2, 'error:WS_INFLATE_RATIO']);
     assert.deepEqual(ratio.takeFrames(), ['8:1009']);
+  });
+
+  test('where compressed messages are gathered they have a limit', () => {
+    assert.throws(() => new Script(Role.server, { ...deflating, maxMessageBytes: Number.POSITIVE_INFINITY }), RangeError);
+    assert.ok(new Script(Role.server, { maxMessageBytes: Number.POSITIVE_INFINITY }).connection.isOpen);
+  });
+
+  test('what compresses is given back as soon as nothing more is said or heard', async () => {
+    const made: WeakRef<MessageCompression>[] = [];
+    const { deflate, compression } = deflating;
+    const counting: MakeMessageCompression = () => {
+      const codec = compression();
+      made.push(new WeakRef(codec));
+      return codec;
+    };
+    const closed = new Script(Role.client, { deflate, compression: counting });
+    closed.receive(frame(8, closePayload(1000), plain));
+    const failed = new Script(Role.server, { deflate, compression: counting });
+    failed.receive(Uint8Array.of(0x83, 0x80));
+    const open = new Script(Role.server, { deflate, compression: counting });
+    await new Promise((resolve) => void setImmediate(resolve));
+    collectGarbage();
+    assert.deepEqual(
+      made.map((codec) => codec.deref() === undefined),
+      [true, true, false],
+    );
+    assert.deepEqual(
+      [closed, failed, open].map(({ connection }) => connection.isOpen),
+      [false, false, true],
+    );
   });
 });
 

@@ -124,9 +124,50 @@ test('keys are 16 bytes in base64 (RFC 6455 §4.1, §4.2.1)', () => {
 
 test('subprotocols are distinct tokens (RFC 6455 §4.1)', () => {
   assert.deepEqual(parseSubprotocols('chat, superchat\t,x'), ['chat', 'superchat', 'x']);
-  for (const value of ['', 'a,,b', 'a, a', 'a b', 'a/b', Array.from({ length: 101 }, (_, i) => `p${i}`).join()]) {
+  for (const value of ['', ' , ,', 'a, a', 'a b', 'a/b', Array.from({ length: 101 }, (_, i) => `p${i}`).join()]) {
     assert.throws(() => parseSubprotocols(value), { reason: 'WS_PROTOCOLS_INVALID' }, value);
   }
+});
+
+test('empty elements of both lists are passed over, but not thousands, and nothing behind them goes unread (RFC 9110 §5.6.1.2)', () => {
+  assert.deepEqual(parseSubprotocols(', a, ,,b\t,'), ['a', 'b']);
+  assert.deepEqual(
+    parseExtensions(',, a,\t,b', 32).map(({ name }) => name),
+    ['a', 'b'],
+  );
+  assert.deepEqual(parseExtensions('', 32), []);
+  for (const [count, last] of [
+    [20, '@@@'],
+    [70, 'permessage-deflate'],
+    [70, '@@@'],
+  ] as const) {
+    assert.throws(() => parseExtensions(`${','.repeat(count)}${last}`, 32), { reason: 'WS_EXTENSIONS_INVALID' }, `${count} ${last}`);
+  }
+  assert.throws(() => parseSubprotocols(`${','.repeat(200)}a`), { reason: 'WS_PROTOCOLS_INVALID' });
+});
+
+test('the lists are read in linear time: each character is looked at a few times, whatever blanks there are, and by no regular expression', (t) => {
+  const characters = t.mock.method(String.prototype, 'charCodeAt');
+  const matches = t.mock.method(RegExp.prototype, 'exec');
+  const blanks = ' '.repeat(1_000);
+  for (const value of [
+    `a${blanks}b`,
+    `${blanks}a${blanks}`,
+    `a,${blanks},b`,
+    `${blanks}\t`.repeat(4),
+    `a;${blanks}b=${blanks}"c${blanks}"`,
+  ]) {
+    characters.mock.resetCalls();
+    for (const read of [parseSubprotocols, (text: string) => parseExtensions(text, 32)]) {
+      try {
+        read(value);
+      } catch {
+        // Refused: as linear as the rest.
+      }
+    }
+    assert.ok(characters.mock.callCount() <= 8 * value.length, `${characters.mock.callCount()} looks at ${value.length} characters`);
+  }
+  assert.equal(matches.mock.callCount(), 0);
 });
 
 test('codes that may stand on the wire (RFC 6455 §7.4)', () => {

@@ -49,8 +49,8 @@ export interface TunnelCarrier {
   resumeTunnel(stream: Http2Stream): void;
   /** Our side has ended: `handleFlushed` is to be called after each write until it says true. */
   awaitFlush(tunnel: Http2Tunnel): void;
-  /** The stream is gone; once. */
-  releaseTunnel(tunnel: Http2Tunnel): void;
+  /** The stream is gone; once. @param error with what, null after an end in order */
+  releaseTunnel(tunnel: Http2Tunnel, error: WireError | null): void;
 }
 
 /** One stream of HTTP/2 as an L4 stream. */
@@ -59,6 +59,8 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
   readonly info: StreamInfo;
   /** The stream that carries it. */
   readonly stream: Http2Stream;
+  /** A sink was attached, which hears of the end. */
+  isHeard = false;
   readonly #carrier: TunnelCarrier;
   readonly #machine: Http2Connection;
   readonly #inbox: StreamInbox;
@@ -110,6 +112,7 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
   // ---- commands ------------------------------------------------------------------------------------------------------------------
 
   attach(sink: L4Sink, head?: Uint8Array): void {
+    this.isHeard = true;
     this.#inbox.attach(sink, head);
     this.#readOn();
   }
@@ -154,7 +157,7 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
     if (this.#inbox.isClosed) return;
     this.#isClosed = true;
     this.#inbox.abort(error ?? null);
-    this.#reset(this.#abortCode(error));
+    this.#reset(this.#abortCode(error), error ?? null);
   }
 
   // ---- called by the session -----------------------------------------------------------------------------------------------------
@@ -207,7 +210,7 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
     if (this.#isReleased) return;
     this.#isClosed = true;
     this.#inbox.close(withPeer(error, this.#carrier.peer));
-    this.#reset(error.wire.http2Code ?? this.#abortCode(error));
+    this.#reset(error.wire.http2Code ?? this.#abortCode(error), error);
   }
 
   /** The stream is gone, or the whole connection. */
@@ -215,7 +218,7 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
     if (this.#isReleased) return;
     this.#isClosed = true;
     this.#inbox.close(error);
-    this.#release();
+    this.#release(error);
   }
 
   // ---- called by the inbox -------------------------------------------------------------------------------------------------------
@@ -258,20 +261,20 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
     if (this.#isClosed || !this.#isEndOut || !this.#isPeerEnded) return;
     this.#isClosed = true;
     this.#inbox.close(null);
-    this.#release();
+    this.#release(null);
   }
 
-  #reset(code: number): void {
+  #reset(code: number, error: WireError | null): void {
     if (this.#isReleased) return;
     this.#machine.reset(this.stream, code, this.#carrier.environment.recentNow);
     this.#carrier.afterSend();
-    this.#release();
+    this.#release(error);
   }
 
-  #release(): void {
+  #release(error: WireError | null): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#carrier.releaseTunnel(this);
+    this.#carrier.releaseTunnel(this, error);
   }
 
   /** RFC 9113 §8.5: what goes wrong behind a proxy is CONNECT_ERROR; RFC 8441 §5: a reset of an extended CONNECT's protocol is CANCEL. */

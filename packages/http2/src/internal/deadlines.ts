@@ -149,7 +149,9 @@ export class Deadlines {
   #silent(stream: Http2Stream, now: number): WireError | null {
     const { options, isServer } = this.#core;
     // Nobody listens, nothing more comes, or it is a tunnel, whose silence is its own.
-    if (stream.isReadingPaused || !mayReceive(stream.state) || stream.request?.method === 'CONNECT') return null;
+    if (stream.isReadingPaused || !mayReceive(stream.state) || stream.isTunnel) return null;
+    // CONNECT has no body: who decides about it is not waiting for the client.
+    if (isServer && !stream.isHeadSent && stream.request?.method === 'CONNECT') return null;
     const silence = now - stream.activeAt;
     if (isServer) return stream.isHeadSent ? this.#still(silence) : this.#slowBody(stream, silence, now);
     if (stream.isHeadReceived) {
@@ -157,7 +159,7 @@ export class Deadlines {
       return tooSlow('H2_READ_TIMEOUT', Http2ErrorCode.cancel, 'the response body stalled', 504);
     }
     // Before the request is whole the server may wait for it.
-    if (!stream.isSendEnded) return null;
+    if (stream.sendEndedAt < 0) return null;
     // Interim responses are signs of life, and one a minute would hold a request for as many minutes as they are allowed.
     const isPutOff = now - stream.sendEndedAt >= options.firstByteTimeoutMs * MAX_FIRST_BYTE_TIMES;
     if (silence < options.firstByteTimeoutMs && !isPutOff) return null;

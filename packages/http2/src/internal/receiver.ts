@@ -260,14 +260,13 @@ export class Receiver {
       refuseFrame(core, frame.streamId, StreamFrame.rstStream);
       return false;
     }
-    const tripped = core.guard?.onPeerReset(core.isServer && !stream.isSendEnded) ?? null;
+    const tripped = wasOfUse(core, stream) ? null : (core.guard?.onPeerReset(core.isServer && !stream.isSendEnded) ?? null);
     if (tripped !== null) {
       core.trip(tripped);
       return false;
     }
     const { errorCode } = frame;
-    const isTunnel = stream.request?.method === 'CONNECT';
-    if (!core.isServer && !isTunnel && errorCode === Http2ErrorCode.noError && stream.state === StreamState.halfClosedRemote) {
+    if (!core.isServer && !stream.isTunnel && errorCode === Http2ErrorCode.noError && stream.state === StreamState.halfClosedRemote) {
       // RFC 9113 §8.1: the response is whole, only the rest of the request is not wanted. What waits is still given. (A tunnel has no such rest.)
       this.#sender.stop(stream);
       return false;
@@ -432,6 +431,15 @@ export class Receiver {
     }
     return !core.events.isEmpty;
   }
+}
+
+/**
+ * A reset is how a tunnel ends when what it carries is reset: one that was of use is as little premature as a response that is whole. The sign of use is
+ * what a peer cannot bring about alone: DATA of ours, or more of its own than its first window, so that somebody has read. A few bytes of its own
+ * come in one write with the request and the reset (CVE-2023-44487).
+ */
+function wasOfUse(core: Core, stream: Http2Stream): boolean {
+  return stream.isTunnel && (stream.framedBytes > 0 || stream.receivedBytes > core.firstWindow());
 }
 
 /** Whether a request that was reset may be sent again (RFC 9113 §8.7). */

@@ -1,4 +1,5 @@
 /** The protocols that ALPN offers (RFC 7301), checked. */
+import { textOf } from '@ferrata/error';
 
 /**
  * What to offer, in words: `h1` HTTP/1 only, `h2` HTTP/2 only, `h2h1` HTTP/2 or else HTTP/1, `custom` a protocol of one's own.
@@ -53,7 +54,7 @@ function isList(value: unknown): value is readonly unknown[] {
 
 function customName(choice: { readonly custom: string }): string {
   const name: unknown = (choice as Partial<typeof choice> | null)?.custom;
-  if (typeof name !== 'string') throw new RangeError(`an ALPN choice is h1, h2, h2h1 or { custom }, not ${JSON.stringify(choice)}`);
+  if (typeof name !== 'string') throw new RangeError(`an ALPN choice is h1, h2, h2h1 or { custom }, not ${textOf(choice)}`);
   checkName('a custom protocol', name);
   if (name === 'h2' || name === 'http/1.1') throw new RangeError(`${name} is no custom protocol: choose h1, h2 or h2h1`);
   return name;
@@ -62,6 +63,6 @@ function customName(choice: { readonly custom: string }): string {
 function checkName(option: string, name: unknown): number {
   const bytes = typeof name === 'string' ? Buffer.byteLength(name) : 0;
   if (bytes === 0 || bytes > maxNameBytes)
-    throw new RangeError(`${option} must be named with 1 to ${maxNameBytes} bytes, not ${typeof name === 'string' ? bytes : String(name)}`);
+    throw new RangeError(`${option} must be named with 1 to ${maxNameBytes} bytes, not ${typeof name === 'string' ? bytes : textOf(name)}`);
   return bytes;
 }

@@ -30,7 +30,9 @@ export class CarrierDuplex extends Duplex implements L4Sink {
   #wakeup: Wakeup | null = null;
 
   constructor(stream: L4Stream, head: Uint8Array | undefined) {
-    super({ allowHalfOpen: true, decodeStrings: true });
+    // The TLS socket on top destroys this when it closes. By itself this would be destroyed as soon as both sides had ended, and take along what the TLS socket has
+    // received and not been asked for yet.
+    super({ allowHalfOpen: true, decodeStrings: true, autoDestroy: false });
     this.#stream = stream;
     stream.attach(this, head);
   }
@@ -79,7 +81,7 @@ export class CarrierDuplex extends Duplex implements L4Sink {
     this.#isClosed = true;
     this.#wakeup?.cancel();
     this.#finishWrite(error);
-    // Closed in order: what is still buffered here is to be read first, and Node destroys the duplex after that.
+    // Closed in order: what is still buffered here is to be read first, and the TLS socket destroys this after that.
     if (error === null && this.#hasPeerEnded && this.writableEnded) return;
     this.destroy(error ?? undefined);
   }

@@ -5,8 +5,3 @@ import { tlsError, type WireError } from '@ferrata/error';
 export function certificateError(reason: string, message: string, cause?: unknown): WireError {
   return tlsError(reason, message, { cause, fault: 'local', retry: 'never', wire: { status: 500 } });
 }
-
-/** What a thrown value says of itself. */
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}

@@ -5,14 +5,13 @@
  * (not so a key that its security level holds for too weak); the names can be matched. What isn't: whether clients will trust it, and whether it is valid
  * today: an expired certificate is served, as the alternative is to serve nobody, and is reported (`certificateConcern`).
  */
-import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import { isWireError, type WireError } from '@ferrata/error';
+import { isWireError, textOf, type WireError } from '@ferrata/error';
 import type { PeerCertificate } from '@ferrata/stream';
-import { certificateError, messageOf } from './certificate-error.ts';
-import { type CertificateInMemory, type CertificateSource, checkCertificateSource, isInFiles, labelOf } from './certificate-source.ts';
+import { certificateError } from './certificate-error.ts';
+import { type CertificateMaterial, pathsOf, readMaterialSync } from './certificate-files.ts';
+import { type CertificateSource, checkCertificateSource, labelOf } from './certificate-source.ts';
 import { createPeerCertificate } from './peer-certificate.ts';
 import { type Pem, parsePem, pemText } from './pem.ts';
 import { matchableName } from './server-name.ts';
@@ -22,7 +21,7 @@ export interface LoadedCertificate {
   readonly source: CertificateSource;
   /** What messages call it: its file, or its names. */
   readonly label: string;
-  /** The certificate and its chain: nothing but CERTIFICATE blocks. */
+  /** The certificate and its chain: nothing but CERTIFICATE blocks, written anew from their DER. */
   readonly certificatePem: string;
   /** The private key as PEM (PKCS #8), decrypted. */
   readonly keyPem: string;
@@ -40,18 +39,11 @@ export interface LoadedCertificate {
   ocspResponse: Uint8Array | null;
 }
 
-/** What was read of a source. */
-export interface CertificateMaterial {
-  readonly certificate: Pem;
-  readonly key: Pem;
-  readonly ocspResponse: Uint8Array | null;
-}
-
 /**
  * Loads a certificate; reads its files before it returns. A function given as `ocspResponse` is left to `CertificateStore`.
  *
  * @throws {TypeError} when the source has not the form of one, or a name can't be matched
- * @throws {WireError} `TLS_CERTIFICATE_UNREADABLE` a file can't be read, or holds no certificate
+ * @throws {WireError} `TLS_CERTIFICATE_UNREADABLE` a file can't be read, is no plain file, has more than 1 MiB, or holds no certificate
  * @throws {WireError} `TLS_PEM_MALFORMED` the PEM is cut off, or no base64
  * @throws {WireError} `TLS_CERTIFICATE_MALFORMED` a certificate of the chain is none
  * @throws {WireError} `TLS_KEY_UNREADABLE` the key can't be read: no PEM, or a passphrase that is missing or wrong
@@ -60,33 +52,7 @@ export interface CertificateMaterial {
  */
 export function loadCertificate(source: CertificateSource): LoadedCertificate {
   checkCertificateSource(source);
-  return assembleCertificate(source, readMaterialSync(source));
-}
-
-/** The material of a source, read at once. @throws {WireError} `TLS_CERTIFICATE_UNREADABLE` */
-export function readMaterialSync(source: CertificateSource): CertificateMaterial {
-  if (!isInFiles(source)) return materialInMemory(source);
-  return {
-    certificate: attempt(source.certificateFile, () => readFileSync(source.certificateFile)),
-    key: attempt(source.keyFile, () => readFileSync(source.keyFile)),
-    ocspResponse: source.ocspFile === undefined ? null : attemptOptional(source.ocspFile),
-  };
-}
-
-/** The material of a source, without holding up the thread. @throws {WireError} `TLS_CERTIFICATE_UNREADABLE` */
-export async function readMaterial(source: CertificateSource): Promise<CertificateMaterial> {
-  if (!isInFiles(source)) return materialInMemory(source);
-  const { certificateFile, keyFile, ocspFile } = source;
-  const certificate = await readFile(certificateFile).catch((error: unknown) => throwUnreadable(certificateFile, error));
-  const key = await readFile(keyFile).catch((error: unknown) => throwUnreadable(keyFile, error));
-  const ocspResponse = ocspFile === undefined ? null : await readFile(ocspFile).catch((error: unknown) => missingAsNull(ocspFile, error));
-  return { certificate, key, ocspResponse };
-}
-
-/** One text for one content of certificate and key, to tell a reading from another. */
-export function digestOfMaterial({ certificate, key }: CertificateMaterial): string {
-  const digests = [certificate, key].map((pem) => createHash('sha256').update(pem).digest('hex'));
-  return digests.join(' ');
+  return assembleCertificate(source, readMaterialSync(source, pathsOf(source)));
 }
 
 /** Checks what was read, and makes a certificate of it. @throws as `loadCertificate` */
@@ -147,11 +113,7 @@ function parseCertificate(label: string, der: Uint8Array, index: number): X509Ce
   try {
     return new X509Certificate(der);
   } catch (error) {
-    throw certificateError(
-      'TLS_CERTIFICATE_MALFORMED',
-      `${label}: certificate ${index + 1} of the chain is none: ${messageOf(error)}`,
-      error,
-    );
+    throw certificateError('TLS_CERTIFICATE_MALFORMED', `${label}: certificate ${index + 1} of the chain is none: ${textOf(error)}`, error);
   }
 }
 
@@ -159,7 +121,7 @@ function parseKey(label: string, pem: Pem, passphrase: string | undefined): KeyO
   try {
     return createPrivateKey({ key: pemText(pem), format: 'pem', ...(passphrase === undefined ? {} : { passphrase }) });
   } catch (error) {
-    throw certificateError('TLS_KEY_UNREADABLE', `${label}: the private key can't be read: ${messageOf(error)}`, error);
+    throw certificateError('TLS_KEY_UNREADABLE', `${label}: the private key can't be read: ${textOf(error)}`, error);
   }
 }
 
@@ -175,7 +137,7 @@ function checkOpenSslTakes(label: string, cert: string, key: string): void {
   try {
     createSecureContext({ cert, key });
   } catch (error) {
-    throw certificateError('TLS_CERTIFICATE_REFUSED', `${label}: OpenSSL does not take it: ${messageOf(error)}`, error);
+    throw certificateError('TLS_CERTIFICATE_REFUSED', `${label}: OpenSSL does not take it: ${textOf(error)}`, error);
   }
 }
 
@@ -196,35 +158,4 @@ function givenName(name: string): string {
   if (matchable === null)
     throw new TypeError(`names: ${JSON.stringify(name)} is no host name, no address, and no wildcard of the form *.example.test`);
   return matchable;
-}
-
-function materialInMemory(source: CertificateInMemory): CertificateMaterial {
-  const { certificate, key, ocspResponse } = source;
-  return { certificate, key, ocspResponse: ocspResponse instanceof Uint8Array ? ocspResponse : null };
-}
-
-function attempt<T>(path: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    return throwUnreadable(path, error);
-  }
-}
-
-function attemptOptional(path: string): Uint8Array | null {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    return missingAsNull(path, error);
-  }
-}
-
-/** An OCSP response may come later, or never; a file that can't be read is a mistake. */
-function missingAsNull(path: string, error: unknown): null {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-  return throwUnreadable(path, error);
-}
-
-function throwUnreadable(path: string, error: unknown): never {
-  throw certificateError('TLS_CERTIFICATE_UNREADABLE', `${path} can't be read: ${messageOf(error)}`, error);
 }

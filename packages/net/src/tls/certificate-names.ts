@@ -6,6 +6,7 @@
  * DER in hexadecimal, an alternative name becomes one of the kind `other`, so that it can't be mistaken for a name, and those beside it stay readable.
  */
 import { latin1Decode, toHex, utf8Decode } from '@ferrata/bytes';
+import { isWireError } from '@ferrata/error';
 import type { DistinguishedName, NameAttribute, SubjectAltName } from '@ferrata/stream';
 import { DerReader, DerTag, decodeObjectIdentifier, malformedCertificate } from './der-reader.ts';
 
@@ -78,17 +79,35 @@ function readGeneralName(reader: DerReader): SubjectAltName {
       break;
     }
     case GeneralName.directory: {
-      // [4] EXPLICIT: a CHOICE can't be tagged implicitly (X.680 §31.2.7).
-      const inner = reader.inside();
-      inner.expect(DerTag.sequence, 'a directory name');
-      inner.expectEnd('a directory name');
-      return { kind: 'directory', name: readDistinguishedName(inner) };
+      const name = unlessMalformed(() => readDirectoryName(reader.inside()));
+      if (name !== null) return { kind: 'directory', name };
+      break;
     }
-    case GeneralName.registeredId:
-      return { kind: 'registeredId', oid: decodeObjectIdentifier(reader.content()) };
+    case GeneralName.registeredId: {
+      const oid = unlessMalformed(() => decodeObjectIdentifier(reader.content()));
+      if (oid !== null) return { kind: 'registeredId', oid };
+      break;
+    }
     default:
   }
   return { kind: 'other', tag: tag & 0x1f, der: reader.element() };
+}
+
+/** [4] EXPLICIT: a CHOICE can't be tagged implicitly (X.680 §31.2.7). */
+function readDirectoryName(inner: DerReader): DistinguishedName {
+  inner.expect(DerTag.sequence, 'a directory name');
+  inner.expectEnd('a directory name');
+  return readDistinguishedName(inner);
+}
+
+/** null for what breaks the rules of its own type only: where it begins and ends is known. */
+function unlessMalformed<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (isWireError(error)) return null;
+    throw error;
+  }
 }
 
 function firstValue(attributes: readonly NameAttribute[], oid: string): string | null {
@@ -130,21 +149,24 @@ function strictUtf8(content: Uint8Array): string | null {
   return text.includes('\ufffd') && toHex(new TextEncoder().encode(text)) !== toHex(content) ? null : text;
 }
 
-/** Big-endian code points of two or four bytes; surrogates belong to UTF-16, which neither type is, but pairs of them do occur in a BMPString. */
+/**
+ * Big-endian code points of two or four bytes. Surrogates belong to UTF-16, which neither type is: pairs of them do occur in a BMPString and are read; in
+ * a UniversalString two elements would become one character (ISO 10646 gives them none), so there they are no text.
+ */
 function codeUnits(content: Uint8Array, width: 2 | 4): string | null {
   if (content.length % width !== 0) return null;
   let text = '';
   for (let at = 0; at < content.length; at += width) {
     let code = 0;
     for (let i = 0; i < width; i++) code = code * 256 + (content[at + i] as number);
-    if (code > 0x10ffff) return null;
+    if (code > 0x10ffff || (width === 4 && code >= 0xd800 && code <= 0xdfff)) return null;
     text += width === 2 ? String.fromCharCode(code) : String.fromCodePoint(code);
   }
   return text.isWellFormed() ? text : null;
 }
 
-/** 4 bytes: dotted decimal. 16 bytes: RFC 5952. Any other number is no address in this place (RFC 5280 §4.2.1.6). */
-function formatIp(content: Uint8Array): string | null {
+/** 4 bytes: dotted decimal. 16 bytes: RFC 5952. Any other number is no address in this place (RFC 5280 §4.2.1.6): null. */
+export function formatIp(content: Uint8Array): string | null {
   if (content.length === 4) return content.join('.');
   if (content.length !== 16) return null;
   const groups: number[] = [];

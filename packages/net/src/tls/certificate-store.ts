@@ -11,24 +11,27 @@
  *      +-----------------+
  * ```
  * Rules: a handshake sees one index or the next, never a half of each; connections that are open keep what they began with; a bad file never takes a
- * good certificate away; each source stands for itself. While a certificate and its key are replaced one after the other they don't fit: that is a
- * bad state like any other, the old pair is served, and the event of the second file brings the new one.
+ * good certificate away; each source stands for itself: one that hangs holds up the others for one time-out at most, and a function that is asked
+ * for an OCSP response none of them. While a certificate and its key are replaced one after the other they don't fit: that is a bad state like any other,
+ * the old pair is served, and the event of the second file brings the new one.
  */
 import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
-import { checkNumber, isWireError, toWireError, type WireError } from '@ferrata/error';
-import { certificateError, messageOf } from './certificate-error.ts';
+import { checkNumber, isWireError, textOf, type WireError } from '@ferrata/error';
+import { callUser } from '../call-user.ts';
+import { Deadlines } from './certificate-deadlines.ts';
+import { certificateError } from './certificate-error.ts';
 import {
-  assembleCertificate,
   type CertificateMaterial,
-  certificateConcern,
+  type CertificatePaths,
   digestOfMaterial,
-  type LoadedCertificate,
+  pathsOf,
   readMaterial,
   readMaterialSync,
-} from './certificate-load.ts';
+} from './certificate-files.ts';
+import { assembleCertificate, certificateConcern, type LoadedCertificate } from './certificate-load.ts';
 import { type CertificateSource, checkCertificateSource, isInFiles, labelOf } from './certificate-source.ts';
 import { FileWatcher } from './file-watcher.ts';
-import { ocspConcern } from './ocsp-response.ts';
+import { isStapled, ocspConcern } from './ocsp-response.ts';
 import { ServerNameIndex } from './server-name.ts';
 
 /** What has become of one source. */
@@ -39,8 +42,9 @@ export interface CertificateReload {
   /** Why it was not taken, and the old one stays; null if it was. */
   readonly error: WireError | null;
   /**
-   * `TLS_CERTIFICATE_EXPIRED` or `TLS_CERTIFICATE_NOT_YET_VALID` of what is served now; else `TLS_OCSP_MISMATCH`, `TLS_OCSP_EXPIRED` or `TLS_OCSP_UNREADABLE` of
-   * its `ocspFile`, which is not stapled then; null if all is well.
+   * `TLS_CERTIFICATE_EXPIRED` or `TLS_CERTIFICATE_NOT_YET_VALID` of what is served now; else `TLS_OCSP_REVOKED` of its `ocspFile`, or `TLS_OCSP_MISMATCH`,
+   * `TLS_OCSP_NOT_YET_VALID`, `TLS_OCSP_EXPIRED`, `TLS_OCSP_UNREADABLE`: then that is not stapled; else `TLS_CERTIFICATE_UNWATCHED`: changes of its files
+   * are not told by the system, and seen every `recheckMs` only; null if all is well.
    */
   readonly concern: WireError | null;
   /** Whether another certificate (or key) is served since. */
@@ -59,13 +63,16 @@ export interface ReloadReport {
 /** Options of `CertificateStore`. */
 export interface CertificateStoreOptions {
   /**
-   * Called when a source was replaced, when it could not be (once for each different failure), when it is good again without having changed, and when a
-   * certificate that is served is found to be outside its validity (once each). Never from inside the constructor. Default: nothing.
+   * Called when a source was replaced, when it could not be (once for each different failure), when it is good again without having changed, and when there is
+   * a new concern (once each). Never from inside the constructor, nor after `close()`. What it throws, or rejects with, is dropped. Default: nothing.
    */
   readonly onReload?: (reload: CertificateReload) => void;
   /** Whether to watch the files. Default true. */
   readonly watch?: boolean;
-  /** Quiet after a change of files before they are read, 0 to 60 000. Default 100. Longer spares readings of half a pair, and is felt as delay. */
+  /**
+   * Quiet after a change of files before they are read, 0 to 60 000. Default 100. Longer spares readings of half a pair, and is felt as delay. Files that go
+   * on changing are read after 2 000, or twice as much as this, whichever is longer.
+   */
   readonly settleMs?: number;
   /**
    * Time between two looks at all sources without an event, from 1 000 on; `Infinity`: never. Default 60 000. For file systems that tell nothing of their changes (NFS),
@@ -77,33 +84,54 @@ export interface CertificateStoreOptions {
 }
 
 const OCSP_TIMEOUT_MS = 5000;
+/** For all files of one source together. */
+const READ_TIMEOUT_MS = 5000;
 
 /** One source, and what is known of it. */
 interface Slot {
   readonly source: CertificateSource;
+  readonly paths: CertificatePaths | null;
   /** Of what was read last and was good: the key itself is held in one place only. */
   digest: string;
   certificate: LoadedCertificate;
-  /** Why what is in its `ocspFile` is not stapled. */
+  /** What is to be said of what is in its `ocspFile`. */
   ocspConcern: WireError | null;
-  /** The message of the last failure; '' if the last reading was good. */
+  /** Its files are still being read: a file system that hangs must not be asked again by each reload. */
+  isReading: boolean;
+  /** How often its function was asked for a response: only the answer to the last question counts. */
+  questions: number;
+  /** The message of the last failure of its material; '' if the last reading was good. */
   failure: string;
+  /** The same of its function. */
+  ocspFailure: string;
   /** The reason of the last concern that was told; '' if there was none. */
   concern: string;
 }
 
+/** What came of reading one source. */
+interface Reading {
+  readonly slot: Slot;
+  readonly error: WireError | null;
+  readonly concern: WireError | null;
+  readonly isReplaced: boolean;
+}
+
 /** Holds the certificates of a server. */
 export class CertificateStore {
-  readonly #slots: Slot[];
+  readonly #slots: readonly Slot[];
+  readonly #slotsByPath = new Map<string, Slot[]>();
   readonly #onReload: ((reload: CertificateReload) => void) | null;
   readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
   readonly #recheckMs: number;
   readonly #watcher: FileWatcher | null;
   #index: ServerNameIndex<LoadedCertificate>;
   #recheck: Wakeup | null = null;
-  #running: Promise<ReloadReport> | null = null;
-  /** The reading that begins when the running one has ended: whoever asks meanwhile shares it. */
-  #queued: Promise<ReloadReport> | null = null;
+  #isReading = false;
+  /** The reading of all that begins when the running one has ended: whoever asks meanwhile shares it. */
+  #queued: PromiseWithResolvers<ReloadReport> | null = null;
+  /** What has changed while something was read. */
+  readonly #changed = new Set<Slot>();
   #isClosed = false;
 
   /**
@@ -118,20 +146,23 @@ export class CertificateStore {
     this.#recheckMs = checkNumber('recheckMs', options.recheckMs ?? 60_000, { min: 1000 });
     this.#onReload = options.onReload ?? null;
     this.#clock = options.clock ?? systemClock;
-    const paths = options.watch === false ? [] : sources.flatMap(filesOf);
+    this.#deadlines = new Deadlines(this.#clock);
+    const allPaths = sources.map(pathsOf);
     // Watch first, read then: a change between the two is seen by one of them.
-    this.#watcher =
-      paths.length === 0 ? null : new FileWatcher(paths, { settleMs, clock: this.#clock, onChange: () => this.#reloadUnasked() });
+    this.#watcher = options.watch === false ? null : this.#watch(allPaths.flatMap(listOf), settleMs);
     try {
-      this.#slots = sources.map(loadSlot);
+      this.#slots = sources.map((source, index) => loadSlot(source, allPaths[index] ?? null));
     } catch (error) {
       this.#watcher?.close();
       throw error;
     }
-    for (const slot of this.#slots) this.#staple(slot, slot.certificate.ocspResponse);
+    for (const slot of this.#slots) {
+      for (const path of listOf(slot.paths)) this.#slotsByPath.set(path, [...(this.#slotsByPath.get(path) ?? []), slot]);
+      this.#staple(slot, slot.certificate.ocspResponse);
+    }
     this.#index = this.#makeIndex();
     queueMicrotask(() => this.#tellConcerns());
-    for (const slot of this.#slots) void this.#askForFirstOcsp(slot);
+    for (const slot of this.#slots) void this.#refreshOcsp(slot);
     this.#armRecheck();
   }
 
@@ -151,20 +182,19 @@ export class CertificateStore {
 
   /** Reads all sources again, now. Never rejects: what failed is in the report, and to `onReload`. */
   reload(): Promise<ReloadReport> {
-    if (this.#running === null) return this.#start();
-    this.#queued ??= this.#running.then(() => {
-      this.#queued = null;
-      return this.#start();
-    });
-    return this.#queued;
+    if (!this.#isReading) return this.#start(this.#slots);
+    this.#queued ??= Promise.withResolvers();
+    return this.#queued.promise;
   }
 
-  /** Ends watching. What is loaded stays, and can be found and reloaded. */
+  /** Ends watching. What is loaded stays, and can be found and reloaded. Nothing is told any more. */
   close(): void {
     this.#isClosed = true;
     this.#watcher?.close();
     this.#recheck?.cancel();
     this.#recheck = null;
+    this.#changed.clear();
+    this.#deadlines.cancelAll('the store of certificates was closed');
   }
 
   /** As `close`. */
@@ -172,34 +202,41 @@ export class CertificateStore {
     this.close();
   }
 
-  #start(): Promise<ReloadReport> {
-    this.#running = this.#reloadAll().finally(() => {
-      this.#running = null;
+  #watch(paths: readonly string[], settleMs: number): FileWatcher | null {
+    if (paths.length === 0) return null;
+    return new FileWatcher(paths, {
+      settleMs,
+      clock: this.#clock,
+      onChange: (changed) => this.#reloadChanged(changed),
+      onFailure: () => this.#tellConcerns(),
     });
-    return this.#running;
   }
 
-  #reloadUnasked(): void {
-    if (!this.#isClosed) void this.reload();
+  #reloadChanged(paths: ReadonlySet<string>): void {
+    if (this.#isClosed) return;
+    for (const path of paths) for (const slot of this.#slotsByPath.get(path) ?? []) this.#changed.add(slot);
+    if (!this.#isReading) this.#startWithChanged();
   }
 
-  async #reloadAll(): Promise<ReloadReport> {
-    const outcomes: CertificateReload[] = [];
-    const told: CertificateReload[] = [];
-    for (const slot of this.#slots) {
-      const before = slot.failure;
+  #startWithChanged(): void {
+    const slots = this.#slots.filter((slot) => this.#changed.has(slot));
+    if (slots.length > 0) void this.#start(slots);
+  }
+
+  async #start(slots: readonly Slot[]): Promise<ReloadReport> {
+    this.#isReading = true;
+    const readings: Reading[] = [];
+    for (const slot of slots) {
+      this.#changed.delete(slot);
       // One after the other: a server with a thousand certificates must not open a thousand files at once.
-      const [error, isReplaced] = await this.#reloadSlot(slot);
-      const concern = this.#concernOf(slot);
-      const isNewConcern = (concern?.reason ?? '') !== slot.concern;
-      slot.failure = error?.message ?? '';
-      slot.concern = concern?.reason ?? '';
-      const outcome = { source: slot.source, label: labelOf(slot.source), error, concern, isReplaced, certificate: slot.certificate };
-      outcomes.push(outcome);
-      if (isReplaced || slot.failure !== before || (isNewConcern && concern !== null)) told.push(outcome);
+      readings.push(await this.#read(slot));
     }
-    if (told.some(({ isReplaced }) => isReplaced)) this.#index = this.#makeIndex();
-    for (const outcome of told) this.#tell(outcome);
+    // Files that change meanwhile don't wait for answers, nor these for each other.
+    this.#isReading = false;
+    const answers = readings.map(({ slot }) => this.#refreshOcsp(slot));
+    this.#goOn();
+    const ocspErrors = await Promise.all(answers);
+    const outcomes = readings.map((reading, index) => outcomeOf(reading, ocspErrors[index] ?? null));
     return {
       outcomes,
       replacedCount: outcomes.filter(({ isReplaced }) => isReplaced).length,
@@ -207,87 +244,131 @@ export class CertificateStore {
     };
   }
 
-  async #reloadSlot(slot: Slot): Promise<readonly [error: WireError | null, isReplaced: boolean]> {
+  #goOn(): void {
+    const queued = this.#queued;
+    this.#queued = null;
+    if (queued === null) this.#startWithChanged();
+    else queued.resolve(this.#start(this.#slots));
+  }
+
+  async #read(slot: Slot): Promise<Reading> {
+    const before = slot.failure;
+    let error: WireError | null = null;
+    let isReplaced = false;
     try {
-      const material = await readMaterial(slot.source);
-      if (digestOfMaterial(material) === slot.digest) {
-        this.#staple(slot, material.ocspResponse);
-        return [await this.#refreshOcsp(slot), false];
-      }
-      const [certificate, digest] = await assembleWhole(slot.source, material);
-      slot.certificate = certificate;
-      slot.digest = digest;
-      this.#staple(slot, certificate.ocspResponse);
-      return [null, true];
-    } catch (error) {
-      return [asReloadError(error), false];
+      isReplaced = await this.#replace(slot);
+    } catch (thrown) {
+      error = asReloadError(slot, thrown);
     }
+    slot.failure = error?.message ?? '';
+    const concern = this.#concernOf(slot);
+    const isNewConcern = concern !== null && concern.reason !== slot.concern;
+    slot.concern = concern?.reason ?? '';
+    const reading: Reading = { slot, error, concern, isReplaced };
+    if (isReplaced || slot.failure !== before || isNewConcern) this.#tell(outcomeOf(reading, null));
+    return reading;
+  }
+
+  /** @returns whether there is another certificate now */
+  async #replace(slot: Slot): Promise<boolean> {
+    const material = await this.#readMaterial(slot);
+    if (digestOfMaterial(material) === slot.digest) {
+      this.#staple(slot, material.ocspResponse);
+      return false;
+    }
+    const [certificate, digest] = await this.#assemble(slot, material);
+    slot.certificate = certificate;
+    slot.digest = digest;
+    this.#staple(slot, certificate.ocspResponse);
+    // At once: those that are read after this one may take their time.
+    this.#index = this.#makeIndex();
+    return true;
+  }
+
+  /** Files may be swapped between two readings. What fails is read once more, and only what is the same then has failed. */
+  async #assemble(slot: Slot, material: CertificateMaterial): Promise<readonly [LoadedCertificate, digest: string]> {
+    const digest = digestOfMaterial(material);
+    try {
+      return [assembleCertificate(slot.source, material), digest];
+    } catch (error) {
+      const again = await this.#readMaterial(slot);
+      const digestAgain = digestOfMaterial(again);
+      if (digestAgain === digest) throw error;
+      return [assembleCertificate(slot.source, again), digestAgain];
+    }
+  }
+
+  async #readMaterial(slot: Slot): Promise<CertificateMaterial> {
+    if (slot.paths === null) return readMaterial(slot.source, null);
+    if (slot.isReading) throw new Error('its files could not be read in time, and still are not');
+    slot.isReading = true;
+    const reading = readMaterial(slot.source, slot.paths).finally(() => {
+      slot.isReading = false;
+    });
+    return this.#deadlines.within(reading, READ_TIMEOUT_MS, 'the files');
   }
 
   /** Takes the response of an `ocspFile`, unless it is not for this certificate, or not for today. One from memory is the program's own affair. */
   #staple(slot: Slot, response: Uint8Array | null): void {
-    if (!isInFiles(slot.source)) return;
+    if (slot.paths === null) return;
     slot.ocspConcern = response === null ? null : ocspConcern(slot.certificate, response, this.#clock.wallNow());
-    slot.certificate.ocspResponse = slot.ocspConcern === null ? response : null;
+    slot.certificate.ocspResponse = isStapled(slot.ocspConcern) ? response : null;
   }
 
-  #concernOf({ certificate, ocspConcern: concern }: Slot): WireError | null {
-    return certificateConcern(certificate, this.#clock.wallNow()) ?? concern;
+  #concernOf({ certificate, ocspConcern: concern, paths, source }: Slot): WireError | null {
+    return certificateConcern(certificate, this.#clock.wallNow()) ?? concern ?? this.#watchConcern(labelOf(source), paths);
   }
 
-  /** Asks the function that knows the newest OCSP response, if there is one. The old response stays if it fails. @returns why it failed */
-  async #refreshOcsp({ source, certificate }: Slot): Promise<WireError | null> {
-    if (isInFiles(source) || typeof source.ocspResponse !== 'function') return null;
-    try {
-      const response: unknown = await this.#withTimeout(source.ocspResponse());
-      if (response !== null && !(response instanceof Uint8Array)) throw new TypeError('ocspResponse must give bytes (DER) or null');
-      certificate.ocspResponse = response;
-      return null;
-    } catch (error) {
-      return certificateError('TLS_OCSP_UNREADABLE', `${certificate.label}: ocspResponse has failed: ${messageOf(error)}`, error);
+  #watchConcern(label: string, paths: CertificatePaths | null): WireError | null {
+    for (const path of listOf(paths)) {
+      const failure = this.#watcher?.failureOf(path) ?? null;
+      if (failure === null) continue;
+      const until = this.#recheckMs === Infinity ? 'go unseen' : `are seen every ${this.#recheckMs} ms only`;
+      return certificateError('TLS_CERTIFICATE_UNWATCHED', `${label}: changes of its files ${until}: ${textOf(failure)}`, failure);
     }
+    return null;
   }
 
-  async #askForFirstOcsp(slot: Slot): Promise<void> {
-    const error = await this.#refreshOcsp(slot);
-    if (error === null || this.#isClosed) return;
+  /** Asks the function that knows the newest OCSP response, if there is one. The old response stays if it fails. @returns why it failed; never rejects */
+  async #refreshOcsp(slot: Slot): Promise<WireError | null> {
     const { source, certificate } = slot;
-    slot.failure = error.message;
-    this.#tell({ source, label: certificate.label, error, concern: null, isReplaced: false, certificate });
-  }
-
-  /** A function that never answers must not hold up the certificates behind it, nor all reloads to come. */
-  #withTimeout<T>(answer: T | Promise<T>): T | Promise<T> {
-    if (!(answer instanceof Promise)) return answer;
-    return new Promise<T>((resolve, reject) => {
-      const wakeup = this.#clock.schedule(OCSP_TIMEOUT_MS, () => reject(new Error(`no answer within ${OCSP_TIMEOUT_MS} ms`)));
-      answer.then(resolve, reject).finally(() => wakeup.cancel());
-    });
+    if (isInFiles(source) || typeof source.ocspResponse !== 'function') return null;
+    const question = ++slot.questions;
+    let error: WireError | null = null;
+    try {
+      const response: unknown = await this.#deadlines.within(source.ocspResponse(), OCSP_TIMEOUT_MS, 'the function');
+      if (response !== null && !(response instanceof Uint8Array)) throw new TypeError('ocspResponse must give bytes (DER) or null');
+      // An answer that was overtaken by the next question may be the older one, or for the certificate before.
+      if (question === slot.questions) certificate.ocspResponse = response;
+    } catch (thrown) {
+      error = certificateError('TLS_OCSP_UNREADABLE', `${certificate.label}: ocspResponse has failed: ${textOf(thrown)}`, thrown);
+    }
+    if (question !== slot.questions) return error;
+    const before = slot.ocspFailure;
+    slot.ocspFailure = error?.message ?? '';
+    if (slot.ocspFailure !== before) this.#tell(outcomeOf({ slot, error, concern: this.#concernOf(slot), isReplaced: false }, null));
+    return error;
   }
 
   #makeIndex(): ServerNameIndex<LoadedCertificate> {
     return new ServerNameIndex(this.#slots.map(({ certificate }) => ({ names: certificate.names, value: certificate })));
   }
 
+  /** The new ones. */
   #tellConcerns(): void {
     if (this.#isClosed) return;
     for (const slot of this.#slots) {
-      const { source, certificate } = slot;
       const concern = this.#concernOf(slot);
+      const isNew = concern !== null && concern.reason !== slot.concern;
       slot.concern = concern?.reason ?? '';
-      if (concern !== null) this.#tell({ source, label: certificate.label, error: null, concern, isReplaced: false, certificate });
+      if (isNew) this.#tell(outcomeOf({ slot, error: null, concern, isReplaced: false }, null));
     }
   }
 
   /** A callback that throws or rejects ends nothing: the certificates are served whatever it thinks of them. */
   #tell(reload: CertificateReload): void {
-    if (this.#onReload === null) return;
-    try {
-      const result: unknown = this.#onReload(reload);
-      if (result instanceof Promise) result.catch(ignore);
-    } catch {
-      // As above.
-    }
+    const onReload = this.#onReload;
+    if (onReload !== null && !this.#isClosed) callUser(() => onReload(reload), ignore);
   }
 
   #armRecheck(): void {
@@ -304,44 +385,35 @@ function checkSources(sources: readonly CertificateSource[]): void {
   for (const source of sources as readonly CertificateSource[]) checkCertificateSource(source);
 }
 
-function loadSlot(source: CertificateSource): Slot {
-  const material = readMaterialSync(source);
+function loadSlot(source: CertificateSource, paths: CertificatePaths | null): Slot {
+  const material = readMaterialSync(source, paths);
   return {
     source,
+    paths,
     digest: digestOfMaterial(material),
     certificate: assembleCertificate(source, material),
     ocspConcern: null,
+    isReading: false,
+    questions: 0,
     failure: '',
+    ocspFailure: '',
     concern: '',
   };
 }
 
-/** Files may be swapped between two readings. What fails is read once more, and only what is the same then has failed. */
-async function assembleWhole(
-  source: CertificateSource,
-  material: CertificateMaterial,
-): Promise<readonly [LoadedCertificate, digest: string]> {
-  const digest = digestOfMaterial(material);
-  try {
-    return [assembleCertificate(source, material), digest];
-  } catch (error) {
-    const again = await readMaterial(source);
-    const digestAgain = digestOfMaterial(again);
-    if (digestAgain === digest) throw error;
-    return [assembleCertificate(source, again), digestAgain];
-  }
+function listOf(paths: CertificatePaths | null): string[] {
+  if (paths === null) return [];
+  return [...new Set([paths.certificate, paths.key, ...(paths.ocsp === null ? [] : [paths.ocsp])])];
 }
 
-function filesOf(source: CertificateSource): string[] {
-  if (!isInFiles(source)) return [];
-  const { certificateFile, keyFile, ocspFile } = source;
-  return ocspFile === undefined ? [certificateFile, keyFile] : [certificateFile, keyFile, ocspFile];
+function outcomeOf({ slot, error, concern, isReplaced }: Reading, ocspError: WireError | null): CertificateReload {
+  const { source, certificate } = slot;
+  return { source, label: labelOf(source), error: error ?? ocspError, concern, isReplaced, certificate };
 }
 
 /** A source was checked when the store was made: what is thrown now is about what was read, whatever its class. */
-function asReloadError(error: unknown): WireError {
-  if (isWireError(error)) return error;
-  return error instanceof TypeError ? certificateError('TLS_CERTIFICATE_UNREADABLE', messageOf(error), error) : toWireError(error);
+function asReloadError({ source }: Slot, error: unknown): WireError {
+  return isWireError(error) ? error : certificateError('TLS_CERTIFICATE_UNREADABLE', `${labelOf(source)}: ${textOf(error)}`, error);
 }
 
 function ignore(): void {

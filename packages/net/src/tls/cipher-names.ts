@@ -5,7 +5,7 @@
  * The table holds what Node's OpenSSL can do with certificates; suites by pre-shared keys and SRP are left out. TLS 1.3 has one name for both (RFC 8446 §B.4).
  */
 
-/** OpenSSL's name, IANA's name; strongest first within each group. */
+/** OpenSSL's name, IANA's name; grouped by strength, the groups in no further order: no preference is taken from this table. */
 const SUITES: ReadonlyMap<string, string> = new Map([
   ['TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256'],
   ['TLS_AES_256_GCM_SHA384', 'TLS_AES_256_GCM_SHA384'],

@@ -19,6 +19,9 @@ const messageHeaderBytes = 4;
 /** RFC 8446 §5.1. */
 const maxRecordBytes = 16_384;
 const ticketNameBytes = 16;
+/** The least that is allocated for a hello in pieces. */
+const minHeldBytes = 256;
+const nothing = new Uint8Array(0);
 
 const Extension = { serverName: 0, statusRequest: 5, alpn: 16, sessionTicket: 35, preSharedKey: 41 } as const;
 
@@ -40,22 +43,23 @@ export type ClientHelloState = 'partial' | 'complete' | 'unclear' | 'tooLong';
 /** What is known of a client whose hello is unclear: nothing. */
 export const noHello: ClientHello = Object.freeze({ serverName: null, alpn: null, asksForStaple: false, ticketName: null });
 
-/** Takes chunks until the hello is complete. */
+/** Takes chunks until the hello is complete. Holds them in one buffer: a chunk of one byte costs a hundred as an object of its own. */
 export class ClientHelloReader {
-  /** All that came, for TLS to read again. */
-  readonly chunks: Uint8Array[] = [];
   readonly #maxBytes: number;
-  #total = 0;
-  #isOtherProtocol = false;
+  /** All that came, up to `#length`. */
+  #bytes: Uint8Array = nothing;
+  #length = 0;
+  /** Whether `#bytes` is a chunk of somebody else's, not to be written to. */
+  #isBorrowed = false;
   #state: ClientHelloState = 'partial';
   #hello: ClientHello = noHello;
-  readonly #header = new Uint8Array(recordHeaderBytes);
-  #headerLength = 0;
-  #recordLeft = 0;
-  #message: Uint8Array = new Uint8Array(0);
+  /** Where the header of the present record begins. */
+  #recordAt = 0;
+  /** Bytes of the message in the records before it. */
   #messageLength = 0;
   /** -1 until the message's own header is there. */
   #messageEnd = -1;
+  #firstByte = handshakeRecord;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -67,71 +71,109 @@ export class ClientHelloReader {
 
   /** Whether the first byte cannot begin TLS: somebody speaks another protocol, as HTTP without TLS. */
   get isOtherProtocol(): boolean {
-    return this.#isOtherProtocol;
+    return this.#firstByte !== handshakeRecord;
+  }
+
+  /** Bytes that came. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Memory that they take. */
+  get heldBytes(): number {
+    return this.#bytes.length;
+  }
+
+  /** All that came, for TLS to read again; nothing is kept here. */
+  takeBytes(): Uint8Array {
+    const bytes = this.#bytes.subarray(0, this.#length);
+    this.#bytes = nothing;
+    return bytes;
   }
 
   feed(chunk: Uint8Array): ClientHelloState {
-    if (this.#total === 0) this.#isOtherProtocol = chunk[0] !== handshakeRecord;
-    this.chunks.push(chunk);
-    this.#total += chunk.length;
-    let at = 0;
-    while (at < chunk.length && this.#state === 'partial') {
-      if (this.#recordLeft === 0) this.#takeHeaderByte(chunk[at++] as number);
-      else at += this.#takeFragment(chunk, at);
-    }
-    if (this.#state === 'partial' && this.#total >= this.#maxBytes) this.#state = 'tooLong';
+    if (this.#length === 0 && chunk.length > 0) this.#firstByte = chunk[0] as number;
+    this.keep(chunk);
+    this.#scan();
+    if (this.#state === 'partial' && this.#length >= this.#maxBytes) this.#state = 'tooLong';
+    // The rest will be copied behind it, and what is waited for should hold no more than its own bytes.
+    if (this.#state === 'partial' && this.#isBorrowed) this.#grow(this.#length);
     return this.#state;
   }
 
-  #takeHeaderByte(byte: number): void {
-    const header = this.#header;
-    header[this.#headerLength++] = byte;
-    if (header[0] !== handshakeRecord || (this.#headerLength > 1 && header[1] !== 3)) {
-      this.#state = 'unclear';
-      return;
-    }
-    if (this.#headerLength < recordHeaderBytes) return;
-    this.#headerLength = 0;
-    this.#recordLeft = uint16(header, 3);
-    // RFC 8446 §5.1: no empty fragments of handshake messages.
-    if (this.#recordLeft === 0 || this.#recordLeft > maxRecordBytes) this.#state = 'unclear';
-  }
-
-  #takeFragment(chunk: Uint8Array, at: number): number {
-    const length = Math.min(this.#recordLeft, chunk.length - at);
-    this.#recordLeft -= length;
-    this.#append(chunk.subarray(at, at + length));
-    if (this.#messageEnd < 0 && this.#messageLength >= messageHeaderBytes) {
-      const message = this.#message;
-      if (message[0] !== clientHelloMessage) this.#state = 'unclear';
-      this.#messageEnd = messageHeaderBytes + ((message[1] as number) << 16) + uint16(message, 2);
-    }
-    if (this.#messageEnd > this.#maxBytes && this.#state === 'partial') this.#state = 'tooLong';
-    if (this.#state === 'partial' && this.#messageEnd >= 0 && this.#messageLength >= this.#messageEnd) this.#parse();
-    return length;
-  }
-
-  /** Usually all of it lies in one chunk: no copy. Grows by doubling, since a record may hold a single byte. */
-  #append(fragment: Uint8Array): void {
-    const end = this.#messageLength + fragment.length;
-    if (this.#messageLength === 0) {
-      this.#message = fragment;
+  /** Takes what comes behind the hello. */
+  keep(chunk: Uint8Array): void {
+    if (this.#length === 0) {
+      this.#bytes = chunk;
+      this.#isBorrowed = true;
     } else {
-      if (end > this.#message.length) {
-        const grown = new Uint8Array(Math.max(256, 2 * end));
-        grown.set(this.#message.subarray(0, this.#messageLength));
-        this.#message = grown;
-      }
-      this.#message.set(fragment, this.#messageLength);
+      const end = this.#length + chunk.length;
+      if (this.#isBorrowed || end > this.#bytes.length) this.#grow(end);
+      this.#bytes.set(chunk, this.#length);
     }
-    this.#messageLength = end;
+    this.#length += chunk.length;
   }
 
-  #parse(): void {
-    const hello = parseClientHello(this.#message.subarray(messageHeaderBytes, this.#messageEnd));
+  /** By doubling: linear work, whatever the chunks. */
+  #grow(needed: number): void {
+    const grown = new Uint8Array(Math.max(minHeldBytes, needed, Math.min(2 * this.#bytes.length, this.#maxBytes)));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+    this.#isBorrowed = false;
+  }
+
+  /** Goes on from the record that was the last one. Looks at each record's header again when more of the record comes, and at nothing else. */
+  #scan(): void {
+    const bytes = this.#bytes;
+    while (this.#state === 'partial') {
+      const at = this.#recordAt;
+      const here = this.#length - at;
+      if ((here > 0 && bytes[at] !== handshakeRecord) || (here > 1 && bytes[at + 1] !== 3)) this.#state = 'unclear';
+      if (here < recordHeaderBytes) return;
+      const length = uint16(bytes, at + 3);
+      // An empty one is skipped, as by OpenSSL, though RFC 8446 §5.1 forbids them: else one in front would hide the hello from us, and not from OpenSSL.
+      if (length > maxRecordBytes) this.#state = 'unclear';
+      if (this.#state !== 'partial') return;
+      const fragmentEnd = Math.min(this.#length, at + recordHeaderBytes + length);
+      this.#checkMessage(this.#messageLength + fragmentEnd - at - recordHeaderBytes, fragmentEnd);
+      if (fragmentEnd < at + recordHeaderBytes + length) return;
+      this.#messageLength += length;
+      this.#recordAt = fragmentEnd;
+    }
+  }
+
+  /** @param length bytes of the message that are here @param end where they end */
+  #checkMessage(length: number, end: number): void {
+    if (length < messageHeaderBytes) return;
+    if (this.#messageEnd < 0) {
+      const header = this.#gather(messageHeaderBytes, end);
+      this.#messageEnd = messageHeaderBytes + ((header[1] as number) << 16) + uint16(header, 2);
+      if (header[0] !== clientHelloMessage) this.#state = 'unclear';
+      else if (this.#messageEnd > this.#maxBytes) this.#state = 'tooLong';
+    }
+    if (this.#state === 'partial' && length >= this.#messageEnd) this.#parse(this.#gather(this.#messageEnd, end));
+  }
+
+  /** The first bytes of the message, which is usually all in one record: no copy then. */
+  #gather(length: number, end: number): Uint8Array {
+    const bytes = this.#bytes;
+    if (uint16(bytes, 3) >= length) return bytes.subarray(recordHeaderBytes, recordHeaderBytes + length);
+    const message = new Uint8Array(length);
+    let filled = 0;
+    for (let at = 0; filled < length && at < end; ) {
+      const next = at + recordHeaderBytes + uint16(bytes, at + 3);
+      const fragment = bytes.subarray(at + recordHeaderBytes, Math.min(next, end, at + recordHeaderBytes + length - filled));
+      message.set(fragment, filled);
+      filled += fragment.length;
+      at = next;
+    }
+    return message;
+  }
+
+  #parse(message: Uint8Array): void {
+    const hello = parseClientHello(message.subarray(messageHeaderBytes));
     this.#hello = hello ?? noHello;
     this.#state = hello === null ? 'unclear' : 'complete';
-    this.#message = this.#message.subarray(0, 0);
   }
 }
 

@@ -166,10 +166,18 @@ export function decodeObjectIdentifier(content: Uint8Array): string {
   return text;
 }
 
-/** The content of an INTEGER in hexadecimal, lower case, without the zero that keeps it positive; a negative one with a minus in front. */
+/** A serial number may have 20 (RFC 5280 §4.1.2.2); some authorities had more. Turning a long one into digits takes time by the square of its length. */
+const MAX_INTEGER_BYTES = 40;
+
+/**
+ * The content of an INTEGER in hexadecimal, lower case, without the zero that keeps it positive; a negative one with a minus in front.
+ *
+ * @throws {WireError} `TLS_CERTIFICATE_MALFORMED` when it is empty, padded (X.690 §8.3.2), or has more than 40 bytes
+ */
 export function decodeIntegerHex(content: Uint8Array): string {
   const [first, second] = content;
   if (first === undefined) throw malformedCertificate('an integer without content');
+  if (content.length > MAX_INTEGER_BYTES) throw malformedCertificate(`an integer of ${content.length} bytes`);
   if (second !== undefined && ((first === 0x00 && second < 0x80) || (first === 0xff && second >= 0x80))) {
     throw malformedCertificate('an integer that is not minimal');
   }

@@ -14,28 +14,44 @@ import type { LoadedCertificate } from './certificate-load.ts';
 import { DerReader, DerTag, decodeIntegerHex, decodeObjectIdentifier, malformedCertificate, readTime } from './der-reader.ts';
 
 const BASIC_RESPONSE = '1.3.6.1.5.5.7.48.1.1';
+/** Clocks differ; clients grant each other as much. */
+const MAX_SKEW_MS = 300_000;
+/** [1] IMPLICIT RevokedInfo, [2] IMPLICIT NULL (§4.2.1). */
+const REVOKED = 0xa1;
+const UNKNOWN = 0x82;
 
 interface SingleResponse {
   readonly serialNumber: string;
+  /** The tag of the choice. */
+  readonly status: number;
+  /** Milliseconds since 1970. */
+  readonly thisUpdate: number;
   /** Milliseconds since 1970; null: newer information is always to be had (§4.2.2.1). */
   readonly nextUpdate: number | null;
 }
 
 /**
- * Why a response is not to be stapled to a certificate: a `WireError` `TLS_OCSP_UNREADABLE` (no successful basic response), `TLS_OCSP_MISMATCH` (for another
- * certificate), `TLS_OCSP_EXPIRED`; null if it may be.
+ * What is to be said of a response for a certificate; null if all is well. A `WireError`:
+ *
+ * - not to be stapled: `TLS_OCSP_UNREADABLE` (no successful basic response), `TLS_OCSP_MISMATCH` (for another certificate, or its authority does not
+ *   know it), `TLS_OCSP_NOT_YET_VALID`, `TLS_OCSP_EXPIRED` (§4.2.2.1)
+ * - stapled all the same: `TLS_OCSP_REVOKED`. It is what the authority says, and clients would hear it from there, too; the certificate must be replaced.
  */
 export function ocspConcern({ label, certificate }: LoadedCertificate, response: Uint8Array, wallNow: number): WireError | null {
   try {
     const single = readSingleResponses(response).find(({ serialNumber }) => serialNumber === certificate.serialNumber);
-    if (single === undefined)
-      return certificateError('TLS_OCSP_MISMATCH', `${label}: the OCSP response is for another certificate; it is not stapled`);
-    const { nextUpdate } = single;
-    if (nextUpdate === null || wallNow <= nextUpdate) return null;
-    return certificateError(
-      'TLS_OCSP_EXPIRED',
-      `${label}: the OCSP response has run out at ${new Date(nextUpdate).toISOString()}; it is not stapled`,
-    );
+    if (single === undefined) return ocspError('MISMATCH', `${label}: the OCSP response is for another certificate; it is not stapled`);
+    const { nextUpdate, thisUpdate, status } = single;
+    if (status === UNKNOWN) {
+      return ocspError('MISMATCH', `${label}: the OCSP response says that its authority does not know the certificate; it is not stapled`);
+    }
+    if (thisUpdate > wallNow + MAX_SKEW_MS) {
+      return ocspError('NOT_YET_VALID', `${label}: the OCSP response is of ${dateOf(thisUpdate)}, which is yet to come; it is not stapled`);
+    }
+    if (nextUpdate !== null && wallNow > nextUpdate) {
+      return ocspError('EXPIRED', `${label}: the OCSP response has run out at ${dateOf(nextUpdate)}; it is not stapled`);
+    }
+    return status === REVOKED ? ocspError('REVOKED', `${label}: the OCSP response says that the certificate is revoked`) : null;
   } catch (error) {
     if (!isWireError(error)) throw error;
     return certificateError(
@@ -44,6 +60,19 @@ export function ocspConcern({ label, certificate }: LoadedCertificate, response:
       error,
     );
   }
+}
+
+/** Whether a response is stapled of which this is to be said. */
+export function isStapled(concern: WireError | null): boolean {
+  return concern === null || concern.reason === 'TLS_OCSP_REVOKED';
+}
+
+function ocspError(reason: string, message: string): WireError {
+  return certificateError(`TLS_OCSP_${reason}`, message);
+}
+
+function dateOf(time: number): string {
+  return new Date(time).toISOString();
 }
 
 function readSingleResponses(response: Uint8Array): SingleResponse[] {
@@ -89,6 +118,7 @@ function readSingleResponse(single: DerReader): SingleResponse {
   identity.expect(DerTag.integer, 'a serial number');
   const serialNumber = decodeIntegerHex(identity.content());
   if (!single.next()) throw malformedCertificate('the status of a certificate is missing');
-  readTime(single);
-  return { serialNumber, nextUpdate: single.skipIf(0xa0) ? readTime(single.inside()) : null };
+  const status = single.tag;
+  const thisUpdate = readTime(single);
+  return { serialNumber, status, thisUpdate, nextUpdate: single.skipIf(0xa0) ? readTime(single.inside()) : null };
 }

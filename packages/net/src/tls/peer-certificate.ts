@@ -49,10 +49,12 @@ interface Layout {
 
 class DerCertificate implements PeerCertificate {
   readonly der: Uint8Array;
+  // Each value as it was read, or the error that ended the reading: a peer must not make a program read the same 100 KiB for each request.
   #layout: Layout | WireError | null = null;
-  #subject: DistinguishedName | null = null;
-  #issuer: DistinguishedName | null = null;
-  #subjectAltNames: readonly SubjectAltName[] | null = null;
+  #subject: DistinguishedName | WireError | null = null;
+  #issuer: DistinguishedName | WireError | null = null;
+  #serialNumber: string | WireError | null = null;
+  #subjectAltNames: readonly SubjectAltName[] | WireError | null = null;
   #sha256: string | null = null;
 
   constructor(der: Uint8Array) {
@@ -60,25 +62,26 @@ class DerCertificate implements PeerCertificate {
   }
 
   get subject(): DistinguishedName {
-    this.#subject ??= readDistinguishedName(this.#laidOut().subject);
-    return this.#subject;
+    this.#subject ??= readSafely(() => readDistinguishedName(this.#laidOut().subject));
+    return orThrow(this.#subject);
   }
 
   get issuer(): DistinguishedName {
-    this.#issuer ??= readDistinguishedName(this.#laidOut().issuer);
-    return this.#issuer;
+    this.#issuer ??= readSafely(() => readDistinguishedName(this.#laidOut().issuer));
+    return orThrow(this.#issuer);
   }
 
   get serialNumber(): string {
-    return decodeIntegerHex(this.#laidOut().serialNumber);
+    this.#serialNumber ??= readSafely(() => decodeIntegerHex(this.#laidOut().serialNumber));
+    return orThrow(this.#serialNumber);
   }
 
   get subjectAltNames(): readonly SubjectAltName[] {
-    if (this.#subjectAltNames === null) {
+    this.#subjectAltNames ??= readSafely(() => {
       const { subjectAltName } = this.#laidOut();
-      this.#subjectAltNames = subjectAltName === null ? [] : readAlternativeNames(subjectAltName);
-    }
-    return this.#subjectAltNames;
+      return subjectAltName === null ? [] : readAlternativeNames(subjectAltName);
+    });
+    return orThrow(this.#subjectAltNames);
   }
 
   get sha256(): string {
@@ -95,19 +98,23 @@ class DerCertificate implements PeerCertificate {
   }
 
   #laidOut(): Layout {
-    this.#layout ??= layOutSafely(this.der);
-    if (isWireError(this.#layout)) throw this.#layout;
-    return this.#layout;
+    this.#layout ??= readSafely(() => layOut(this.der));
+    return orThrow(this.#layout);
   }
 }
 
-function layOutSafely(der: Uint8Array): Layout | WireError {
+function readSafely<T>(read: () => T): T | WireError {
   try {
-    return layOut(der);
+    return read();
   } catch (error) {
     if (isWireError(error)) return error;
     throw error;
   }
+}
+
+function orThrow<T>(value: T | WireError): T {
+  if (isWireError(value)) throw value;
+  return value;
 }
 
 function layOut(der: Uint8Array): Layout {

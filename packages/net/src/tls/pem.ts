@@ -21,15 +21,19 @@ export interface PemBlock {
   /** `CERTIFICATE`, `PRIVATE KEY`, `X509 CRL`, … */
   readonly label: string;
   readonly der: Uint8Array;
-  /** The block itself, with its two lines and an LF. */
+  /** The block in the strict form of RFC 7468 §3, whatever form it was given in: it may have been indented, or all in one line. */
   readonly text: string;
 }
 
 const BEGIN = '-----BEGIN ';
 const END = '-----END ';
 const DASHES = '-----';
-/** RFC 7468 §3: base64 of RFC 4648 §4, with padding. */
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+/** What no base64 has in it (RFC 4648 §4). A class alone: a pattern with groups would need stack for each repetition, and overflow it. */
+const NOT_BASE64 = /[^A-Za-z0-9+/]/;
+/** The longest lists of revoked certificates have a few megabytes. */
+export const MAX_PEM_LENGTH = 16_777_216;
+/** RFC 7468 §2: base64 characters a line; OpenSSL reads no line that begins with a space, and none above 76 in some versions. */
+const LINE = /.{1,64}/g;
 
 /** PEM as text. @throws {TypeError} if it is neither text nor bytes */
 export function pemText(pem: Pem): string {
@@ -42,10 +46,13 @@ export function pemText(pem: Pem): string {
  * The blocks of `pem`, in their order, those of one label only.
  *
  * @param what what is looked for, for the message: `the certificate`
- * @throws {WireError} `TLS_PEM_MALFORMED` when a block doesn't end, or holds something else than base64
+ * @throws {WireError} `TLS_PEM_MALFORMED` when a block doesn't end, or holds something else than base64; above 16 MiB
  */
 export function parsePem(pem: Pem, label: string, what: string): PemBlock[] {
   const text = pemText(pem);
+  if (text.length > MAX_PEM_LENGTH) {
+    throw certificateError('TLS_PEM_MALFORMED', `${what}: it has ${text.length} characters, and at most ${MAX_PEM_LENGTH} are read`);
+  }
   const blocks: PemBlock[] = [];
   let at = text.indexOf(BEGIN);
   while (at >= 0) {
@@ -58,13 +65,21 @@ export function parsePem(pem: Pem, label: string, what: string): PemBlock[] {
       throw certificateError('TLS_PEM_MALFORMED', `${what}: the block that begins at character ${at} does not end`);
     }
     if (found === label) {
-      const body = text.slice(bodyStart, bodyEnd).replaceAll(/[ \t\r\n]/g, '');
-      if (body === '' || !BASE64.test(body)) {
+      const body = text.slice(bodyStart, bodyEnd).replaceAll(/[ \t\r\n]+/g, '');
+      if (!isBase64(body)) {
         throw certificateError('TLS_PEM_MALFORMED', `${what}: the block that begins at character ${at} is not base64`);
       }
-      blocks.push({ label, der: new Uint8Array(Buffer.from(body, 'base64')), text: `${text.slice(at, bodyEnd)}${ending}\n` });
+      const lines = body.match(LINE)?.join('\n') ?? '';
+      blocks.push({ label, der: new Uint8Array(Buffer.from(body, 'base64')), text: `${BEGIN}${label}${DASHES}\n${lines}\n${ending}\n` });
     }
     at = text.indexOf(BEGIN, bodyEnd + ending.length);
   }
   return blocks;
+}
+
+/** RFC 7468 §3: base64 of RFC 4648 §4, with padding. */
+function isBase64(body: string): boolean {
+  if (body === '' || body.length % 4 !== 0) return false;
+  const padding = body.endsWith('==') ? 2 : body.endsWith('=') ? 1 : 0;
+  return !NOT_BASE64.test(padding === 0 ? body : body.slice(0, -padding));
 }

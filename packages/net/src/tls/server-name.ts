@@ -5,27 +5,49 @@
  * least two labels behind it; an exact name goes before a wildcard, and what comes first in the list before what comes later.
  */
 import { isIP } from 'node:net';
+import { formatIp } from './certificate-names.ts';
 
 /** RFC 1035 §2.3.1 with the digits of RFC 1123 §2.1, and underscores, which names of services have. Lengths: 63 a label, 253 in all. */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
 /**
- * A name as it is compared: lower case, no dot at the end. Text beyond ASCII is no name of the wire (RFC 6066 §3): write it as `xn--…`.
+ * A name as it is compared: lower case, no dot at the end, an IPv6 address in the form of RFC 5952. Text beyond ASCII is no name of the wire (RFC 6066 §3): write it as `xn--…`.
  *
  * @returns null if it is no host name, no IP address, and no wildcard
  */
 export function matchableName(name: string): string | null {
   const plain = normaliseServerName(name);
-  if (isIP(plain) !== 0) return plain;
+  // An address of one link (`fe80::1%eth0`) is in no certificate.
+  if (isIP(plain) !== 0) return plain.includes('%') ? null : plain;
   if (!plain.startsWith('*.')) return HOST_NAME.test(plain) ? plain : null;
   const parent = plain.slice(2);
   return HOST_NAME.test(parent) && parent.includes('.') ? plain : null;
 }
 
-/** Lower case, without a dot at the end. */
+/** Lower case, without a dot at the end; an IPv6 address in the form of RFC 5952, in which certificates' addresses are written here. */
 export function normaliseServerName(name: string): string {
   const lower = name.toLowerCase();
+  if (lower.includes(':') && isIP(lower) === 6 && !lower.includes('%')) return canonicalIpv6(lower);
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
+}
+
+/** @param address one that `isIP` has taken */
+function canonicalIpv6(address: string): string {
+  const [head = '', tail] = address.split('::');
+  const front = groupBytes(head);
+  const back = tail === undefined ? [] : groupBytes(tail);
+  const zeros = new Array<number>(16 - front.length - back.length).fill(0);
+  return formatIp(Uint8Array.from([...front, ...zeros, ...back])) ?? address;
+}
+
+/** Two bytes for each group, four for an IPv4 address at the end. */
+function groupBytes(groups: string): number[] {
+  if (groups === '') return [];
+  return groups.split(':').flatMap((group) => {
+    if (group.includes('.')) return group.split('.').map(Number);
+    const value = Number.parseInt(group, 16);
+    return [value >> 8, value & 0xff];
+  });
 }
 
 /** Finds the entry for a name. Built once, never changed: a reload makes a new one. */

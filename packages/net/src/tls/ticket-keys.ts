@@ -3,7 +3,7 @@
  *
  * ```
  *   SharedArrayBuffer: one Int32 pair, one Float64, three slots
- *   0 generation   4 lock   8 time of the last rotation   16 slot 0   64 slot 1   112 slot 2
+ *   0 generation   4 lock: 0, or since when   8 time of the last rotation   16 slot 0   64 slot 1   112 slot 2
  *   a slot, as Node wants it (`ticketKeys`): 16 bytes name | 16 HMAC | 16 AES
  * ```
  * Rules: generation g lies in slot g mod 3, and the one before it is still taken. A rotation writes the third slot, which nobody reads, and then counts the
@@ -22,6 +22,8 @@ const slotsAt = 16;
 const keyBytes = 48;
 const nameBytes = 16;
 const slotCount = 3;
+/** A rotation takes microseconds. */
+const staleLockMs = 10_000;
 const totalBytes = slotsAt + slotCount * keyBytes;
 
 /** Options of `TicketKeys`. */
@@ -85,7 +87,9 @@ export class TicketKeys {
   refresh(): number {
     const generation = this.generation;
     if (this.rotationMs === Infinity) return generation;
-    if (this.#clock.now() - (this.#times[rotatedAt] as number) >= this.rotationMs) this.#rotateFrom(generation);
+    const age = this.#clock.now() - (this.#times[rotatedAt] as number);
+    // Nobody may have looked for long: a key that should have been forgotten is not to be the previous one now.
+    if (age >= this.rotationMs) this.#rotateFrom(generation, age >= 2 * this.rotationMs ? 2 : 1);
     return this.generation;
   }
 
@@ -100,10 +104,20 @@ export class TicketKeys {
     }
   }
 
-  #rotateFrom(generation: number): void {
-    if (Atomics.compareExchange(this.#ints, lockAt, 0, 1) !== 0) return;
-    if (this.generation === generation) this.#write(generation + 1);
-    Atomics.store(this.#ints, lockAt, 0);
+  #rotateFrom(generation: number, times = 1): void {
+    const mark = this.#lock();
+    if (mark === 0) return;
+    if (this.generation === generation) for (let i = 1; i <= times; i++) this.#write(generation + i);
+    Atomics.compareExchange(this.#ints, lockAt, mark, 0);
+  }
+
+  /** The lock is the time at which it was taken, so that one of a thread that was terminated under it can be told. @returns 0 if another thread has it */
+  #lock(): number {
+    const mark = Math.floor(this.#clock.now()) | 0 || 1;
+    const found = Atomics.compareExchange(this.#ints, lockAt, 0, mark);
+    if (found === 0) return mark;
+    const isStale = Math.abs((mark - found) | 0) > staleLockMs;
+    return isStale && Atomics.compareExchange(this.#ints, lockAt, found, mark) === found ? mark : 0;
   }
 
   #write(generation: number): void {

@@ -1,6 +1,7 @@
 /** What OpenSSL is told by the settings of a client. */
 import { constants, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { textOf } from '@ferrata/error';
 import { type Pem, parsePem } from './pem.ts';
 import type { TlsClientConfig } from './tls-client-options.ts';
 
@@ -24,8 +25,7 @@ export function createClientContext(config: TlsClientConfig): SecureContext {
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new TypeError(`OpenSSL refuses the settings of the TLS client: ${message}`, { cause: error });
+    throw new TypeError(`OpenSSL refuses the settings of the TLS client: ${textOf(error)}`, { cause: error });
   }
 }
 

@@ -1,5 +1,5 @@
 /** What goes wrong in a client's handshake, as `WireError`s. */
-import { fromNodeError, type Retry, tlsError, type WireError } from '@ferrata/error';
+import { fromNodeError, type Retry, textOf, tlsError, type WireError } from '@ferrata/error';
 
 /** OpenSSL's names of what is wrong with a chain (X509_V_ERR_…), as Node has them; any other is `TLS_CERT_UNTRUSTED`. */
 const verifyReasons: ReadonlyMap<string, string> = new Map([
@@ -44,7 +44,7 @@ const verifyCodes: ReadonlySet<string> = new Set([
 const handshakeReasons: readonly (readonly [RegExp, string])[] = [
   [/NO_APPLICATION_PROTOCOL/, 'TLS_ALPN_REFUSED'],
   // What the peer sent is no TLS record, or none of a length that one can have: it speaks something else.
-  [/WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE|UNEXPECTED_MESSAGE$|BAD_RECORD_TYPE/, 'TLS_NOT_TLS'],
+  [/WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE|BAD_RECORD_TYPE/, 'TLS_NOT_TLS'],
   [/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW/, 'TLS_VERSION_REFUSED'],
   [/ALERT_.*CERTIFICATE|ALERT_UNKNOWN_CA|ALERT_ACCESS_DENIED/, 'TLS_CLIENT_CERT_REFUSED'],
   [/UNRECOGNIZED_NAME/, 'TLS_NAME_REFUSED'],
@@ -55,15 +55,15 @@ export function handshakeError(thrown: unknown, server: string): WireError {
   const code = codeOf(thrown);
   if (verifyCodes.has(code)) {
     const reason = verifyReasons.get(code) ?? 'TLS_CERT_UNTRUSTED';
-    return describe(reason, `${textOf(thrown)} (${code})`, { server, cause: thrown, retry: 'never' });
+    return describe(reason, `${shortText(thrown)} (${code})`, { server, cause: thrown, retry: 'never' });
   }
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code.startsWith('ERR_OSSL')) {
     const reason = handshakeReasons.find(([pattern]) => pattern.test(code))?.[1] ?? 'TLS_HANDSHAKE_FAILED';
-    return describe(reason, `${textOf(thrown)} (${code})`, { server, cause: thrown, retry: 'never' });
+    return describe(reason, `${shortText(thrown)} (${code})`, { server, cause: thrown, retry: 'never' });
   }
   // The connection failed below. Nothing of any request was sent yet.
   const below = fromNodeError(thrown);
-  return describe('TLS_HANDSHAKE_CUT', textOf(thrown), { server, cause: below, retry: 'always' });
+  return describe('TLS_HANDSHAKE_CUT', shortText(thrown), { server, cause: below, retry: 'always' });
 }
 
 /** The connection was closed before the handshake was complete. */
@@ -86,7 +86,7 @@ function codeOf(thrown: unknown): string {
 }
 
 /** What OpenSSL says without the place in its sources, where there is such a part. */
-function textOf(thrown: unknown): string {
+function shortText(thrown: unknown): string {
   if (typeof thrown === 'object' && thrown !== null && 'reason' in thrown && typeof thrown.reason === 'string') return thrown.reason;
-  return thrown instanceof Error ? thrown.message.trim() : String(thrown);
+  return textOf(thrown).trim();
 }

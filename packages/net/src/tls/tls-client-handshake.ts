@@ -2,17 +2,19 @@
  * One handshake of a TLS client: from a stream to a verified TLS stream, or to an error.
  *
  * ```text
- *   handshaking ── secureConnect ──► checking ── handshakeComplete ──► handed over   (this object only answers Node, should it ask for the name again)
- *        └── error, close, time-out, abort ──┴──► failed   (everything below has been aborted)
+ *   handshaking ── secureConnect ──► checking ── handshakeComplete ──► ready ── next tick ──► told   (this object only answers Node, should it ask for
+ *        │                              │                                │                          the name again)
+ *        └── error, close, time-out, abort ──────────────────── abort ───┴──► failed   (everything below has been aborted)
  * ```
  *
  * Rules:
  * - Nobody reads from the TLS socket before it is handed over: no byte of a server that is not verified reaches anybody (CVE-2026-1642).
  * - Whatever is called back from OpenSSL is wrapped: a throw would end the process (CVE-2026-21637).
+ * - A session is kept once its connection is ready, and not if that was refused.
  */
 import { connect as connectSocket, type PeerCertificate as NodeCertificate, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Wakeup } from '@ferrata/clock';
-import { connectError, timeoutError, tlsError, toWireError, type WireError } from '@ferrata/error';
+import { connectError, textOf, timeoutError, tlsError, toWireError, type WireError } from '@ferrata/error';
 import type { L4Stream, PeerCertificate, StreamInfo } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import { callUser } from '../call-user.ts';
@@ -47,6 +49,15 @@ export interface ClientHandshakeFacts {
   readonly signal: AbortSignal | null;
 }
 
+/** What the listener of sessions holds on to as long as the connection lives. */
+interface Shown {
+  certificate: PeerCertificate | null;
+  /** The connection was not refused. */
+  isReady: boolean;
+  /** Came before that. */
+  ticket: Buffer | null;
+}
+
 export class ClientHandshake implements PendingConnect {
   readonly #stream: L4Stream;
   readonly #below: StreamInfo;
@@ -58,8 +69,12 @@ export class ClientHandshake implements PendingConnect {
   #timer: Wakeup | null = null;
   #startedAt = 0;
   #resumed: KeptSession | null = null;
-  /** Filled when the handshake is complete: Node tells of no session before. */
-  readonly #shown: { certificate: PeerCertificate | null } = { certificate: null };
+  /** What its sessions are kept with. */
+  readonly #shown: Shown = { certificate: null, isReady: false, ticket: null };
+  /** The server is verified: should Node ask once more, then for another handshake. */
+  #isVerified = false;
+  /** The stream that will be told of within this turn. */
+  #ready: L4Stream | null = null;
   /** What our own check of the certificate has found. */
   #identityError: WireError | null = null;
 
@@ -76,15 +91,15 @@ export class ClientHandshake implements PendingConnect {
     // Bytes of a stream that has closed already would wait for a handshake that never begins.
     if (this.#stream.state !== 'open') return this.#fail(handshakeCut(this.#server()));
     this.#startedAt = config.clock.now();
+    const onExpire = (): void => this.#fail(this.#timeoutError());
+    this.#timer = deadlines === null ? config.clock.schedule(timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
+    signal?.addEventListener('abort', this, { once: true });
     try {
       this.#connect();
     } catch (thrown) {
       // OpenSSL refuses what it is given: nothing that the peer could have caused.
-      return this.#fail(toWireError(thrown, 'TLS_SETUP_FAILED'));
+      this.#fail(toWireError(thrown, 'TLS_SETUP_FAILED'));
     }
-    const onExpire = (): void => this.#fail(this.#timeoutError());
-    this.#timer = deadlines === null ? config.clock.schedule(timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
-    signal?.addEventListener('abort', this, { once: true });
   }
 
   abort(cause?: unknown): void {
@@ -124,7 +139,10 @@ export class ClientHandshake implements PendingConnect {
     // A server may send tickets as long as the connection lives: the listener holds on to nothing but what it needs.
     if (sessions !== null) {
       const shown = this.#shown;
-      socket.on('session', (ticket: Buffer) => sessions.keep(sessionKey, { ticket, certificate: shown.certificate }));
+      socket.on('session', (ticket: Buffer) => {
+        if (shown.isReady) sessions.keep(sessionKey, { ticket, certificate: shown.certificate });
+        else shown.ticket = ticket;
+      });
     }
     if (keyLog !== null) socket.on('keylog', (line: Buffer) => callUser(() => keyLog(line.toString('latin1').trimEnd()), warn));
   }
@@ -141,9 +159,13 @@ export class ClientHandshake implements PendingConnect {
   #checkIdentity(certificate: NodeCertificate): Error | undefined {
     const { config, verifyName } = this.#facts;
     const { verifyCert, verifyHostname, alternativeCn } = config;
-    if (this.#sink === null) {
+    if (this.#isVerified) {
       // A server of TLS 1.2 has asked for another handshake. OpenSSL has refused it (SSL_OP_NO_RENEGOTIATION), but Node believes that there was one.
-      return tlsError('TLS_RENEGOTIATION', 'the server asked for another handshake', { retry: 'never', context: this.#server() });
+      this.#identityError = tlsError('TLS_RENEGOTIATION', 'the server asked for another handshake', {
+        retry: 'never',
+        context: this.#server(),
+      });
+      return this.#identityError;
     }
     if (!verifyCert || !verifyHostname) return undefined;
     try {
@@ -163,7 +185,8 @@ export class ClientHandshake implements PendingConnect {
     const { config, serverName, alpn } = this.#facts;
     // Node has destroyed it by now; what decides whom we talk to is looked at twice.
     if (config.verifyCert && !socket.authorized)
-      return this.#fail(tlsError('TLS_CERT_UNTRUSTED', String(socket.authorizationError), { retry: 'never', context: this.#server() }));
+      return this.#fail(tlsError('TLS_CERT_UNTRUSTED', textOf(socket.authorizationError), { retry: 'never', context: this.#server() }));
+    this.#isVerified = true;
     const digest = new ClientTlsDigest(socket, { serverName, isVerified: config.verifyCert }, this.#resumed?.certificate ?? null);
     this.#shown.certificate = digest.peerCertificate;
     if (digest.alpn !== null && alpn?.includes(digest.alpn) !== true) {
@@ -198,15 +221,34 @@ export class ClientHandshake implements PendingConnect {
   }
 
   #handOver(info: TlsInfo): void {
-    const sink = this.#sink;
     const socket = this.#socket;
     const carrier = this.#carrier;
-    if (sink === null || socket === null || carrier === null) return;
-    this.#settle();
-    const stream = tlsStream(socket, carrier, info);
+    if (this.#sink === null || socket === null || carrier === null) return;
+    this.#timer?.cancel();
+    this.#ready = tlsStream(socket, carrier, info);
     socket.removeListener('error', this.#handleError);
     socket.removeListener('close', this.#handleClose);
-    process.nextTick(tellSecure, sink, stream);
+    this.#keepSession();
+    process.nextTick(() => this.#tell());
+  }
+
+  #keepSession(): void {
+    const { sessions, sessionKey } = this.#facts;
+    const shown = this.#shown;
+    shown.isReady = true;
+    if (shown.ticket !== null) sessions?.keep(sessionKey, { ticket: shown.ticket, certificate: shown.certificate });
+    shown.ticket = null;
+  }
+
+  #tell(): void {
+    const sink = this.#sink;
+    const stream = this.#ready;
+    if (sink === null || stream === null) return;
+    this.#settle();
+    callUser(
+      () => sink.onSecure(stream),
+      (thrown) => stream.abort(toWireError(thrown, 'SINK_THREW')),
+    );
   }
 
   #fail(error: WireError): void {
@@ -216,7 +258,9 @@ export class ClientHandshake implements PendingConnect {
     // A ticket that the server chokes on is not offered again.
     this.#facts.sessions?.forget(this.#facts.sessionKey);
     const socket = this.#socket;
-    if (this.#carrier === null) this.#stream.abort(error);
+    // Given up between the handshake's end and its telling.
+    if (this.#ready !== null) this.#ready.abort(error);
+    else if (this.#carrier === null) this.#stream.abort(error);
     // Node has destroyed the socket if it was OpenSSL that failed; its alert may still be on the way, and a reset would take it back.
     else if (socket?.destroyed !== true) this.#carrier.abort(error, () => socket?.destroy());
     // The error listener stays: what Node still says of this socket must not end the process.
@@ -236,8 +280,7 @@ export class ClientHandshake implements PendingConnect {
   }
 
   #refused(cause: unknown): WireError {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    return tlsError('TLS_REFUSED', message, { retry: 'never', fault: 'local', cause, context: this.#server() });
+    return tlsError('TLS_REFUSED', textOf(cause), { retry: 'never', fault: 'local', cause, context: this.#server() });
   }
 
   /** The server, for messages. */
@@ -246,13 +289,6 @@ export class ClientHandshake implements PendingConnect {
     const name = serverName ?? verifyName ?? 'unnamed server';
     return place === null ? name : `${name} at ${place}`;
   }
-}
-
-function tellSecure(sink: TlsConnectSink, stream: L4Stream): void {
-  callUser(
-    () => sink.onSecure(stream),
-    (thrown) => stream.abort(toWireError(thrown, 'SINK_THREW')),
-  );
 }
 
 function tellFailed(sink: TlsConnectSink, error: WireError, info: StreamInfo): void {
@@ -265,5 +301,5 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** There is nothing left to end: a warning shows the bug without ending the process. */
 function warn(thrown: unknown): void {
-  process.emitWarning(thrown instanceof Error ? thrown : String(thrown), 'CallbackThrew');
+  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'CallbackThrew');
 }

@@ -1,8 +1,9 @@
 /**
  * Whether a certificate is for the server that was meant (RFC 9525 §6), by its typed names.
  *
- * As Node's `checkServerIdentity` does it, but for: no text is taken apart; `*` stands for a whole label only (RFC 9525 §6.3); the common name counts only if the
- * certificate has no alternative name of a server at all (RFC 6125 §6.4.4).
+ * As Node's `checkServerIdentity` does it, but for: no text is taken apart; `*` stands for a whole label only (RFC 9525 §6.3); the common name is never looked
+ * at (RFC 9525 §2). OpenSSL holds every alternative name to the name constraints of the authorities, the common name only at times: an authority
+ * that may issue for `*.mine.test` could name anybody there. A name that breaks the rules of its kind equals nothing, and makes nothing else count.
  */
 import { isIP, SocketAddress } from 'node:net';
 import type { PeerCertificate } from '@ferrata/stream';
@@ -23,7 +24,7 @@ export function describeNames(certificate: PeerCertificate): string {
     if (name.kind === 'dns') names.push(JSON.stringify(name.name));
     else if (name.kind === 'ip') names.push(name.address);
   }
-  if (names.length === 0) names.push(`CN ${JSON.stringify(certificate.subject.commonName)}`);
+  if (names.length === 0) return 'no server by an alternative name, and its common name does not count';
   return names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ');
 }
 
@@ -34,13 +35,7 @@ function isForAddress(certificate: PeerCertificate, host: string): boolean {
 }
 
 function isForName(certificate: PeerCertificate, host: string): boolean {
-  let hasServerName = false;
-  for (const name of certificate.subjectAltNames) {
-    if (name.kind === 'dns' && isMatch(name.name, host)) return true;
-    hasServerName ||= name.kind === 'dns' || name.kind === 'ip' || name.kind === 'uri';
-  }
-  const { commonName } = certificate.subject;
-  return !hasServerName && commonName !== null && isMatch(commonName, host);
+  return certificate.subjectAltNames.some((name) => name.kind === 'dns' && isMatch(name.name, host));
 }
 
 /** Names inside of networks have underscores, which certificates must not: Pingora tries hyphens in the first label instead. */

@@ -1,11 +1,14 @@
 /** The names of servers as a client gives them: what may be sent as SNI (RFC 6066 §3), and what a certificate is compared with. */
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 
 /** RFC 1035 §2.3.4, without the dot at the end. */
 const maxNameLength = 253;
 /** Letters, digits, hyphens; underscores, too, as names inside of networks have them. RFC 1035 §2.3.1 and §2.3.4. */
 const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/;
+
+/** An address with the name of an interface, or its number. */
+const scoped = /^([0-9a-f:.]+)%[\w.:@-]{1,64}$/i;
 
 /**
  * A host as it is compared and sent: an IP address as it is, without brackets and scope; a name in lower case, in ASCII (RFC 5890), without the dot at its end.
@@ -22,11 +25,14 @@ export function checkServerName(option: string, host: string): string {
 /** @returns null if the host is neither an IP address nor a name */
 function serverNameOf(host: unknown): string | null {
   if (typeof host !== 'string') return null;
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  // The scope of a link-local address (RFC 4007 §11) means something to this machine only.
-  const scopeAt = bare.indexOf('%');
-  const address = scopeAt === -1 ? bare : bare.slice(0, scopeAt);
-  if (isIP(address) !== 0) return address.toLowerCase();
+  const isBracketed = host.startsWith('[') && host.endsWith(']');
+  const bare = isBracketed ? host.slice(1, -1) : host;
+  // The scope of an address of IPv6 (RFC 4007 §11) means something to this machine only; nothing else has one.
+  const address = scoped.exec(bare)?.[1] ?? bare;
+  if (isIPv6(address)) return address.toLowerCase();
+  // RFC 3986 §3.2.2: brackets are for addresses of IPv6.
+  if (isBracketed) return null;
+  if (isIP(bare) !== 0) return bare;
   const lower = bare.toLowerCase();
   const ascii = isAscii(lower) ? lower : toAscii(lower);
   const name = ascii.endsWith('.') ? ascii.slice(0, -1) : ascii;

@@ -5,6 +5,8 @@ import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
 import type { StreamInfo, TlsDigest } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
+import { delayRange } from '../delay-range.ts';
+import { checkBoolean, checkMethods } from '../option-checks.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { checkAlpn } from './alpn.ts';
 import { resolveCiphers } from './cipher-names.ts';
@@ -30,9 +32,12 @@ export interface TlsClientOptions {
    * name is not looked at either then.
    */
   readonly verifyCert?: boolean;
-  /** Verifies that the certificate is for the server's name. Default true. */
+  /**
+   * Verifies that the certificate is for the server's name, by its alternative names (RFC 9525 §2); underscores in the first label of the server's name
+   * are also tried as hyphens. Default true.
+   */
   readonly verifyHostname?: boolean;
-  /** A further name that the certificate may be for. Default: none. */
+  /** A further name that the certificate may be for: among its alternative names, as `serverName` (the common name is never looked at). Default: none. */
   readonly alternativeCn?: string;
   /** The authorities to trust, in place of Node's own. Default: those that Node comes with. */
   readonly ca?: Pem | readonly Pem[];
@@ -70,7 +75,7 @@ export interface TlsClientOptions {
   readonly sessions?: boolean;
   /** Sessions kept, one a server; the least recently used one goes first. Default 256, each of about 2 KiB. */
   readonly maxSessions?: number;
-  /** Keeps the time-outs together with a great many others. Default: a wake-up of its own from `clock`. */
+  /** Keeps the time-outs together with a great many others; none may be longer than its `maxDelayMs`. Default: a wake-up of its own from `clock`. */
   readonly deadlines?: DeadlineQueue;
   /** Default `systemClock`. */
   readonly clock?: Clock;
@@ -133,7 +138,8 @@ const names: Readonly<Record<keyof TlsClientOptions, true>> = {
  * Checks options and fills in defaults.
  *
  * @throws {RangeError} for a number out of range, a version that is none, protocols that ALPN cannot carry
- * @throws {TypeError} for an option that is none, a name that is none, a certificate without a key or a key without one, a callback that cannot be called
+ * @throws {TypeError} for an option that is none, or of the wrong kind, a name that is none, a certificate without a key or a key without one, a callback that
+ *   cannot be called
  */
 export function resolveTlsClientOptions(options: TlsClientOptions): TlsClientConfig {
   checkOptionNames('TlsClient', options, names);
@@ -142,29 +148,31 @@ export function resolveTlsClientOptions(options: TlsClientOptions): TlsClientCon
   if (versions.indexOf(minVersion) > versions.indexOf(maxVersion))
     throw new RangeError(`minVersion ${minVersion} is above maxVersion ${maxVersion}`);
   if ((options.certificate === undefined) !== (options.key === undefined)) throw new TypeError('certificate and key belong together');
-  const { serverName, alternativeCn, alpn } = options;
+  const { serverName, alternativeCn, alpn, passphrase, clock, deadlines } = options;
+  if (passphrase !== undefined && typeof passphrase !== 'string') throw new TypeError('passphrase must be text');
+  if (clock !== undefined) checkMethods('clock', clock, 'a Clock', ['now', 'schedule']);
   return Object.freeze({
     serverName: serverName === undefined || serverName === null ? serverName : checkServerName('serverName', serverName),
-    verifyCert: options.verifyCert ?? true,
-    verifyHostname: options.verifyHostname ?? true,
+    verifyCert: checkBoolean('verifyCert', options.verifyCert, true),
+    verifyHostname: checkBoolean('verifyHostname', options.verifyHostname, true),
     alternativeCn: alternativeCn === undefined ? null : checkServerName('alternativeCn', alternativeCn),
     ca: checkPems('ca', options.ca),
     crl: checkPems('crl', options.crl),
     certificate: checkPem('certificate', options.certificate),
     key: checkPem('key', options.key),
-    passphrase: options.passphrase ?? null,
+    passphrase: passphrase ?? null,
     alpn: alpn === undefined ? null : checkAlpn('alpn', alpn),
     minVersion,
     maxVersion,
     ciphers: options.ciphers === undefined ? null : resolveCiphers(options.ciphers).join(':'),
     curves: checkNames('curves', options.curves),
-    handshakeTimeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000, { min: 1, max: 2_147_483_647 }),
+    handshakeTimeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000, delayRange(deadlines)),
     handshakeComplete: checkComplete(options.handshakeComplete),
     keyLog: checkFunction('keyLog', options.keyLog),
-    sessions: options.sessions ?? true,
+    sessions: checkBoolean('sessions', options.sessions, true),
     maxSessions: checkWholeNumber('maxSessions', options.maxSessions ?? 256, { min: 1, max: 1_000_000 }),
-    deadlines: options.deadlines ?? null,
-    clock: options.clock ?? systemClock,
+    deadlines: deadlines ?? null,
+    clock: clock ?? systemClock,
   });
 }
 

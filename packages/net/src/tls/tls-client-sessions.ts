@@ -10,8 +10,8 @@ export interface KeptSession {
 /** Sessions by server. Only sessions of connections that were verified as they are to be again belong here: resuming one verifies nothing anew. */
 export class TlsClientSessions {
   readonly #capacity: number;
-  /** In the order of use. */
-  readonly #sessions = new Map<string, KeptSession>();
+  /** In the order of use, each with the time when its certificate expires, in milliseconds since 1970. */
+  readonly #sessions = new Map<string, { readonly session: KeptSession; readonly validTo: number }>();
 
   constructor(capacity: number) {
     this.#capacity = capacity;
@@ -26,14 +26,17 @@ export class TlsClientSessions {
     const kept = this.#sessions.get(server);
     if (kept === undefined) return null;
     this.#sessions.delete(server);
-    if (kept.certificate !== null && kept.certificate.validTo < wallNow) return null;
+    if (kept.validTo < wallNow) return null;
     this.#sessions.set(server, kept);
-    return kept;
+    return kept.session;
   }
 
+  /** Keeps nothing if the certificate cannot be read, as `verifyCert: false` lets some through: nobody knows how long such a session may be used. */
   keep(server: string, session: KeptSession): void {
     this.#sessions.delete(server);
-    this.#sessions.set(server, session);
+    const validTo = validToOf(session.certificate);
+    if (validTo === null) return;
+    this.#sessions.set(server, { session, validTo });
     if (this.#sessions.size <= this.#capacity) return;
     for (const oldest of this.#sessions.keys()) {
       this.#sessions.delete(oldest);
@@ -43,5 +46,15 @@ export class TlsClientSessions {
 
   forget(server: string): void {
     this.#sessions.delete(server);
+  }
+}
+
+/** @returns null if the certificate breaks DER: reading it throws */
+function validToOf(certificate: PeerCertificate | null): number | null {
+  if (certificate === null) return Number.POSITIVE_INFINITY;
+  try {
+    return certificate.validTo;
+  } catch {
+    return null;
   }
 }

@@ -9,6 +9,7 @@ import type { SecureContext } from 'node:tls';
 import { checkWholeNumber, type WireError } from '@ferrata/error';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
+import { delayRange } from '../delay-range.ts';
 import type { PendingConnect } from '../pending-connect.ts';
 import { checkAlpn } from './alpn.ts';
 import { createClientContext } from './tls-client-context.ts';
@@ -51,6 +52,8 @@ export class TlsClient {
   readonly alpn: readonly string[] | null;
   /** How long a handshake may take unless a connection says otherwise. */
   readonly handshakeTimeoutMs: number;
+  /** Whether that was given, or is the default. @internal */
+  readonly hasOwnHandshakeTimeout: boolean;
   readonly #config: TlsClientConfig;
   readonly #sessions: TlsClientSessions | null;
   /** Made when first needed: a client of a peer that nobody ever connects to costs nothing. */
@@ -67,6 +70,7 @@ export class TlsClient {
     this.key = identityKey(config);
     this.alpn = config.alpn;
     this.handshakeTimeoutMs = config.handshakeTimeoutMs;
+    this.hasOwnHandshakeTimeout = options.handshakeTimeoutMs !== undefined;
     const { ca, crl, certificate, ciphers, curves } = config;
     // What OpenSSL may refuse is shown to it now: who starts a program should see it, not the first request.
     if ((ca ?? crl ?? certificate ?? ciphers ?? curves) !== null) this.#context = createClientContext(config);
@@ -89,6 +93,7 @@ export class TlsClient {
   connect(stream: L4Stream, sink: TlsConnectSink, options: TlsConnectOptions = {}): PendingConnect {
     const config = this.#config;
     const { serverName, verifyName } = this.#namesFor(options, () => remoteHost(stream.info));
+    const deadlines = options.deadlines ?? config.deadlines;
     const handshake = new ClientHandshake(stream, sink, {
       config,
       context: (this.#context ??= createClientContext(config)),
@@ -98,11 +103,8 @@ export class TlsClient {
       verifyName,
       place: options.place ?? null,
       alpn: options.alpn === undefined ? config.alpn : checkAlpn('alpn', options.alpn),
-      timeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? config.handshakeTimeoutMs, {
-        min: 1,
-        max: 2_147_483_647,
-      }),
-      deadlines: options.deadlines ?? config.deadlines,
+      timeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? config.handshakeTimeoutMs, delayRange(deadlines)),
+      deadlines,
       signal: options.signal ?? null,
     });
     handshake.start();

@@ -2,34 +2,38 @@
  * One handshake of a TLS server, from the first byte to the stream that is handed over.
  *
  * ```
- *   hello ── ClientHello is whole ──► choosing ──► tls ──► completing ──► (settled: the stream is handed over)
- *     │                             (certificateFor) (OpenSSL) (handshakeComplete)
- *     └── time-out, cut for a newer one, end or reset of the peer, OpenSSL's refusal, a callback that throws ──► (settled: told once, all below aborted)
+ *   hello ── ClientHello is whole ──► (waits for a place) ──► choosing ──► (waits) ──► tls ──► completing ──► (settled: the stream is handed over)
+ *     │                                                   (certificateFor)          (OpenSSL) (handshakeComplete)
+ *     └── time-out, cut for others, end or reset of the peer, OpenSSL's refusal, a callback that throws ──► (settled: told once, all below aborted)
  * ```
- * Rules: settled once; the sink hears of it from no call of the program's own; whatever a callback does, it is this handshake alone that ends.
+ * Rules: settled once; the sink hears of it from no call of the program's own; whatever a callback does, it is this handshake alone that ends. Until OpenSSL has the
+ * connection it is read on, within the bounds of a hello: so a client that gives up while it waits is seen to.
  */
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { isWireError, limitError, type WireError } from '@ferrata/error';
+import { isWireError, limitError, textOf, type WireError } from '@ferrata/error';
 import { formatAddress, type L4Sink, type L4Stream, type StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
+import { callUser } from '../call-user.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { ClientHelloReader } from './client-hello.ts';
 import { readHandshake } from './handshake-extension.ts';
 import { SocketTlsDigest, TlsInfo } from './tls-info.ts';
 import type { TlsAcceptSink } from './tls-server.ts';
+import type { ClientCertificateCheck } from './tls-server-client-certificate.ts';
 import { type HandshakeEvents, type ServerContexts, startHandshake } from './tls-server-contexts.ts';
-import { clientCertificateFailure, handshakeFailure, handshakeTimeout, localFailure, refusal, textOf } from './tls-server-errors.ts';
+import { clientCertificateFailure, handshakeFailure, handshakeTimeout, localFailure, refusal } from './tls-server-errors.ts';
 import type { TlsServerConfig } from './tls-server-options.ts';
+import type { HandshakePhase, HandshakePlaces, PlaceHolder, ShedCause } from './tls-server-places.ts';
 import { carrierOf, type TlsCarrier, tlsStream } from './tls-stream.ts';
-
-/** OpenSSL's own limit: what it lets through needs no counting. */
-const maxOpenSslDepth = 100;
 
 /** The server, as its handshakes see it. */
 export interface HandshakeOwner {
   readonly config: TlsServerConfig;
   readonly contexts: ServerContexts;
+  readonly places: HandshakePlaces;
+  /** Null if clients are asked for no certificate. */
+  readonly clientCheck: ClientCertificateCheck | null;
   /** The certificate for a name, at once or later; null: there is none. @throws whatever `certificateFor` throws */
   chooseCertificate(name: string | null, info: StreamInfo): LoadedCertificate | null | Promise<LoadedCertificate | null>;
   /** Called once, when there is an outcome. */
@@ -40,8 +44,12 @@ export interface HandshakeOwner {
 export type HandshakeOutcome = 'completed' | 'resumed' | 'failed' | 'timedOut' | 'shed';
 
 /** See the file's comment. */
-export class TlsHandshake implements L4Sink, HandshakeEvents {
+export class TlsHandshake implements L4Sink, HandshakeEvents, PlaceHolder {
   staple: Uint8Array | null = null;
+  // The places' own.
+  phase: HandshakePhase | null = null;
+  heldBytes = 0;
+  since = 0;
   readonly #owner: HandshakeOwner;
   readonly #stream: L4Stream;
   readonly #sink: TlsAcceptSink;
@@ -52,6 +60,9 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
   #carrier: TlsCarrier | null = null;
   #socket: TLSSocket | null = null;
   #isSettled = false;
+  #isHelloRead = false;
+  /** Chosen, and waiting for a place; undefined: not chosen yet. */
+  #chosen: LoadedCertificate | null | undefined = undefined;
   /** What the peer did while a callback of ours was waited for. */
   #hasPeerEnded = false;
 
@@ -69,7 +80,8 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
   }
 
   start(): void {
-    this.#stream.attach(this);
+    // Not if there was no room for it at all.
+    if (!this.#isSettled) this.#stream.attach(this);
   }
 
   /** Ends it for a newer one, or because the server closes. */
@@ -82,16 +94,41 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
     return formatAddress(this.#info.remoteAddress);
   }
 
-  // While the hello comes in, this is the sink of the stream.
+  handleTurn(): void {
+    if (this.#chosen === undefined) this.#choose();
+    else this.#startTls(this.#chosen);
+  }
+
+  handleShed(cause: ShedCause): void {
+    const { maxHandshakes, maxPending, maxPendingBytes } = this.#owner.config;
+    const message =
+      cause === 'slowPeer'
+        ? `${maxHandshakes} handshakes are under way, which is the cap: the one that has waited longest for its client gives way`
+        : `more than ${cause === 'tooMany' ? `${maxPending} connections` : `${maxPendingBytes} bytes`} wait for their handshakes: the oldest gives way`;
+    const details = { source: 'downstream', wire: { status: 503 }, context: this.peer } as const;
+    this.#fail(limitError('TLS_HANDSHAKE_SHED', message, details), 'shed');
+  }
+
+  // Until OpenSSL begins, this is the sink of the stream.
 
   onData(chunk: Uint8Array): void {
     if (this.#isSettled) return;
-    const state = this.#reader.feed(chunk);
-    if (state === 'partial') return;
-    this.#stream.pause();
-    if (state !== 'tooLong') return this.#choose();
-    const message = `the ClientHello is longer than ${this.#owner.config.maxHelloBytes} bytes`;
-    this.#fail(limitError('TLS_HELLO_TOO_LONG', message, { source: 'downstream', context: this.peer }));
+    const reader = this.#reader;
+    const { places, config } = this.#owner;
+    if (this.#isHelloRead) {
+      reader.keep(chunk);
+      if (reader.length >= config.maxHelloBytes) this.#stream.pause();
+      return places.hold(this, reader.heldBytes);
+    }
+    const state = reader.feed(chunk);
+    if (state === 'tooLong') {
+      const message = `the ClientHello is longer than ${config.maxHelloBytes} bytes`;
+      return this.#fail(limitError('TLS_HELLO_TOO_LONG', message, { source: 'downstream', context: this.peer }));
+    }
+    if (state === 'partial') return places.hold(this, reader.heldBytes);
+    this.#isHelloRead = true;
+    if (places.request(this)) this.#choose();
+    else places.hold(this, reader.heldBytes);
   }
 
   onDrain(): void {}
@@ -109,8 +146,15 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
     try {
       const chosen = this.#owner.chooseCertificate(this.#reader.hello.serverName, this.#info);
       if (!(chosen instanceof Promise)) return this.#startTls(chosen);
+      const { places } = this.#owner;
+      places.beginCallback(this);
+      places.hold(this, this.#reader.heldBytes);
       chosen.then(
-        (certificate) => this.#startTls(certificate),
+        (certificate) => {
+          if (this.#isSettled) return;
+          this.#chosen = certificate;
+          if (places.endCallback(this)) this.#startTls(certificate);
+        },
         (error: unknown) => this.#failCallback('TLS_CERTIFICATE_CALLBACK_FAILED', 'certificateFor', error),
       );
     } catch (error) {
@@ -122,18 +166,18 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
     if (this.#isSettled) return;
     if (certificate === null)
       return this.#fail(localFailure('TLS_NO_CERTIFICATE', 'there is no certificate for this client', this.peer, undefined));
-    const { contexts, config } = this.#owner;
-    const { hello, chunks } = this.#reader;
+    const { contexts, config, places } = this.#owner;
+    const { hello } = this.#reader;
     try {
       // Without a common protocol a client is served as one that knows no ALPN, unless it must not be: then OpenSSL refuses it, with the right alert.
       const isAlpnOptional = config.alpn.length > 0 && !config.requiresAlpn;
       const withAlpn = !isAlpnOptional || hello.alpn === null || hello.alpn.some((name) => config.alpn.includes(name));
       const server = contexts.serverFor({ certificate, withAlpn, ticketName: hello.ticketName });
       this.staple = hello.asksForStaple ? certificate.ocspResponse : null;
-      this.#carrier = carrierOf(this.#stream, chunks);
+      this.#stream.pause();
+      places.hold(this, 0);
+      this.#carrier = carrierOf(this.#stream, [this.#reader.takeBytes()]);
       startHandshake(server, this.#carrier.host, this);
-      // From here on OpenSSL has them.
-      chunks.length = 0;
     } catch (error) {
       this.#fail(isWireError(error) ? error : localFailure('TLS_HANDSHAKE_FAILED', textOf(error), this.peer, error));
     }
@@ -155,13 +199,17 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
     this.#socket = socket;
     if (this.#isSettled) return void socket.destroy();
     socket.allowHalfOpen = true;
-    // A renegotiation costs the server ten times what it costs the client (CVE-2011-1473).
+    this.#owner.places.markDone(this);
+    // A renegotiation costs the server ten times what it costs the client (CVE-2011-1473). By this the connection ends with the first; by SSL_OP_NO_RENEGOTIATION
+    // the client would be answered with a warning, and free to ask again.
     socket.disableRenegotiation();
     // Until the stream has it: what goes wrong now ends the handshake.
     socket.on('error', this.#onSocketError);
     socket.on('close', this.#onSocketClose);
     try {
-      this.#complete(socket, this.#checkClient(socket));
+      this.#checkName(socket);
+      const { clientCheck, config } = this.#owner;
+      this.#complete(socket, clientCheck === null ? null : clientCheck.check(socket, config.clock.wallNow(), this.peer));
     } catch (error) {
       this.#fail(isWireError(error) ? error : localFailure('TLS_HANDSHAKE_FAILED', textOf(error), this.peer, error));
     }
@@ -175,27 +223,23 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
     this.#fail(this.#cutShort());
   };
 
-  /** @throws {WireError} if the client's certificate, or its lack, is not to be taken @returns the certificate */
-  #checkClient(socket: TLSSocket): X509Certificate | null {
-    const { clientCertificates } = this.#owner.config;
-    if (clientCertificates === null) return null;
-    // The chain first: once asked for the certificate alone, Node has forgotten the chain.
-    const depth = clientCertificates.maxDepth < maxOpenSslDepth ? intermediateCount(socket) : 0;
-    const certificate = socket.getPeerX509Certificate() ?? null;
-    if (certificate === null) {
-      if (clientCertificates.mode === 'optional') return null;
-      throw refusal('TLS_CLIENT_CERT_MISSING', 'the client has shown no certificate', this.peer, undefined);
-    }
-    if (!socket.authorized) throw clientCertificateFailure(String(socket.authorizationError), this.peer);
-    if (depth <= clientCertificates.maxDepth) return certificate;
-    const message = `${depth} authorities between the client's certificate and the root, at most ${clientCertificates.maxDepth} are taken`;
-    throw refusal('TLS_CLIENT_CERT_CHAIN_TOO_LONG', message, this.peer, undefined);
+  /**
+   * What OpenSSL takes for the name must be what the certificate was chosen by: a second ClientHello, after a HelloRetryRequest, must not change it (RFC 8446 §4.1.2), nor must a session be
+   * resumed under another one (RFC 6066 §3); and should we ever read a hello otherwise than OpenSSL, it ends here.
+   *
+   * @throws {WireError} if they differ
+   */
+  #checkName(socket: TLSSocket): void {
+    const chosenBy = this.#reader.hello.serverName;
+    const name = nameOf(socket);
+    // A session of TLS 1.2 that is resumed leaves OpenSSL without a name.
+    if (name === chosenBy || (name === null && socket.isSessionReused())) return;
+    throw refusal('TLS_NAME_CHANGED', `the client has changed the name it asks for: it was ${chosenBy ?? 'none'}`, this.peer, undefined);
   }
 
   #complete(socket: TLSSocket, certificate: X509Certificate | null): void {
     const { config } = this.#owner;
-    const serverName =
-      typeof socket.servername === 'string' && socket.servername !== '' ? socket.servername : this.#reader.hello.serverName;
+    const { serverName } = this.#reader.hello;
     const digest = new SocketTlsDigest(socket, { serverName, isVerified: certificate !== null, certificate });
     const info = new TlsInfo(this.#info, digest, { startedAt: this.#startedAt, establishedAt: config.clock.now() });
     if (config.handshakeComplete === null) return this.#handOver(socket, digest, info);
@@ -209,6 +253,7 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
     } catch (error) {
       return this.#failRefused(error);
     }
+    this.#owner.places.beginCallback(this);
     Promise.resolve(extension).then(
       (value) => {
         digest.extension = value;
@@ -225,7 +270,10 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
     const stream = tlsStream(socket, this.#carrier as TlsCarrier, info, this.#owner.config.hardLimitBytes);
     this.#settle(digest.isResumed ? 'resumed' : 'completed');
     // The sink is called from Node's event, or from a promise: never from inside `accept`.
-    callSink(() => this.#sink.onSecure(stream), stream);
+    callUser(
+      () => this.#sink.onSecure(stream),
+      (thrown) => stream.abort(localFailure('SINK_THREW', textOf(thrown), this.peer, thrown)),
+    );
   }
 
   #handleTimeout(): void {
@@ -259,39 +307,24 @@ export class TlsHandshake implements L4Sink, HandshakeEvents {
   #settle(outcome: HandshakeOutcome): void {
     this.#isSettled = true;
     this.#deadline.cancel();
-    this.#reader.chunks.length = 0;
+    this.#reader.takeBytes();
+    this.#owner.places.leave(this);
     this.#owner.handleSettled(this, outcome);
   }
 }
 
-/** Runs `call`; a sink that throws is a bug of the program, which ends the stream and not the process. */
-function callSink(call: () => void, stream: L4Stream): void {
-  try {
-    call();
-  } catch (thrown) {
-    stream.abort(localFailure('SINK_THREW', textOf(thrown), formatAddress(stream.info.remoteAddress), thrown));
-  }
+function tellFailed(sink: TlsAcceptSink, error: WireError, info: StreamInfo): void {
+  callUser(
+    () => sink.onHandshakeFailed(error, info),
+    (thrown) => process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'SinkThrewOnHandshakeFailed'),
+  );
 }
 
-function tellFailed(sink: TlsAcceptSink, error: WireError, info: StreamInfo): void {
-  try {
-    sink.onHandshakeFailed(error, info);
-  } catch (thrown) {
-    process.emitWarning(thrown instanceof Error ? thrown : String(thrown), 'SinkThrewOnHandshakeFailed');
-  }
+/** As OpenSSL has it, in lower case. */
+function nameOf({ servername }: TLSSocket): string | null {
+  return typeof servername === 'string' && servername !== '' ? servername.toLowerCase() : null;
 }
 
 function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-/** Authorities between the client's certificate and the root that ends the chain. A resumed session has only the certificate: its chain was counted before. */
-function intermediateCount(socket: TLSSocket): number {
-  let count = -1;
-  let certificate = socket.getPeerCertificate(true);
-  while (certificate.issuerCertificate !== undefined && certificate.issuerCertificate.fingerprint256 !== certificate.fingerprint256) {
-    certificate = certificate.issuerCertificate;
-    count++;
-  }
-  return Math.max(count, 0);
 }

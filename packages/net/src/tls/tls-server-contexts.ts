@@ -13,8 +13,9 @@ import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
-import { addContext, isWireError, toWireError, type WireError } from '@ferrata/error';
-import { certificateError, messageOf } from './certificate-error.ts';
+import { addContext, isWireError, textOf, toWireError, type WireError } from '@ferrata/error';
+import { callUser } from '../call-user.ts';
+import { certificateError } from './certificate-error.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { isInFiles } from './certificate-source.ts';
 import { isNamed, type TicketKeyPair } from './ticket-keys.ts';
@@ -99,7 +100,7 @@ export class ServerContexts {
     } catch (error) {
       if (isWireError(error)) throw error;
       throw addContext(
-        certificateError('TLS_SETTINGS_REFUSED', `OpenSSL does not take the settings: ${messageOf(error)}`, error),
+        certificateError('TLS_SETTINGS_REFUSED', `OpenSSL does not take the settings: ${textOf(error)}`, error),
         certificate.label,
       );
     }
@@ -133,7 +134,7 @@ function mayStaple({ source, ocspResponse }: LoadedCertificate): boolean {
 }
 
 function nodeOptions(config: TlsServerConfig, certificate: LoadedCertificate, withAlpn: boolean, ticketKey: Uint8Array | null): TlsOptions {
-  const { clientCertificates, handshakeTimeoutMs } = config;
+  const { clientCertificates, handshakeTimeoutMs, sessionTimeoutMs } = config;
   return {
     cert: certificate.certificatePem,
     key: certificate.keyPem,
@@ -144,6 +145,7 @@ function nodeOptions(config: TlsServerConfig, certificate: LoadedCertificate, wi
     honorCipherOrder: config.honorCipherOrder,
     secureOptions: secureOptions(config),
     sessionIdContext: sessionIdContext(config, certificate),
+    sessionTimeout: Math.ceil(sessionTimeoutMs / 1000),
     // Ours comes first, and covers more; Node's default is two minutes.
     handshakeTimeout: handshakeTimeoutMs + 1000,
     requestCert: clientCertificates !== null,
@@ -181,13 +183,12 @@ function tellStaple(this: Server, _certificate: Buffer, _issuer: Buffer, answer:
 
 /** A debugging aid that fails takes nothing else along; nor does one that reports it. */
 function tellKeys(keyLog: (line: string) => void, line: Buffer, onError: ((error: WireError) => void) | null): void {
-  try {
-    keyLog(line.toString('latin1'));
-  } catch (thrown) {
-    try {
-      onError?.(toWireError(thrown, 'TLS_KEY_LOG_THREW'));
-    } catch (again) {
-      process.emitWarning(again instanceof Error ? again : String(again));
-    }
-  }
+  callUser(
+    () => keyLog(line.toString('latin1')),
+    (thrown) => callUser(() => onError?.(toWireError(thrown, 'TLS_KEY_LOG_THREW')), warn),
+  );
+}
+
+function warn(thrown: unknown): void {
+  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'TlsErrorCallbackThrew');
 }

@@ -1,5 +1,5 @@
 /** What goes wrong in a server's handshake, as `WireError`s. */
-import { fromNodeError, timeoutError, tlsError, type WireError } from '@ferrata/error';
+import { fromNodeError, textOf, timeoutError, tlsError, type WireError } from '@ferrata/error';
 
 /** OpenSSL's names of failures, as Node has them in `code`; any other is `TLS_HANDSHAKE_FAILED`. */
 const reasons: readonly (readonly [RegExp, string])[] = [
@@ -20,18 +20,34 @@ const verifyReasons: ReadonlyMap<string, string> = new Map([
   ['CERT_REVOKED', 'TLS_CLIENT_CERT_REVOKED'],
 ]);
 
+/** What is wrong with our own lists of revoked certificates: no client can help it. */
+const localVerifyReasons: ReadonlyMap<string, string> = new Map([
+  ['CRL_HAS_EXPIRED', 'TLS_CRL_EXPIRED'],
+  ['CRL_NOT_YET_VALID', 'TLS_CRL_EXPIRED'],
+  ['UNABLE_TO_GET_CRL', 'TLS_CRL_MISSING'],
+  ['CRL_SIGNATURE_FAILURE', 'TLS_CRL_UNREADABLE'],
+]);
+
 /** An error of Node's TLS before the handshake was complete. @param peer its address, for logs */
 export function handshakeFailure(thrown: unknown, peer: string): WireError {
   const code = codeOf(thrown);
   if (/^ERR_(?:SSL|TLS|OSSL)/.test(code)) {
     const reason = reasons.find(([pattern]) => pattern.test(code))?.[1] ?? 'TLS_HANDSHAKE_FAILED';
-    return refusal(reason, `${textOf(thrown)} (${code})`, peer, thrown);
+    return refusal(reason, `${openSslText(thrown)} (${code})`, peer, thrown);
   }
   return refusal('TLS_HANDSHAKE_CUT', 'the connection ended before the handshake was complete', peer, fromNodeError(thrown));
 }
 
+/** What OpenSSL says of it in words. The message has file names, numbers and a line break beside them. */
+function openSslText(thrown: unknown): string {
+  const reason = typeof thrown === 'object' && thrown !== null && 'reason' in thrown ? thrown.reason : undefined;
+  return typeof reason === 'string' && reason !== '' ? reason : textOf(thrown).trimEnd();
+}
+
 /** @param code of `tls.TLSSocket.authorizationError` */
 export function clientCertificateFailure(code: string, peer: string): WireError {
+  const local = localVerifyReasons.get(code);
+  if (local !== undefined) return localFailure(local, `the client's certificate cannot be judged: ${code}`, peer, undefined);
   return refusal(verifyReasons.get(code) ?? 'TLS_CLIENT_CERT_UNTRUSTED', `the client's certificate is not taken: ${code}`, peer, undefined);
 }
 
@@ -52,12 +68,4 @@ export function localFailure(reason: string, message: string, peer: string, caus
 function codeOf(thrown: unknown): string {
   const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : '';
   return typeof code === 'string' ? code : '';
-}
-
-export function textOf(thrown: unknown): string {
-  try {
-    return thrown instanceof Error ? thrown.message : String(thrown);
-  } catch {
-    return 'a value without a text';
-  }
 }

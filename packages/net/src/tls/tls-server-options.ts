@@ -9,7 +9,7 @@ import type { CertificateSource } from './certificate-source.ts';
 import type { CertificateReload } from './certificate-store.ts';
 import { resolveCiphers } from './cipher-names.ts';
 import { HandshakeExtension } from './handshake-extension.ts';
-import { type Pem, pemText } from './pem.ts';
+import { type Pem, parsePem, pemText } from './pem.ts';
 import { TicketKeys } from './ticket-keys.ts';
 import { type TlsProfileName, type TlsVersion, tlsProfile } from './tls-profiles.ts';
 
@@ -22,9 +22,15 @@ export interface ClientCertificateOptions {
   readonly mode: 'optional' | 'required';
   /** The authorities that are trusted, as PEM; nobody else's, also not those of the system. */
   readonly ca: Pem | readonly Pem[];
-  /** Intermediate authorities between a client's certificate and the root, at most, 0 to 100. Default 100, as OpenSSL. Fewer: less of what an authority may delegate. */
+  /**
+   * Intermediate authorities between a client's certificate and a root of `ca`, at most, 0 to 100, by the shortest chain of what the client has sent and `ca` that is
+   * signed and valid throughout. Default 100, as OpenSSL. Fewer: less of what an authority may delegate.
+   */
   readonly maxDepth?: number;
-  /** Lists of what the authorities have revoked, as PEM: one of each that issues certificates of clients, or none is taken of those without. Default: none is asked. */
+  /**
+   * Lists of what the authorities have revoked, as PEM: one of each authority in the chain, roots and intermediates, and none that has run out: a certificate that can't be looked up
+   * so is refused. Default: none is asked. A new list needs a new server; sessions live on for `sessionTimeoutMs`.
+   */
   readonly crl?: Pem | readonly Pem[];
 }
 
@@ -63,19 +69,36 @@ export interface TlsServerOptions {
   /** From `accept` to the answer of `handshakeComplete`, 1 to 3 600 000. Default 10 000. Longer: slow clients get through, and so do those who only hold a place. */
   readonly handshakeTimeoutMs?: number;
   /**
-   * Handshakes under way, at most, 1 to 1 000 000. Default 256. At the cap the oldest one is cut for the new one, so that nobody can occupy all places. Each may cost
-   * some 50 KiB.
+   * Handshakes that OpenSSL has begun, at most, 1 to 1 000 000. Default 256. A client that comes when all places are taken waits for one, first come first served; of those that have a
+   * place, the oldest that keeps us waiting is cut for it: after 1 s if a later one was faster, after 3 s in any case. More: some 75 KiB each, for those who only hold a place.
    */
   readonly maxHandshakes?: number;
-  /** Bytes of a ClientHello, 1 024 to 131 072. Default 32 768: a browser's has 2 KiB. Each handshake that has not begun can hold so much. */
+  /**
+   * Connections whose handshake has not begun, at most, 1 to 1 000 000: their ClientHello is not whole, or they wait for a place. Default 8 192. Beyond, the oldest of the most
+   * numerous kind is cut: of those that are silent, those with a piece of a hello, and those with a whole one. More: a descriptor and 2 KiB each.
+   */
+  readonly maxPending?: number;
+  /** Bytes of ClientHellos of all of them, from `maxHelloBytes` on. Default 16 777 216. Beyond, the oldest that hold some are cut. */
+  readonly maxPendingBytes?: number;
+  /**
+   * Handshakes that wait for `certificateFor` or `handshakeComplete` without taking a place, at most, 0 to 1 000 000. Default 1 024; those beyond keep their places meanwhile. None is cut but
+   * by `handshakeTimeoutMs`. More: some 75 KiB each, in `handshakeComplete`.
+   */
+  readonly maxPendingCallbacks?: number;
+  /** Bytes of a ClientHello, 1 024 to 131 072. Default 32 768: a browser's has 2 KiB. */
   readonly maxHelloBytes?: number;
+  /**
+   * How long a session may be resumed, 1 000 to 604 800 000 (7 days, RFC 8446 §4.6.1). Default 7 200 000 (2 hours). Longer: whoever was let in by a certificate that has been revoked
+   * since comes back without its being looked at again, for as long; one that has expired is refused.
+   */
+  readonly sessionTimeoutMs?: number;
   /** Unsent bytes on top of which a further write aborts a stream with `STREAM_WRITE_OVERFLOW`. Default 1 048 576; `Infinity`: never. */
   readonly hardLimitBytes?: number;
   /** Called with each completed handshake; may take time, within that of the handshake. What it gives is `TlsDigest.extension`; a throw or a rejection refuses. */
   readonly handshakeComplete?: HandshakeExtension<unknown> | ((tls: TlsDigest, info: StreamInfo) => unknown);
   /** Called with lines of NSS's key log, by which recorded traffic can be read. Default: none are made. */
   readonly keyLog?: (line: string) => void;
-  /** Called with failures that end no handshake: `TLS_KEY_LOG_THREW`. Default: nothing. */
+  /** Called with failures that end no handshake: `TLS_KEY_LOG_THREW`; `TLS_CRL_EXPIRED` when the server is made with a list that has run out. Default: nothing. */
   readonly onError?: (error: WireError) => void;
   /** Called when a certificate was replaced, or could not be; see `CertificateStoreOptions.onReload`. */
   readonly onReload?: (reload: CertificateReload) => void;
@@ -110,7 +133,11 @@ export interface TlsServerConfig {
   readonly clientCertificates: ClientCertificateConfig | null;
   readonly handshakeTimeoutMs: number;
   readonly maxHandshakes: number;
+  readonly maxPending: number;
+  readonly maxPendingBytes: number;
+  readonly maxPendingCallbacks: number;
   readonly maxHelloBytes: number;
+  readonly sessionTimeoutMs: number;
   readonly hardLimitBytes: number;
   readonly handshakeComplete: HandshakeExtension<unknown> | ((tls: TlsDigest, info: StreamInfo) => unknown) | null;
   readonly keyLog: ((line: string) => void) | null;
@@ -134,6 +161,10 @@ export function resolveTlsServerOptions(options: TlsServerOptions): TlsServerCon
   if (certificates.length === 0 && options.certificateFor === undefined)
     throw new TypeError('a TLS server needs certificates, or certificateFor');
   const protocols = checkAlpn('alpn', alpn);
+  // Node reads and writes others in different encodings; there are none (RFC 7301 §6, and IANA's list).
+  const odd = protocols.find((name) => !/^[\x20-\x7e]+$/.test(name));
+  if (odd !== undefined) throw new RangeError(`alpn must be of ASCII, not ${odd}`);
+  const maxHelloBytes = checkWholeNumber('maxHelloBytes', options.maxHelloBytes ?? 32_768, { min: 1024, max: 131_072 });
   const minVersion = checkVersion('minVersion', options.minVersion ?? profile.minVersion);
   const maxVersion = checkVersion('maxVersion', options.maxVersion ?? profile.maxVersion);
   if (versions.indexOf(minVersion) > versions.indexOf(maxVersion)) {
@@ -154,7 +185,11 @@ export function resolveTlsServerOptions(options: TlsServerOptions): TlsServerCon
     clientCertificates: options.clientCertificates === undefined ? null : resolveClientCertificates(options.clientCertificates),
     handshakeTimeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 10_000, { min: 1, max: 3_600_000 }),
     maxHandshakes: checkWholeNumber('maxHandshakes', options.maxHandshakes ?? 256, { min: 1, max: 1_000_000 }),
-    maxHelloBytes: checkWholeNumber('maxHelloBytes', options.maxHelloBytes ?? 32_768, { min: 1024, max: 131_072 }),
+    maxPending: checkWholeNumber('maxPending', options.maxPending ?? 8192, { min: 1, max: 1_000_000 }),
+    maxPendingBytes: checkWholeNumber('maxPendingBytes', options.maxPendingBytes ?? 16_777_216, { min: maxHelloBytes }),
+    maxPendingCallbacks: checkWholeNumber('maxPendingCallbacks', options.maxPendingCallbacks ?? 1024, { max: 1_000_000 }),
+    maxHelloBytes,
+    sessionTimeoutMs: checkWholeNumber('sessionTimeoutMs', options.sessionTimeoutMs ?? 7_200_000, { min: 1000, max: 604_800_000 }),
     hardLimitBytes: checkWholeNumber('hardLimitBytes', options.hardLimitBytes ?? 1_048_576, { min: 65_536, max: Infinity }),
     handshakeComplete:
       options.handshakeComplete instanceof HandshakeExtension
@@ -191,7 +226,7 @@ function resolveClientCertificates(options: ClientCertificateOptions): ClientCer
     mode,
     ca,
     maxDepth: checkWholeNumber('clientCertificates.maxDepth', options.maxDepth ?? 100, { max: 100 }),
-    crl: options.crl === undefined ? [] : pemList('clientCertificates.crl', options.crl, 'X509 CRL'),
+    crl: options.crl === undefined ? [] : revocationLists(options.crl),
   });
 }
 
@@ -204,6 +239,12 @@ function pemList(option: string, pems: Pem | readonly Pem[], label: string): rea
       return text;
     }),
   );
+}
+
+/** Node reads the first list of a text and forgets the others: so each is given by itself. */
+function revocationLists(crl: Pem | readonly Pem[]): readonly string[] {
+  const pems = pemList('clientCertificates.crl', crl, 'X509 CRL');
+  return Object.freeze(pems.flatMap((pem) => parsePem(pem, 'X509 CRL', 'clientCertificates.crl').map(({ text }) => text)));
 }
 
 function checkCurves(curves: readonly string[]): readonly string[] {

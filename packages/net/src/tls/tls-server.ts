@@ -4,14 +4,18 @@
  * A server is settings and a count of handshakes; it listens to nothing. It takes any `L4Stream`: a socket of ours gives up its handle, so that OpenSSL reads
  * from it directly; any other stream is read through a `Duplex`.
  */
-import { limitError, tlsError, type WireError } from '@ferrata/error';
+import { textOf, tlsError, type WireError } from '@ferrata/error';
 import { formatAddress, type L4Stream, type StreamInfo } from '@ferrata/stream';
+import { callUser } from '../call-user.ts';
 import { type LoadedCertificate, loadCertificate } from './certificate-load.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { CertificateStore, type ReloadReport } from './certificate-store.ts';
+import { revocationListEnd } from './revocation-list.ts';
 import { type HandshakeOutcome, type HandshakeOwner, TlsHandshake } from './tls-handshake.ts';
+import { ClientCertificateCheck } from './tls-server-client-certificate.ts';
 import { ServerContexts } from './tls-server-contexts.ts';
 import { resolveTlsServerOptions, type TlsServerConfig, type TlsServerOptions } from './tls-server-options.ts';
+import { HandshakePlaces } from './tls-server-places.ts';
 
 /** Receives the outcome of `TlsServer.accept`: exactly one of the two, once, and never from inside `accept` itself. */
 export interface TlsAcceptSink {
@@ -31,17 +35,19 @@ export interface HandshakeCounts {
   readonly failed: number;
   /** Of the failed: those that took too long. */
   readonly timedOut: number;
-  /** Of the failed: those cut for newer ones. */
+  /** Of the failed: those cut for others. */
   readonly shed: number;
+  /** Those that found all places taken. They wait, and most of them are completed nevertheless. */
+  readonly waited: number;
 }
 
 /** The server side of TLS. May serve any number of listeners; `close` it when the last one has closed. */
 export class TlsServer implements AsyncDisposable {
   readonly #config: TlsServerConfig;
   readonly #contexts: ServerContexts;
+  readonly #places: HandshakePlaces;
   readonly #store: CertificateStore | null;
   readonly #owner: HandshakeOwner;
-  /** In the order of their beginning: the first is the oldest. */
   readonly #handshakes = new Set<TlsHandshake>();
   /** What `certificateFor` has given. */
   readonly #loaded = new WeakMap<CertificateSource, LoadedCertificate>();
@@ -52,17 +58,21 @@ export class TlsServer implements AsyncDisposable {
    * Loads the certificates, and tries each with the settings.
    *
    * @throws {TypeError} if an option is of a wrong type, or there is no certificate @throws {RangeError} if one is out of range
-   * @throws {WireError} `TLS_…` as `loadCertificate`; `TLS_SETTINGS_REFUSED` if OpenSSL does not take the settings
+   * @throws {WireError} `TLS_…` as `loadCertificate`; `TLS_SETTINGS_REFUSED` if OpenSSL does not take the settings; `TLS_CRL_UNREADABLE`
    */
   constructor(options: TlsServerOptions) {
     this.#config = resolveTlsServerOptions(options);
+    this.#tellOfOldLists();
     this.#contexts = new ServerContexts(this.#config);
-    const { certificates, onReload, watch, clock } = this.#config;
+    this.#places = new HandshakePlaces(this.#config);
+    const { certificates, clientCertificates, onReload, watch, clock } = this.#config;
     this.#store =
       certificates.length === 0 ? null : new CertificateStore(certificates, { watch, clock, ...(onReload === null ? {} : { onReload }) });
     this.#owner = {
       config: this.#config,
       contexts: this.#contexts,
+      places: this.#places,
+      clientCheck: clientCertificates === null ? null : new ClientCertificateCheck(clientCertificates),
       chooseCertificate: (name, info) => this.#chooseCertificate(name, info),
       handleSettled: (handshake, outcome) => this.#handleSettled(handshake, outcome),
     };
@@ -77,12 +87,17 @@ export class TlsServer implements AsyncDisposable {
 
   /** Handshakes so far. */
   get counts(): HandshakeCounts {
-    return { ...this.#counts };
+    return { ...this.#counts, waited: this.#places.waitedCount };
   }
 
   /** Handshakes under way. */
   get handshakeCount(): number {
     return this.#handshakes.size;
+  }
+
+  /** Of these: clients that wait for a place, their hello being whole. */
+  get waitingCount(): number {
+    return this.#places.waitingCount;
   }
 
   /** What is offered by ALPN. */
@@ -96,7 +111,7 @@ export class TlsServer implements AsyncDisposable {
     const handshake = new TlsHandshake(this.#owner, stream, sink);
     this.#handshakes.add(handshake);
     if (this.#isClosed) return handshake.cut(closedError(stream), 'failed');
-    if (this.#handshakes.size > this.#config.maxHandshakes) this.#shedOldest();
+    this.#places.enter(handshake);
     handshake.start();
   }
 
@@ -123,6 +138,18 @@ export class TlsServer implements AsyncDisposable {
     return this.close();
   }
 
+  /** Every client of such an authority will be refused. @throws {WireError} `TLS_CRL_UNREADABLE` */
+  #tellOfOldLists(): void {
+    const { clientCertificates, clock, onError } = this.#config;
+    for (const pem of clientCertificates?.crl ?? []) {
+      const end = revocationListEnd(pem);
+      if (end === null || end >= clock.wallNow() || onError === null) continue;
+      const message = `a list in clientCertificates.crl has run out at ${new Date(end).toISOString()}`;
+      const error = tlsError('TLS_CRL_EXPIRED', message, { fault: 'local' });
+      process.nextTick(() => callUser(() => onError(error), warn));
+    }
+  }
+
   #chooseCertificate(name: string | null, info: StreamInfo): LoadedCertificate | null | Promise<LoadedCertificate | null> {
     const { certificateFor } = this.#config;
     if (certificateFor === null) return this.#fromStore(name);
@@ -143,13 +170,6 @@ export class TlsServer implements AsyncDisposable {
 
   #fromStore(name: string | null): LoadedCertificate | null {
     return this.#store === null ? null : this.#store.find(name);
-  }
-
-  #shedOldest(): void {
-    const [oldest] = this.#handshakes;
-    const { maxHandshakes } = this.#config;
-    const message = `${maxHandshakes} handshakes are under way, which is the cap: the oldest gives way`;
-    oldest?.cut(limitError('TLS_HANDSHAKE_SHED', message, { source: 'downstream', wire: { status: 503 }, context: oldest.peer }), 'shed');
   }
 
   #handleSettled(handshake: TlsHandshake, outcome: HandshakeOutcome): void {
@@ -176,6 +196,10 @@ export function acceptTls(stream: L4Stream, server: TlsServer): Promise<L4Stream
 
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
+
+function warn(thrown: unknown): void {
+  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'TlsErrorCallbackThrew');
 }
 
 function closedError(stream: L4Stream): WireError {

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import { ManualClock } from '@ferrata/clock';
 import { type CertificateAuthority, createAuthority, type IssuedCertificate } from '@ferrata/dev-certificates';
 import { loadCertificate } from '../../src/tls/certificate-load.ts';
 import { CertificateStore, type CertificateStoreOptions } from '../../src/tls/certificate-store.ts';
-import { directoriesOnTheWay } from '../../src/tls/file-watcher.ts';
 import { ocspConcern } from '../../src/tls/ocsp-response.ts';
 import { CertificateFolder, ReloadRecord } from './certificate-files.ts';
-import { ocspResponseDer } from './der-writer.ts';
+import { der, ocspResponseDer, text } from './der-writer.ts';
 
 let authority: CertificateAuthority;
 let old: IssuedCertificate;
@@ -174,23 +174,6 @@ describe('files that are watched', () => {
   });
 });
 
-describe('which directories are watched', () => {
-  test('that of the file, those that hold a link on the way, and of a way that is not there the nearest', () => {
-    using folder = new CertificateFolder();
-    const { path } = folder;
-    mkdirSync(folder.file('real/deep'), { recursive: true });
-    writeFileSync(folder.file('real/deep/file'), '');
-    symlinkSync('real', folder.file('link'));
-    symlinkSync(folder.file('link/deep/file'), folder.file('absolute'));
-    symlinkSync('loop', folder.file('loop'));
-    assert.deepEqual(directoriesOnTheWay(folder.file('real/deep/file')), [folder.file('real/deep')]);
-    assert.deepEqual(directoriesOnTheWay(folder.file('link/deep/file')), [path, folder.file('real/deep')]);
-    assert.deepEqual(directoriesOnTheWay(folder.file('absolute')), [path, folder.file('real/deep')]);
-    assert.deepEqual(directoriesOnTheWay(folder.file('real/none/file')), [folder.file('real')]);
-    assert.deepEqual(directoriesOnTheWay(folder.file('loop')), [path], 'a link to itself ends');
-  });
-});
-
 describe('reload()', () => {
   test('says for each source what became of it, and one bad file leaves the others alone', async () => {
     using folder = new CertificateFolder();
@@ -297,15 +280,38 @@ describe('reload()', () => {
   test('an OCSP response with any bit changed, or cut anywhere, is stapled or not, and nothing else happens', () => {
     const loaded = loadCertificate({ certificate: old.chain, key: old.key });
     const whole = ocspResponseDer({ serials: [old.serialNumber], nextUpdate: Date.now() });
-    assert.equal(ocspConcern(loaded, whole, 0), null);
+    const now = Date.now();
+    assert.equal(ocspConcern(loaded, whole, now - 1000), null);
     for (let at = 0; at < whole.length; at++) {
-      assert.equal(ocspConcern(loaded, whole.subarray(0, at), 0)?.reason, 'TLS_OCSP_UNREADABLE');
+      assert.equal(ocspConcern(loaded, whole.subarray(0, at), now)?.reason, 'TLS_OCSP_UNREADABLE');
       for (let bit = 1; bit < 0x100; bit *= 2) {
         const changed = whole.slice();
         changed[at] = (changed[at] as number) ^ bit;
-        const concern = ocspConcern(loaded, changed, 0);
+        const concern = ocspConcern(loaded, changed, now);
         assert.ok(concern === null || concern.type === 'tls');
       }
+    }
+  });
+
+  test('an OCSP response that is yet to come, or does not know the certificate, is not stapled; one that says it is revoked is, and told', async () => {
+    using folder = new CertificateFolder();
+    const record = new ReloadRecord();
+    const clock = new ManualClock({ wallNow: Date.now() });
+    const source = { ...folder.write('a', old), ocspFile: folder.file('a.ocsp') };
+    using store = new CertificateStore([source], { ...still(record), clock });
+    const serials = [old.serialNumber];
+    const thisUpdate = clock.wallNow();
+    const cases = [
+      [ocspResponseDer({ serials, thisUpdate: thisUpdate + 300_000 }), null, true],
+      [ocspResponseDer({ serials, thisUpdate: thisUpdate + 301_000 }), 'TLS_OCSP_NOT_YET_VALID', false],
+      [ocspResponseDer({ serials, status: der(0x82) }), 'TLS_OCSP_MISMATCH', false],
+      [ocspResponseDer({ serials, status: der(0xa1, der(0x18, text('20260101000000Z'))) }), 'TLS_OCSP_REVOKED', true],
+    ] as const;
+    for (const [response, reason, isStapled] of cases) {
+      writeFileSync(source.ocspFile, response);
+      const [outcome] = (await store.reload()).outcomes;
+      assert.equal(outcome?.concern?.reason ?? null, reason);
+      assert.equal(store.find(null).ocspResponse !== null, isStapled);
     }
   });
 
@@ -403,6 +409,11 @@ describe('callbacks that misbehave', () => {
         throw new Error('from onReload');
       },
       () => Promise.reject(new Error('from onReload')),
+      // A promise of another making: its rejection is told to nobody else.
+      (): unknown => runInNewContext("Promise.reject(new Error('from onReload'))"),
+      () => {
+        throw Object.create(null);
+      },
       () => new Promise(() => {}),
       () => ({ garbage: true }),
     ];
@@ -450,6 +461,98 @@ describe('callbacks that misbehave', () => {
     assert.equal((await later).failedCount, 0);
     assert.equal(loaded.ocspResponse, null);
     assert.equal(store.find(null), loaded);
+  });
+
+  test('a function that throws what has no text form ends nothing', async () => {
+    for (const ocspResponse of [
+      (): never => {
+        throw Object.create(null);
+      },
+      async (): Promise<never> => {
+        throw Object.create(null);
+      },
+    ]) {
+      const record = new ReloadRecord();
+      const failed = record.next('the failure', ({ error }) => error !== null);
+      using store = new CertificateStore([{ certificate: old.chain, key: old.key, ocspResponse }], still(record));
+      assert.match((await failed).error?.message ?? '', /a value without a text form/);
+      assert.equal((await store.reload()).outcomes[0]?.error?.reason, 'TLS_OCSP_UNREADABLE');
+      assert.equal(record.all.length, 1, 'told once');
+    }
+  });
+
+  test('functions that never answer hold up no new certificate, and time out together', async () => {
+    using folder = new CertificateFolder();
+    const record = new ReloadRecord();
+    const clock = new ManualClock({ wallNow: Date.now() });
+    const hanging = [(): Promise<null> => new Promise(() => {}), (): never => ({ [['th', 'en'].join('')]() {} }) as never].map(
+      (ocspResponse) => ({
+        certificate: old.chain,
+        key: old.key,
+        ocspResponse,
+      }),
+    );
+    using store = new CertificateStore([...hanging, folder.write('a', old), ...hanging], { ...still(record), clock });
+    folder.write('a', fresh);
+    const replaced = record.nextReplaced();
+    const reload = store.reload();
+    await replaced;
+    assert.equal(store.find('b.test').certificate.serialNumber, fresh.serialNumber, 'the index is that of the certificates');
+    assert.equal(store.certificates[2]?.certificate.serialNumber, fresh.serialNumber);
+    folder.write('a', newest);
+    // A second reload does not wait for the answers of the first.
+    const again = record.nextReplaced();
+    const second = store.reload();
+    await again;
+    assert.equal(store.certificates[2]?.certificate.serialNumber, newest.serialNumber);
+    while (clock.pendingCount < 12) await Promise.resolve();
+    clock.advance(5000);
+    const reports = await Promise.all([reload, second]);
+    assert.deepEqual(
+      reports.map(({ failedCount, replacedCount }) => [failedCount, replacedCount]),
+      [
+        [4, 1],
+        [4, 1],
+      ],
+    );
+  });
+
+  test('an answer that comes late does not overwrite a newer one', async () => {
+    const answers: ((response: Uint8Array) => void)[] = [];
+    const ocspResponse = (): Promise<Uint8Array> => new Promise((resolve) => void answers.push(resolve));
+    using store = new CertificateStore([{ certificate: old.chain, key: old.key, ocspResponse }], still(new ReloadRecord()));
+    const reload = store.reload();
+    while (answers.length < 2) await Promise.resolve();
+    answers[1]?.(Uint8Array.of(2));
+    await reload;
+    answers[0]?.(Uint8Array.of(1));
+    await new Promise(setImmediate);
+    assert.deepEqual(store.find(null).ocspResponse, Uint8Array.of(2));
+  });
+
+  test('a certificate in memory that was written over is loaded anew, and its function is asked again', async () => {
+    const room = (pem: string): Buffer => Buffer.from(pem.padEnd(4000, '\n'));
+    const [certificate, key] = [room(old.chain), room(old.key)];
+    let asked = 0;
+    using store = new CertificateStore([{ certificate, key, ocspResponse: () => Uint8Array.of(++asked) }], still(new ReloadRecord()));
+    certificate.set(room(fresh.chain));
+    key.set(room(fresh.key));
+    assert.equal((await store.reload()).replacedCount, 1);
+    assert.equal(serving(store), fresh.serialNumber);
+    assert.deepEqual(store.find(null).ocspResponse, Uint8Array.of(2));
+  });
+
+  test('close() ends the waiting for answers, and nothing is told after it', async () => {
+    const record = new ReloadRecord();
+    const clock = new ManualClock({ wallNow: Date.now() });
+    const ocspResponse = (): Promise<null> => new Promise(() => {});
+    const store = new CertificateStore([{ certificate: old.chain, key: old.key, ocspResponse }], { ...still(record), clock });
+    const reload = store.reload();
+    while (clock.pendingCount < 2) await Promise.resolve();
+    store.close();
+    assert.equal(clock.pendingCount, 0);
+    assert.match((await reload).outcomes[0]?.error?.message ?? '', /was closed/);
+    assert.deepEqual(record.all, []);
   });
 
   test('a function that fails at the start is told of, and the certificate is served', async () => {

@@ -61,6 +61,20 @@ describe('a certificate in memory', () => {
     }
   });
 
+  test('is written anew for OpenSSL, which takes no block that is indented or all in one line', async () => {
+    const intermediate = await authority.createIntermediate();
+    const issued = await intermediate.issue({ names: ['a.test'] });
+    const forms: readonly ((pem: string) => string)[] = [
+      (pem) => pem.replaceAll(/^(?=.)/gm, '    '),
+      (pem) => pem.replaceAll(/(?<=[^-])\n(?=[^-])/g, ''),
+      (pem) => pem.replaceAll(/(?<=[^-])\n(?=[^-])/g, '\n\n'),
+    ];
+    for (const form of forms) {
+      const { certificatePem } = loadCertificate({ certificate: form(issued.chain), key: issued.key });
+      assert.equal(certificatePem, issued.chain);
+    }
+  });
+
   test('a key may be of SEC 1, and stand in one text with the certificate', () => {
     const key = createPrivateKey(one.key).export({ type: 'sec1', format: 'pem' }).toString();
     assert.equal(loadCertificate({ certificate: one.chain + key, key: one.chain + key }).certificatePem, one.certificate);
@@ -175,6 +189,14 @@ describe('PEM (RFC 7468)', () => {
     }
   });
 
+  test('a block of many megabytes is read, as lists of revoked certificates are; above 16 MiB in all nothing is', () => {
+    const pem = (length: number): string => `-----BEGIN X509 CRL-----\n${'A'.repeat(length)}\n-----END X509 CRL-----\n`;
+    const [block] = parsePem(pem(12_000_000), 'X509 CRL', 'it');
+    assert.equal(block?.der.length, 9_000_000);
+    assert.throws(() => parsePem(pem(16_777_216), 'X509 CRL', 'it'), { reason: 'TLS_PEM_MALFORMED' });
+    assert.throws(() => parsePem(pem(11_999_999).replace('AA', '!!'), 'X509 CRL', 'it'), { reason: 'TLS_PEM_MALFORMED' });
+  });
+
   test('blocks of other labels and explanations are skipped, in any order (§5.2)', () => {
     const text = `subject=one\n${one.key}between\n${one.certificate}issuer\n${authority.certificate}after`;
     assert.equal(parsePem(text, 'CERTIFICATE', 'it').length, 2);
@@ -245,12 +267,34 @@ describe('the certificate for a name (SNI)', () => {
     assert.throws(() => new ServerNameIndex([]), TypeError);
   });
 
+  test('IPv6 addresses are compared in the form of RFC 5952, whatever form they are written in', () => {
+    const forms: readonly (readonly [string, string])[] = [
+      ['2001:DB8:0:0::1', '2001:db8::1'],
+      ['2001:0db8:0000:0000:0000:0000:0000:0001', '2001:db8::1'],
+      ['::', '::'],
+      ['0:0:0:0:0:0:0:1', '::1'],
+      ['1::', '1::'],
+      ['::ffff:127.0.0.1', '::ffff:7f00:1'],
+      ['1:2:3:4:5:6:7:8', '1:2:3:4:5:6:7:8'],
+      ['127.0.0.1', '127.0.0.1'],
+    ];
+    for (const [written, expected] of forms) {
+      assert.equal(matchableName(written), expected);
+      const index = new ServerNameIndex([
+        { names: ['first.test'], value: 'first' },
+        { names: [expected], value: 'second' },
+      ]);
+      assert.equal(index.find(written), 'second', written);
+    }
+  });
+
   test('names are compared without case and without a dot at the end; wildcards are whole labels (RFC 9525 §6.3)', () => {
     assert.equal(matchableName('Example.TEST.'), 'example.test');
     assert.equal(matchableName('_acme.xn--mnchen-3ya.test'), '_acme.xn--mnchen-3ya.test');
     assert.equal(matchableName('*.Example.test'), '*.example.test');
     assert.equal(matchableName('localhost'), 'localhost');
     assert.equal(matchableName('FE80::1'), 'fe80::1');
+    assert.equal(matchableName('fe80::1%eth0'), null, 'an address of one link of one machine');
     assert.equal(matchableName(`${'a.'.repeat(126)}a`), `${'a.'.repeat(126)}a`);
     assert.equal(matchableName(`${'a.'.repeat(127)}a`), null);
     assert.equal(matchableName('a.test..'), null);

@@ -149,6 +149,32 @@ describe('time', () => {
     assert.doesNotMatch(error.message, /total/);
   });
 
+  test('without a total one: 5 000 unless one of its parts is given, then their sum, so that each can run to its end', async () => {
+    for (const [options, tls, ms, reason] of [
+      [{}, {}, 5_000, 'CONNECT_TOTAL_TIMEOUT'],
+      [{}, { handshakeTimeoutMs: 8_000 }, 8_000, 'TLS_HANDSHAKE_TIMEOUT'],
+      [{}, { handshakeTimeoutMs: 5_000 }, 5_000, 'TLS_HANDSHAKE_TIMEOUT'],
+      [{ connectTimeoutMs: 100 }, {}, 5_000, 'TLS_HANDSHAKE_TIMEOUT'],
+      [{ connectTimeoutMs: 9_000 }, { handshakeTimeoutMs: 300 }, 300, 'TLS_HANDSHAKE_TIMEOUT'],
+    ] as const) {
+      const clock = new ManualClock();
+      let isTakingTime = true;
+      // Ten milliseconds pass while it connects.
+      const lookup: LookupFunction = (...args) => {
+        if (isTakingTime) clock.advance(10);
+        isTakingTime = false;
+        loopback(...args);
+      };
+      const before = silentSockets.length;
+      const failure = connect({ host: 'slow.test', port: silent.port }, { ...options, clock, lookup, tls: { ...trust, clock, ...tls } });
+      await until(() => (silentSockets[before]?.bytesRead ?? 0) > 0);
+      clock.advance(reason === 'CONNECT_TOTAL_TIMEOUT' ? ms - 11 : ms - 1);
+      assert.equal(clock.pendingCount, 1);
+      clock.advance(1);
+      await assert.rejects(failure, { reason });
+    }
+  });
+
   test('a shorter one of connecting wins, too; without a total one the phrase never appears', async () => {
     for (const [options, reason] of [
       [{ connectTimeoutMs: 100, totalTimeoutMs: 200 }, 'CONNECT_TIMEOUT'],

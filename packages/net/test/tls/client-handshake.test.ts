@@ -9,6 +9,7 @@ import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
 import { DeadlineQueue } from '@ferrata/timeout';
 import { connect } from '../../src/index.ts';
+import type { PendingConnect } from '../../src/pending-connect.ts';
 import { handshakeExtension } from '../../src/tls/handshake-extension.ts';
 import { connectTls, TlsClient } from '../../src/tls/tls-client.ts';
 import { until } from '../pairs.ts';
@@ -214,6 +215,31 @@ describe('time', () => {
     await until(() => true);
     assert.deepEqual(outcomes, ['CONNECT_ABORTED']);
   });
+});
+
+test('until the stream is told of, abort() cuts it and tells CONNECT_ABORTED, once', async () => {
+  let pending: PendingConnect | null = null;
+  const told: string[] = [];
+  const handshakeComplete = (): Promise<number> => {
+    const answer = Promise.resolve(1);
+    // Runs after the handshake has got the answer, and before the tick in which it tells.
+    void answer.then(() => queueMicrotask(() => queueMicrotask(() => pending?.abort('too late?'))));
+    return answer;
+  };
+  const below = await connect({ host: '127.0.0.1', port: peer.port });
+  const failed = Promise.withResolvers<string>();
+  pending = new TlsClient({ ...trust, handshakeComplete }).connect(below, {
+    onSecure: () => void told.push('onSecure'),
+    onHandshakeFailed: (error) => {
+      told.push('onHandshakeFailed');
+      failed.resolve(error.reason);
+    },
+  });
+  assert.equal(await failed.promise, 'CONNECT_ABORTED');
+  await until(() => below.state === 'closed');
+  pending.abort();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(told, ['onHandshakeFailed']);
 });
 
 test('giving up at any moment of a handshake, or of the stream with an error inside a callback: an outcome each time, and the process lives', async () => {

@@ -34,7 +34,7 @@ function read(chunks: readonly Uint8Array[], maxBytes = 32_768): { state: Client
     state = reader.feed(chunk);
     if (state !== 'partial') break;
   }
-  return { state, hello: reader.hello, held: reader.chunks.reduce((sum, chunk) => sum + chunk.length, 0) };
+  return { state, hello: reader.hello, held: reader.takeBytes().length };
 }
 
 test('the name, the protocols, the wish for a staple and the ticket are read (RFC 6066, RFC 7301, RFC 5077, RFC 8446 §4.2.11)', () => {
@@ -74,7 +74,6 @@ test('what cannot be understood is left to OpenSSL', () => {
   const wrongs: number[][] = [
     [0x47, 0x45, 0x54],
     [22, 2],
-    [22, 3, 1, 0, 0],
     [22, 3, 1, 0x40, 1],
     [...records([2, ...whole.slice(1)], 500)],
     [...records(helloOf([[16, [0, 9, 2, 0x68]]]), 500)],
@@ -84,6 +83,37 @@ test('what cannot be understood is left to OpenSSL', () => {
     [...records(whole.slice(0, -1).with(3, (whole[3] as number) - 1), 500)],
   ];
   for (const bytes of wrongs) assert.equal(read([Uint8Array.from(bytes)]).state, 'unclear', bytes.join(' '));
+});
+
+test('empty records hide nothing from us that OpenSSL would see', () => {
+  const empty = [22, 3, 1, 0, 0];
+  const named = helloOf([nameExtension('a.test')]);
+  for (const size of [16_384, 3, 1]) {
+    const split = [...records(named, size)];
+    const bytes = Uint8Array.from([
+      ...empty,
+      ...empty,
+      ...split.slice(0, 5 + Math.min(size, named.length)),
+      ...empty,
+      ...split.slice(5 + Math.min(size, named.length)),
+    ]);
+    assert.equal(read([bytes]).hello.serverName, 'a.test');
+    assert.equal(read(Array.from(bytes, (byte) => Uint8Array.of(byte))).hello.serverName, 'a.test');
+  }
+  const many = Uint8Array.from(Array.from({ length: 500 }, () => empty).flat());
+  assert.equal(read([many], 2048).state, 'tooLong');
+});
+
+test('a hello that comes byte by byte takes no more memory than twice its bytes', () => {
+  const reader = new ClientHelloReader(32_768);
+  const bytes = records(helloOf([[9999, new Array<number>(20_000).fill(0)]]), 16_384);
+  let most = 0;
+  for (const [i, byte] of bytes.subarray(0, -1).entries()) {
+    reader.feed(Uint8Array.of(byte));
+    most = Math.max(most, reader.heldBytes / Math.max(256, 2 * (i + 1)));
+  }
+  assert.ok(most <= 1, String(most));
+  assert.deepEqual(reader.takeBytes(), bytes.subarray(0, -1));
 });
 
 test('a hello beyond the limit is told before it is there', () => {

@@ -1,6 +1,8 @@
 /** Settings of a TLS client, checked; and the key that tells whether connections of two clients are equal. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ManualClock } from '@ferrata/clock';
+import { DeadlineQueue } from '@ferrata/timeout';
 import { alpnProtocols, checkAlpn } from '../../src/tls/alpn.ts';
 import { handshakeExtension } from '../../src/tls/handshake-extension.ts';
 import { TlsClient } from '../../src/tls/tls-client.ts';
@@ -11,6 +13,8 @@ import { makeClientPki } from './client-rig.ts';
 const pki = await makeClientPki();
 const other = await makeClientPki();
 const crl = await pki.authority.revocationList([]);
+/** Its longest delay is 6 days. */
+const fineDeadlines = new DeadlineQueue({ clock: new ManualClock(), tickMs: 1 });
 const identity = { certificate: pki.leaf.chain, key: pki.leaf.key };
 
 describe('ALPN (RFC 7301 §3.1)', () => {
@@ -34,6 +38,7 @@ describe('ALPN (RFC 7301 §3.1)', () => {
     assert.throws(() => checkAlpn('alpn', 'h2' as never), TypeError);
     assert.throws(() => checkAlpn('alpn', ['h2', '']), /alpn must be named with 1 to 255 bytes, not 0/);
     assert.throws(() => checkAlpn('alpn', ['h2', 2 as never]), RangeError);
+    assert.throws(() => checkAlpn('alpn', [Object.create(null) as never]), RangeError);
     assert.throws(() => checkAlpn('alpn', ['h2', 'h2']), /names a protocol twice/);
     assert.throws(
       () =>
@@ -73,6 +78,14 @@ describe('settings that cannot work are refused by the constructor', () => {
     ['no sessions where there are to be some', { maxSessions: 0 }, /maxSessions must be/],
     ['a callback that cannot be called', { handshakeComplete: 'yes' as never }, /handshakeComplete must be a function/],
     ['a key log that cannot be called', { keyLog: 'keys.txt' as never }, /keyLog must be a function/],
+    ['a switch that is a word', { verifyCert: 'false' as never }, /verifyCert must be true or false/],
+    ['a switch that is a number', { verifyHostname: 0 as never }, /verifyHostname must be true or false/],
+    ['a switch that is null', { verifyCert: null as never }, /verifyCert must be true or false/],
+    ['sessions that are a number', { sessions: 1 as never }, /sessions must be true or false/],
+    ['a passphrase that is no text', { passphrase: 7 as never }, /passphrase must be text/],
+    ['a clock that is none', { clock: {} as never }, /clock must be a Clock/],
+    ['deadlines that are none', { deadlines: {} as never }, /deadlines must be a DeadlineQueue/],
+    ['more time than its deadlines keep', { deadlines: fineDeadlines, handshakeTimeoutMs: 2_000_000_000 }, /handshakeTimeoutMs must be/],
     ['an option that is none', { verifyCerts: false } as never, /verifyCerts/],
   ];
   for (const [what, options, message] of wrongs) {
@@ -158,6 +171,8 @@ describe('what Node and OpenSSL say of a failed handshake', () => {
     ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'TLS_VERSION_REFUSED', 'never'],
     ['ERR_SSL_WRONG_VERSION_NUMBER', 'TLS_NOT_TLS', 'never'],
     ['ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE', 'TLS_HANDSHAKE_FAILED', 'never'],
+    ['ERR_SSL_SSLV3_ALERT_UNEXPECTED_MESSAGE', 'TLS_HANDSHAKE_FAILED', 'never'],
+    ['ERR_SSL_UNEXPECTED_MESSAGE', 'TLS_HANDSHAKE_FAILED', 'never'],
     ['ERR_TLS_DH_PARAM_SIZE', 'TLS_HANDSHAKE_FAILED', 'never'],
     ['ECONNRESET', 'TLS_HANDSHAKE_CUT', 'always'],
   ] as const) {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import type { PeerCertificate } from '@ferrata/stream';
+import { createPeerCertificate } from '../../src/tls/peer-certificate.ts';
 import { TlsClient } from '../../src/tls/tls-client.ts';
 import { TlsClientSessions } from '../../src/tls/tls-client-sessions.ts';
 import { digestOf, exchange, failureOf, makeClientPki, nodeServer, type Peer, secure } from './client-rig.ts';
@@ -84,6 +85,34 @@ describe('sessions', () => {
     assert.equal(client.sessionCount, 0);
   });
 
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    test(`a connection that handshakeComplete refuses leaves no session (${maxVersion})`, async () => {
+      for (const handshakeComplete of [
+        () => {
+          throw new Error('not him');
+        },
+        async () => {
+          // Later than the tickets of TLS 1.3, which come with the end of the handshake or right after it.
+          await new Promise((resolve) => setImmediate(resolve));
+          throw new Error('not him');
+        },
+      ]) {
+        const client = new TlsClient({ ...trust, maxVersion, handshakeComplete });
+        for (let i = 0; i < 2; i++) {
+          assert.equal((await failureOf(peer, client)).reason, 'TLS_REFUSED');
+          await new Promise((resolve) => setImmediate(resolve));
+          assert.equal(client.sessionCount, 0);
+        }
+      }
+    });
+
+    test(`tickets that come while handshakeComplete takes its time are kept once it is through (${maxVersion})`, async () => {
+      const handshakeComplete = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+      const client = new TlsClient({ ...trust, maxVersion, handshakeComplete });
+      assert.deepEqual([await isResumed(client), await isResumed(client)], [false, true]);
+    });
+  }
+
   test('a session does not outlive the certificate that it was verified by', async () => {
     // The clock of the client, not that of OpenSSL, which would refuse the certificate itself.
     const clock = new ManualClock({ wallNow: Date.now() });
@@ -111,6 +140,13 @@ describe('TlsClientSessions', () => {
     assert.deepEqual([sessions.size, sessions.find('a', 0)?.ticket.toString()], [2, '4']);
     sessions.forget('a');
     assert.deepEqual([sessions.size, sessions.find('a', 0)], [1, null]);
+  });
+
+  test('one whose certificate cannot be read is not kept, nor an earlier one of that server', () => {
+    const sessions = new TlsClientSessions(2);
+    sessions.keep('a', session('1'));
+    sessions.keep('a', { ticket: Buffer.from('2'), certificate: createPeerCertificate(new Uint8Array([0x30, 0])) });
+    assert.deepEqual([sessions.size, sessions.find('a', 0)], [0, null]);
   });
 
   test('one whose certificate has expired is forgotten', () => {

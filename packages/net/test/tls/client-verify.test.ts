@@ -100,6 +100,14 @@ describe('a server that is not', () => {
     }
   });
 
+  test('a certificate that names the server by its common name only: no authority’s constraints hold for that (RFC 9525 §2)', async () => {
+    for (const more of [{}, { alternativeCn: 'service.test', serverName: 'other.test' }]) {
+      const leaf = await authority.issue({ names: ['me@service.test'], commonName: 'service.test' });
+      await using other = await nodeServer({ cert: leaf.chain, key: leaf.key });
+      assert.equal((await failureOf(other, { ...trust, serverName: 'service.test', ...more })).reason, 'TLS_HOSTNAME_MISMATCH');
+    }
+  });
+
   test('an authority that is not trusted: TLS_CERT_UNTRUSTED', async () => {
     const stranger = await createAuthority({ name: 'Stranger' });
     assert.equal(await refusalOf(await stranger.issue({ names: ['service.test'] })), 'TLS_CERT_UNTRUSTED');

@@ -61,6 +61,8 @@ export function certificateDer(parts: CertificateParts): Uint8Array {
 export interface OcspParts {
   /** Hexadecimal: one response for each. */
   readonly serials: readonly string[];
+  /** Milliseconds since 1970. Default: the first of January 2026. */
+  readonly thisUpdate?: number;
   /** Milliseconds since 1970. Default: none is given. */
   readonly nextUpdate?: number;
   readonly type?: string;
@@ -71,8 +73,8 @@ export interface OcspParts {
 
 export function ocspResponseDer(parts: OcspParts): Uint8Array {
   const algorithm = der(0x30, oid('1.2.840.10045.4.3.2'));
-  const now = der(0x18, text('20260101000000Z'));
-  const { nextUpdate } = parts;
+  const { nextUpdate, thisUpdate = Date.UTC(2026, 0, 1) } = parts;
+  const now = der(0x18, text(generalizedTime(thisUpdate)));
   const next = nextUpdate === undefined ? NOTHING : der(0xa0, der(0x18, text(generalizedTime(nextUpdate))));
   const singles = parts.serials.map((serial) => {
     const identity = der(0x30, algorithm, der(0x04, text('name')), der(0x04, text('key')), der(0x02, Buffer.from(serial, 'hex')));

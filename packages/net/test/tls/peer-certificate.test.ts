@@ -130,6 +130,7 @@ describe('names that are made to be mistaken for others', () => {
     ['BMPString with half a pair', der(0x1e, Uint8Array.of(0xd8, 0x00)), '#1e02d800'],
     ['UniversalString beyond Unicode', der(0x1c, Uint8Array.of(0, 0x11, 0, 0)), '#1c0400110000'],
     ['UniversalString with a surrogate', der(0x1c, Uint8Array.of(0, 0, 0xd8, 0)), '#1c040000d800'],
+    ['UniversalString with a pair of surrogates', der(0x1c, Uint8Array.of(0, 0, 0xd8, 0x3d, 0, 0, 0xde, 0)), '#1c080000d83d0000de00'],
     ['no text at all', der(0x03, Uint8Array.of(0, 1)), '#03020001'],
   ];
   for (const [what, value, expected] of values) {
@@ -147,6 +148,11 @@ describe('names that are made to be mistaken for others', () => {
       der(0x87, Uint8Array.of(127, 0, 0)),
       der(0xa0, oid('1.3.6.1.4.1.311.20.2.3'), der(0xa0, der(0x0c, text('user@b.test')))),
       der(0xa3, text('x400')),
+      der(0x88),
+      der(0x88, Uint8Array.of(0x2a, ...new Uint8Array(20).fill(0xff), 1)),
+      der(0xa4, der(0x31)),
+      der(0xa4, der(0x30), der(0x30)),
+      der(0xa4, der(0x30, der(0x31))),
     ];
     const certificate = withAlternativeNames([...others, der(0x82, text('still.readable.test'))]);
     const names = certificate.subjectAltNames;
@@ -205,6 +211,23 @@ describe('serial numbers and times', () => {
       const certificate = createPeerCertificate(certificateDer({ serial: der(0x02, fromHex(hex)) }));
       assert.throws(() => certificate.serialNumber, { reason: 'TLS_CERTIFICATE_MALFORMED' });
     }
+  });
+
+  test('a serial number of more than 40 bytes is none (RFC 5280 §4.1.2.2 grants 20); the error is found once', () => {
+    const longest = new Uint8Array(40).fill(0x7f);
+    assert.equal(createPeerCertificate(certificateDer({ serial: der(0x02, longest) })).serialNumber, '7f'.repeat(40));
+    const certificate = createPeerCertificate(certificateDer({ serial: der(0x02, longest, longest.subarray(0, 1)) }));
+    const thrown: unknown[] = [];
+    for (let i = 0; i < 2; i++) {
+      try {
+        thrown.push(certificate.serialNumber);
+      } catch (error) {
+        thrown.push(error);
+      }
+    }
+    assert.equal(isWireError(thrown[0]) ? thrown[0].reason : null, 'TLS_CERTIFICATE_MALFORMED');
+    assert.equal(thrown[0], thrown[1]);
+    assert.equal(certificate.subject.commonName, 'Subject', 'the other fields are readable');
   });
 
   test('two digits of a year mean 1950 to 2049, four mean themselves (RFC 5280 §4.1.2.5)', () => {

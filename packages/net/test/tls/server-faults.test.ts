@@ -201,7 +201,7 @@ test('5 000 connections that never finish hold no more than the cap, and others 
   timeout: 60_000,
 }, async (t) => {
   const cap = 64;
-  const server = serverWith({ maxHandshakes: cap });
+  const server = serverWith({ maxPending: cap });
   const half = (await clientHello()).subarray(0, 200);
   let cut = 0;
   const idle: L4Stream[] = [];
@@ -227,7 +227,7 @@ test('5 000 connections that never finish hold no more than the cap, and others 
 });
 
 test('over TCP the oldest of those that are silent give way, and are closed', async () => {
-  const server = serverWith({ maxHandshakes: 8 });
+  const server = serverWith({ maxPending: 8 });
   const failures: string[] = [];
   await using listener = await listen('127.0.0.1:0', (stream) => {
     server.accept(stream, { onSecure: (secure) => secure.abort(), onHandshakeFailed: (error) => failures.push(error.reason) });

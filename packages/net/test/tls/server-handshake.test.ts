@@ -155,7 +155,7 @@ test('a callback that never settles is ended by the time-out, and its late answe
   assert.equal(error.reason, 'TLS_HANDSHAKE_TIMEOUT');
   answer(null);
   await new Promise<void>((resolve) => setImmediate(resolve));
-  assert.deepEqual({ ...server.counts }, { started: 1, completed: 0, resumed: 0, failed: 1, timedOut: 1, shed: 0 });
+  assert.deepEqual({ ...server.counts }, { started: 1, completed: 0, resumed: 0, failed: 1, timedOut: 1, shed: 0, waited: 0 });
 });
 
 test('a handshake that does not go on is ended by the time-out', async () => {
@@ -292,8 +292,8 @@ test('the key log has the secrets of each handshake, and a keyLog that throws ha
   assert.deepEqual(new Set(reasons), new Set(['TLS_KEY_LOG_THREW']));
 });
 
-test('at the cap the oldest handshake is cut for the new one', async () => {
-  const server = serverWith({ maxHandshakes: 2 });
+test('at the cap of those that have not begun the oldest is cut for the new one', async () => {
+  const server = serverWith({ maxPending: 2 });
   const idle = [memoryPair(), memoryPair(), memoryPair()];
   const outcomes = idle.map(({ b }) => outcomeOf(b, server));
   const cut = await (outcomes[0] as Promise<never>);
@@ -332,6 +332,11 @@ test('settings and certificates that cannot work are refused when the server is 
     [{ certificates: [pki.source], alpn: ['x'.repeat(256)] }, /RangeError: alpn/],
     [{ certificates: [pki.source], handshakeTimeoutMs: 0 }, /RangeError: handshakeTimeoutMs/],
     [{ certificates: [pki.source], maxHandshakes: 0 }, /RangeError: maxHandshakes/],
+    [{ certificates: [pki.source], maxPending: 0 }, /RangeError: maxPending/],
+    [{ certificates: [pki.source], maxPendingBytes: 1024 }, /RangeError: maxPendingBytes/],
+    [{ certificates: [pki.source], maxPendingCallbacks: -1 }, /RangeError: maxPendingCallbacks/],
+    [{ certificates: [pki.source], sessionTimeoutMs: 604_800_001 }, /RangeError: sessionTimeoutMs/],
+    [{ certificates: [pki.source], alpn: ['é'] }, /RangeError: alpn/],
     [{ certificates: [pki.source], tickets: true as never }, /TypeError: tickets/],
     [{ certificates: [pki.source], keyLog: 'file' as never }, /TypeError: keyLog/],
     [{ certificates: pki.source as never }, /TypeError: certificates/],

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
+import { type Clock, systemClock } from '@ferrata/clock';
 import { createAuthority, type IssuedCertificate } from '@ferrata/dev-certificates';
 import { memoryPair } from '@ferrata/stream';
 import type { TlsServer } from '../../src/tls/tls-server.ts';
@@ -114,3 +115,71 @@ test('maxDepth counts the authorities between the certificate and the root', asy
   const { server: stream } = await shake(deeper, withCertificate(deep));
   assert.deepEqual(stream.info.tls?.peerCertificate?.subjectAltNames, [{ kind: 'email', address: 'deep@example.test' }]);
 });
+
+test('maxDepth counts by signatures, whatever the order of the certificates that a client sends (RFC 8446 §4.4.2)', async () => {
+  const first = await authority.createIntermediate();
+  const second = await first.createIntermediate();
+  const stranger = await (await createAuthority()).createIntermediate();
+  const deep = await second.issue({ names: ['deep@example.test'], use: 'client' });
+  const sent = [first.certificate, second.certificate, authority.certificate, stranger.certificate];
+  const shallow = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 1 });
+  const enough = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 2 });
+  const orders = permutations(sent).concat(permutations(sent.slice(0, 2)));
+  for (const [i, order] of orders.entries()) {
+    const shown = {
+      ...trust,
+      cert: [deep.certificate, ...order].join('\n'),
+      key: deep.key,
+      maxVersion: i % 2 === 0 ? 'TLSv1.3' : 'TLSv1.2',
+    } as const;
+    assert.equal(await reasonOf(shallow, shown), 'TLS_CLIENT_CERT_CHAIN_TOO_LONG', `order ${i}`);
+    assert.equal((await shake(enough, shown)).server.info.tls?.isPeerVerified, true, `order ${i}`);
+  }
+  // An authority that the server knows by itself need not be sent, and counts all the same.
+  const knows = serverWith({ mode: 'required', ca: [authority.certificate, first.certificate, second.certificate], maxDepth: 1 });
+  assert.equal(await reasonOf(knows, { ...trust, cert: deep.certificate, key: deep.key }), 'TLS_CLIENT_CERT_CHAIN_TOO_LONG');
+});
+
+test('several lists of revoked certificates may stand in one text, and a missing one is our fault', async () => {
+  const intermediate = await authority.createIntermediate();
+  const good = await intermediate.issue({ names: ['good@example.test'], use: 'client' });
+  const revoked = await intermediate.issue({ names: ['bad@example.test'], use: 'client' });
+  const lists = [await authority.revocationList([]), await intermediate.revocationList([revoked.serialNumber])];
+  const server = serverWith({ mode: 'required', ca: authority.certificate, crl: lists.join('\n') });
+  assert.equal((await shake(server, withCertificate(good))).server.info.tls?.isPeerVerified, true);
+  assert.equal(await reasonOf(server, withCertificate(revoked)), 'TLS_CLIENT_CERT_REVOKED');
+  const { a, b } = memoryPair();
+  const failed = failureOf(b, serverWith({ mode: 'required', ca: authority.certificate, crl: lists[0] as string }));
+  const { socket } = nodeClient(a, withCertificate(good));
+  const { error } = await failed;
+  socket.destroy();
+  assert.equal(error.reason, 'TLS_CRL_MISSING');
+  assert.equal(error.fault, 'local');
+});
+
+test('a list that has run out, or that is none, is told of when the server is made (RFC 5280 §5.1.2.5)', async () => {
+  const crl = await authority.revocationList([]);
+  const later: Clock = {
+    now: () => systemClock.now(),
+    wallNow: () => systemClock.wallNow() + 10 * 86_400_000,
+    schedule: (delayMs, wake) => systemClock.schedule(delayMs, wake),
+  };
+  const make = (clock: Clock, list: string) =>
+    new Promise<string>((resolve) => {
+      const server = tlsServer(pki, {
+        clientCertificates: { mode: 'required', ca: authority.certificate, crl: list },
+        clock,
+        onError: ({ reason, fault }) => resolve(`${reason} ${fault}`),
+      });
+      servers.push(server);
+      setImmediate(() => resolve('nothing'));
+    });
+  assert.equal(await make(systemClock, crl), 'nothing');
+  assert.equal(await make(later, crl), 'TLS_CRL_EXPIRED local');
+  await assert.rejects(make(systemClock, '-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n'), /TLS_CRL_UNREADABLE/);
+});
+
+function permutations<T>(values: readonly T[]): T[][] {
+  if (values.length === 0) return [[]];
+  return values.flatMap((value, i) => permutations(values.toSpliced(i, 1)).map((rest) => [value, ...rest]));
+}

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { after, test } from 'node:test';
 import { connect as nodeConnect } from 'node:tls';
 import { Worker } from 'node:worker_threads';
-import { ManualClock } from '@ferrata/clock';
+import { type Clock, ManualClock, systemClock } from '@ferrata/clock';
 import type { StreamAddress } from '@ferrata/stream';
 import { listen } from '../../src/listener.ts';
 import { isNamed, TicketKeys } from '../../src/tls/ticket-keys.ts';
@@ -149,6 +149,75 @@ test('a resumed client that has never shown a certificate is not verified, whate
   await visit(listener.address, 'TLSv1.3', first.session, false);
   assert.deepEqual(seen, ['false false true', 'true false true']);
   await server.close();
+});
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a certificate that has expired since is not taken from a session either, with ${version}`, async () => {
+    let wallMs = Date.now();
+    const clock: Clock = { now: () => systemClock.now(), schedule: (ms, wake) => systemClock.schedule(ms, wake), wallNow: () => wallMs };
+    const reasons: string[] = [];
+    const server = new TlsServer({
+      certificates: [pki.source],
+      clientCertificates: { mode: 'optional', ca: pki.authority.certificate },
+      clock,
+    });
+    await using listener = await listen('127.0.0.1:0', (stream) => {
+      server.accept(stream, {
+        onSecure(secure) {
+          secure.write(Uint8Array.of(secure.info.tls?.isResumed === true ? 1 : 0));
+          secure.attach({ onData() {}, onDrain() {}, onEnd: () => secure.end(), onClose() {} });
+        },
+        onHandshakeFailed: (error) => reasons.push(error.reason),
+      });
+    });
+    const { session } = await visit(listener.address, version);
+    assert.equal((await visit(listener.address, version, session)).isResumed, true);
+    wallMs += 20 * 365 * 86_400_000;
+    const refused = nodeConnect({
+      host: '127.0.0.1',
+      port: listener.address.kind === 'ip' ? listener.address.port : 0,
+      servername: 'localhost',
+      ca: pki.authority.certificate,
+      maxVersion: version,
+      session,
+    });
+    refused.on('error', () => undefined);
+    await once(refused, 'close');
+    assert.deepEqual(reasons, ['TLS_CLIENT_CERT_EXPIRED']);
+    await server.close();
+  });
+}
+
+test('sessionTimeoutMs is how long a client may keep its session (RFC 8446 §4.6.1)', async () => {
+  const { address } = await serve({ sessionTimeoutMs: 3_600_000 });
+  const { session } = await visit(address, 'TLSv1.3');
+  // ticketLifetimeHint [9] EXPLICIT INTEGER of OpenSSL's SSL_SESSION: 3 600 seconds.
+  assert.ok(session.includes(Buffer.of(0xa9, 4, 2, 2, 0x0e, 0x10)));
+});
+
+test('after a long absence the key that should have been forgotten is no previous key', () => {
+  const clock = new ManualClock();
+  const keys = new TicketKeys({ rotationMs: 1000, clock });
+  const old = keys.read();
+  clock.advance(2000);
+  assert.equal(keys.refresh(), 3);
+  const { current, previous } = keys.read();
+  assert.notDeepEqual(previous, old.current);
+  assert.notDeepEqual(current, previous);
+});
+
+test('a thread that was terminated while it made a key stops no other for long', () => {
+  const clock = new ManualClock({ now: 5_000_000 });
+  const keys = new TicketKeys({ rotationMs: 1000, clock });
+  // As the other thread left it: the lock, taken now.
+  new Int32Array(keys.buffer)[1] = Math.floor(clock.now()) | 0;
+  keys.rotate();
+  assert.equal(keys.generation, 1);
+  clock.advance(10_001);
+  keys.rotate();
+  assert.equal(keys.generation, 2);
+  keys.rotate();
+  assert.equal(keys.generation, 3);
 });
 
 test('keys rotate when they are due, once for all who share them', () => {

@@ -20,12 +20,15 @@ import { GrowingBytes } from './growing-bytes.ts';
 
 /** Bytes of a message that pay for one more frame of it. */
 const BYTES_PER_FREE_FRAGMENT = 64;
-/** Up to here an expanded message may have any ratio: a short one may repeat a long one before it. */
-const RATIO_FREE_BYTES = 65_536;
+/**
+ * Up to here an expanded message may have any ratio: a table of equal rows has 500 and more, and one that repeats the message before it has any. So
+ * much costs a peer a kilobyte, and us a millisecond.
+ */
+const RATIO_FREE_BYTES = 0x10_0000;
 
 export class MessageIn {
   readonly #options: ResolvedWebSocketOptions;
-  readonly #compression: MessageCompression | null;
+  #compression: MessageCompression | null;
   readonly #validator = new Utf8Validator();
   readonly #compressed = new GrowingBytes();
   #isOpen = false;
@@ -48,9 +51,10 @@ export class MessageIn {
     return this.#compressed.byteLength();
   }
 
-  /** Forgets a compressed message that will never be whole. */
+  /** Nothing more comes: a compressed message that will never be whole is forgotten, and what expands, with its window. */
   discard(): void {
     this.#compressed.take();
+    this.#compression = null;
   }
 
   /** The header of a data frame. @returns whether it begins a message */

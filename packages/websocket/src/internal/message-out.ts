@@ -15,9 +15,10 @@ export class MessageOut {
   readonly #isClient: boolean;
   readonly #options: ResolvedWebSocketOptions;
   readonly #output: FrameOutput;
-  readonly #compression: MessageCompression | null;
+  #compression: MessageCompression | null;
   readonly #compressFromBytes: number;
   #validator: Utf8Validator | null = null;
+  #probe: Utf8Validator | null = null;
   /** Kind of the message that is being sent in fragments; 0 for none. */
   #fragmented: MessageKind | 0 = 0;
 
@@ -43,9 +44,11 @@ export class MessageOut {
   fragment(kind: MessageKind, payload: Uint8Array, isLast: boolean): true {
     const begins = this.#fragmented === 0;
     if (!begins && this.#fragmented !== kind) throw new TypeError('the kind of a message changes within it');
-    if (kind === Opcode.text) this.#checkText(payload, begins, isLast);
-    this.#fragmented = isLast ? 0 : kind;
+    const text = kind === Opcode.text ? this.#checkedText(payload, begins, isLast) : null;
     this.#frame(firstByte(begins ? kind : Opcode.continuation, isLast, false), payload);
+    // Nothing of the message moves on before nothing can throw any more: whoever mends a fragment may send it again.
+    if (text !== null) this.#validator?.continueFrom(text);
+    this.#fragmented = isLast ? 0 : kind;
     return true;
   }
 
@@ -54,11 +57,19 @@ export class MessageOut {
     this.#frame(firstByte(opcode, true, false), payload);
   }
 
-  /** RFC 6455 §8.1: what we send as text must be UTF-8, or the peer will end the connection. */
-  #checkText(payload: Uint8Array, begins: boolean, isLast: boolean): void {
+  /** No message follows: what compresses, and its window, may go. */
+  discard(): void {
+    this.#compression = null;
+  }
+
+  /** RFC 6455 §8.1: what we send as text must be UTF-8, or the peer will end the connection. @returns the state behind the fragment */
+  #checkedText(payload: Uint8Array, begins: boolean, isLast: boolean): Utf8Validator {
     const validator = (this.#validator ??= new Utf8Validator());
-    if (begins) validator.begin();
-    if (!validator.push(payload) || (isLast && !validator.isComplete())) throw new TypeError('fragments of text must be UTF-8');
+    const probe = (this.#probe ??= new Utf8Validator());
+    if (begins) probe.begin();
+    else probe.continueFrom(validator);
+    if (!probe.push(payload) || (isLast && !probe.isComplete())) throw new TypeError('fragments of text must be UTF-8');
+    return probe;
   }
 
   #frame(first: number, payload: Uint8Array): void {

@@ -1,0 +1,49 @@
+/**
+ * How many filters may take their time at once.
+ *
+ * A slot is held until the filter's promise settles, also when nobody waits for it any more: what it has begun (a look-up, a request) runs on, and
+ * that is what the number bounds. One that never settles would close the listener for good when it has happened often enough, so a slot is taken
+ * back after a while all the same.
+ */
+
+/** After how many time-outs a promise that has not settled is taken for one that never will. */
+const timeoutsUntilLost = 10;
+
+/** Slots of the filters of one listener. `Owner` is whose filter it is. */
+export class FilterSlots<Owner extends object> {
+  readonly #max: number;
+  readonly #lostAfterMs: number;
+  #count = 0;
+  /** Those that nobody waits for any more, and when they are lost; in this order, as the time-out is the same for all. */
+  readonly #givenUp = new Map<Owner, number>();
+
+  constructor(max: number, timeoutMs: number) {
+    this.#max = max;
+    this.#lostAfterMs = (timeoutsUntilLost - 1) * timeoutMs;
+  }
+
+  /** @param now monotonic milliseconds */
+  isFull(now: number): boolean {
+    if (this.#count < this.#max) return false;
+    for (const [owner, lostAt] of this.#givenUp) {
+      if (lostAt > now) break;
+      this.#givenUp.delete(owner);
+      this.#count--;
+    }
+    return this.#count >= this.#max;
+  }
+
+  take(): void {
+    this.#count++;
+  }
+
+  /** Nobody waits for the promise any more. */
+  giveUp(owner: Owner, now: number): void {
+    this.#givenUp.set(owner, now + this.#lostAfterMs);
+  }
+
+  /** The promise has settled. @param wasGivenUp `giveUp` came before */
+  settle(owner: Owner, wasGivenUp: boolean): void {
+    if (!wasGivenUp || this.#givenUp.delete(owner)) this.#count--;
+  }
+}
