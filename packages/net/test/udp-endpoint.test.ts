@@ -293,13 +293,14 @@ describe('faults', () => {
       const fails = (async () => {
         throw new Error('later');
       }) as () => void;
+      const failsAtLast = (async (error: WireError | null) => {
+        closed.resolve(error);
+        throw new Error('again');
+      }) as (error: WireError | null) => void;
       const sink: UdpSink = {
         onDatagram: () => {},
         [callback]: fails,
-        onClose: async (error: WireError | null) => {
-          closed.resolve(error);
-          throw new Error('again');
-        },
+        onClose: failsAtLast,
       };
       const a = await bound();
       const endpoint = callback === 'onDatagram' ? await bindUdp('127.0.0.1:0', sink) : await connectUdp({ host: '127.0.0.1', port }, sink);
