@@ -21,6 +21,7 @@ const onPlatform: ReadonlyMap<string, string> = new Map([
   ['memory-cache 2', 'it takes the time and, without `random`, the key of its hashes from the system'],
   ['metrics 2', 'worker threads share the metrics'],
   ['pool 2', 'sockets of Node are pooled'],
+  ['proxy-protocol 2', 'TextEncoder makes the bytes of its names'],
   ['stream 2', 'TextEncoder and TextDecoder make bytes and text'],
 ]);
 

@@ -15,12 +15,11 @@
  * - Every callback of the user may throw, reject, never answer, or answer nonsense: that connection is refused, and listening goes on.
  */
 import { internalError, textOf, toWireError } from '@ferrata/error';
-import type { L4Stream, StreamAddress } from '@ferrata/stream';
+import { callUser, type L4Stream, type StreamAddress } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 import type { AcceptConfig } from './accept-options.ts';
 import { AcceptRate } from './accept-rate.ts';
 import { Admission } from './admission.ts';
-import { callUser } from './call-user.ts';
 import { FilterSlots } from './filter-slots.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 

@@ -5,8 +5,7 @@
  * the process. So each call is guarded; a throw is told, and the stream is closed for whoever is attached (`STREAM_THREW`).
  */
 import { internalError, textOf, type WireError } from '@ferrata/error';
-import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream';
-import { callUser } from './call-user.ts';
+import { callUser, type L4Sink, type L4Stream, type StreamInfo, type StreamState } from '@ferrata/stream';
 
 /** Who is told of a stream. */
 export interface AdmittedStreamOwner {

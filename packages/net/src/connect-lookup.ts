@@ -2,10 +2,11 @@
  * The look-up of names that a program brings along, made safe to be given to Node, which believes whatever it is told: a look-up that throws, answers
  * twice or with nonsense would otherwise end the process, or leave a connection that never fails and holds its place under a cap.
  */
+
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { connectError, textOf, type WireError } from '@ferrata/error';
-import { callUser } from './call-user.ts';
+import { callUser } from '@ferrata/stream';
 
 type Answer = Parameters<LookupFunction>[2];
 

@@ -14,9 +14,8 @@
 import { isIP, type NetConnectOpts } from 'node:net';
 import type { Wakeup } from '@ferrata/clock';
 import { addContext, connectError, fromNodeError, limitError, textOf, timeoutError, toWireError, type WireError } from '@ferrata/error';
-import type { L4Stream } from '@ferrata/stream';
+import { callUser, type L4Stream } from '@ferrata/stream';
 import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from './address.ts';
-import { callUser } from './call-user.ts';
 import { checkedLookup } from './connect-lookup.ts';
 import { type ConnectConfig, type ConnectOptions, resolveConnectOptions } from './connect-options.ts';
 import type { ConnectionCap } from './connection-cap.ts';

@@ -19,9 +19,8 @@
 import { concatBytes } from '@ferrata/bytes';
 import { internalError, ioError, protocolError, textOf, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type ProxyAddress, type ProxyHeader, ProxyHeaderDecoder, proxySignatureMatch } from '@ferrata/proxy-protocol';
-import { formatAddress, type L4Sink, type L4Stream, type StreamAddress, type StreamInfo } from '@ferrata/stream';
+import { callUser, formatAddress, type L4Sink, type L4Stream, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
-import { callUser } from './call-user.ts';
 import { type AcceptProxyConfig, type AcceptProxyOptions, resolveAcceptProxyOptions } from './proxy-options.ts';
 import { readdressed } from './readdressed.ts';
 import { ipAddress } from './socket-info.ts';

@@ -16,9 +16,8 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { fromNodeError, internalError, ioError, textOf, type WireError } from '@ferrata/error';
-import type { StreamAddress } from '@ferrata/stream';
+import { callUser, type StreamAddress, watchAnswer } from '@ferrata/stream';
 import type { AddressLike } from './address.ts';
-import { callUser, watchAnswer } from './call-user.ts';
 import { listenFailure } from './listen-error.ts';
 import { ipAddress } from './socket-info.ts';
 import {

@@ -11,9 +11,8 @@
  * nothing: whoever forges a source address blindly can send twice. It is taken for proof with `provesByAnswer` only.
  */
 import { internalError, textOf, type WireError } from '@ferrata/error';
-import { nextStreamId, type StreamAddress, type StreamInfo, type StreamTiming } from '@ferrata/stream';
+import { callUser, nextStreamId, type StreamAddress, type StreamInfo, type StreamTiming, watchAnswer } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
-import { callUser, watchAnswer } from './call-user.ts';
 import type { UdpAddress } from './udp-options.ts';
 
 /** The receiver of a flow. */

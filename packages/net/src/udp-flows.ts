@@ -23,10 +23,9 @@ import {
   toWireError,
   type WireError,
 } from '@ferrata/error';
-import type { StreamAddress, StreamInfo } from '@ferrata/stream';
+import { callUser, isThenable, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 import type { AddressLike } from './address.ts';
-import { callUser } from './call-user.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
 import { checkBoolean, checkCallback, checkMethods } from './option-checks.ts';
 import { checkOptionNames } from './option-names.ts';
@@ -331,7 +330,7 @@ export class UdpFlows {
     if (this.#filter === null) return true;
     try {
       const answer: unknown = this.#filter.shouldAccept(flow.peer, flow.info);
-      return isPromise(answer) ? answer : answer === true;
+      return isThenable(answer) ? answer : answer === true;
     } catch (thrown) {
       this.#report(toWireError(thrown, 'FILTER_THREW'));
       return false;
@@ -451,8 +450,4 @@ export class UdpFlows {
 
 function warn(thrown: unknown): void {
   process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown));
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

@@ -1,5 +1,6 @@
 /** @ferrata/stream: the L4 stream contract and its algebra. No I/O: bytes, time and chance come in as arguments. */
 
+export { callUser, isThenable, watchAnswer } from './call-user.ts';
 export { type Defer, deferToMicrotask } from './defer.ts';
 export { type Fault, type FaultEffect, type FaultPlace, type FaultPlan, type FaultyOptions, faulty, formatFaultPlan } from './faulty.ts';
 export { freeChunk, giveAway, isGivenAway, takeBack } from './given-chunk.ts';

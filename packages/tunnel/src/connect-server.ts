@@ -15,7 +15,7 @@
 import { internalError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type ResponseHead, responseHead } from '@ferrata/headers';
 import { type HttpApplication, type Refusal, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
-import type { L4Stream } from '@ferrata/stream';
+import { callUser, isThenable, type L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import { acceptConnect, ConnectRequest } from './accept-connect.ts';
 import {
@@ -24,7 +24,6 @@ import {
   type ResolvedConnectServerOptions,
   resolveConnectServerOptions,
 } from './connect-server-options.ts';
-import { callUser, isThenable } from './internal/call-user.ts';
 import { WaitingRoom } from './internal/waiting-room.ts';
 
 /** Nobody has anything to say to these. */

@@ -29,8 +29,7 @@ import {
   requestHead,
 } from '@ferrata/headers';
 import type { ClientSession, HttpEnvironment } from '@ferrata/http';
-import type { L4Stream } from '@ferrata/stream';
-import { whenRejected } from './internal/call-user.ts';
+import { type L4Stream, watchAnswer } from '@ferrata/stream';
 import { askForTunnel, statusText, type TunnelQuestion } from './internal/tunnel-request.ts';
 
 const REASONS = {
@@ -123,7 +122,7 @@ function accept(head: ResponseHead, stream: L4Stream, onResponse: ((head: Respon
   const rejected = (thrown: unknown): WireError => toWireError(thrown, 'TUNNEL_RESPONSE_REJECTED');
   try {
     // An `async` function may come too late to refuse the tunnel, which is reset then.
-    whenRejected(onResponse(head), (thrown) => stream.abort(rejected(thrown)));
+    watchAnswer(onResponse(head), (thrown) => stream.abort(rejected(thrown)));
   } catch (thrown) {
     throw rejected(thrown);
   }

@@ -12,10 +12,9 @@
  */
 import { ioError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { HttpEnvironment } from '@ferrata/http';
-import { deferToMicrotask, type L4Sink, type L4Stream } from '@ferrata/stream';
+import { callUser, deferToMicrotask, type L4Sink, type L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { WebSocketConnection } from '@ferrata/websocket';
-import { callUser } from './internal/call-user.ts';
 import { patienceFor, SendProgress } from './websocket-progress.ts';
 
 /** Whose messages a carrier carries. */

@@ -12,10 +12,12 @@
  *
  * @see RFC 6455 §4 · RFC 8441 §5
  */
+
 import { createHash } from 'node:crypto';
 import { type Random, systemRandom } from '@ferrata/clock';
 import { protocolError, type WireError } from '@ferrata/error';
 import { HeaderMap, isToken, type RequestHead, type ResponseHead, tokenListHas } from '@ferrata/headers';
+import { watchAnswer } from '@ferrata/stream';
 import {
   acceptDeflate,
   type DeflateOptions,
@@ -28,7 +30,6 @@ import {
   WEBSOCKET_GUID,
   WEBSOCKET_VERSION,
 } from '@ferrata/websocket';
-import { whenRejected } from './internal/call-user.ts';
 
 /** What a handshake has settled. */
 export interface WebSocketAgreement {
@@ -156,7 +157,7 @@ function choose(asked: HeaderMap, choice: WebSocketChoice): string | null {
   const offered = value === undefined ? [] : parseSubprotocols(value);
   const chosen = choice.chooseSubprotocol?.(offered) ?? null;
   // An `async` one has chosen nothing that was offered, whatever becomes of it.
-  whenRejected(chosen, () => {});
+  watchAnswer(chosen, () => {});
   if (chosen !== null && !offered.includes(chosen)) throw new TypeError(`not among the subprotocols that were offered: ${chosen}`);
   return chosen;
 }

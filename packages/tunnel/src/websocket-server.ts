@@ -20,9 +20,8 @@
 import { isWireError, protocolError, toWireError, type WireError } from '@ferrata/error';
 import { type HeaderMap, responseHead, tokenListHas } from '@ferrata/headers';
 import type { ServerExchange } from '@ferrata/http';
-import type { L4Stream } from '@ferrata/stream';
+import { callUser, type L4Stream, watchAnswer } from '@ferrata/stream';
 import { Role, WEBSOCKET_VERSION } from '@ferrata/websocket';
-import { callUser, whenRejected } from './internal/call-user.ts';
 import { park } from './internal/parking.ts';
 import { answerFields, type WebSocketAgreement, type WebSocketChoice, type WebSocketHandshake } from './websocket-handshake.ts';
 import { checkWebSocketSessionOptions, type WebSocketSessionOptions } from './websocket-options.ts';
@@ -110,7 +109,7 @@ function judge(
     throw toWireError(thrown, 'ORIGIN_CHECK_THREW');
   }
   // A promise, say, is no yes; but it must not end the process, either.
-  whenRejected(isAllowed, ignore);
+  watchAnswer(isAllowed, ignore);
   if (isAllowed !== true) throw protocolError('WS_ORIGIN_REFUSED', 'the origin is not allowed', { wire: { status: 403 } });
   try {
     return answerFields(handshake, exchange.request, options);

@@ -18,9 +18,8 @@
  * @see RFC 6455
  */
 import { toWireError, type WireError } from '@ferrata/error';
-import type { L4Stream, StreamInfo } from '@ferrata/stream';
+import { callUser, type L4Stream, type StreamInfo, watchAnswer } from '@ferrata/stream';
 import { CloseCode, MessageCollector, MessageKind, type Role, WebSocketConnection, WebSocketEvent } from '@ferrata/websocket';
-import { callUser, whenRejected } from './internal/call-user.ts';
 import { WebSocketCarrier, type WebSocketCarrierOwner } from './websocket-carrier.ts';
 import { unsupportedKind } from './websocket-errors.ts';
 import type { WebSocketAgreement } from './websocket-handshake.ts';
@@ -222,7 +221,7 @@ export class WebSocketSession implements WebSocketCarrierOwner {
 
   /** A handler may be an `async` function, though its type promises nothing: its rejection must not end the process. */
   #watch(answer: unknown): void {
-    if (answer !== undefined) whenRejected(answer, this.#onRejected);
+    if (answer !== undefined) watchAnswer(answer, this.#onRejected);
   }
 
   #flush(): boolean {

@@ -273,7 +273,7 @@ export class WebSocketConnection {
    */
   close(code: number, reason: string, now: number): void {
     if (code !== CloseCode.none && !isCloseCode(code)) throw new RangeError(`${code} is no code of a Close frame`);
-    const text = utf8Encode(reason);
+    const text = reason === '' ? EMPTY_BYTES : utf8Encode(reason);
     if (text.length > MAX_REASON_BYTES)
       throw new RangeError(`the reason of a Close has at most ${MAX_REASON_BYTES} bytes, not ${text.length}`);
     if (code === CloseCode.none && text.length > 0) throw new RangeError('a Close without a code has no reason');
@@ -447,5 +447,5 @@ function readReason(bytes: Uint8Array): string {
   if (!validator.push(bytes) || !validator.isComplete()) {
     throw violation('WS_CLOSE_REASON_INVALID', 'the reason of a Close is not UTF-8', CloseCode.invalidData);
   }
-  return utf8Decode(bytes);
+  return bytes.length === 0 ? '' : utf8Decode(bytes);
 }

@@ -15,9 +15,10 @@
  * for an OCSP response none of them. While a certificate and its key are replaced one after the other they don't fit: that is a bad state like any other,
  * the old pair is served, and the event of the second file brings the new one.
  */
+
 import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
 import { checkNumber, isWireError, textOf, type WireError } from '@ferrata/error';
-import { callUser } from '../call-user.ts';
+import { callUser } from '@ferrata/stream';
 import { Deadlines } from './certificate-deadlines.ts';
 import { certificateError } from './certificate-error.ts';
 import {

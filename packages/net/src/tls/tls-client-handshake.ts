@@ -15,9 +15,8 @@
 import { connect as connectSocket, type PeerCertificate as NodeCertificate, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Wakeup } from '@ferrata/clock';
 import { connectError, textOf, timeoutError, tlsError, toWireError, type WireError } from '@ferrata/error';
-import type { L4Stream, PeerCertificate, StreamInfo } from '@ferrata/stream';
+import { callUser, isThenable, type L4Stream, type PeerCertificate, type StreamInfo } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
-import { callUser } from '../call-user.ts';
 import type { PendingConnect } from '../pending-connect.ts';
 import { readHandshake } from './handshake-extension.ts';
 import { createPeerCertificate } from './peer-certificate.ts';
@@ -293,10 +292,6 @@ export class ClientHandshake implements PendingConnect {
 
 function tellFailed(sink: TlsConnectSink, error: WireError, info: StreamInfo): void {
   callUser(() => sink.onHandshakeFailed(error, info), warn);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 /** There is nothing left to end: a warning shows the bug without ending the process. */

@@ -12,9 +12,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { isWireError, limitError, textOf, type WireError } from '@ferrata/error';
-import { formatAddress, type L4Sink, type L4Stream, type StreamInfo } from '@ferrata/stream';
+import { callUser, formatAddress, isThenable, type L4Sink, type L4Stream, type StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
-import { callUser } from '../call-user.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { ClientHelloReader } from './client-hello.ts';
 import { readHandshake } from './handshake-extension.ts';
@@ -323,8 +322,4 @@ function tellFailed(sink: TlsAcceptSink, error: WireError, info: StreamInfo): vo
 /** As OpenSSL has it, in lower case. */
 function nameOf({ servername }: TLSSocket): string | null {
   return typeof servername === 'string' && servername !== '' ? servername.toLowerCase() : null;
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

@@ -9,12 +9,13 @@
  * `emit('connection', …)` is how Node wants connections handed to a server that does not listen. Each handshake emits on an object of its own that inherits from the server: so
  * the events that Node sends back arrive with that object as `this`, and find their handshake without any map.
  */
+
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { addContext, isWireError, textOf, toWireError, type WireError } from '@ferrata/error';
-import { callUser } from '../call-user.ts';
+import { callUser } from '@ferrata/stream';
 import { certificateError } from './certificate-error.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { isInFiles } from './certificate-source.ts';

@@ -5,8 +5,7 @@
  * from it directly; any other stream is read through a `Duplex`.
  */
 import { textOf, tlsError, type WireError } from '@ferrata/error';
-import { formatAddress, type L4Stream, type StreamInfo } from '@ferrata/stream';
-import { callUser } from '../call-user.ts';
+import { callUser, formatAddress, isThenable, type L4Stream, type StreamInfo } from '@ferrata/stream';
 import { type LoadedCertificate, loadCertificate } from './certificate-load.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { CertificateStore, type ReloadReport } from './certificate-store.ts';
@@ -154,7 +153,7 @@ export class TlsServer implements AsyncDisposable {
     const { certificateFor } = this.#config;
     if (certificateFor === null) return this.#fromStore(name);
     const chosen: unknown = certificateFor?.(name, info);
-    if (isPromiseLike(chosen)) return Promise.resolve(chosen).then((source) => this.#load(source as CertificateSource | null, name));
+    if (isThenable(chosen)) return Promise.resolve(chosen).then((source) => this.#load(source as CertificateSource | null, name));
     return this.#load(chosen as CertificateSource | null, name);
   }
 
@@ -192,10 +191,6 @@ export function acceptTls(stream: L4Stream, server: TlsServer): Promise<L4Stream
   return new Promise((resolve, reject) => {
     server.accept(stream, { onSecure: resolve, onHandshakeFailed: reject });
   });
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
 function warn(thrown: unknown): void {

@@ -1,4 +1,4 @@
-/** Calls of the user's callbacks, which may do anything and must not end the process. */
+/** Calls of the user's callbacks, which may do anything and must not end the process. For packages above, whose callbacks these are. */
 
 /**
  * Calls a callback. `onThrown` gets what it throws, and what the promise that it returns rejects with: a callback meant to return nothing may be
@@ -6,14 +6,15 @@
  */
 export function callUser(callback: () => unknown, onThrown: (thrown: unknown) => void): void {
   try {
-    whenRejected(callback(), onThrown);
+    watchAnswer(callback(), onThrown);
   } catch (thrown) {
     onThrown(thrown);
   }
 }
 
-/** Tells with what the answer of a callback rejects, if it is a promise, or anything like one. */
-export function whenRejected(answer: unknown, onRejected: (thrown: unknown) => void): void {
+/** What `callUser` does with an answer, for callers that call by themselves since a closure for each call would cost them too much. */
+export function watchAnswer(answer: unknown, onRejected: (thrown: unknown) => void): void {
+  // `resolve` makes a promise of it: a thenable may throw from its `then`, or call back twice.
   if (isThenable(answer)) Promise.resolve(answer).catch(onRejected);
 }
 
