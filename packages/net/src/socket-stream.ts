@@ -291,9 +291,14 @@ export class SocketStream implements L4Stream {
     this.#gate |= Gate.inside;
     // A socket is told only when all bytes are with the kernel: while a shutdown waits behind unsent bytes it can't be reset, and an abort
     // would look like an orderly, early end to the peer.
-    if (host instanceof Socket && host.writableLength > 0) host.write(nothing, () => void (host.destroyed || host.end()));
+    if (host instanceof Socket && host.writableLength > 0) host.write(nothing, () => this.#endHost());
     else host.end();
     this.#gate &= ~Gate.inside;
+  }
+
+  /** Not after an abort, which over TLS waits for its turn: a socket that is shutting down cannot be reset (EINVAL), and would never close. */
+  #endHost(): void {
+    if (!this.#host.destroyed && (this.#gate & Gate.aborted) === 0) this.#host.end();
   }
 
   abort(error?: WireError): void {
