@@ -6,8 +6,7 @@
  *
  * Sources: RFC 3986 §3.2.2, §3.2.3; RFC 9110 §7.2; RFC 9112 §3.2.
  */
-import { hexValue } from '@ferrata/bytes';
-import { isIpv6Address } from './internal/ipv6.ts';
+import { hexValue, readIpv6 } from '@ferrata/bytes';
 
 /** A host and, if one is written, a port. */
 export interface Authority {
@@ -52,6 +51,9 @@ export function formatAuthority(authority: Authority): string {
   return authority.port === null ? host : `${host}:${authority.port}`;
 }
 
+/** Only whether it is an address is asked. */
+const ipv6Scratch = new Uint8Array(16);
+
 const NO_PORT = -1;
 const INVALID_PORT = -2;
 
@@ -72,7 +74,7 @@ function endOfHost(text: string): number {
 /** `[IPv6]`; RFC 3986's form for later versions (`[v1.x]`) has never been used, and is refused. */
 function endOfBrackets(text: string): number {
   const close = text.indexOf(']');
-  return close > 0 && isIpv6Address(text.slice(1, close)) ? close + 1 : -1;
+  return close > 0 && readIpv6(text.slice(1, close), ipv6Scratch, 0) ? close + 1 : -1;
 }
 
 function portFrom(text: string, hostEnd: number): number {

@@ -1,5 +1,5 @@
 /** Makes the header that tells of a connection: the family follows from the addresses. */
-import { formatIpv4, formatIpv6, isIpv4Mapped, readIpv4, readIpv6 } from './internal/ip-text.ts';
+import { formatIpv4, formatIpv6, isIpv4Mapped, readIpv4, readIpv6 } from '@ferrata/bytes';
 import type { ProxyAddress, ProxyHeader, ProxyTlv } from './proxy-header.ts';
 
 /** What a header is to say. */

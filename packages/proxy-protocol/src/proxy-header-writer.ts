@@ -5,8 +5,7 @@
  * - A header is checked whole before a byte of it is written: only a program can get it wrong, and it hears of it by `TypeError` or `RangeError`.
  * - A checksum is never copied: it is of the header that it came with, and computed anew for this one.
  */
-import { type ByteWriter, utf8Encode } from '@ferrata/bytes';
-import { formatIpv4, formatIpv6Groups, readIpv4, readIpv6 } from './internal/ip-text.ts';
+import { type ByteWriter, formatIpv4, formatIpv6Groups, readIpv4, readIpv6, utf8Encode } from '@ferrata/bytes';
 import { checksum, PROTOCOLS, TLV_HEADER_BYTES, UNIX_PATH_BYTES, uint32Bytes } from './internal/read-binary.ts';
 import { FIXED_BYTES } from './options.ts';
 import type { ProxyAddress, ProxyHeader, ProxyTlv } from './proxy-header.ts';
@@ -68,6 +67,7 @@ function lineOf({ family, source, destination }: ProxyHeader): string {
   const hostOf = (address: ProxyAddress): string => {
     const bytes = new Uint8Array(16);
     writeIp(address, family, bytes, 0);
+    // The grammar of a line knows no dots in IPv6 (§2.1).
     return family === 'inet' ? formatIpv4(bytes, 0) : formatIpv6Groups(bytes, 0);
   };
   return `PROXY ${protocol} ${hostOf(source)} ${hostOf(destination)} ${portOf(source)} ${portOf(destination)}\r\n`;

@@ -7,13 +7,12 @@
  *              2      0 1    0 1 2 3    0 1 2           16 bit    0, 12, 36 or 216 bytes
  * ```
  */
-import { equalBytes, utf8Decode, utf8Encode } from '@ferrata/bytes';
+import { equalBytes, formatIpv4, formatIpv6, utf8Decode, utf8Encode } from '@ferrata/bytes';
 import { proxyHeaderError } from '../errors.ts';
 import { FIXED_BYTES, type ResolvedProxyHeaderDecoderOptions } from '../options.ts';
 import type { ProxyAddress, ProxyHeader, ProxyTlv } from '../proxy-header.ts';
 import { TlvType } from '../tlv.ts';
 import { crc32c } from './crc32c.ts';
-import { formatIpv4, formatIpv6 } from './ip-text.ts';
 
 /** What a byte of family and transport stands for, and how many bytes its addresses have. */
 interface ProtocolRow {

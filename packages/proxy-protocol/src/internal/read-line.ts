@@ -7,10 +7,9 @@
  *   PROXY UNKNOWN[<SP>anything]<CR><LF>
  * ```
  */
-import { parseDecimal } from '@ferrata/bytes';
+import { formatIpv4, formatIpv6, parseDecimal, readIpv4, readIpv6 } from '@ferrata/bytes';
 import { proxyHeaderError } from '../errors.ts';
 import type { ProxyAddress, ProxyHeader } from '../proxy-header.ts';
-import { formatIpv4, formatIpv6, readIpv4, readIpv6 } from './ip-text.ts';
 
 /** @throws {WireError} `PROXY_V1_PROTOCOL`, `PROXY_V1_SYNTAX`, `PROXY_V1_ADDRESS` or `PROXY_V1_PORT` */
 export function readLine(line: string): ProxyHeader {

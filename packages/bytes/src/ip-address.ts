@@ -1,11 +1,11 @@
 /**
- * Addresses of IPv4 and IPv6 as text and as bytes.
+ * Addresses of IPv4 and IPv6 as text and as bytes in network order.
  *
- * Strict where readers differ: numbers of IPv4 are decimal without leading zeros, since some take `010` for 8 (specification §2.1). What is
- * written is the one text that RFC 5952 recommends, so that equal addresses are equal strings, whichever version brought them.
+ * Strict where readers differ, as what two sides read differently must never decide who may come in: numbers of IPv4 are four, decimal and without leading zeros, since some take `010` for 8
+ * and `127.1` for `127.0.0.1` (RFC 6943 §3.1.1). What is written is the one text that RFC 5952 recommends, so that equal addresses are equal strings.
  */
 
-/** Reads `127.0.0.1`. @returns false if it is anything else; `target` may have been written to all the same */
+/** Reads `127.0.0.1` into the four bytes from `at`. @returns false if it is anything else; `target` may have been written to all the same */
 export function readIpv4(text: string, target: Uint8Array, at: number): boolean {
   let value = 0;
   let digits = 0;
@@ -31,7 +31,7 @@ export function readIpv4(text: string, target: Uint8Array, at: number): boolean 
 }
 
 /**
- * Reads `2001:db8::1`, in either case, and `::ffff:192.0.2.1` as well, which `inet_ntop` writes; no zone, no brackets.
+ * Reads `2001:db8::1` (RFC 4291 §2.2) into the 16 bytes from `at`, in either case; the last 32 bits may be written as IPv4, as in `::ffff:192.0.2.1`. No zone, no brackets.
  *
  * @returns false if it is anything else; `target` may have been written to all the same
  */
@@ -90,7 +90,7 @@ export function formatIpv6(bytes: Uint8Array, at: number): string {
   return isIpv4Mapped(bytes, at) ? `::ffff:${formatIpv4(bytes, at + 12)}` : formatIpv6Groups(bytes, at);
 }
 
-/** The same in groups only: the grammar of version 1 knows no dots in IPv6 (specification §2.1). */
+/** The same in groups only, for those who know no dots in IPv6. */
 export function formatIpv6Groups(bytes: Uint8Array, at: number): string {
   const groups: number[] = [];
   for (let i = 0; i < 16; i += 2) groups.push(((bytes[at + i] as number) << 8) | (bytes[at + i + 1] as number));
@@ -100,7 +100,7 @@ export function formatIpv6Groups(bytes: Uint8Array, at: number): string {
   return length < 2 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
 }
 
-/** Whether 16 bytes are `::ffff:0:0/96`. */
+/** Whether 16 bytes are of `::ffff:0:0/96` (RFC 4291 §2.5.5.2): an IPv4 address as a socket of both families shows it. */
 export function isIpv4Mapped(bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false;
   return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff;
