@@ -4,6 +4,9 @@
  *
  * A server takes any stream. Here each message goes in at one end of a pair in memory, and the answer comes out of it again, so that the server, its
  * limits and its time-outs are those of every other HTTP server. The same works for HTTP in a queue, a mail, or a message of any other protocol.
+ *
+ * A source address may be forged, so no more than four times what came from one is sent there. The answer here has some 150 bytes: a first question of
+ * less than 40 gets none, and is to be padded (`X-Padding: …`), as QUIC pads its first datagram.
  */
 import { once } from 'node:events';
 import { concatBytes } from '@ferrata/bytes';
@@ -53,12 +56,13 @@ async function serve(message: Uint8Array): Promise<Uint8Array> {
   }
 }
 
-// An answer may be some four times as long as its question, and no more: who forges an address gains little by it.
 const flows = await listenUdp({ address: at, maxAmplification: 4 }, (flow) => {
   flow.attach({
     onDatagram: (message) => {
       serve(message).then(
-        (response) => void flow.send(response),
+        (response) => {
+          if (!flow.send(response)) console.log(`no answer: its ${response.length} bytes are too many for a question of ${message.length}`);
+        },
         (error: unknown) => console.log(`no answer: ${String(error)}`),
       );
     },

@@ -3,11 +3,10 @@
  * `alpn` behind the body its connections are HTTP/2 from the first byte on, as where TLS has agreed on it.
  */
 import { latin1Encode } from '@ferrata/bytes';
-import type { WireError } from '@ferrata/error';
 import { HeaderMap, responseHead } from '@ferrata/headers';
 import { HttpServer, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
 import { listen } from '@ferrata/net';
-import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream';
+import { type L4Stream, type TlsDigest, tapped } from '@ferrata/stream';
 
 const body = latin1Encode(process.argv[2] ?? '');
 const isAlpn = process.argv[3] === 'alpn';
@@ -33,59 +32,22 @@ class Answering implements ServerExchangeHandler {
   onExchangeClose(): void {}
 }
 
-/** A stream that says that its handshake settled on `h2` (RFC 9113 §3.2); its bytes are those of the stream below. */
-class AlpnStream implements L4Stream {
-  readonly info: StreamInfo;
-  readonly #below: L4Stream;
-
-  constructor(below: L4Stream) {
-    this.#below = below;
-    const tls = {
-      version: 'TLSv1.3',
-      cipher: 'none',
-      alpn: 'h2',
-      serverName: null,
-      isResumed: false,
-      peerCertificate: null,
-      isPeerVerified: false,
-      extension: undefined,
-    };
-    this.info = { ...below.info, tls, below: below.info };
-  }
-
-  get id(): number {
-    return this.#below.id;
-  }
-  get state(): StreamState {
-    return this.#below.state;
-  }
-  get bufferedBytes(): number {
-    return this.#below.bufferedBytes;
-  }
-  attach(sink: L4Sink, head?: Uint8Array): void {
-    this.#below.attach(sink, head);
-  }
-  write(chunk: Uint8Array): boolean {
-    return this.#below.write(chunk);
-  }
-  writev(chunks: readonly Uint8Array[]): boolean {
-    return this.#below.writev(chunks);
-  }
-  pause(): void {
-    this.#below.pause();
-  }
-  resume(): void {
-    this.#below.resume();
-  }
-  end(): void {
-    this.#below.end();
-  }
-  abort(error?: WireError): void {
-    this.#below.abort(error);
-  }
-}
-
 const server = new HttpServer({ onRequest: (exchange) => new Answering(exchange) });
-const listener = await listen('127.0.0.1:0', (stream) => server.accept(isAlpn ? new AlpnStream(stream) : stream));
+const listener = await listen('127.0.0.1:0', (stream) => server.accept(isAlpn ? withAlpn(stream) : stream));
 process.send?.(listener.address.kind === 'ip' ? listener.address.port : 0);
 process.on('disconnect', () => process.exit());
+
+/** A stream that says that its handshake settled on `h2` (RFC 9113 §3.2); its bytes are those of the stream below. */
+function withAlpn(below: L4Stream): L4Stream {
+  const tls: TlsDigest = {
+    version: 'TLSv1.3',
+    cipher: 'none',
+    alpn: 'h2',
+    serverName: null,
+    isResumed: false,
+    peerCertificate: null,
+    isPeerVerified: false,
+    extension: undefined,
+  };
+  return tapped(below, {}, { ...below.info, tls, below: below.info });
+}

@@ -6,12 +6,9 @@ import type { PeerProgram } from '@ferrata/tools/peers';
 import { killOnExit, TemporaryFolder } from '../rig/clean-up.ts';
 import { endProcess, untilListening } from '../rig/peer-process.ts';
 
-/** For `providePrograms`. */
-export const PROGRAMS: readonly PeerProgram[] = [
-  { command: 'haproxy', debianPackage: 'haproxy', purpose: 'to read and write PROXY headers' },
-  { command: 'nginx', debianPackage: 'nginx', purpose: 'to read PROXY headers' },
-  { command: 'curl', debianPackage: 'curl', purpose: 'to write PROXY headers' },
-];
+export const HAPROXY: PeerProgram = { command: 'haproxy', debianPackage: 'haproxy', purpose: 'to read and write PROXY headers' };
+export const NGINX: PeerProgram = { command: 'nginx', debianPackage: 'nginx', purpose: 'to read PROXY headers' };
+export const CURL: PeerProgram = { command: 'curl', debianPackage: 'curl', purpose: 'to write PROXY headers' };
 
 /** By name: how haproxy writes the header that it sends. */
 export const OUTPUTS: ReadonlyMap<string, string> = new Map([

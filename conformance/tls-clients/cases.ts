@@ -151,8 +151,13 @@ export function opensslCases(rig: Rig, { name, port }: Route): readonly ClientCa
   ];
 }
 
-/** Bytes that are no handshake, each on a connection of its own; the proxy must close it, and serve the next. */
-export function garbageCases({ name, port }: Route): readonly ClientCase[] {
+/** How long the proxy may look at what is no handshake. */
+const GARBAGE_LIMIT_MS = 5_000;
+/** And at what may still become one: its own time for handshakes, 10 s, and some more. */
+const UNFINISHED_LIMIT_MS = 12_000;
+
+/** Bytes that are no handshake, each on a connection of its own, which stays open: the proxy must close it, and serve the next. */
+export function garbageCases(rig: Pick<Rig, 'authority'>, { name, port }: Route): readonly ClientCase[] {
   const garbage: Readonly<Record<string, Uint8Array>> = {
     'plain-http': Buffer.from('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'),
     zeros: new Uint8Array(512),
@@ -162,17 +167,32 @@ export function garbageCases({ name, port }: Route): readonly ClientCase[] {
   };
   return Object.entries(garbage).map(([what, bytes]) => ({
     id: `garbage/${name}/${what}`,
-    check: () =>
-      inTime((resolve) => {
-        const socket = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true });
-        let received = Buffer.alloc(0);
-        socket.on('data', (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
-        socket.on('error', () => {});
-        // Whatever is answered must be an alert (type 21), never a page.
-        socket.on('close', () => resolve(received.length === 0 || received[0] === 0x15 ? null : `answered ${received.toString('latin1')}`));
-        socket.end(bytes);
-      }),
+    check: async () => {
+      const problem = await sendGarbage(port, bytes, what === 'half-record' ? UNFINISHED_LIMIT_MS : GARBAGE_LIMIT_MS);
+      return problem ?? (await askByHttps(rig, port, 6, 200));
+    },
   }));
+}
+
+function sendGarbage(port: number, bytes: Uint8Array, limitMs: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = connectTcp({ host: '127.0.0.1', port });
+    const timer = setTimeout(() => {
+      resolve(`still open after ${limitMs / 1_000} s`);
+      socket.destroy();
+    }, limitMs);
+    let received = Buffer.alloc(0);
+    socket.on('data', (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
+    // A reset closes it, too.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      clearTimeout(timer);
+      // Whatever is answered must be an alert (type 21), never a page.
+      resolve(received.length === 0 || received[0] === 0x15 ? null : `answered ${received.toString('latin1')}`);
+    });
+    // No end: at that the proxy would close whatever it thinks of the bytes.
+    socket.write(bytes);
+  });
 }
 
 /** That of the browser. */
@@ -197,16 +217,7 @@ export function nodeCases(rig: Rig, { name, port, originVersion }: Route): reado
   return [
     {
       id: `node-https/${name}/page`,
-      check: () =>
-        inTime((resolve) => {
-          request({ host: '127.0.0.1', port, path: '/number/3', headers: { host: 'a.test' }, agent: false, ...secure }, (response) => {
-            let text = '';
-            response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-            response.on('end', () => resolve(verdict(response.statusCode, status, text, '3')));
-          })
-            .on('error', (error) => resolve(error.message))
-            .end();
-        }),
+      check: () => askByHttps(rig, port, 3, status),
     },
     {
       id: `node-http2/${name}/page`,
@@ -239,6 +250,20 @@ export function nodeCases(rig: Rig, { name, port, originVersion }: Route): reado
       },
     },
   ];
+}
+
+/** One request of `node:https`, on a connection of its own. */
+function askByHttps({ authority }: Pick<Rig, 'authority'>, port: number, number: number, status: number): Promise<string | null> {
+  const options = { host: '127.0.0.1', port, path: `/number/${number}`, headers: { host: 'a.test' }, agent: false } as const;
+  return inTime((resolve) => {
+    request({ ...options, ca: authority, servername: 'a.test' }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve(verdict(response.statusCode, status, text, String(number))));
+    })
+      .on('error', (error) => resolve(error.message))
+      .end();
+  });
 }
 
 function verdict(seen: number | undefined, wanted: number, text: string, body: string): string | null {

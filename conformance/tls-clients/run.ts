@@ -40,7 +40,7 @@ function casesOf(rig: Rig, route: Route, has: (program: PeerProgram) => boolean)
     ...(has(CURL) ? curlCases(rig, route) : []),
     ...(has(OPENSSL) && route.name === 'h2-h2' ? opensslCases(rig, route) : []),
     ...(has(CHROMIUM) ? chromiumCases(rig, route) : []),
-    ...(route.name === 'h2-h2' ? garbageCases(route) : []),
+    ...(route.name === 'h2-h2' ? garbageCases(rig, route) : []),
     ...nodeCases(rig, route),
   ];
 }

@@ -93,7 +93,7 @@ interface Pair extends AsyncDisposable {
   readonly socket: WebSocket;
 }
 
-const options = { compressFromBytes: 0, maxInflateRatio: 1_100 };
+const options = { compressFromBytes: 0 };
 
 async function ourServer({ ours, theirs }: Variant, handler: WebSocketHandler): Promise<Pair> {
   const environment = new HttpEnvironment();

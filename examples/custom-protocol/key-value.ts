@@ -8,10 +8,18 @@ import { type L4Stream, StreamReader } from '@ferrata/stream';
 
 const MAX_WORDS = 8;
 const MAX_WORD_BYTES = 65_536;
-const MAX_KEYS = 10_000;
+/** What strangers can make the store hold, each key with 128 bytes for itself. */
+const MAX_STORE_BYTES = 16 * 1024 * 1024;
+const PAIR_BYTES = 128;
+
+/** Keys with their values, and their bytes. */
+export class Store {
+  readonly values = new Map<string, string>();
+  byteLength = 0;
+}
 
 /** Answers commands until the peer ends its side. One that breaks the rules is cut off; one that reads no answers is asked no more. */
-export async function serveKeyValue(stream: L4Stream, store: Map<string, string>): Promise<void> {
+export async function serveKeyValue(stream: L4Stream, store: Store): Promise<void> {
   const reader = new StreamReader(stream);
   try {
     for (let words = await readCommand(reader); words !== null; words = await readCommand(reader)) {
@@ -48,21 +56,34 @@ async function readNumber(reader: StreamReader, mark: string, max: number): Prom
   return number;
 }
 
-function answer([command = '', key = '', value = '']: readonly string[], store: Map<string, string>): string {
+function answer([command = '', key = '', value = '']: readonly string[], store: Store): string {
   switch (command.toUpperCase()) {
     case 'PING':
       return '+PONG\r\n';
     case 'SET':
-      if (!store.has(key) && store.size >= MAX_KEYS) return '-ERR full\r\n';
-      store.set(key, value);
-      return '+OK\r\n';
+      return set(store, key, value) ? '+OK\r\n' : '-ERR full\r\n';
     case 'GET': {
-      const found = store.get(key);
+      const found = store.values.get(key);
       return found === undefined ? '$-1\r\n' : `$${found.length}\r\n${found}\r\n`;
     }
     case 'DEL':
-      return `:${store.delete(key) ? 1 : 0}\r\n`;
+      store.byteLength -= sizeOf(store, key);
+      return `:${store.values.delete(key) ? 1 : 0}\r\n`;
     default:
       return '-ERR the commands are PING, SET, GET and DEL\r\n';
   }
+}
+
+/** @returns false, and changes nothing, if there is no room */
+function set(store: Store, key: string, value: string): boolean {
+  const byteLength = store.byteLength - sizeOf(store, key) + PAIR_BYTES + key.length + value.length;
+  if (byteLength > MAX_STORE_BYTES) return false;
+  store.byteLength = byteLength;
+  store.values.set(key, value);
+  return true;
+}
+
+function sizeOf({ values }: Store, key: string): number {
+  const value = values.get(key);
+  return value === undefined ? 0 : PAIR_BYTES + key.length + value.length;
 }

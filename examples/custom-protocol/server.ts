@@ -5,17 +5,26 @@
  */
 import { once } from 'node:events';
 import { type Listener, listen } from '@ferrata/net';
-import { formatAddress } from '@ferrata/stream';
-import { serveKeyValue } from './key-value.ts';
+import { formatAddress, type L4Stream, tapped } from '@ferrata/stream';
+import { Store, serveKeyValue } from './key-value.ts';
+
+/** How long a client may be silent. */
+const IDLE_TIMEOUT_MS = 60_000;
 
 const { CERT = '', KEY = '' } = process.env;
-const store = new Map<string, string>();
+const store = new Store();
 const listeners: Listener[] = [];
+
+function serve(stream: L4Stream): void {
+  const timer = setTimeout(() => stream.abort(), IDLE_TIMEOUT_MS);
+  const watched = tapped(stream, { onData: () => void timer.refresh(), onClose: () => clearTimeout(timer) });
+  void serveKeyValue(watched, store);
+}
 
 for (const where of process.argv.slice(2)) {
   const isTls = where.startsWith('tls:');
   const tls = isTls ? { tls: { certificates: [{ certificateFile: CERT, keyFile: KEY }] } } : {};
-  const listener = await listen({ address: isTls ? where.slice(4) : where, ...tls }, (stream) => void serveKeyValue(stream, store));
+  const listener = await listen({ address: isTls ? where.slice(4) : where, ...tls }, serve);
   listeners.push(listener);
   console.log(`ready ${isTls ? 'tls:' : ''}${formatAddress(listener.address)}`);
 }

@@ -9,12 +9,12 @@ import { createAuthority } from '@ferrata/dev-certificates';
 import { isWireError } from '@ferrata/error';
 import { connect, type Listener, listen, MemoryListener } from '@ferrata/net';
 import { type L4Stream, StreamReader } from '@ferrata/stream';
-import { serveKeyValue } from '../custom-protocol/key-value.ts';
+import { Store, serveKeyValue } from '../custom-protocol/key-value.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ferrata-key-value-'));
 const authority = await createAuthority();
 const { chain, key } = await authority.issue({ names: ['localhost', '127.0.0.1'] });
-const store = new Map<string, string>();
+const store = new Store();
 const serve = (stream: L4Stream): void => void serveKeyValue(stream, store);
 
 const tcp = await listen('127.0.0.1:0', serve);
@@ -80,6 +80,27 @@ for (const [way, open] of Object.entries(ways)) {
     });
   });
 }
+
+test('the key-value store holds no more bytes than it may, and gives back those of what is deleted or replaced', async () => {
+  const stream = memory.connect();
+  const reader = new StreamReader(stream);
+  const say = async (...words: readonly string[]): Promise<string> => {
+    stream.write(utf8Encode(command(...words)));
+    return utf8Decode((await reader.readUntil(0x0a)) as Uint8Array);
+  };
+  const value = 'v'.repeat(65_536);
+  let count = 0;
+  while ((await say('SET', `many ${count}`, value)) === '+OK\r\n') count++;
+  assert.ok(count > 200 && count <= 256, `${count} of 64 KiB`);
+  assert.equal(await say('SET', 'many 0', 'short'), '+OK\r\n');
+  assert.equal(await say('SET', 'another', value.slice(0, 65_000)), '+OK\r\n');
+  assert.equal(await say('SET', 'one more', value), '-ERR full\r\n');
+  for (let key = 0; key < count; key++) assert.equal(await say('DEL', `many ${key}`), ':1\r\n');
+  assert.equal(await say('DEL', 'another'), ':1\r\n');
+  for (const key of ['a', 'b']) await say('DEL', key);
+  assert.equal(store.byteLength, 0);
+  stream.end();
+});
 
 function command(...words: readonly string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${utf8Encode(word).length}\r\n${word}\r\n`).join('')}`;

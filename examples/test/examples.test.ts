@@ -183,6 +183,11 @@ test('http-in-datagrams.ts answers a request by datagram with a response by data
   const padding = `X-Padding: ${'x'.repeat(60)}\r\n`;
   assert.match(await ask(`GET /a HTTP/1.1\r\nHost: a\r\n${padding}\r\n`), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nGET \/a by datagram\n$/);
   assert.match(await ask(`nonsense ${padding}\r\n`), /^HTTP\/1\.1 400 /);
+  // Too short for an answer, as its source may be forged.
+  const stranger = createSocket('udp4');
+  after(() => stranger.close());
+  stranger.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n', Number(port), host);
+  await server.printed(/^no answer: its \d+ bytes are too many for a question of 27/m);
   // One answer a datagram, whatever it holds; none to what is no request, nor one that would not fit.
   const one = await ask(`GET /b HTTP/1.1\r\nHost: a\r\n${padding}\r\n`.repeat(20));
   assert.equal(one.match(/by datagram/g)?.length, 1);

@@ -158,6 +158,14 @@ export function chunkingOf(data: Uint8Array): (at: number) => number {
   }
 }
 
+/** The same as sizes of chunks, in their order. */
+export function sizesOf(data: Uint8Array): number[] {
+  const sizeAt = chunkingOf(data);
+  const sizes: number[] = [];
+  for (let at = 0; at < data.length; at += sizes.at(-1) as number) sizes.push(sizeAt(at));
+  return sizes;
+}
+
 /** Everything at once. */
 export const wholeChunk = (): number => Number.POSITIVE_INFINITY;
 

@@ -5,7 +5,7 @@
  */
 import { resolveFrameDecoderOptions } from '@ferrata/http2-framing';
 import { codecLawChecks, cut, http2FrameCodec, transcribe } from '@ferrata/testkit';
-import { chunkingOf, hashOf } from '../oracles/transcript.ts';
+import { hashOf, sizesOf } from '../oracles/transcript.ts';
 import type { TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['http2-frames'], maxLength: 1024 };
@@ -21,15 +21,4 @@ export function fuzz(data: Uint8Array): void {
   codecLawChecks.total(codec, data, chunks);
   codecLawChecks.conservation(codec, data, chunks);
   codec.compareWithOracle?.(transcribe(codec, chunks), data);
-}
-
-function sizesOf(data: Uint8Array): number[] {
-  const sizeAt = chunkingOf(data);
-  const sizes: number[] = [];
-  for (let at = 0; at < data.length; ) {
-    const size = sizeAt(at);
-    sizes.push(size);
-    at += size;
-  }
-  return sizes;
 }

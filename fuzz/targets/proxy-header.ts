@@ -17,7 +17,7 @@ import {
 } from '@ferrata/proxy-protocol';
 import { type CodecUnderTest, codecLawChecks, cut, transcribe } from '@ferrata/testkit';
 import fc from 'fast-check';
-import { chunkingOf, hashOf } from '../oracles/transcript.ts';
+import { hashOf, sizesOf } from '../oracles/transcript.ts';
 import { invariant, type TargetOptions } from '../src/target.ts';
 
 export const options: TargetOptions = { dictionaries: ['proxy-header'], maxLength: 600 };
@@ -110,18 +110,8 @@ function codecOf(limits: Parameters<typeof resolveProxyHeaderDecoderOptions>[0])
       };
     },
     join: () => null,
+    mayBeFedAhead: true,
     valid: fc.constant({ bytes: new Uint8Array(0), meaning: {} as ProxyHeader }),
     check: () => {},
   };
-}
-
-function sizesOf(data: Uint8Array): number[] {
-  const sizeAt = chunkingOf(data);
-  const sizes: number[] = [];
-  for (let at = 0; at < data.length; ) {
-    const size = sizeAt(at);
-    sizes.push(size);
-    at += size;
-  }
-  return sizes;
 }

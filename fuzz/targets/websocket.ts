@@ -1,6 +1,6 @@
 /**
  * Invariant: whatever a peer sends, a WebSocket connection of either role tells events or one final error, never of type `internal` (total), the same for any
- * cuts of the same bytes (split); the frames that it sends are read by a machine of the other role, no data follows its Close, and what it keeps is bounded
+ * cuts of the same bytes, read at once or fed ahead of what is read (split); the frames that it sends are read by a machine of the other role, no data follows its Close, and what it keeps is bounded
  * by its limits. Text that it tells is UTF-8. The lists of extensions and subprotocols are read to their end, or refused.
  *
  * The input is a byte of options and then the bytes of the peer. Bit 2 takes them for the payloads of well-formed frames instead: a byte of opcode, FIN and
@@ -48,10 +48,12 @@ export function fuzz(input: Uint8Array): void {
   const whole = read(bytes, bits, wholeChunk);
   const cut = read(bytes, bits, chunkingOf(input));
   invariant(whole === cut, 'split', () => `${cut} instead of ${whole}`);
+  const ahead = read(bytes, bits, chunkingOf(input), 1);
+  invariant(whole === ahead, 'split, fed ahead', () => `${ahead} instead of ${whole}`);
 }
 
-/** Everything that a connection says and sends, as text. */
-function read(bytes: Uint8Array, bits: number, sizeAt: (at: number) => number): string {
+/** Everything that a connection says and sends, as text. @param most events that are read behind each chunk; those that are left, at the end */
+function read(bytes: Uint8Array, bits: number, sizeAt: (at: number) => number, most = Number.POSITIVE_INFINITY): string {
   const role = (bits & 1) === 0 ? Role.server : Role.client;
   const connection = new WebSocketConnection(role, 0, {
     ...limits,
@@ -65,21 +67,24 @@ function read(bytes: Uint8Array, bits: number, sizeAt: (at: number) => number): 
     const end = Math.min(bytes.length, at + sizeAt(at));
     connection.receive(bytes.slice(at, end), 0);
     at = end;
-    message = tell(connection, story, message);
-    invariant(connection.bufferedBytes <= MAX_MESSAGE_BYTES, 'bounded memory', () => `${connection.bufferedBytes} bytes kept`);
+    message = tell(connection, story, message, most);
+    const kept = connection.bufferedBytes;
+    invariant(kept <= MAX_MESSAGE_BYTES || most === 1, 'bounded memory', () => `${kept} bytes kept`);
   }
+  // To whom has ended no Close is sent, so what was fed ahead is read first.
+  message = tell(connection, story, message, Number.POSITIVE_INFINITY);
   connection.receiveEnd();
-  tell(connection, story, message);
+  tell(connection, story, message, Number.POSITIVE_INFINITY);
   const sent = concatBytes(connection.takeOutput());
   invariant(sent.length <= 12 * 133 + 200, 'bounded answers', () => `${sent.length} bytes sent`);
   checkSent(sent, role === Role.server ? Role.client : Role.server, connection.hasSentClose);
   return `${story.join('|')}; ${sent.join()}`;
 }
 
-function tell(connection: WebSocketConnection, story: string[], open: Uint8Array[]): Uint8Array[] {
+function tell(connection: WebSocketConnection, story: string[], open: Uint8Array[], most: number): Uint8Array[] {
   let message = open;
   try {
-    while (connection.nextEvent(0)) {
+    for (let told = 0; told < most && connection.nextEvent(0); told++) {
       if (connection.event === WebSocketEvent.messageStart) {
         message = [];
       } else if (connection.event === WebSocketEvent.data) {

@@ -7,7 +7,7 @@
  * | handshakes, resumed | a listener of @ferrata/net with TLS | node:tls, nginx |
  * | refused | such a listener, whose filter refuses | its own handshakes |
  * | relay, relay-tls | `relay` between streams | `pipe` between sockets |
- * | websocket | a server of @ferrata/tunnel that echoes | ws |
+ * | websocket, -text, -16k | a server of @ferrata/tunnel that echoes | ws |
  * | idle-tls | a listener with TLS | node:tls |
  */
 import { writeFileSync } from 'node:fs';
@@ -195,7 +195,16 @@ export const SCENARIOS: readonly NetScenario[] = [
     subject: 'ferrata',
     bars: [{ than: 'ws', limit: 1 }],
     startBehind: nothingBehind,
-    contenders: webSocketServers(64),
+    contenders: webSocketServers('--bytes', '64'),
+  },
+  {
+    name: 'websocket-text',
+    title: 'WebSocket echo of text, 64 characters, 16 connections',
+    unit: 'us/message',
+    subject: 'ferrata',
+    bars: [],
+    startBehind: nothingBehind,
+    contenders: webSocketServers('--bytes', '64', '--text'),
   },
   {
     name: 'websocket-16k',
@@ -204,7 +213,7 @@ export const SCENARIOS: readonly NetScenario[] = [
     subject: 'ferrata',
     bars: [{ than: 'ws', limit: 1 }],
     startBehind: nothingBehind,
-    contenders: webSocketServers(16_384),
+    contenders: webSocketServers('--bytes', '16384'),
   },
   {
     name: 'idle-tls',
@@ -226,8 +235,8 @@ export async function writeCertificates(folder: string): Promise<void> {
   writeFileSync(join(folder, 'server-key.pem'), key, { mode: 0o600 });
 }
 
-function webSocketServers(bytes: number): readonly NetContender[] {
-  const measure = byLoad('websocket-load', ['--connections', '16', '--bytes', String(bytes)], 1_000);
+function webSocketServers(...message: readonly string[]): readonly NetContender[] {
+  const measure = byLoad('websocket-load', ['--connections', '16', ...message], 1_000);
   return [
     program('ferrata', 'WebSocketSession of @ferrata/tunnel', { script: 'websocket-echo', args: [] }, measure),
     program('ws', 'WebSocketServer of ws 8', { script: 'websocket-echo', args: ['--kind', 'ws'] }, measure),

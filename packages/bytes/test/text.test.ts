@@ -24,6 +24,14 @@ test('utf8Decode keeps a byte order mark and replaces what is not UTF-8', () => 
   assert.equal(utf8Decode(utf8Encode('\ud800')), '\ufffd');
 });
 
+test('utf8Encode gives bytes of its own, whatever the length', () => {
+  const given: [string, Uint8Array][] = [];
+  for (const unit of ['a', 'é', '€', '😀', '\ud800']) {
+    for (const length of [0, 1, 49, 50, 51, 99, 100, 101, 1_000]) given.push([unit.repeat(length), utf8Encode(unit.repeat(length))]);
+  }
+  for (const [text, bytes] of given) assert.ok(Buffer.from(text).equals(bytes), text);
+});
+
 test('fromHex names what it refuses', () => {
   assert.throws(() => fromHex('abc'), new RangeError('an odd number of hex digits: 3'));
   assert.throws(() => fromHex('0x'), new RangeError('not a hex digit at index 1'));

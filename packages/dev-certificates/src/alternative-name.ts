@@ -8,12 +8,24 @@ const MAX_HOST_NAME = 253;
 const SCHEME = /^[a-z][a-z0-9+.-]*:/i;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
+/** What a name can be (RFC 5280 §4.2.1.6). */
+export type NameKind = 'dns' | 'ip' | 'email' | 'url';
+
 /**
- * The kind of a name, by its form.
+ * The kind of a name, by its form: whether `CertificateAuthority.issue` would take it, and as what.
  *
  * @throws {TypeError} when it is no text @throws {RangeError} when it is no IP address, URI, e-mail address, host name or wildcard
  */
-export function alternativeName(name: string): JsonGeneralName {
+export function nameKind(name: string): NameKind {
+  return alternativeName(name).type;
+}
+
+/**
+ * A name with its kind, as it is written into a certificate.
+ *
+ * @throws {TypeError} when it is no text @throws {RangeError} when it is no IP address, URI, e-mail address, host name or wildcard
+ */
+export function alternativeName(name: string): JsonGeneralName & { readonly type: NameKind } {
   if (typeof name !== 'string') throw new TypeError(`a name must be a text, not ${name === null ? 'null' : typeof name}`);
   if (isIpAddress(name)) return { type: 'ip', value: name };
   // 300.1.1.1 would be a fine host name, but for RFC 1123 §2.1, and dead:::beef a fine URI; fe80::1%eth0 is an address of one link of one machine.

@@ -19,7 +19,7 @@ export interface AuthorityOptions {
   readonly key?: KeyKind;
   /** Default: an hour ago. */
   readonly validFrom?: Date;
-  /** Default: ten years from now. */
+  /** Default: ten years from now; of an intermediate one, not beyond the end of the one above it. */
   readonly validTo?: Date;
 }
 
@@ -61,11 +61,15 @@ export async function createAuthority(options: AuthorityOptions = {}): Promise<C
 /**
  * An authority from what `certificate` and `key` of another one said, to go on with it later.
  *
+ * @param certificatePem its certificate; of an intermediate one, those of the intermediate ones above it may follow, as in `IssuedCertificate.chain`: they are in
+ *   the chains that it issues
  * @throws {Error} when they are no PEM, don't belong together, or are not those of an authority (RFC 5280 §4.2.1.9), or of one that has expired: what it
  *   issued would be trusted by nobody, and nobody would say why
  */
 export async function loadAuthority(certificatePem: string, keyPem: string): Promise<CertificateAuthority> {
-  const certificate = new x509.X509Certificate(certificatePem);
+  const certificates = x509.PemConverter.decode(certificatePem).map((der) => new x509.X509Certificate(der));
+  const [certificate] = certificates;
+  if (certificate === undefined) throw new Error('the certificate is no PEM');
   checkIsAuthority(certificate);
   const algorithms = algorithmsOf(certificate);
   const [der] = x509.PemConverter.decode(keyPem);
@@ -75,7 +79,8 @@ export async function loadAuthority(certificatePem: string, keyPem: string): Pro
   const publicKey = (await certificate.publicKey.export(algorithms.generation, ['verify'])) as webcrypto.CryptoKey;
   const isPair = await crypto.subtle.verify(algorithms.signing, publicKey, await crypto.subtle.sign(algorithms.signing, key, text), text);
   if (!isPair) throw new Error('the key does not belong to the certificate');
-  return new CertificateAuthority(certificate, key, algorithms, '');
+  const chain = await Promise.all(certificates.map(async (one) => ((await one.isSelfSigned()) ? '' : pem(one))));
+  return new CertificateAuthority(certificate, key, algorithms, chain.join(''));
 }
 
 /** Issues certificates, other authorities, and lists of what it has revoked. */
@@ -116,7 +121,7 @@ export class CertificateAuthority {
       subject: subjectOf(options),
       issuer: this.#certificate.subjectName,
       notBefore: options.validFrom ?? new Date(Date.now() - HOUR_MS),
-      notAfter: options.validTo ?? new Date(Date.now() + LEAF_DAYS * DAY_MS),
+      notAfter: this.#notBeyond(options.validTo ?? new Date(Date.now() + LEAF_DAYS * DAY_MS)),
       publicKey: keys.publicKey,
       signingKey: this.#privateKey,
       signingAlgorithm: this.#algorithms.signing,
@@ -140,7 +145,7 @@ export class CertificateAuthority {
       subject: nameOf({ CN: options.name ?? 'Ferrata development intermediate CA' }),
       issuer: this.#certificate.subjectName,
       notBefore: options.validFrom ?? new Date(Date.now() - HOUR_MS),
-      notAfter: options.validTo ?? new Date(Date.now() + AUTHORITY_DAYS * DAY_MS),
+      notAfter: this.#notBeyond(options.validTo ?? new Date(Date.now() + AUTHORITY_DAYS * DAY_MS)),
       publicKey: keys.publicKey,
       signingKey: this.#privateKey,
       signingAlgorithm: this.#algorithms.signing,
@@ -162,6 +167,12 @@ export class CertificateAuthority {
     });
     // OpenSSL reads it under this label only (RFC 7468 §6).
     return `${x509.PemConverter.encode(list.rawData, 'X509 CRL')}\n`;
+  }
+
+  /** Who would outlive this authority's certificate would be refused from its end on, and its own dates would not say why. */
+  #notBeyond(validTo: Date): Date {
+    const { notAfter } = this.#certificate;
+    return validTo.getTime() > notAfter.getTime() ? notAfter : validTo;
   }
 }
 

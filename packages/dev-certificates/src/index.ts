@@ -1,4 +1,5 @@
 /** @ferrata/dev-certificates: certificate authorities and certificates for development and tests. Never for the public. */
+export { type NameKind, nameKind } from './alternative-name.ts';
 export {
   type AuthorityOptions,
   CertificateAuthority,

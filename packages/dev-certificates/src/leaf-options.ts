@@ -24,6 +24,6 @@ export interface LeafOptions {
   readonly serialNumber?: string;
   /** Default: an hour ago, for clocks that are not quite right. */
   readonly validFrom?: Date;
-  /** Default: 397 days from now, the most that browsers take. */
+  /** Default: 397 days from now, the most that browsers take. Never beyond the end of the authority's own certificate. */
   readonly validTo?: Date;
 }

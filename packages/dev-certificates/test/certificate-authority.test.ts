@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { createSecureContext } from 'node:tls';
-import { createAuthority, type KeyKind, loadAuthority } from '@ferrata/dev-certificates';
+import { createAuthority, type KeyKind, loadAuthority, nameKind } from '@ferrata/dev-certificates';
 
 const kinds: readonly KeyKind[] = ['ecdsa-p256', 'ecdsa-p384', 'rsa-2048', 'ed25519'];
 
@@ -86,12 +86,53 @@ describe('an authority of certificates', () => {
     await assert.rejects(loadAuthority(authority.certificate, await other.exportKey()), /does not belong/);
   });
 
+  test('below another one is made again with its chain: its own certificate, and those above it that are given', async () => {
+    const root = await createAuthority();
+    const middle = await root.createIntermediate();
+    const low = await middle.createIntermediate();
+    const names = ['localhost'];
+    const { chain } = await low.issue({ names });
+    const above = chain.slice(chain.indexOf('-----END CERTIFICATE-----\n') + 26);
+    for (const [given, expected] of [
+      [above, low.certificate + middle.certificate],
+      [above + root.certificate, low.certificate + middle.certificate],
+      [low.certificate, low.certificate],
+    ] as const) {
+      const again = await loadAuthority(given, await low.exportKey());
+      assert.equal(again.certificate, low.certificate);
+      const issued = await again.issue({ names });
+      assert.equal(issued.chain, issued.certificate + expected);
+    }
+    const again = await loadAuthority(root.certificate, await root.exportKey());
+    const issued = await again.issue({ names });
+    assert.equal(issued.chain, issued.certificate);
+  });
+
+  test('issues nothing that outlives its own certificate', async () => {
+    const validTo = new Date(Math.floor(Date.now() / 1000) * 1000 + 86_400_000);
+    const authority = await createAuthority({ validTo });
+    const middle = await authority.createIntermediate();
+    for (const { certificate } of [
+      middle,
+      await authority.issue({ names: ['a.test'] }),
+      await authority.issue({ names: ['a.test'], validTo: new Date(validTo.getTime() + 1000) }),
+      await middle.issue({ names: ['a.test'] }),
+    ])
+      assert.equal(new X509Certificate(certificate).validToDate.getTime(), validTo.getTime());
+  });
+
   test('is not made of the certificate of somebody who is no authority, nor of one that has expired', async () => {
     const authority = await createAuthority();
     const leaf = await authority.issue({ names: ['leaf.test'] });
     await assert.rejects(loadAuthority(leaf.certificate, leaf.key), /leaf\.test is not that of an authority/);
     const expired = await createAuthority({ validFrom: new Date(1e12), validTo: new Date(1.1e12) });
     await assert.rejects(loadAuthority(expired.certificate, await expired.exportKey()), /has expired at 2004-11-09T/);
+  });
+
+  test('says of a name which kind it is', () => {
+    const names = ['a.test', '*.a.test', '::1', 'me@a.test', 'spiffe://a.test/b', 'mailto:me@a.test'];
+    assert.deepEqual(names.map(nameKind), ['dns', 'dns', 'ip', 'email', 'url', 'url']);
+    assert.throws(() => nameKind('a@b..c'), RangeError);
   });
 
   test('refuses a name that is of none of the kinds, and says why', async () => {

@@ -7,11 +7,12 @@
  *   DIR/NAME.crt    DIR/NAME.key       a certificate with its chain, and its key: written anew by each run for that name
  * ```
  * Keys can be read by their owner only. Runs at the same time end up with one authority: its folder is made aside and moved into place, which
- * only one of them can do.
+ * only one of them can do; and those for one name with a key and a certificate that belong together.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type CertificateAuthority, createAuthority, loadAuthority } from '@ferrata/dev-certificates';
+import { type CertificateAuthority, createAuthority, type IssuedCertificate, loadAuthority, nameKind } from '@ferrata/dev-certificates';
 import type { CertArguments } from './cert-arguments.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -25,13 +26,16 @@ export interface WrittenCertificate {
 }
 
 const DAY_MS = 86_400_000;
+/** Each time another run for the same name must come between the two files of this one. */
+const MAX_ATTEMPTS = 100;
 
 /**
  * Makes the certificate, and the authority if the folder has none.
  *
- * @throws {UsageError} when the authority in the folder cannot be used
+ * @throws {UsageError} when a name is none that a certificate can have, or the authority in the folder cannot be used
  */
 export async function writeCertificate(args: CertArguments): Promise<WrittenCertificate> {
+  for (const name of args.names) checkName(name);
   await makeFolder(args.directory);
   const isAuthorityNew = await ensureAuthority(join(args.directory, 'ca'));
   const authorityFile = join(args.directory, 'ca', 'ca.crt');
@@ -46,10 +50,33 @@ export async function writeCertificate(args: CertArguments): Promise<WrittenCert
   const stem = fileStem(args.names[0] as string);
   const certificateFile = join(args.directory, `${stem}.crt`);
   const keyFile = join(args.directory, `${stem}.key`);
-  // The key first: who watches the certificate finds a pair that belongs together.
-  await replaceFile(keyFile, issued.key, 0o600);
-  await replaceFile(certificateFile, issued.chain, 0o644);
+  await replacePair(certificateFile, keyFile, issued);
   return { authorityFile, isAuthorityNew, certificateFile, keyFile };
+}
+
+/** Names come from people: what is none is told before anything is made. URIs are for programs, which have `@ferrata/dev-certificates`. */
+function checkName(name: string): void {
+  const advice = 'write a host name, *.domain, an IP address or an e-mail address';
+  try {
+    if (nameKind(name) !== 'url') return;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}; ${advice}`, { cause: error });
+  }
+  throw new UsageError(`${JSON.stringify(name)} is a URI; ${advice}`);
+}
+
+/**
+ * The key first: who watches the certificate finds a pair that belongs together. Another run may do the same between the two; whichever renames last looks at what
+ * is there then, so in the end it is one pair, of either.
+ */
+async function replacePair(certificateFile: string, keyFile: string, issued: IssuedCertificate): Promise<void> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    await replaceFile(keyFile, issued.key, 0o600);
+    await replaceFile(certificateFile, issued.chain, 0o644);
+    const [certificate, key] = await Promise.all([readFile(certificateFile), readFile(keyFile)]);
+    if (new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) return;
+  }
+  throw new UsageError(`${certificateFile} and ${keyFile} are written by others all the time`);
 }
 
 /**

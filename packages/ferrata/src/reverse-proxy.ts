@@ -34,6 +34,9 @@ const LOOK_AGAIN_MS = 10;
 /** As far as there are descriptors for them; see `handshakeShare`. */
 const MAX_PENDING = 2_048;
 
+/** What a handshake with an origin adds to the time of connecting. */
+const HANDSHAKE_SHARE_MS = 2_000;
+
 /** What is spoken over TLS, the preferred one first (RFC 9113 §3.3). */
 const ALPN = ['h2', 'http/1.1'] as const;
 
@@ -212,10 +215,13 @@ function http2Limits({ idleTimeoutMs, maxHeaderBytes }: ReverseProxyOptions): Ex
 function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tls: TlsClient | null, options: ReverseProxyOptions): Peer {
   const { connectTimeoutMs, readTimeoutMs, upstreamStreams, upstreamConnections } = options;
   const times = readTimeoutMs === undefined ? {} : { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs };
+  const isOverTls = isSecure === true && tls !== null;
   return peer(address, {
     protocol,
-    ...(isSecure === true && tls !== null ? { tls } : {}),
+    ...(isOverTls ? { tls } : {}),
     ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
+    // Whoever shortens the one wants another origin soon, and one that stalls in its handshake is as dead.
+    ...(isOverTls && connectTimeoutMs !== undefined ? { totalTimeoutMs: connectTimeoutMs + HANDSHAKE_SHARE_MS } : {}),
     ...(readTimeoutMs === undefined ? {} : { connection: times, http2: { connection: times } }),
     ...(upstreamStreams === undefined ? {} : { maxStreamsPerConnection: upstreamStreams }),
     ...(upstreamConnections === undefined ? {} : { maxConnections: upstreamConnections }),

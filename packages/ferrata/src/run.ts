@@ -116,8 +116,10 @@ function tlsOptions(args: ReverseArguments, notices: Output): Pick<ReverseProxyO
 
 /** What has become of a certificate whose files were looked at again. */
 function reloadSentence({ label, error, concern, isReplaced }: CertificateReload): string {
-  if (error !== null) return `${label}: the new certificate or its key cannot be used, the old ones serve on: ${error.message}`;
-  if (concern !== null) return `${label}: ${concern.message}`;
+  // The errors name it, too.
+  const textOf = ({ message }: WireError): string => message.replace(`${label}: `, '');
+  if (error !== null) return `${label}: the new certificate or its key cannot be used, the old ones serve on: ${textOf(error)}`;
+  if (concern !== null) return `${label}: ${textOf(concern)}`;
   return isReplaced ? `${label}: new connections get the new certificate` : `${label}: the certificate and its key can be read again`;
 }
 

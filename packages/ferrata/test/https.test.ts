@@ -126,7 +126,8 @@ describe('https:// listeners', () => {
     assert.equal(await get(), 200);
 
     replace(before.certFile, 'nonsense');
-    await ferrata.until('a sentence about it', () => /changing\.pem.*cannot be used, the old ones serve on/.test(ferrata.stderr));
+    const told = /^ferrata: \S*changing\.pem: the new [^\n]* cannot be used, the old ones serve on: tls TLS_\w+: (?!\S*changing)[^\n]*\n/;
+    await ferrata.until('a sentence about it', () => told.test(ferrata.stderr));
     assert.equal((await ask(ferrata.url)).serial, before.issued.serialNumber);
 
     const next = await file('changing', ['127.0.0.1']);
@@ -293,11 +294,11 @@ describe('https:// origins', () => {
     );
   });
 
-  test('several --ca: each of them is trusted', async () => {
+  test('several --ca: each of them is trusted, an indented one, too', async () => {
     const other = await createAuthority();
     const theirs = await httpsOrigin(await other.issue({ names: ['127.0.0.1'] }));
     const otherFile = join(folder, 'other-ca.pem');
-    writeFileSync(otherFile, other.certificate);
+    writeFileSync(otherFile, other.certificate.replaceAll(/^/gm, '  '));
     const ferrata = await startFerrata(
       [`https://127.0.0.1:${secure.port}`, `https://127.0.0.1:${theirs.port}`],
       ['--ca', caFile, '--ca', otherFile],

@@ -11,7 +11,7 @@ import type { TlsServerOptions } from './tls/tls-server-options.ts';
 
 /**
  * What becomes of a connection before it is a stream of the program: caps, then the filter, then the PROXY header, then TLS. A connection that waits
- * for a place under a cap (`maxWaiting`) is shown to the filter before it waits.
+ * for a place under a cap (`maxWaiting`) is shown to the filter as it begins to wait; while the filter's promise is pending it holds a chair.
  */
 export interface AcceptOptions {
   /**
@@ -21,7 +21,7 @@ export interface AcceptOptions {
   readonly maxConnections?: number;
   /** A count shared with other listeners and connectors; holds in addition to `maxConnections`. Default: none. */
   readonly connectionCap?: ConnectionCap;
-  /** Asked about each connection before its first byte. Default: all are served. */
+  /** Asked about each connection before its first byte; with `proxyProtocol` its `peer` is the proxy, never the client. Default: all are served. */
   readonly filter?: ConnectionFilter;
   /** How long a filter may take that answers by a promise, 1 to 600 000 ms; default 5 000. The connection is refused then. */
   readonly filterTimeoutMs?: number;
@@ -47,7 +47,10 @@ export interface AcceptOptions {
   readonly onHeaderFailed?: (error: WireError, info: StreamInfo) => void;
   /** Called for each TLS handshake that has failed; `info` is that of the connection below. Default: nothing. */
   readonly onHandshakeFailed?: (error: WireError, info: StreamInfo) => void;
-  /** Called for a failure of the listening socket after it had begun to listen, and for a throw from another callback. Default: a warning. */
+  /**
+   * Called for a failure of the listening socket after it had begun to listen, and for a throw from another callback, from a source or its streams.
+   * Default: a warning.
+   */
   readonly onError?: (error: WireError) => void;
 }
 

@@ -14,16 +14,15 @@
  * - A connection under way is one `Admission`, and ends in exactly one of the five counts.
  * - Every callback of the user may throw, reject, never answer, or answer nonsense: that connection is refused, and listening goes on.
  */
-import { internalError, textOf, toWireError } from '@ferrata/error';
+import { internalError, textOf, type WireError } from '@ferrata/error';
 import { callUser, type L4Stream, type StreamAddress } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 import type { AcceptConfig } from './accept-options.ts';
 import { AcceptRate } from './accept-rate.ts';
-import { Admission } from './admission.ts';
 import { FilterSlots } from './filter-slots.ts';
-import type { WaitingRoom } from './waiting-room.ts';
+import { warn } from './warn.ts';
 
-/** The stages of a listener, and its counts. */
+/** What the stages of one listener have in common: its places, its counts, its callbacks. */
 export class AcceptPipeline {
   readonly config: AcceptConfig;
   /** Nothing lies between the accept and `onStream`. */
@@ -40,11 +39,11 @@ export class AcceptPipeline {
   /** Connections that wait for a place under the caps, before all stages. */
   waitingCount = 0;
   /** For filters that take their time. */
-  readonly filterSlots: FilterSlots<Admission>;
+  readonly filterSlots: FilterSlots<object>;
+  /** Whom to tell when the connection below a stream is over; null if the filter does not want to know. Not by ids: a source may give one twice. */
+  readonly watched: Map<object, { handleClosed(): void }> | null;
   readonly #rate: AcceptRate;
   readonly #onStream: (stream: L4Stream) => unknown;
-  /** Connections to tell the filter about when they close, by the id of their stream; null if it does not want to know. */
-  readonly #watched: Map<number, Admission> | null;
   /** Called when nobody is pending or waits any more. */
   #onIdle: (() => void) | null = null;
 
@@ -55,7 +54,7 @@ export class AcceptPipeline {
     this.filterSlots = new FilterSlots(config.maxPendingFilters, config.filterTimeoutMs);
     this.#rate = new AcceptRate(config.clock.now());
     this.#onStream = onStream;
-    this.#watched = config.filter?.onClosed === undefined ? null : new Map();
+    this.watched = config.filter?.onClosed === undefined ? null : new Map();
   }
 
   /** Connections that came in the last whole second. */
@@ -68,19 +67,27 @@ export class AcceptPipeline {
     this.#rate.count(now);
   }
 
-  /** Takes a stream that has its place under the caps through the stages. */
-  admit(stream: L4Stream): void {
-    if (this.isDirect) return this.hand(stream);
-    const admission = new Admission(this, stream, null);
-    this.#watched?.set(stream.id, admission);
-    admission.start();
+  /** Takes a place under both caps for a newcomer. @returns false if one of them is full, or somebody waits for it already */
+  tryTakePlace(): boolean {
+    const { ownCap, sharedCap } = this.config;
+    if (ownCap.hasWaiters() || sharedCap?.hasWaiters() === true) return false;
+    return this.tryTakeTurn();
   }
 
-  /** Lets a stream that has no place yet wait in `room`; the filter is asked at once, so that whom it refuses waits for nothing. */
-  admitLater(stream: L4Stream, room: WaitingRoom): void {
-    const admission = new Admission(this, stream, room);
-    this.#watched?.set(stream.id, admission);
-    admission.start();
+  /** Takes a place under both caps for one who has waited. @returns false if one of them is full */
+  tryTakeTurn(): boolean {
+    const { ownCap, sharedCap } = this.config;
+    // Looked at before any is taken: giving one back would wake whoever waits for it, this listener too, for nothing and for ever.
+    if (sharedCap !== null && !sharedCap.hasPlace()) return false;
+    if (!ownCap.tryTake()) return false;
+    sharedCap?.tryTake();
+    return true;
+  }
+
+  releasePlace(): void {
+    const { ownCap, sharedCap } = this.config;
+    ownCap.release();
+    sharedCap?.release();
   }
 
   /** A connection over a cap was closed. */
@@ -90,12 +97,18 @@ export class AcceptPipeline {
     if (onShed !== null && peer !== null) this.call(() => onShed(peer));
   }
 
-  /** The connection below a stream given to `admit` is over. */
-  handleClosed(id: number): void {
-    const admission = this.#watched?.get(id);
-    if (admission === undefined) return;
-    this.#watched?.delete(id);
-    admission.handleClosed();
+  /** The connection below a stream that had its place is over. */
+  handleOver(stream: object): void {
+    this.releasePlace();
+    this.handleClosed(stream);
+  }
+
+  /** The connection below a stream is over; it had no place, or has given it back. */
+  handleClosed(stream: object): void {
+    const watcher = this.watched?.get(stream);
+    if (watcher === undefined) return;
+    this.watched?.delete(stream);
+    watcher.handleClosed();
   }
 
   /** A stream is through. */
@@ -104,8 +117,9 @@ export class AcceptPipeline {
     callUser(
       () => this.#onStream(stream),
       (thrown) => {
-        stream.abort(internalError('ON_STREAM_THREW', textOf(thrown), { cause: thrown }));
-        this.report(thrown);
+        const error = internalError('ON_STREAM_THREW', textOf(thrown), { cause: thrown });
+        stream.abort(error);
+        this.report(error);
       },
     );
   }
@@ -135,19 +149,21 @@ export class AcceptPipeline {
     onIdle();
   }
 
+  /** Closes a TLS server that the listener has made, once nobody needs it any more who has been accepted. */
+  closeOwnTls(): void {
+    const { ownsTls, tls } = this.config;
+    if (ownsTls) this.whenIdle(() => this.call(() => tls?.close()));
+  }
+
   /** Calls one of the user's callbacks, whatever it does. */
   call(callback: () => unknown): void {
-    callUser(callback, (thrown) => this.report(thrown));
+    callUser(callback, (thrown) => this.report(internalError('LISTENER_CALLBACK_THREW', textOf(thrown), { cause: thrown })));
   }
 
   /** Tells the user's `onError`; if there is none, or it throws in turn, a warning shows the bug without ending the process. */
-  report(thrown: unknown): void {
+  report(error: WireError): void {
     const { onError } = this.config;
-    if (onError === null) return warn(thrown);
-    callUser(() => onError(toWireError(thrown, 'LISTENER_CALLBACK_THREW')), warn);
+    if (onError === null) return warn(error);
+    callUser(() => onError(error), warn);
   }
-}
-
-function warn(thrown: unknown): void {
-  process.emitWarning(thrown instanceof Error ? thrown : toWireError(thrown));
 }

@@ -18,12 +18,24 @@ import type { AcceptPipeline } from './accept-pipeline.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
 import { type ProxyHeaderSink, readProxyHeader } from './proxy-header-reader.ts';
 import type { TlsAcceptSink } from './tls/tls-server.ts';
-import type { WaitingRoom } from './waiting-room.ts';
+import type { Waiting, WaitingRoom } from './waiting-room.ts';
+
+/**
+ * Takes a stream through the stages.
+ *
+ * @param room where it waits for its place first; null if it has one. The filter is asked at once all the same, so that whom it refuses waits for nothing
+ */
+export function admit(pipeline: AcceptPipeline, stream: L4Stream, room: WaitingRoom | null = null): void {
+  if (room === null && pipeline.isDirect) return pipeline.hand(stream);
+  const admission = new Admission(pipeline, stream, room);
+  pipeline.watched?.set(stream, admission);
+  admission.start();
+}
 
 /** A connection under way; it ends in exactly one of the counts. */
-export class Admission implements ProxyHeaderSink, TlsAcceptSink {
+class Admission implements ProxyHeaderSink, TlsAcceptSink, Waiting {
+  readonly stream: L4Stream;
   readonly #pipeline: AcceptPipeline;
-  readonly #stream: L4Stream;
   readonly #peer: StreamAddress;
   readonly #info: StreamInfo;
   /** Where it waits for its place; null as soon as it has one. */
@@ -40,15 +52,11 @@ export class Admission implements ProxyHeaderSink, TlsAcceptSink {
   /** @param room where it waits; null if it has its place */
   constructor(pipeline: AcceptPipeline, stream: L4Stream, room: WaitingRoom | null) {
     this.#pipeline = pipeline;
-    this.#stream = stream;
+    this.stream = stream;
     this.#room = room;
     // The same for the filter in the beginning and at the end, whatever later layers say of the stream.
     this.#info = stream.info;
     this.#peer = this.#info.remoteAddress;
-  }
-
-  get stream(): L4Stream {
-    return this.#stream;
   }
 
   start(): void {
@@ -78,7 +86,7 @@ export class Admission implements ProxyHeaderSink, TlsAcceptSink {
     this.#room = null;
     if (this.#isFilterPending) this.#giveUpFilter();
     // A reset, so that no half-dead connection keeps a place in the kernel's tables.
-    this.#stream.abort(ioError('CONNECTION_SHED', 'it has waited too long for a place', { fault: 'local' }));
+    this.stream.abort(ioError('CONNECTION_SHED', 'it has waited too long for a place', { fault: 'local' }));
     pipeline.settleWaiting();
     pipeline.countShed(this.#peer);
   }
@@ -114,13 +122,14 @@ export class Admission implements ProxyHeaderSink, TlsAcceptSink {
       (late) => this.#answered(late),
       (thrown: unknown) => this.#rejected(thrown),
     );
-    this.#isFilterPending = true;
-    pipeline.filterSlots.take();
+    // Before anything is booked, as a clock of the program may throw.
     this.#deadline = pipeline.deadlines.after(filterTimeoutMs, () => {
       const message = `the filter has not answered within ${filterTimeoutMs} ms`;
       this.#giveUpFilter();
       this.#refuse(timeoutError('FILTER_TIMEOUT', message, { fault: 'local', wire: { status: 0 } }));
     });
+    this.#isFilterPending = true;
+    pipeline.filterSlots.take();
   }
 
   /** Nobody waits for the filter any more. It is told, since what it holds for this connection it would otherwise hold until it answers, or for ever. */
@@ -174,7 +183,7 @@ export class Admission implements ProxyHeaderSink, TlsAcceptSink {
     const pipeline = this.#pipeline;
     const { onRefused } = pipeline.config;
     // A reset: the peer learns that nobody will answer, and no half-dead connection keeps a place in the kernel's tables.
-    this.#stream.abort(error);
+    this.stream.abort(error);
     pipeline.refusedCount++;
     if (this.#room === null) pipeline.settlePending();
     else {
@@ -188,8 +197,8 @@ export class Admission implements ProxyHeaderSink, TlsAcceptSink {
 
   #readHeader(): void {
     const { proxyProtocol } = this.#pipeline.config;
-    if (proxyProtocol === null) this.#secure(this.#stream);
-    else readProxyHeader(this.#stream, proxyProtocol, this);
+    if (proxyProtocol === null) this.#secure(this.stream);
+    else readProxyHeader(this.stream, proxyProtocol, this);
   }
 
   onHeader(stream: L4Stream, _header: ProxyHeader | null): void {

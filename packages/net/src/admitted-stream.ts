@@ -6,50 +6,28 @@
  */
 import { internalError, textOf, type WireError } from '@ferrata/error';
 import { callUser, type L4Sink, type L4Stream, type StreamInfo, type StreamState } from '@ferrata/stream';
-
-/** Who is told of a stream. */
-export interface AdmittedStreamOwner {
-  /** Once: it has closed, or was aborted before anybody attached. */
-  onStreamOver(id: number): void;
-  /** A method of it has thrown. */
-  report(thrown: unknown): void;
-}
-
-const noAddress = { kind: 'unset' } as const;
+import type { AcceptPipeline } from './accept-pipeline.ts';
 
 /** Wraps a stream; the id stays the same. */
 export class AdmittedStream implements L4Stream {
   readonly id: number;
+  /** Asked for once, before anything relies on it. */
+  readonly info: StreamInfo;
   readonly #inner: L4Stream;
-  readonly #owner: AdmittedStreamOwner;
+  readonly #pipeline: AcceptPipeline;
   #sink: AdmittedSink | null = null;
   #isOver = false;
   #failure: WireError | null = null;
-  #lastInfo: StreamInfo = {
-    kind: 'unknown',
-    localAddress: noAddress,
-    remoteAddress: noAddress,
-    tls: null,
-    timing: { startedAt: 0, establishedAt: 0 },
-    below: null,
-    extension: undefined,
-  };
 
-  /** @throws whatever the getter of the id throws */
-  constructor(inner: L4Stream, owner: AdmittedStreamOwner) {
-    this.id = inner.id;
+  /** @throws {TypeError} if it has no id, or no address of its peer; and whatever its getters throw */
+  constructor(inner: L4Stream, pipeline: AcceptPipeline) {
+    const { id, info } = inner;
+    if (typeof id !== 'number' || typeof info.remoteAddress.kind !== 'string')
+      throw new TypeError('a stream needs an id, and info.remoteAddress');
+    this.id = id;
+    this.info = info;
     this.#inner = inner;
-    this.#owner = owner;
-  }
-
-  get info(): StreamInfo {
-    if (this.#failure !== null) return this.#lastInfo;
-    try {
-      this.#lastInfo = this.#inner.info;
-    } catch (thrown) {
-      this.#fail(thrown);
-    }
-    return this.#lastInfo;
+    this.#pipeline = pipeline;
   }
 
   get state(): StreamState {
@@ -147,18 +125,14 @@ export class AdmittedStream implements L4Stream {
   handleOver(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#owner.onStreamOver(this.id);
+    this.#pipeline.handleOver(this);
   }
 
   #fail(thrown: unknown): void {
     if (this.#failure !== null) return;
-    this.#failure = internalError('STREAM_THREW', textOf(thrown), { cause: thrown });
-    this.#owner.report(thrown);
-    try {
-      this.#inner.abort(this.#failure);
-    } catch {
-      // It has been told already that this stream is at fault.
-    }
+    // First: whoever is told of it may go on using this stream.
+    this.#failure = faultOf(thrown);
+    endFaulty(this.#inner, this.#failure, this.#pipeline);
     if (this.#sink === null) this.handleOver();
     else this.#tellFailure(this.#failure);
   }
@@ -166,17 +140,24 @@ export class AdmittedStream implements L4Stream {
   /** Later: a stream never calls its sink from inside one of its own methods. */
   #tellFailure(error: WireError): void {
     const sink = this.#sink;
-    queueMicrotask(() =>
-      callUser(
-        () => sink?.onClose(error),
-        (thrown) => this.#owner.report(thrown),
-      ),
-    );
+    queueMicrotask(() => this.#pipeline.call(() => sink?.onClose(error)));
   }
 }
 
+/** What is wrong with a stream that has thrown. */
+export function faultOf(thrown: unknown): WireError {
+  return internalError('STREAM_THREW', textOf(thrown), { cause: thrown });
+}
+
+/** Reports a stream that does not keep the contract, and aborts it as far as it can be. */
+export function endFaulty(stream: L4Stream, fault: WireError, pipeline: AcceptPipeline): void {
+  pipeline.report(fault);
+  // A second fault of the same stream is no news.
+  callUser(() => stream.abort(fault));
+}
+
 class AdmittedSink implements L4Sink {
-  /** False when it has closed, or was replaced. */
+  /** False when it has closed, or was replaced: a faulty stream may tell of its close twice, itself and by us, and go on after that. */
   isCurrent = true;
   readonly #sink: L4Sink;
   readonly #stream: AdmittedStream;
@@ -187,20 +168,19 @@ class AdmittedSink implements L4Sink {
   }
 
   onData(chunk: Uint8Array): void {
-    this.#sink.onData(chunk);
+    if (this.isCurrent) this.#sink.onData(chunk);
   }
 
   onDrain(): void {
-    this.#sink.onDrain();
+    if (this.isCurrent) this.#sink.onDrain();
   }
 
   onEnd(): void {
-    this.#sink.onEnd();
+    if (this.isCurrent) this.#sink.onEnd();
   }
 
   onClose(error: WireError | null): void {
     this.#stream.handleOver();
-    // A faulty stream may tell twice, itself and by us.
     if (!this.isCurrent) return;
     this.isCurrent = false;
     this.#sink.onClose(error);

@@ -16,6 +16,7 @@
  * ```
  */
 import { parseIp, words } from './ip-bits.ts';
+import { checkMethods } from './option-checks.ts';
 
 const covered = -1;
 const none = 0;
@@ -58,6 +59,17 @@ export class CidrSet {
     }
     return false;
   }
+}
+
+/**
+ * A set as it is, known by its shape, as a program may have this package twice; or one of these ranges.
+ *
+ * @throws {TypeError} if it is neither, or a range is malformed
+ */
+export function toCidrSet(ranges: CidrSet | Iterable<string>): CidrSet {
+  if (typeof ranges === 'string' || Symbol.iterator in ranges) return new CidrSet(ranges);
+  checkMethods('ranges', ranges, 'a CidrSet, or a list of ranges', ['has']);
+  return ranges;
 }
 
 /** A bit of `words`, 0 being the first of the address. */

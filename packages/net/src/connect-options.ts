@@ -21,8 +21,8 @@ export interface ConnectOptions {
    */
   readonly connectTimeoutMs?: number;
   /**
-   * Time from the start to a usable connection, TLS handshake included. Default, with `tls`: 5 000 if neither `connectTimeoutMs` nor
-   * `TlsClientOptions.handshakeTimeoutMs` is given, else the sum of the two, so that either can run to its end; without `tls` `connectTimeoutMs` alone counts.
+   * Time from the start to a usable connection, TLS handshake included. Default, with `tls`: 5 000 while `connectTimeoutMs` and
+   * `TlsClientOptions.handshakeTimeoutMs` have their defaults, else the sum of the two (`usualTotalTimeoutMs`); without `tls` `connectTimeoutMs` alone counts.
    */
   readonly totalTimeoutMs?: number;
   /** Makes TLS over the connection, to the name or address given. A `TlsClient` used for many connections resumes sessions. Default: no TLS. */
@@ -79,6 +79,11 @@ export interface ConnectConfig {
   readonly clock: Clock;
 }
 
+const USUAL_CONNECT_MS = 3_000;
+/** The default of `TlsClientOptions.handshakeTimeoutMs`. */
+const USUAL_HANDSHAKE_MS = 5_000;
+const USUAL_TOTAL_MS = 5_000;
+
 const names: Readonly<Record<keyof ConnectOptions, true>> = {
   connectTimeoutMs: true,
   totalTimeoutMs: true,
@@ -106,42 +111,55 @@ const names: Readonly<Record<keyof ConnectOptions, true>> = {
  */
 export function resolveConnectOptions(options: ConnectOptions): ConnectConfig {
   checkOptionNames('connect', options, names);
-  const { localAddress } = options;
-  if (localAddress !== undefined && isIP(localAddress) === 0)
-    throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(localAddress)}`);
-  const { lookup, signal, deadlines } = options;
+  const { lookup, signal, deadlines, connectionCap } = options;
   checkCallback('lookup', lookup);
+  if (connectionCap !== undefined) checkMethods('connectionCap', connectionCap, 'a ConnectionCap', ['tryTake', 'release']);
   if (signal !== undefined) checkMethods('signal', signal, 'an AbortSignal', ['addEventListener']);
   if (options.clock !== undefined) checkMethods('clock', options.clock, 'a Clock', ['now', 'schedule']);
   const delay = delayRange(deadlines);
-  const connectTimeoutMs = checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, delay);
+  const connectTimeoutMs = checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? USUAL_CONNECT_MS, delay);
   const tls = options.tls === undefined ? null : toTlsClient(options.tls);
   if (tls !== null) checkWholeNumber('handshakeTimeoutMs', tls.handshakeTimeoutMs, delay);
   return Object.freeze({
     connectTimeoutMs,
     totalTimeoutMs:
       options.totalTimeoutMs === undefined
-        ? usualTotalMs(options, connectTimeoutMs, tls)
+        ? usualTotalMs(connectTimeoutMs, tls, delay)
         : checkWholeNumber('totalTimeoutMs', options.totalTimeoutMs, delay),
     tls,
     // Node raises anything below 10 to 10.
     attemptTimeoutMs: checkWholeNumber('attemptTimeoutMs', options.attemptTimeoutMs ?? 250, { min: 10, max: 2_147_483_647 }),
     signal: signal ?? null,
-    localAddress: localAddress ?? null,
+    localAddress: checkLocalAddress(options.localAddress) ?? null,
     localPort: options.localPort === undefined ? null : checkWholeNumber('localPort', options.localPort, { min: 0, max: 65_535 }),
     noDelay: checkBoolean('noDelay', options.noDelay, true),
     keepAliveMs: checkKeepAlive(options.keepAliveMs),
     highWaterBytes: checkWholeNumber('highWaterBytes', options.highWaterBytes ?? 65_536, { min: 1, max: 2_147_483_647 }),
     hardLimitBytes: hardLimit(options.hardLimitBytes, options.highWaterBytes ?? 65_536),
     lookup: lookup ?? null,
-    connectionCap: options.connectionCap ?? null,
+    connectionCap: connectionCap ?? null,
     deadlines: deadlines ?? null,
     clock: options.clock ?? systemClock,
   });
 }
 
+/**
+ * The default of `totalTimeoutMs`: 5 000 while the two times have their defaults, 3 000 and 5 000, as few servers are slow in both; else their sum, so that
+ * either can run to its end, up to the longest time of a timer (2 147 483 647).
+ */
+export function usualTotalTimeoutMs(connectTimeoutMs: number, handshakeTimeoutMs: number): number {
+  if (connectTimeoutMs === USUAL_CONNECT_MS && handshakeTimeoutMs === USUAL_HANDSHAKE_MS) return USUAL_TOTAL_MS;
+  return Math.min(connectTimeoutMs + handshakeTimeoutMs, delayRange(null).max);
+}
+
+/** @returns `address` @throws {TypeError} if it is neither an IP address nor undefined */
+export function checkLocalAddress(address: string | undefined): string | undefined {
+  if (address !== undefined && (typeof address !== 'string' || isIP(address) === 0))
+    throw new TypeError(`localAddress must be an IP address, not ${JSON.stringify(address)}`);
+  return address;
+}
+
 /** @returns `Infinity` for none */
-function usualTotalMs({ connectTimeoutMs: given }: ConnectOptions, connectTimeoutMs: number, tls: TlsClient | null): number {
-  if (tls === null) return Number.POSITIVE_INFINITY;
-  return given === undefined && !tls.hasOwnHandshakeTimeout ? 5_000 : connectTimeoutMs + tls.handshakeTimeoutMs;
+function usualTotalMs(connectTimeoutMs: number, tls: TlsClient | null, { max }: { readonly max: number }): number {
+  return tls === null ? Number.POSITIVE_INFINITY : Math.min(usualTotalTimeoutMs(connectTimeoutMs, tls.handshakeTimeoutMs), max);
 }

@@ -13,7 +13,7 @@
  */
 import { isIP, type NetConnectOpts } from 'node:net';
 import type { Wakeup } from '@ferrata/clock';
-import { addContext, connectError, fromNodeError, limitError, textOf, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { addContext, connectError, fromNodeError, internalError, limitError, textOf, timeoutError, type WireError } from '@ferrata/error';
 import { callUser, type L4Stream } from '@ferrata/stream';
 import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from './address.ts';
 import { checkedLookup } from './connect-lookup.ts';
@@ -22,8 +22,10 @@ import type { ConnectionCap } from './connection-cap.ts';
 import { ConnectorReads } from './connector-reads.ts';
 import type { PendingConnect } from './pending-connect.ts';
 import { ReadingSocket } from './reading-socket.ts';
-import { SocketStream, type StreamOrigin } from './socket-stream.ts';
+import { SocketStream } from './socket-stream.ts';
+import type { ClosedStream, StreamOrigin } from './stream-origin.ts';
 import type { TlsClient, TlsConnectSink } from './tls/tls-client.ts';
+import { warn } from './warn.ts';
 
 export type { PendingConnect } from './pending-connect.ts';
 
@@ -85,7 +87,7 @@ class ConnectOrigin implements StreamOrigin {
     this.#connecting = null;
   }
 
-  onStreamClosed(stream: SocketStream): void {
+  onStreamClosed(stream: ClosedStream): void {
     this.#cap?.release();
     this.#connecting?.handleClosed(stream.closeError);
   }
@@ -100,6 +102,9 @@ class Connecting implements PendingConnect, TlsConnectSink {
   #timer: Wakeup | null = null;
   #handshake: PendingConnect | null = null;
   #startedAt = 0;
+  /** Why there will be no connection. Told when the socket is closed: its place under the cap is free then, for whoever tries again at once. */
+  #failure: WireError | null = null;
+  #isClosed = false;
   /** The handshake has less time than it may take by itself. */
   #isTotalNearer = false;
 
@@ -134,7 +139,7 @@ class Connecting implements PendingConnect, TlsConnectSink {
     this.#stream = new SocketStream(socket, origin, this.#startedAt);
     socket.once('connect', () => this.#handleConnected());
     // Node looks names up from inside `connect`: the program's own look-up may have aborted the signal.
-    if (this.#sink === null) this.#stream.abort();
+    if (this.#failure !== null) this.#stream.abort();
   }
 
   abort(cause?: unknown): void {
@@ -147,18 +152,21 @@ class Connecting implements PendingConnect, TlsConnectSink {
     this.abort(this.#config.signal?.reason);
   }
 
-  /** The socket has closed without ever connecting, by an error of its own. */
+  /** The socket has closed: by an error of its own, or as it was given up. */
   handleClosed(error: WireError | null): void {
+    this.#isClosed = true;
     const sink = this.#sink;
-    if (sink === null) return;
+    const failure = this.#failure;
+    // A handshake tells by itself what has become of it.
+    if (sink === null || (failure === null && this.#handshake !== null)) return;
     this.#settle();
-    tellFailure(sink, error === null ? abortError(this.#target, undefined) : describe(error, this.#target));
+    tellFailure(sink, failure ?? (error === null ? abortError(this.#target, undefined) : describe(error, this.#target)));
   }
 
   #handleConnected(): void {
     const sink = this.#sink;
     const stream = this.#stream;
-    if (sink === null || stream === null) return;
+    if (sink === null || stream === null || this.#failure !== null) return;
     stream.markEstablished(this.#config.clock.now());
     const { tls } = this.#config;
     if (tls !== null) return this.#secure(stream, tls);
@@ -171,7 +179,6 @@ class Connecting implements PendingConnect, TlsConnectSink {
     const leftMs = Math.ceil(totalTimeoutMs - (clock.now() - this.#startedAt));
     if (leftMs <= 0) return this.#giveUp(totalTimeoutError(this.#target, totalTimeoutMs));
     this.#timer?.cancel();
-    this.#origin?.forgetConnecting();
     this.#isTotalNearer = leftMs < tls.handshakeTimeoutMs;
     this.#handshake = tls.connect(stream, this, {
       ...(this.#target.kind === 'tcp' ? { host: this.#target.host } : {}),
@@ -188,10 +195,9 @@ class Connecting implements PendingConnect, TlsConnectSink {
   }
 
   onHandshakeFailed(error: WireError): void {
-    const sink = this.#sink as ConnectSink;
-    this.#settle();
     const isTotal = this.#isTotalNearer && error.reason === 'TLS_HANDSHAKE_TIMEOUT';
-    tellFailure(sink, isTotal ? totalTimeoutError(this.#target, this.#config.totalTimeoutMs) : error);
+    this.#failure = isTotal ? totalTimeoutError(this.#target, this.#config.totalTimeoutMs) : error;
+    if (this.#isClosed) this.handleClosed(null);
   }
 
   #handleTimeout(): void {
@@ -203,9 +209,10 @@ class Connecting implements PendingConnect, TlsConnectSink {
   }
 
   #giveUp(error: WireError): void {
-    if (this.#sink === null) return;
+    if (this.#sink === null || this.#failure !== null) return;
+    this.#failure = error;
+    this.#timer?.cancel();
     this.#stream?.abort();
-    this.#failLater(error);
   }
 
   /** Later, since `connectWith` and `abort` are called by the sink's owner, who should not be called back from inside them. */
@@ -232,16 +239,13 @@ const reads = new ConnectorReads(SocketStream.handleRead);
 function tellConnected(sink: ConnectSink, stream: L4Stream): void {
   callUser(
     () => sink.onConnected(stream),
-    (thrown) => stream.abort(toWireError(thrown, 'SINK_THREW')),
+    (thrown) => stream.abort(internalError('SINK_THREW', textOf(thrown), { cause: thrown })),
   );
 }
 
 /** There is nothing left to end: a warning shows the bug without ending the process. */
 function tellFailure(sink: ConnectSink, error: WireError): void {
-  callUser(
-    () => sink.onConnectFailed(error),
-    (thrown) => process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'CallbackThrew'),
-  );
+  callUser(() => sink.onConnectFailed(error), warn);
 }
 
 function armTimer(config: ConnectConfig, onExpire: () => void): Wakeup {

@@ -5,7 +5,7 @@
  * those that count something per connection are told when it is over, and when nobody waits for their answer any more.
  */
 import type { StreamAddress, StreamInfo } from '@ferrata/stream';
-import { CidrSet } from './cidr-set.ts';
+import { type CidrSet, toCidrSet } from './cidr-set.ts';
 
 /**
  * Decides which connections a listener serves.
@@ -19,7 +19,7 @@ export interface ConnectionFilter {
    *
    * An answer that is no promise is not waited for: it costs no tick. While a promise is pending, no byte of the connection is read.
    *
-   * @param peer its address; `unset` for clients of a Unix socket, for most virtual streams, and if the peer is gone already
+   * @param peer its address, that of the proxy in front if there is one (`proxyProtocol`); `unset` for clients of a Unix socket, for most virtual streams, and if the peer is gone already
    * @param info facts about the connection; `extension` may be written to, for later layers
    */
   shouldAccept(peer: StreamAddress, info: StreamInfo): boolean | Promise<boolean>;
@@ -147,8 +147,4 @@ class EveryFilter implements ConnectionFilter {
     }
     if (failure !== null) throw failure.thrown;
   }
-}
-
-function toCidrSet(ranges: CidrSet | Iterable<string>): CidrSet {
-  return ranges instanceof CidrSet ? ranges : new CidrSet(ranges);
 }

@@ -12,7 +12,7 @@ const longestTimerMs = 2_147_483_647;
  *
  * @throws {TypeError} if the queue is none
  */
-export function delayRange(deadlines: DeadlineQueue | null | undefined): WholeNumberRange {
+export function delayRange(deadlines: DeadlineQueue | null | undefined): Required<WholeNumberRange> {
   if (deadlines === undefined || deadlines === null) return { min: 1, max: longestTimerMs };
   checkMethods('deadlines', deadlines, 'a DeadlineQueue', ['after', 'deadline']);
   return { min: 1, max: Math.min(longestTimerMs, Math.floor(deadlines.maxDelayMs)) };

@@ -1,7 +1,7 @@
 /**
- * How many filters may take their time at once.
+ * How many filters may take their time at once; the same for any callback that decides by a promise about what strangers begin.
  *
- * A slot is held until the filter's promise settles, also when nobody waits for it any more: what it has begun (a look-up, a request) runs on, and
+ * A slot is held until the promise settles, also when nobody waits for it any more: what it has begun (a look-up, a request) runs on, and
  * that is what the number bounds. One that never settles would close the listener for good when it has happened often enough, so a slot is taken
  * back after a while all the same.
  */
@@ -9,7 +9,7 @@
 /** After how many time-outs a promise that has not settled is taken for one that never will. */
 const timeoutsUntilLost = 10;
 
-/** Slots of the filters of one listener. `Owner` is whose filter it is. */
+/** Slots for the promises of one callback. `Owner` is what each of them decides about. */
 export class FilterSlots<Owner extends object> {
   readonly #max: number;
   readonly #lostAfterMs: number;
@@ -17,12 +17,18 @@ export class FilterSlots<Owner extends object> {
   /** Those that nobody waits for any more, and when they are lost; in this order, as the time-out is the same for all. */
   readonly #givenUp = new Map<Owner, number>();
 
+  /** @param timeoutMs for how long an answer is waited for */
   constructor(max: number, timeoutMs: number) {
     this.#max = max;
     this.#lostAfterMs = (timeoutsUntilLost - 1) * timeoutMs;
   }
 
-  /** @param now monotonic milliseconds */
+  /** Slots that are held. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether the callback may not be asked now. @param now monotonic milliseconds */
   isFull(now: number): boolean {
     if (this.#count < this.#max) return false;
     for (const [owner, lostAt] of this.#givenUp) {
@@ -33,6 +39,7 @@ export class FilterSlots<Owner extends object> {
     return this.#count >= this.#max;
   }
 
+  /** Its promise is waited for. */
   take(): void {
     this.#count++;
   }

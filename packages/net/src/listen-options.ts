@@ -1,7 +1,7 @@
 /** Options of `listen`, checked once. */
 
 import { isIPv4 } from 'node:net';
-import { checkWholeNumber } from '@ferrata/error';
+import { checkNumber, checkWholeNumber } from '@ferrata/error';
 import { type AcceptConfig, type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
 import { type AddressLike, type NetAddress, toNetAddress } from './address.ts';
 import { checkBoolean } from './option-checks.ts';
@@ -30,10 +30,10 @@ export interface ListenOptions extends AcceptOptions {
   /** On an IPv6 address, does not take IPv4 too. Default false. */
   readonly ipv6Only?: boolean;
   /**
-   * Connections above a cap that wait for a place, unread, instead of being closed; 0 to 65 535, default 0. The filter is asked before they wait,
-   * and they are served in their order, over all listeners with the same `connectionCap`. Each holds a descriptor, so
-   * `maxConnections` and this number together must stay below the limit. Node cannot leave them in the kernel's queue: it has no way to pause
-   * accepting.
+   * Connections above a cap that wait for a place, unread, instead of being closed; 0 to 65 535, default 0. The filter is asked as they begin to
+   * wait, and while its promise is pending they hold a chair. They are served in their order, over all listeners with the same `connectionCap`.
+   * Each holds a descriptor, so `maxConnections` and this number together must stay below the limit. Node cannot leave them in the kernel's
+   * queue: it has no way to pause accepting.
    */
   readonly maxWaiting?: number;
   /** How long a connection may wait for its place before it is closed, 1 to 600 000 ms; default 5 000. */
@@ -156,7 +156,5 @@ function targetOf(options: ListenOptions): ListenConfig['target'] {
 
 /** @throws {RangeError} unless the limit is at least `highWaterBytes` */
 export function hardLimit(limitBytes: number | undefined, highWaterBytes: number): number {
-  const limit = limitBytes ?? Math.max(1_048_576, highWaterBytes);
-  if (!(limit >= highWaterBytes)) throw new RangeError(`hardLimitBytes must be at least highWaterBytes (${highWaterBytes}), not ${limit}`);
-  return limit;
+  return checkNumber('hardLimitBytes', limitBytes ?? Math.max(1_048_576, highWaterBytes), { min: highWaterBytes });
 }

@@ -14,13 +14,14 @@ import { fromNodeError, isWireError } from '@ferrata/error';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import { AcceptPipeline } from './accept-pipeline.ts';
 import type { AddressLike } from './address.ts';
-import type { Admission } from './admission.ts';
+import { admit } from './admission.ts';
 import { listenError } from './listen-error.ts';
 import { type ListenConfig, type ListenOptions, resolveListenOptions } from './listen-options.ts';
 import { ListenerBase } from './listener-base.ts';
 import { checkFunction } from './option-checks.ts';
 import { ipAddress } from './socket-info.ts';
-import { SocketStream, type StreamOrigin } from './socket-stream.ts';
+import { SocketStream } from './socket-stream.ts';
+import type { ClosedStream, StreamOrigin } from './stream-origin.ts';
 import type { TlsServer } from './tls/tls-server.ts';
 import {
   checkStillOurs,
@@ -72,7 +73,8 @@ export interface Listener {
    * Stops accepting; open streams stay open, and connections that are pending or wait go on. Done when the port is free again (and the file
    * of a Unix socket removed, if it is still the one that this listener has made). May be called again.
    *
-   * @throws {WireError} `SOCKET_FILE_NOT_KEPT` if it was to keep the file and cannot; the listener goes on then
+   * @throws {WireError} `SOCKET_FILE_NOT_KEPT` if it was to keep the file and cannot; the listener goes on then, unless only the name of the file could not
+   *   be given back to it (`isClosed`; the message has the name it has now)
    */
   close(options?: CloseOptions): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -126,11 +128,10 @@ class SocketListener extends ListenerBase implements Listener, StreamOrigin {
   readonly readsByCallback = false;
   readonly hardLimitBytes: number;
   readonly #server: Server;
-  readonly #pipeline: AcceptPipeline;
   /** Null: connections above a cap are closed. */
   readonly #waiting: WaitingRoom | null;
   /** Streams that wait, or were closed while they waited: they have no place to give back. */
-  readonly #placeless = new Set<number>();
+  readonly #placeless = new Set<object>();
   /** Of a Unix socket that this listener has bound. */
   readonly #file: SocketFile | null;
 
@@ -138,11 +139,10 @@ class SocketListener extends ListenerBase implements Listener, StreamOrigin {
     super(pipeline, addressOf(server, config));
     this.#server = server;
     this.#file = file;
-    this.#pipeline = pipeline;
     this.hardLimitBytes = config.hardLimitBytes;
     this.unixPath = this.address.kind === 'unix' ? this.address.path : null;
     this.kind = this.address.kind === 'ip' ? 'tcp' : 'unix';
-    this.#waiting = config.maxWaiting === 0 ? null : new WaitingRoom(this, config, pipeline.deadlines);
+    this.#waiting = config.maxWaiting === 0 ? null : new WaitingRoom(pipeline, config, (stream) => this.#placeless.delete(stream));
     server.on('connection', (socket) => this.#handleConnection(socket));
     server.on('error', (error) => pipeline.report(fromNodeError(error)));
   }
@@ -154,40 +154,38 @@ class SocketListener extends ListenerBase implements Listener, StreamOrigin {
   async close({ keepFile = false }: CloseOptions = {}): Promise<void> {
     // Node closes the listening descriptor within this call; its callback would wait for the last stream to end.
     if (!this.#server.listening) return;
-    closeServer(this.#server, this.#file, keepFile);
-    this.closeOwnTls();
+    try {
+      closeServer(this.#server, this.#file, keepFile);
+    } finally {
+      if (!this.#server.listening) this.pipeline.closeOwnTls();
+    }
   }
 
-  onStreamClosed(stream: SocketStream): void {
-    if (!this.#placeless.delete(stream.id)) this.releasePlace();
-    this.#pipeline.handleClosed(stream.id);
-  }
-
-  serveWaiting(admission: Admission): void {
-    this.#placeless.delete(admission.stream.id);
-    admission.handlePlace();
+  onStreamClosed(stream: ClosedStream): void {
+    if (this.#placeless.delete(stream)) this.pipeline.handleClosed(stream);
+    else this.pipeline.handleOver(stream);
   }
 
   /** Over a cap: closed before anything is made for it. A reset, so that no half-dead connection keeps a place in the kernel's tables. */
   #shed(socket: Socket): void {
-    const { onShed } = this.#pipeline.config;
+    const { onShed } = this.pipeline.config;
     const peer = onShed === null ? null : ipAddress(socket.remoteAddress, socket.remotePort);
     socket.on('error', ignore);
     if (this.kind === 'tcp') socket.resetAndDestroy();
     else socket.destroy();
-    this.#pipeline.countShed(peer);
+    this.pipeline.countShed(peer);
   }
 
   #handleConnection(socket: Socket): void {
-    const now = this.#pipeline.config.clock.now();
-    this.#pipeline.countArrival(now);
+    const now = this.pipeline.config.clock.now();
+    this.pipeline.countArrival(now);
     // Nobody passes those who wait.
-    if (this.tryTakePlace()) return this.#pipeline.admit(new SocketStream(socket, this, now));
+    if (this.pipeline.tryTakePlace()) return admit(this.pipeline, new SocketStream(socket, this, now));
     const waiting = this.#waiting;
     if (waiting === null || waiting.isFull) return this.#shed(socket);
     const stream = new SocketStream(socket, this, now);
-    this.#placeless.add(stream.id);
-    this.#pipeline.admitLater(stream, waiting);
+    this.#placeless.add(stream);
+    admit(this.pipeline, stream, waiting);
   }
 }
 

@@ -30,7 +30,7 @@ export function checkMethods(name: string, value: unknown, what: string, methods
 
 /** @throws {TypeError} unless it is a clock or undefined */
 export function checkClock(clock: Clock | undefined): void {
-  if (clock !== undefined) checkMethods('clock', clock, 'a Clock', ['now']);
+  if (clock !== undefined) checkMethods('clock', clock, 'a Clock', ['now', 'schedule']);
 }
 
 /** @throws {TypeError} unless it is an object, of which null is none */

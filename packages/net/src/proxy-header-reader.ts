@@ -25,6 +25,7 @@ import { type AcceptProxyConfig, type AcceptProxyOptions, resolveAcceptProxyOpti
 import { readdressed } from './readdressed.ts';
 import { ipAddress } from './socket-info.ts';
 import { SocketStream } from './socket-stream.ts';
+import { warn } from './warn.ts';
 
 /**
  * Receives the outcome of `readProxyHeader`: exactly one of the two, once, and never from inside `readProxyHeader` itself. A throw or a rejection
@@ -215,8 +216,4 @@ function toStreamAddress(address: ProxyAddress | null): StreamAddress | null {
   // The client is who it is, however the proxy in front has written it: lists and limits are asked about this address.
   if (address.kind === 'ip') return ipAddress(address.host, address.port);
   return address.path === '' ? { kind: 'unset' } : { kind: 'unix', path: address.path };
-}
-
-function warn(thrown: unknown): void {
-  process.emitWarning(thrown instanceof Error ? thrown : toWireError(thrown));
 }

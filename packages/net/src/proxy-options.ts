@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
 import { type ResolvedProxyHeaderDecoderOptions, resolveProxyHeaderDecoderOptions } from '@ferrata/proxy-protocol';
 import { DeadlineQueue } from '@ferrata/timeout';
-import { CidrSet } from './cidr-set.ts';
+import { type CidrSet, toCidrSet } from './cidr-set.ts';
 import { checkBoolean, checkClock, checkMethods } from './option-checks.ts';
 import { checkOptionNames } from './option-names.ts';
 
@@ -18,7 +18,8 @@ export interface AcceptProxyOptions {
    * Whether every connection must begin with a header. Default true: one without is closed, and so is any from a source that is not trusted.
    *
    * With false, a connection whose first bytes are no header is taken as it is. Only for protocols in which the client speaks first: nothing
-   * can be sent before its first bytes have come, or `timeoutMs` has passed. A header from a source that is not trusted closes the connection
+   * can be sent before its first bytes have come, or `timeoutMs` has passed. Bytes that may yet become a header, such as CRLF alone, must become one or
+   * something else within `timeoutMs`, or the connection is closed (`PROXY_TIMEOUT`). A header from a source that is not trusted closes the connection
    * all the same.
    */
   readonly required?: boolean;
@@ -81,7 +82,6 @@ export function resolveAcceptProxyOptions(options: AcceptProxyOptions | AcceptPr
 
 function toTrusted(trusted: AcceptProxyOptions['trusted'] | undefined): CidrSet | null {
   if (trusted === 'all') return null;
-  if (trusted instanceof CidrSet) return trusted;
-  if (!Array.isArray(trusted)) throw new TypeError("proxyProtocol needs trusted: ranges of addresses, or 'all'");
-  return new CidrSet(trusted as readonly string[]);
+  if (typeof trusted !== 'object' || trusted === null) throw new TypeError("proxyProtocol needs trusted: ranges of addresses, or 'all'");
+  return toCidrSet(trusted);
 }

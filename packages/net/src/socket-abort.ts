@@ -20,6 +20,6 @@ export function abortHost(host: Duplex, origin: StreamOrigin, error: WireError |
 }
 
 /** Whether a FIN waits behind unsent bytes: libuv refuses to reset then, and would leave the descriptor open. */
-export function isEnding(host: Duplex): boolean {
+function isEnding(host: Duplex): boolean {
   return host.writableEnded && !host.writableFinished;
 }

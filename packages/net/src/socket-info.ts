@@ -2,8 +2,8 @@
 
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { formatIpv4, isIpv4Mapped, readIpv6 } from '@ferrata/bytes';
 import type { StreamAddress, StreamInfo, StreamTiming, TlsDigest } from '@ferrata/stream';
-import { parseIp, words } from './ip-bits.ts';
 
 const unset: StreamAddress = { kind: 'unset' };
 
@@ -51,10 +51,11 @@ export class SocketInfo implements StreamInfo {
   }
 }
 
+const ipv6 = new Uint8Array(16);
+
 /** An `ip` address from its parts. IPv4 in IPv6 (RFC 4291 §2.5.5.2), in whatever spelling, is shown as the IPv4 address that it is. */
 export function ipAddress(host: string | undefined, port: number | undefined): StreamAddress {
   if (host === undefined || port === undefined) return unset;
-  if (!host.includes(':') || parseIp(host) !== 4) return { kind: 'ip', host, port };
-  const word = words[3] as number;
-  return { kind: 'ip', host: `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`, port };
+  const isMapped = host.includes(':') && readIpv6(host, ipv6, 0) && isIpv4Mapped(ipv6, 0);
+  return { kind: 'ip', host: isMapped ? formatIpv4(ipv6, 12) : host, port };
 }

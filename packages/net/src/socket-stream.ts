@@ -30,21 +30,14 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { fromNodeError, internalError, ioError, limitError, textOf, type WireError } from '@ferrata/error';
-import {
-  freeChunk,
-  isGivenAway,
-  type L4Sink,
-  type L4Stream,
-  nextStreamId,
-  type StreamInfo,
-  type StreamState,
-  takeBack,
-} from '@ferrata/stream';
+import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream';
+import { freeChunk, isGivenAway, nextStreamId, takeBack } from '@ferrata/stream';
 import { joinSmall } from './join-small.ts';
 import { ReadingSocket } from './reading-socket.ts';
 import { abortHost } from './socket-abort.ts';
 import { SocketInfo } from './socket-info.ts';
 import type { ReleasedHost, StreamOrigin } from './stream-origin.ts';
+import { warn } from './warn.ts';
 
 export type { ReleasedHost, StreamOrigin } from './stream-origin.ts';
 
@@ -94,6 +87,8 @@ export class SocketStream implements L4Stream {
   #sink: L4Sink | null = null;
   #error: WireError | null = null;
   #queue: Uint8Array[] | null = null;
+  /** It has drained, and no write has found it full since. */
+  #hasDrained = false;
   #info: StreamInfo | null;
   readonly #startedAt: number;
   #establishedAt: number;
@@ -212,9 +207,10 @@ export class SocketStream implements L4Stream {
     this.#sink = sink;
     this.#gate &= ~(Gate.unattached | Gate.paused);
     if (head !== undefined && head.length > 0) this.#enqueueFirst(head);
-    // A sink that comes after the end or the close is told of them like its forerunner.
+    // A later sink is told what its forerunner was.
     if ((this.#gate & Gate.endSeen) !== 0) this.#gate |= Gate.endDue;
     if ((this.#gate & Gate.closeSeen) !== 0) this.#gate = (this.#gate | Gate.closeDue) & ~Gate.closeTold;
+    if (this.#hasDrained && (this.#gate & Gate.dead) === 0) this.#gate |= Gate.drainDue;
     const host = this.#host;
     const mustWait = (this.#gate & anyDue) !== 0;
     this.#gate |= Gate.inside;
@@ -236,7 +232,7 @@ export class SocketStream implements L4Stream {
     } finally {
       this.#gate &= ~Gate.inside;
     }
-    if (!hasRoom) this.#checkHardLimit(chunk.length);
+    if (!hasRoom) this.#handleFull(chunk.length);
     return hasRoom;
   }
 
@@ -266,7 +262,7 @@ export class SocketStream implements L4Stream {
     } finally {
       this.#gate &= ~Gate.inside;
     }
-    if (!hasRoom) this.#checkHardLimit(total);
+    if (!hasRoom) this.#handleFull(total);
     return hasRoom;
   }
 
@@ -449,6 +445,7 @@ export class SocketStream implements L4Stream {
 
   #tellDrain(): void {
     this.#gate &= ~Gate.drainDue;
+    this.#hasDrained = true;
     try {
       (this.#sink as L4Sink).onDrain();
     } catch (thrown) {
@@ -476,8 +473,8 @@ export class SocketStream implements L4Stream {
     try {
       sink.onClose(this.#error);
     } catch (thrown) {
-      // There is nobody left to tell: the stream is closed. A warning shows the bug without ending the process.
-      process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'SinkThrewOnClose');
+      // There is nobody left to tell: the stream is closed.
+      warn(thrown);
     }
   }
 
@@ -487,7 +484,8 @@ export class SocketStream implements L4Stream {
   }
 
   /** A writer that goes on writing against a full stream is a bug, and would let a slow reader take all the memory. */
-  #checkHardLimit(written: number): void {
+  #handleFull(written: number): void {
+    this.#hasDrained = false;
     const before = this.#host.writableLength - written;
     if (before < this.#origin.hardLimitBytes) return;
     this.abort(limitError('STREAM_WRITE_OVERFLOW', `a write on top of ${before} unsent bytes`, { fault: 'local' }));

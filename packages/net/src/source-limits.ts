@@ -67,10 +67,10 @@ const names: Readonly<Record<keyof SourceLimitOptions, true>> = {
 /**
  * Refuses connections of sources that open too many.
  *
- * A peer without an IP address is served: the limits know no source for it.
+ * A peer without an IP address is served: the limits know no source for it. Behind a proxy (`proxyProtocol`) all clients are one source, the proxy.
  *
  * @throws {RangeError} if a number is out of range, or no limit is given
- * @throws {TypeError} for an unknown option, or one that belongs to a limit that is not given
+ * @throws {TypeError} for an unknown option, one that belongs to a limit that is not given, or memory without a limit that is
  */
 export function perSource(options: SourceLimitOptions): SourceLimits {
   checkOptionNames('perSource', options, names);
@@ -88,14 +88,21 @@ export function perSource(options: SourceLimitOptions): SourceLimits {
           burst: options.burst ?? Math.max(1, Math.ceil(connectionsPerSecond)),
           maxKeys: options.maxSources ?? 65_536,
           clock,
-          memory: memory?.rate ?? undefined,
+          memory: memory && halfOf(memory, 'rate'),
         });
   return new PerSource(rate, {
-    open: maxConcurrent === undefined ? null : new Inflight({ memory: memory?.concurrency ?? undefined }),
+    open: maxConcurrent === undefined ? null : new Inflight({ memory: memory && halfOf(memory, 'concurrency') }),
     maxConcurrent: maxConcurrent === undefined ? 0 : checkWholeNumber('maxConcurrent', maxConcurrent, { min: 1, max: 0x7fff_ffff }),
     ipv4Bits: checkWholeNumber('ipv4PrefixLength', options.ipv4PrefixLength ?? 32, { min: 1, max: 32 }),
     ipv6Bits: checkWholeNumber('ipv6PrefixLength', options.ipv6PrefixLength ?? 64, { min: 1, max: 128 }),
   });
+}
+
+/** @throws {TypeError} for memory of a filter that had no such limit: its threads would each count by themselves */
+function halfOf(memory: SourceLimitMemory, half: keyof SourceLimitMemory): SharedArrayBuffer {
+  const buffer = memory[half];
+  if (buffer instanceof SharedArrayBuffer) return buffer;
+  throw new TypeError(`memory.${half} must be a SharedArrayBuffer: the filter that has made it needs the same limits`);
 }
 
 interface PerSourceConfig {

@@ -1,7 +1,12 @@
 /** What a stream over one of Node's sockets has from whoever made it. */
 import type { Duplex } from 'node:stream';
 import type { WireError } from '@ferrata/error';
-import type { SocketStream } from './socket-stream.ts';
+
+/** What is known of a stream when its socket has closed. */
+export interface ClosedStream {
+  /** Null: closed without an error. */
+  readonly closeError: WireError | null;
+}
 
 /** What the streams of one listener or connector have in common: facts, and whom to tell of a close. One object for all of them. */
 export interface StreamOrigin {
@@ -14,7 +19,7 @@ export interface StreamOrigin {
   /** Bytes come through `SocketStream.handleRead`, not as `data` events; the socket is to be made paused. */
   readonly readsByCallback: boolean;
   /** Called once for each stream when its socket is closed, whether or not it has a sink; for counting. */
-  onStreamClosed(stream: SocketStream): void;
+  onStreamClosed(stream: ClosedStream): void;
   /**
    * Destroys the host, and tells the peer of the abort where only the layer below can: by a reset of the TCP connection under a TLS socket. Absent:
    * the host tells by itself what it can.

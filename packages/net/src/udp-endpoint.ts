@@ -31,6 +31,7 @@ import {
   type UdpConnectOptions,
   type UdpSocketConfig,
 } from './udp-options.ts';
+import { warn } from './warn.ts';
 
 /** The largest payload of a datagram over IPv4: 65 535 less the headers of IP and UDP. */
 export const MAX_DATAGRAM_BYTES = 65_507;
@@ -52,9 +53,9 @@ export interface UdpSink {
 export interface UdpDropCounts {
   /** The receive queue of a paused endpoint was full. */
   readonly receiveQueueFull: number;
-  /** It came, or was still queued, after the close. */
+  /** It came, was still queued, or was to be sent, after the close. */
   readonly closed: number;
-  /** More than `maxSendBytes` waited for the kernel. */
+  /** More than `maxSendBytes` allows waited for the kernel. */
   readonly sendQueueFull: number;
   /** The kernel refused to send it, whatever the error was. */
   readonly sendFailed: number;
@@ -214,13 +215,14 @@ export class UdpEndpoint {
       this.#counts.dropped.closed++;
       return false;
     }
-    // The kernel takes nearly every datagram at once; what it does not take waits in libuv, which has no bound of its own.
-    if (this.#socket.getSendQueueSize() > this.#config.maxSendBytes) {
+    // The kernel takes nearly every datagram at once; what it does not take waits in libuv, which has no bound of its own. An empty one waits there, too.
+    const socket = this.#socket;
+    if (socket.getSendQueueSize() + socket.getSendQueueCount() * KEPT_DATAGRAM_BYTES > this.#config.maxSendBytes) {
       this.#counts.dropped.sendQueueFull++;
       return false;
     }
-    if (to === undefined) this.#socket.send(bytes, this.#onSent);
-    else this.#socket.send(bytes, to.port, host, this.#onSent);
+    if (to === undefined) socket.send(bytes, this.#onSent);
+    else socket.send(bytes, to.port, host, this.#onSent);
     return true;
   }
 
@@ -273,14 +275,13 @@ export class UdpEndpoint {
 
   #flush(): void {
     this.#isFlushing = false;
-    let taken = 0;
-    while (taken < this.#queue.length && !this.#isPaused && !this.#isClosed) {
-      const { bytes, peer } = this.#queue[taken++] as { bytes: Uint8Array; peer: UdpAddress };
-      this.#queuedBytes -= costOf(bytes);
-      this.#deliver(bytes, peer);
+    while (!this.#isPaused) {
+      // Taken before the sink hears of it: a sink that closes the endpoint, or throws, has received this one. A close empties the queue.
+      const kept = this.#queue.shift();
+      if (kept === undefined) return;
+      this.#queuedBytes -= costOf(kept.bytes);
+      this.#deliver(kept.bytes, kept.peer);
     }
-    // A close has emptied it already.
-    if (!this.#isClosed) this.#queue.splice(0, taken);
   }
 
   #deliver(bytes: Uint8Array, peer: UdpAddress): void {
@@ -330,7 +331,7 @@ export class UdpEndpoint {
       this.#queue.length = 0;
       this.#queuedBytes = 0;
       this.#socket.close(() => {
-        callUser(() => this.#sink.onClose(error), nothingLeftToEnd);
+        callUser(() => this.#sink.onClose(error), warn);
         resolve();
       });
     });
@@ -360,8 +361,6 @@ class Counts implements UdpCounts {
 function costOf(bytes: Uint8Array): number {
   return bytes.length + KEPT_DATAGRAM_BYTES;
 }
-
-function nothingLeftToEnd(): void {}
 
 const reasons: ReadonlyMap<string, readonly [reason: string, message: string]> = new Map([
   ['ECONNREFUSED', ['UDP_REFUSED', 'nobody receives at the peer (ICMP port unreachable)']],

@@ -14,6 +14,7 @@ import { internalError, textOf, type WireError } from '@ferrata/error';
 import { callUser, nextStreamId, type StreamAddress, type StreamInfo, type StreamTiming, watchAnswer } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { UdpAddress } from './udp-options.ts';
+import { warn } from './warn.ts';
 
 /** The receiver of a flow. */
 export interface UdpFlowSink {
@@ -219,20 +220,17 @@ export class OpenUdpFlow implements UdpFlow {
     const sink = this.#sink;
     if (this.#hasTold || sink === null) return;
     this.#hasTold = true;
-    callUser(() => sink.onClose(this.#error), nothingLeftToEnd);
+    callUser(() => sink.onClose(this.#error), warn);
   }
 }
-
-function nothingLeftToEnd(): void {}
 
 /** A promise of the filter that is not settled yet. The flow is let go of as soon as it ends, however long the promise lives. */
 export class PendingFilter {
   readonly peer: UdpAddress;
   readonly info: StreamInfo;
+  /** Null as soon as nobody waits for the promise. */
   flow: OpenUdpFlow | null;
   deadline: Deadline | null = null;
-  /** It counts against `maxPendingFilters`. */
-  hasPlace = true;
 
   constructor(flow: OpenUdpFlow) {
     this.flow = flow;
@@ -240,10 +238,11 @@ export class PendingFilter {
     this.info = flow.info;
   }
 
-  /** @returns null if it has ended, or was taken before */
+  /** Nobody waits any more. @returns null if the flow has ended, or was taken before */
   takeFlow(): OpenUdpFlow | null {
     const { flow } = this;
     this.flow = null;
+    this.deadline?.cancel();
     if (flow !== null) flow.pendingFilter = null;
     return flow;
   }

@@ -27,6 +27,7 @@ import { callUser, isThenable, type StreamAddress, type StreamInfo } from '@ferr
 import { DeadlineQueue } from '@ferrata/timeout';
 import type { AddressLike } from './address.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
+import { FilterSlots } from './filter-slots.ts';
 import { checkBoolean, checkCallback, checkMethods } from './option-checks.ts';
 import { checkOptionNames } from './option-names.ts';
 import { openBound, type UdpCounts, type UdpEndpoint, type UdpSink } from './udp-endpoint.ts';
@@ -40,6 +41,7 @@ import {
   type UdpBindOptions,
   udpBindNames,
 } from './udp-options.ts';
+import { warn } from './warn.ts';
 
 /** Where to receive, and how flows live. */
 export interface UdpFlowsOptions extends UdpBindOptions {
@@ -67,8 +69,9 @@ export interface UdpFlowsOptions extends UdpBindOptions {
   /** Time for a filter's promise; then the peer is refused. Default 5 000. */
   readonly filterTimeoutMs?: number;
   /**
-   * Promises of the filter that may be pending at once, at least 1; above that, new peers are refused without asking. A promise counts until it is settled
-   * or its time is over, whatever became of the flow. Default 1 024. Raising it lets forged addresses hold so many more of whatever the filter waits for.
+   * Promises of the filter that may be pending at once, at least 1; above that, new peers are refused without asking. A promise counts until it settles,
+   * whatever became of the flow; after ten times `filterTimeoutMs` it is taken for one that never will. Default 1 024. Raising it lets forged addresses hold
+   * so many more of whatever the filter waits for.
    */
   readonly maxPendingFilters?: number;
   /** Shared deadlines. Default: a queue of its own, on `clock`. */
@@ -139,7 +142,7 @@ export class UdpFlows {
   readonly #onError: ((error: WireError) => void) | null;
   readonly #filter: ConnectionFilter | null;
   readonly #filterTimeoutMs: number;
-  readonly #maxPendingFilters: number;
+  readonly #filterSlots: FilterSlots<PendingFilter>;
   readonly #idleTimeoutMs: number;
   readonly #maxFlows: number;
   readonly #maxAmplification: number;
@@ -158,7 +161,6 @@ export class UdpFlows {
     closedDropped: 0,
   };
   #earlyBytes = 0;
-  #pendingFilters = 0;
   #endpoint: UdpEndpoint | null = null;
 
   /** @internal */
@@ -177,7 +179,7 @@ export class UdpFlows {
     this.#maxAmplification = checkNumber('maxAmplification', maxAmplification, { min: 0 });
     this.#maxEarlyDatagrams = checkWholeNumber('maxEarlyDatagrams', maxEarlyDatagrams);
     this.#maxEarlyBytes = checkWholeNumber('maxEarlyBytes', maxEarlyBytes);
-    this.#maxPendingFilters = checkWholeNumber('maxPendingFilters', maxPendingFilters, { min: 1 });
+    this.#filterSlots = new FilterSlots(checkWholeNumber('maxPendingFilters', maxPendingFilters, { min: 1 }), this.#filterTimeoutMs);
     this.#filter = options.filter ?? null;
     this.#onError = options.onError ?? null;
     this.#onFlow = onFlow;
@@ -304,12 +306,14 @@ export class UdpFlows {
 
   /** @param bytes the datagram that makes the flow @returns null if it is refused at once */
   #open(key: string, peer: UdpAddress, bytes: Uint8Array): OpenUdpFlow | null {
-    if (this.#pendingFilters >= this.#maxPendingFilters) {
+    const now = this.#deadlines.now();
+    // Not asked at all: what it began could not be stopped.
+    if (this.#filterSlots.isFull(now)) {
       this.#counts.refused++;
       this.#counts.filtersPending++;
       return null;
     }
-    const flow = new OpenUdpFlow(this.#owner, key, peer, this.address, this.#deadlines.now());
+    const flow = new OpenUdpFlow(this.#owner, key, peer, this.address, now);
     const answer = this.#ask(flow);
     if (answer === false) {
       this.#counts.refused++;
@@ -340,29 +344,25 @@ export class UdpFlows {
   #await(flow: OpenUdpFlow, answer: PromiseLike<unknown>): void {
     const pending = new PendingFilter(flow);
     flow.pendingFilter = pending;
-    this.#pendingFilters++;
-    // The place is given back by whichever comes first: a promise that never settles holds it for as long as its time lasts, also if its flow is shed.
+    this.#filterSlots.take();
     pending.deadline = this.#deadlines.after(this.#filterTimeoutMs, () => {
-      this.#giveBack(pending);
-      const late = pending.takeFlow();
-      if (late === null) return;
-      this.#tellGivenUp(pending);
-      this.#refuse(late);
+      this.#giveUp(pending);
+      this.#refuse(flow);
       this.#report(timeoutError('FILTER_TIMEOUT', 'the filter did not decide in time', { fault: 'local' }));
     });
     // A thenable may throw from its `then`, or call back twice: `resolve` makes a promise of it.
     Promise.resolve(answer).then(
       (late) => this.#decided(pending, late === true),
       (thrown: unknown) => {
-        if (pending.flow !== null) this.#report(toWireError(thrown, 'FILTER_REJECTED'));
+        if (pending.flow !== null) this.#report(toWireError(thrown, 'FILTER_THREW'));
         this.#decided(pending, false);
       },
     );
   }
 
   #decided(pending: PendingFilter, isAccepted: boolean): void {
-    this.#giveBack(pending);
     const flow = pending.takeFlow();
+    this.#filterSlots.settle(pending, flow === null);
     // Too late, or the flow was shed: the filter has counted it, and must hear that it is over.
     if (flow === null) {
       if (isAccepted) this.#tellFilter(pending.peer, pending.info);
@@ -370,11 +370,14 @@ export class UdpFlows {
     else this.#refuse(flow);
   }
 
-  #giveBack(pending: PendingFilter): void {
-    if (!pending.hasPlace) return;
-    pending.hasPlace = false;
-    pending.deadline?.cancel();
-    this.#pendingFilters--;
+  /** Nobody waits for what the filter will say: its time is over, or the flow is. */
+  #giveUp(pending: PendingFilter): void {
+    pending.takeFlow();
+    this.#filterSlots.giveUp(pending, this.#deadlines.now());
+    callUser(
+      () => this.#filter?.onGivenUp?.(pending.peer, pending.info),
+      (thrown) => this.#report(toWireError(thrown, 'FILTER_THREW')),
+    );
   }
 
   #refuse(flow: OpenUdpFlow): void {
@@ -413,17 +416,8 @@ export class UdpFlows {
   #onFlowClosed(flow: OpenUdpFlow): void {
     this.#table.delete(flow.key);
     (flow.isProven ? this.#proven : this.#unproven).remove(flow);
-    const pending = flow.pendingFilter;
-    // Nobody waits for what its filter will say.
-    if (pending !== null && pending.takeFlow() !== null) this.#tellGivenUp(pending);
+    if (flow.pendingFilter !== null) this.#giveUp(flow.pendingFilter);
     if (flow.isAccepted) this.#tellFilter(flow.peer, flow.info);
-  }
-
-  #tellGivenUp({ peer, info }: PendingFilter): void {
-    callUser(
-      () => this.#filter?.onGivenUp?.(peer, info),
-      (thrown) => this.#report(toWireError(thrown, 'FILTER_THREW')),
-    );
   }
 
   #tellFilter(peer: UdpAddress, info: StreamInfo): void {
@@ -446,8 +440,4 @@ export class UdpFlows {
     if (this.#endpoint === null) throw new TypeError('the socket is not open yet');
     return this.#endpoint;
   }
-}
-
-function warn(thrown: unknown): void {
-  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown));
 }

@@ -21,8 +21,8 @@ export interface UdpSocketOptions {
   /** Bytes of datagrams kept while paused, each with 256 more for itself. Default 1 048 576. This much memory a slow consumer can hold. */
   readonly maxReceiveBytes?: number;
   /**
-   * Bytes that wait for the kernel to take them; a datagram that finds more waiting is dropped and counted. Default 1 048 576. Raising it keeps
-   * more when the kernel's buffer is full, and makes them later.
+   * Bytes of datagrams that wait for the kernel to take them, each with 256 more for itself; one that finds more waiting is dropped and counted.
+   * Default 1 048 576. Raising it keeps more when the kernel's buffer is full, and makes them later.
    */
   readonly maxSendBytes?: number;
   /** SO_RCVBUF in bytes, 1 to 2³¹ − 1; the kernel may cut it (`net.core.rmem_max`). Default: the kernel's. Raising it outlasts longer pauses of the thread. */

@@ -63,14 +63,13 @@ export function withUmaskFor(mode: number | null, bind: () => void): void {
  * @throws {WireError} `LISTEN_MODE_NOT_SET`
  */
 export function openSocketFile(target: UnixTarget, mode: number | null): SocketFile | null {
-  const file = fileAt(target.path);
-  if (mode === null) return file;
   try {
-    chmodSync(target.path, mode);
+    if (mode !== null) chmodSync(target.path, mode);
   } catch (error) {
     throw listenFailure('LISTEN_MODE_NOT_SET', formatNetAddress(target), 'the permissions of the Unix socket cannot be set', error);
   }
-  return file;
+  // Afterwards: where the system tells no time of birth, Node gives that of the last change, which these permissions are.
+  return fileAt(target.path);
 }
 
 /** @throws {WireError} `ADDRESS_IN_USE` if the file is not the one that this listener has made */
@@ -82,7 +81,7 @@ export function checkStillOurs(target: UnixTarget, file: SocketFile | null): Soc
 /**
  * Closes a server; of its file, and of another one that is in its place now, only its own is removed, and that only unless `keepFile`.
  *
- * @throws {WireError} `SOCKET_FILE_NOT_KEPT` if it was to be kept and cannot be; the server is open then
+ * @throws {WireError} `SOCKET_FILE_NOT_KEPT` if it was to be kept and cannot be; the server is open then, unless only its name could not be given back
  */
 export function closeServer(server: Server, file: SocketFile | null, keepFile: boolean): void {
   const present = file === null ? null : fileAt(file.path);
@@ -95,20 +94,28 @@ export function closeServer(server: Server, file: SocketFile | null, keepFile: b
     renameSync(file.path, aside);
   } catch (error) {
     // Who may not rename it may not remove it either, so somebody else's is safe.
-    if (isSame(file, present)) throw notKept(file.path, error);
+    if (isSame(file, present)) throw notKept(file.path, 'it cannot be renamed', error);
     server.close();
     return;
   }
   try {
     server.close();
   } finally {
-    renameSync(aside, file.path);
+    giveBack(aside, file.path);
   }
 }
 
-function notKept(path: string, cause: unknown): WireError {
+function giveBack(aside: string, path: string): void {
+  try {
+    renameSync(aside, path);
+  } catch (error) {
+    throw notKept(path, `it cannot be given its name again, and is ${aside} now`, error);
+  }
+}
+
+function notKept(path: string, why: string, cause: unknown): WireError {
   const context = formatNetAddress({ kind: 'unix', path });
-  return ioError('SOCKET_FILE_NOT_KEPT', 'cannot keep the file of the Unix socket: it cannot be renamed', {
+  return ioError('SOCKET_FILE_NOT_KEPT', `cannot keep the file of the Unix socket: ${why}`, {
     cause,
     fault: 'local',
     retry: 'never',

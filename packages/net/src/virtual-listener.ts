@@ -5,11 +5,12 @@
  * A source that is asked for its next stream can be paused, as the kernel's cannot: at a cap it is not asked until a place is free.
  */
 import { setImmediate } from 'node:timers/promises';
-import { connectError, ioError } from '@ferrata/error';
-import { type L4Stream, type MemoryPairOptions, memoryPair, type StreamAddress } from '@ferrata/stream';
+import { connectError, internalError, ioError, textOf, type WireError } from '@ferrata/error';
+import { callUser, type L4Stream, type MemoryPairOptions, memoryPair, type StreamAddress } from '@ferrata/stream';
 import { type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
 import { AcceptPipeline } from './accept-pipeline.ts';
-import { AdmittedStream, type AdmittedStreamOwner } from './admitted-stream.ts';
+import { admit } from './admission.ts';
+import { AdmittedStream, endFaulty, faultOf } from './admitted-stream.ts';
 import type { CapWaiter } from './connection-cap.ts';
 import type { Listener } from './listener.ts';
 import { ListenerBase } from './listener-base.ts';
@@ -24,7 +25,7 @@ const unset: StreamAddress = { kind: 'unset' };
  *
  * The listener is closed when the source ends, throws, or yields what is no stream, which `onError` is told. `close()` ends the source by its
  * `return()`; a stream that waits for a place then, or is still yielded, is shed. At a cap the source waits. A stream whose methods throw is ended,
- * and `onError` told; the others go on. After 64 streams in a row the event loop gets a turn.
+ * and `onError` told; one without an id or the address of its peer is shed besides; the others go on. After 64 streams in a row the event loop gets a turn.
  *
  * @throws {RangeError} for a number out of range @throws {TypeError} for an unknown option, or a source that cannot be iterated
  */
@@ -60,14 +61,8 @@ const pairNames: Readonly<Record<keyof Exclude<MemoryListenerOptions['pair'], un
 };
 
 /** Adds streams to a listener, and sees to their places. */
-class StreamListener extends ListenerBase implements AdmittedStreamOwner {
-  readonly #pipeline: AcceptPipeline;
+class StreamListener extends ListenerBase {
   #isClosed = false;
-
-  constructor(pipeline: AcceptPipeline, address: StreamAddress) {
-    super(pipeline, address);
-    this.#pipeline = pipeline;
-  }
 
   get isClosed(): boolean {
     return this.#isClosed;
@@ -76,34 +71,26 @@ class StreamListener extends ListenerBase implements AdmittedStreamOwner {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.closeOwnTls();
+    this.pipeline.closeOwnTls();
   }
 
-  /** A stream with a place of its own; the place is given back when the stream closes. */
+  /** A stream with a place of its own; the place is given back when the stream closes, or at once if it is not fit to be served. */
   protected admit(stream: L4Stream): void {
     let admitted: AdmittedStream;
     try {
-      admitted = new AdmittedStream(stream, this);
+      admitted = new AdmittedStream(stream, this.pipeline);
     } catch (thrown) {
-      this.releasePlace();
-      throw thrown;
+      endFaulty(stream, faultOf(thrown), this.pipeline);
+      this.pipeline.releasePlace();
+      return this.pipeline.countShed(unset);
     }
-    this.#pipeline.admit(admitted);
-  }
-
-  onStreamOver(id: number): void {
-    this.releasePlace();
-    this.#pipeline.handleClosed(id);
-  }
-
-  report(thrown: unknown): void {
-    this.#pipeline.report(thrown);
+    admit(this.pipeline, admitted);
   }
 
   /** Ends a stream that gets no place. */
   protected shed(stream: L4Stream, peer: StreamAddress | null): void {
-    this.#pipeline.call(() => stream.abort(ioError('CONNECTION_SHED', 'the listener has no place for it', { fault: 'local' })));
-    this.#pipeline.countShed(peer);
+    this.pipeline.call(() => stream.abort(ioError('CONNECTION_SHED', 'the listener has no place for it', { fault: 'local' })));
+    this.pipeline.countShed(peer);
   }
 }
 
@@ -112,7 +99,6 @@ class StreamListener extends ListenerBase implements AdmittedStreamOwner {
  * parts of one program that speak a protocol with each other.
  */
 export class MemoryListener extends StreamListener implements Listener {
-  readonly #pipeline: AcceptPipeline;
   readonly #pair: MemoryPairOptions;
 
   /** @throws {RangeError} for a number out of range @throws {TypeError} for an unknown option */
@@ -123,7 +109,6 @@ export class MemoryListener extends StreamListener implements Listener {
     if (options.pair !== undefined) checkOptionNames('pair of a MemoryListener', options.pair, pairNames);
     const pipeline = new AcceptPipeline(resolveAcceptOptions(options), onStream);
     super(pipeline, options.address ?? unset);
-    this.#pipeline = pipeline;
     this.#pair = { clock: pipeline.config.clock, ...options.pair };
   }
 
@@ -137,16 +122,16 @@ export class MemoryListener extends StreamListener implements Listener {
   connect(from: StreamAddress = unset): L4Stream {
     if (this.isClosed) throw connectError('CONNECT_REFUSED', 'the listener in memory is closed');
     const { a, b } = memoryPair({ ...this.#pair, addressA: from, addressB: this.address });
-    this.#pipeline.countArrival(this.#pipeline.config.clock.now());
-    if (!this.tryTakePlace()) {
+    this.pipeline.countArrival(this.pipeline.config.clock.now());
+    if (!this.pipeline.tryTakePlace()) {
       this.shed(b, from);
       return a;
     }
     // Pending from now on: a close in the same tick must not take the TLS server away from it.
-    this.#pipeline.pendingCount++;
+    this.pipeline.pendingCount++;
     queueMicrotask(() => {
       this.admit(b);
-      this.#pipeline.settlePending();
+      this.pipeline.settlePending();
     });
     return a;
   }
@@ -157,7 +142,6 @@ const streamsPerTurn = 64;
 
 /** A listener that asks a source for streams. */
 class SourceListener extends StreamListener implements Listener, CapWaiter {
-  readonly #pipeline: AcceptPipeline;
   readonly #iterator: AsyncIterator<L4Stream> | Iterator<L4Stream>;
   /** The source is through: it has ended or thrown. */
   #isExhausted = false;
@@ -168,7 +152,6 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
 
   constructor(pipeline: AcceptPipeline, iterator: AsyncIterator<L4Stream> | Iterator<L4Stream>) {
     super(pipeline, unset);
-    this.#pipeline = pipeline;
     this.#iterator = iterator;
   }
 
@@ -177,15 +160,19 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
     await super.close();
     this.#settleWaiting?.(false);
     // Not waited for: a generator that awaits something answers only when that is there.
-    if (!this.#isExhausted) this.#pipeline.call(() => this.#iterator.return?.());
+    if (this.#isExhausted) return;
+    callUser(
+      () => this.#iterator.return?.(),
+      (thrown) => this.pipeline.report(sourceError(thrown)),
+    );
   }
 
   firstTicket(): number {
-    return this.#pipeline.config.ownCap.hasPlace() ? this.#ticket : Infinity;
+    return this.pipeline.config.ownCap.hasPlace() ? this.#ticket : Infinity;
   }
 
   serveFirst(): boolean {
-    if (this.#settleWaiting === null || !this.tryTakeTurn()) return false;
+    if (this.#settleWaiting === null || !this.pipeline.tryTakeTurn()) return false;
     this.#settleWaiting(true);
     return true;
   }
@@ -195,26 +182,18 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
     for (let count = 1; !this.isClosed; count++) {
       const stream = await this.#next();
       if (stream === null) break;
-      this.#pipeline.countArrival(this.#pipeline.config.clock.now());
+      this.pipeline.countArrival(this.pipeline.config.clock.now());
       const hasPlace = await this.#tryPlace();
       // Pending meanwhile: the last one that waits must not take the TLS server with it.
-      this.#pipeline.pendingCount++;
-      if (this.#hasWaited) this.#pipeline.settleWaiting();
+      this.pipeline.pendingCount++;
+      if (this.#hasWaited) this.pipeline.settleWaiting();
       this.#hasWaited = false;
-      if (hasPlace) this.#tryAdmit(stream);
+      if (hasPlace) this.admit(stream);
       else this.shed(stream, peerOf(stream));
-      this.#pipeline.settlePending();
+      this.pipeline.settlePending();
       if (count % streamsPerTurn === 0) await setImmediate();
     }
     await this.close();
-  }
-
-  #tryAdmit(stream: L4Stream): void {
-    try {
-      this.admit(stream);
-    } catch (thrown) {
-      this.#pipeline.report(thrown);
-    }
   }
 
   /** The next stream; null at the end. */
@@ -226,23 +205,23 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
       value = result.value;
     } catch (thrown) {
       this.#isExhausted = true;
-      this.#pipeline.report(thrown);
+      this.pipeline.report(sourceError(thrown));
     }
     if (this.#isExhausted) return null;
     if (isStream(value)) return value;
     // The source is not through, so `close` ends it by its `return`.
-    this.#pipeline.report(new TypeError('the source has yielded something that is not an L4 stream'));
+    this.pipeline.report(sourceError(new TypeError('the source has yielded something that is not an L4 stream')));
     return null;
   }
 
   /** Takes a place, as soon as there is one. @returns false if the listener was closed before */
   async #tryPlace(): Promise<boolean> {
     if (this.isClosed) return false;
-    if (this.tryTakePlace()) return true;
-    const { ownCap, sharedCap } = this.#pipeline.config;
+    if (this.pipeline.tryTakePlace()) return true;
+    const { ownCap, sharedCap } = this.pipeline.config;
     const cap = sharedCap ?? ownCap;
     const relay = sharedCap === null ? null : new Relay(this, sharedCap);
-    this.#pipeline.waitingCount++;
+    this.pipeline.waitingCount++;
     this.#hasWaited = true;
     this.#ticket = cap.drawTicket();
     cap.waitForPlace(this);
@@ -262,10 +241,15 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
 /** Its address, if it can say so. */
 function peerOf(stream: L4Stream): StreamAddress {
   try {
-    return stream.info.remoteAddress;
+    const { remoteAddress } = stream.info;
+    return typeof remoteAddress.kind === 'string' ? remoteAddress : unset;
   } catch {
     return unset;
   }
+}
+
+function sourceError(thrown: unknown): WireError {
+  return internalError('SOURCE_THREW', textOf(thrown), { cause: thrown });
 }
 
 function iteratorOf(source: AsyncIterable<L4Stream> | Iterable<L4Stream>): AsyncIterator<L4Stream> | Iterator<L4Stream> {

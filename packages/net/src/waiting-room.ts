@@ -4,17 +4,19 @@
  * It is bounded in number and time. Places go to those who have waited longest, over all listeners that share a cap; a connection that comes
  * meanwhile waits behind them. Who is refused by the filter meanwhile leaves.
  */
-import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
-import type { Admission } from './admission.ts';
+import type { L4Stream } from '@ferrata/stream';
+import type { Deadline } from '@ferrata/timeout';
+import type { AcceptPipeline } from './accept-pipeline.ts';
 import type { CapWaiter, ConnectionCap } from './connection-cap.ts';
 import type { ListenConfig } from './listen-options.ts';
 
-/** Whose connections wait. */
-export interface WaitingRoomOwner {
-  /** Takes a place under all caps, whoever waits. @returns false if there is none */
-  tryTakeTurn(): boolean;
-  /** A place was taken for this connection. */
-  serveWaiting(admission: Admission): void;
+/** A connection that waits. */
+export interface Waiting {
+  readonly stream: L4Stream;
+  /** It has got its place. */
+  handlePlace(): void;
+  /** It has waited too long. */
+  shed(): void;
 }
 
 interface Ticket {
@@ -24,8 +26,8 @@ interface Ticket {
 
 /** A queue of connections, in the order in which they came. */
 export class WaitingRoom implements CapWaiter {
-  readonly #owner: WaitingRoomOwner;
-  readonly #deadlines: DeadlineQueue;
+  readonly #pipeline: AcceptPipeline;
+  readonly #onPlace: (stream: L4Stream) => void;
   readonly #maxWaiting: number;
   readonly #waitTimeoutMs: number;
   readonly #ownCap: ConnectionCap;
@@ -34,12 +36,13 @@ export class WaitingRoom implements CapWaiter {
   /** Of the own cap, if there is another whose order counts: it tells that one. */
   readonly #relay: CapWaiter | null;
   // A map keeps the order of insertion, and any one can leave.
-  readonly #tickets = new Map<Admission, Ticket>();
+  readonly #tickets = new Map<Waiting, Ticket>();
 
-  constructor(owner: WaitingRoomOwner, config: ListenConfig, deadlines: DeadlineQueue) {
-    const { ownCap, sharedCap } = config.accept;
-    this.#owner = owner;
-    this.#deadlines = deadlines;
+  /** @param onPlace called with each stream that has got a place, which it gives back from then on */
+  constructor(pipeline: AcceptPipeline, config: ListenConfig, onPlace: (stream: L4Stream) => void) {
+    const { ownCap, sharedCap } = pipeline.config;
+    this.#pipeline = pipeline;
+    this.#onPlace = onPlace;
     this.#maxWaiting = config.maxWaiting;
     this.#waitTimeoutMs = config.waitTimeoutMs;
     this.#ownCap = ownCap;
@@ -51,23 +54,23 @@ export class WaitingRoom implements CapWaiter {
     return this.#tickets.size >= this.#maxWaiting;
   }
 
-  add(admission: Admission): void {
+  add(waiting: Waiting): void {
     if (this.#tickets.size === 0) {
       this.#cap.waitForPlace(this);
       if (this.#relay !== null) this.#ownCap.waitForPlace(this.#relay);
     }
-    const deadline = this.#deadlines.after(this.#waitTimeoutMs, () => {
-      this.remove(admission);
-      admission.shed();
+    const deadline = this.#pipeline.deadlines.after(this.#waitTimeoutMs, () => {
+      this.remove(waiting);
+      waiting.shed();
     });
-    this.#tickets.set(admission, { number: this.#cap.drawTicket(), deadline });
+    this.#tickets.set(waiting, { number: this.#cap.drawTicket(), deadline });
   }
 
-  remove(admission: Admission): void {
-    const ticket = this.#tickets.get(admission);
+  remove(waiting: Waiting): void {
+    const ticket = this.#tickets.get(waiting);
     if (ticket === undefined) return;
     ticket.deadline.cancel();
-    this.#tickets.delete(admission);
+    this.#tickets.delete(waiting);
     if (this.#tickets.size > 0) return;
     this.#cap.stopWaiting(this);
     if (this.#relay !== null) this.#ownCap.stopWaiting(this.#relay);
@@ -81,9 +84,10 @@ export class WaitingRoom implements CapWaiter {
 
   serveFirst(): boolean {
     const [first] = this.#tickets.keys();
-    if (first === undefined || !this.#owner.tryTakeTurn()) return false;
+    if (first === undefined || !this.#pipeline.tryTakeTurn()) return false;
     this.remove(first);
-    this.#owner.serveWaiting(first);
+    this.#onPlace(first.stream);
+    first.handlePlace();
     return true;
   }
 }

@@ -296,7 +296,8 @@ describe('the filter', () => {
     const client = await greeted(it.listener);
     client.abort(new Error('gone') as WireError);
     await until(() => it.errors.length === 1);
-    assert.match(String(it.errors[0]?.cause), /from onClosed/);
+    assert.equal(it.errors[0]?.reason, 'LISTENER_CALLBACK_THREW');
+    assert.match(String(it.errors[0].cause), /from onClosed/);
 
     await using other = await rig({
       filter: { shouldAccept: () => false },
@@ -313,6 +314,22 @@ describe('the filter', () => {
     await endOfConnection(it.listener.address);
     assert.equal(it.listener.shedCount, 1);
     assert.equal(asked, 0);
+  });
+
+  test('a clock that breaks while a promise is pending refuses the connection, and leaves the books as they were', async () => {
+    const clock = new ManualClock();
+    const answer = Promise.withResolvers<boolean>();
+    const closed: unknown[] = [];
+    const filter = { shouldAccept: () => answer.promise, onClosed: (peer: unknown) => closed.push(peer) };
+    await using it = await rig({ filter, clock });
+    clock.schedule = () => {
+      throw new Error('a broken clock');
+    };
+    await endOfConnection(it.listener.address);
+    answer.resolve(true);
+    await until(() => closed.length === 1);
+    assert.deepEqual(counts(it.listener), { acceptedCount: 0, refusedCount: 1, shedCount: 0, pendingCount: 0, connectionCount: 0 });
+    assert.equal(it.refused[0]?.error.reason, 'FILTER_THREW');
   });
 
   test('a filter without its method is a mistake at once', async () => {
@@ -355,6 +372,7 @@ describe('onStream', () => {
     assert.equal((await endOfConnection(listener.address))?.reason, 'CONNECTION_RESET');
     await until(() => errors.length === 1);
     assert.ok(isWireError(errors[0]));
+    assert.equal(errors[0].reason, 'ON_STREAM_THREW');
     assert.equal((errors[0].cause as Error).message, 'a bug');
   });
 });

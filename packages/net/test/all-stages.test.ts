@@ -166,16 +166,19 @@ for (const [name, open] of worlds) {
 }
 
 describe('who closes the TLS server', () => {
-  test('the listener closes the one it has made, when the handshakes under way are through', async () => {
+  test('the listener closes the one it has made, when the handshakes under way are through', async (t) => {
     const streams: L4Stream[] = [];
+    const close = t.mock.method(TlsServer.prototype, 'close');
     const listener = await listen({ host: '127.0.0.1', port: 0, tls: { certificates } }, (stream) => streams.push(stream));
     assert.ok(listener.tls instanceof TlsServer);
     const raw = await connect(listener.address);
     await until(() => listener.pendingCount === 1);
     await listener.close();
+    assert.equal(close.mock.callCount(), 0);
     const client = await connectTls(raw, { ca: authority.certificate, serverName: 'localhost' });
     await until(() => streams.length === 1);
     assert.equal(listener.pendingCount, 0);
+    assert.equal(close.mock.callCount(), 1);
     client.abort();
     streams[0]?.abort();
   });
@@ -208,17 +211,19 @@ describe('who closes the TLS server', () => {
     streams[0]?.abort();
   });
 
-  test('certificates that cannot be used, and a port in use, fail listening and leave nothing behind', async () => {
+  test('certificates that cannot be used, and a port in use, fail listening and leave nothing behind', async (t) => {
     const bad = { certificates: [{ certificate: 'nonsense', key: 'nonsense' }] };
     await assert.rejects(
       listen({ host: '127.0.0.1', port: 0, tls: bad }, () => {}),
       { reason: /^TLS_/ },
     );
     await using taken = await listen('127.0.0.1:0', () => {});
+    const close = t.mock.method(TlsServer.prototype, 'close');
     await assert.rejects(
       listen({ address: taken.address, tls: { certificates } }, () => {}),
       { reason: 'ADDRESS_IN_USE' },
     );
+    assert.equal(close.mock.callCount(), 1);
   });
 });
 

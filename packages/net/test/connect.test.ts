@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import type { LookupFunction } from 'node:net';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { WireError } from '@ferrata/error';
+import { connectError, WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
 import { DeadlineQueue } from '@ferrata/timeout';
@@ -94,7 +94,7 @@ describe('connect', () => {
       { tls: new TlsClient({ handshakeTimeoutMs: tooLong }) },
     ])
       await assert.rejects(connect('127.0.0.1:1', { ...wrong, deadlines, connectionCap: cap }), RangeError);
-    for (const wrong of [{ noDelay: 'no' }, { lookup: 7 }, { signal: {} }, { deadlines: {} }])
+    for (const wrong of [{ noDelay: 'no' }, { lookup: 7 }, { signal: {} }, { deadlines: {} }, { connectionCap: {} }])
       await assert.rejects(connect('127.0.0.1:1', wrong as never), TypeError);
     assert.equal(cap.count, 0);
   });
@@ -167,7 +167,7 @@ describe('a look-up of the program', () => {
     const cap = new ConnectionCap(1);
     const lookup: LookupFunction = () => controller.abort();
     await assert.rejects(connect('some.test:80', { lookup, signal: controller.signal, connectionCap: cap }), { reason: 'CONNECT_ABORTED' });
-    await until(() => cap.count === 0);
+    assert.equal(cap.count, 0);
   });
 });
 
@@ -247,7 +247,7 @@ describe('giving up', () => {
       status: 504,
       context: 'tcp://slow.test:80',
     });
-    await until(() => cap.count === 0);
+    assert.equal(cap.count, 0, 'a second try at once finds its place');
     assert.equal(clock.pendingCount, 0);
   });
 
@@ -271,6 +271,7 @@ describe('giving up', () => {
     const cause = new Error('changed my mind');
     controller.abort(cause);
     await assert.rejects(connecting, { type: 'connect', reason: 'CONNECT_ABORTED', retry: 'never', fault: 'local', cause });
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
   });
 
   test('by an AbortSignal that was aborted before: nothing is even begun', async () => {
@@ -282,10 +283,27 @@ describe('giving up', () => {
     assert.equal(cap.count, 0);
   });
 
+  test('after a time-out of the TLS handshake, too, a second try at once finds its place', async () => {
+    const clock = new ManualClock();
+    const cap = new ConnectionCap(1);
+    const accepted: L4Stream[] = [];
+    await using listener = await listen('127.0.0.1:0', (stream) => {
+      accepted.push(stream);
+      stream.attach(new RecordingSink());
+    });
+    const connecting = connect(listener.address, { clock, connectionCap: cap, tls: { serverName: 'slow.test', clock } });
+    await until(() => accepted.length === 1 && clock.pendingCount === 1);
+    clock.advance(5_000);
+    await assert.rejects(connecting, { type: 'timeout', retry: 'always' });
+    assert.equal(cap.count, 0);
+    for (const stream of accepted) stream.abort();
+  });
+
   test('an AbortSignal has no effect on a connected stream', async () => {
     const controller = new AbortController();
     await using listener = await listen('127.0.0.1:0', (stream) => stream.attach(new RecordingSink({ onEnd: () => stream.end() })));
     const client = await connect(listener.address, { signal: controller.signal });
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 0, 'a signal for many connections keeps none of them');
     controller.abort();
     assert.equal(client.state, 'open');
     const sink = new RecordingSink();
@@ -342,6 +360,19 @@ describe('connectWith', () => {
       }
     });
   }
+
+  test('whatever error a sink throws, its stream ends with SINK_THREW', async () => {
+    await using listener = await listen('127.0.0.1:0', (stream) => stream.attach(new RecordingSink({ onEnd: () => stream.end() })));
+    const sink = new RecordingSink();
+    const thrown = connectError('CONNECT_REFUSED', 'an error of the sink’s own');
+    const onConnected = (stream: L4Stream): void => {
+      stream.attach(sink);
+      throw thrown;
+    };
+    connectWith(listener.address, {}, { onConnected, onConnectFailed: ignore });
+    await sink.untilClose();
+    assert.deepEqual([sink.closeError?.reason, sink.closeError?.cause], ['SINK_THREW', thrown]);
+  });
 
   test('abort tells later, and once', async () => {
     const outcome = new Outcome();

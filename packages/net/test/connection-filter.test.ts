@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { ManualClock } from '@ferrata/clock';
 import { memoryPair, type StreamAddress } from '@ferrata/stream';
-import { allowOnly, CidrSet, type ConnectionFilter, everyFilter, perSource, refuse } from '../src/index.ts';
+import { allowOnly, CidrSet, type ConnectionFilter, everyFilter, perSource, refuse, resolveAcceptProxyOptions } from '../src/index.ts';
 
 const unset: StreamAddress = { kind: 'unset' };
 const { info } = memoryPair().a;
@@ -42,6 +42,16 @@ describe('allowOnly and refuse', () => {
   test('a peer without an IP address is not on the list of the one, nor on that of the other', () => {
     assert.equal(allowOnly(['0.0.0.0/0', '::/0']).shouldAccept(unset, info), false);
     assert.equal(refuse(['0.0.0.0/0', '::/0']).shouldAccept(unset, info), true);
+  });
+
+  test('a set that another copy of this package has made is taken as it is; a Set is a list of ranges', () => {
+    const foreign = { size: 1, has: (host: string) => host === '192.0.2.1' } as unknown as CidrSet;
+    for (const ranges of [foreign, new Set(['192.0.2.1'])]) {
+      assert.equal(allowOnly(ranges).shouldAccept(ip('192.0.2.1'), info), true);
+      assert.equal(refuse(ranges).shouldAccept(ip('192.0.2.1'), info), false);
+    }
+    assert.equal(resolveAcceptProxyOptions({ trusted: foreign }).trusted, foreign);
+    assert.throws(() => allowOnly({} as CidrSet), TypeError);
   });
 
   test('a malformed range is a mistake at once', () => {
@@ -263,6 +273,14 @@ describe('perSource', () => {
     });
     await worker.terminate();
     assert.equal(answer, false);
+  });
+
+  test('memory without the half that a limit needs is refused: the threads would each count by themselves', () => {
+    const { memory } = perSource({ maxConcurrent: 1 });
+    assert.throws(() => perSource({ maxConcurrent: 1, connectionsPerSecond: 1, memory }), TypeError);
+    assert.throws(() => perSource({ maxConcurrent: 1, memory: { rate: null, concurrency: null } }), TypeError);
+    assert.throws(() => perSource({ maxConcurrent: 1, memory: {} as never }), TypeError);
+    assert.equal(perSource({ maxConcurrent: 1, memory }).memory.concurrency, memory.concurrency);
   });
 
   test('nonsense is refused', () => {

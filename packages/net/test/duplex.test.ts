@@ -65,6 +65,15 @@ describe('toDuplex', () => {
     duplex.destroy();
   });
 
+  test('destroy answers a write in flight with an error, as any duplex of Node does', async () => {
+    const { a } = memoryPair({ highWaterBytes: 10 });
+    const duplex = toDuplex(a);
+    const written = new Promise<Error | null | undefined>((resolve) => duplex.write(positionalBytes(20), resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    duplex.destroy();
+    assert.ok((await written) instanceof Error);
+  });
+
   test('destroy with an error aborts the stream with it as the cause, and close follows', async () => {
     const { a, b } = memoryPair();
     const sink = new RecordingSink();

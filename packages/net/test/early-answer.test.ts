@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
+import type { WireError } from '@ferrata/error';
 import { connect } from '@ferrata/net';
 
 test('an answer that came before a failed write is delivered, then the failure', async () => {
@@ -17,7 +18,7 @@ test('an answer that came before a failed write is delivered, then the failure',
   const { port } = server.address() as AddressInfo;
   const stream = await connect({ host: '127.0.0.1', port });
   let received = '';
-  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const { promise, resolve } = Promise.withResolvers<{ readonly error: WireError | null; readonly received: string }>();
   stream.attach({
     onData: (chunk) => (received += Buffer.from(chunk).toString('latin1')),
     onDrain() {
@@ -26,10 +27,11 @@ test('an answer that came before a failed write is delivered, then the failure',
     onEnd() {
       stream.end();
     },
-    onClose: resolve,
+    onClose: (error) => resolve({ error, received }),
   });
   while (stream.write(new Uint8Array(65_536)));
-  await promise;
-  assert.equal(received, 'early answer');
+  const end = await promise;
+  assert.equal(end.received, 'early answer');
+  assert.match(end.error?.reason ?? 'no failure', /^CONNECTION_(RESET|BROKEN_PIPE)$/);
   server.close();
 });

@@ -19,6 +19,7 @@ import {
   MemoryListener,
   parseAddress,
   perSource,
+  TlsServer,
   toNetAddress,
 } from '../src/index.ts';
 import { connectedPair, endOfConnection, temporaryDirectory, until } from './pairs.ts';
@@ -77,9 +78,13 @@ function unixDescriptorOf(path: string): number {
   return Number(fd);
 }
 
-/** Calls `instead` with the path, for every `chmodSync` in this test. */
-function mockChmod(t: TestContext, instead: (path: string) => void): void {
-  const mocked = t.mock.method(fs, 'chmodSync', instead);
+/** Calls `instead` for every call of this function of `node:fs` in this test. */
+function mockFs<Name extends 'chmodSync' | 'lstatSync' | 'renameSync'>(
+  t: TestContext,
+  name: Name,
+  instead: (path: string) => unknown,
+): void {
+  const mocked = t.mock.method(fs, name, instead as (typeof fs)[Name]);
   syncBuiltinESMExports();
   t.after(() => {
     mocked.mock.restore();
@@ -248,7 +253,7 @@ describe('listen on Unix sockets', () => {
     const before = process.umask(0);
     t.after(() => process.umask(before));
     const seen: number[] = [];
-    mockChmod(t, (target) => {
+    mockFs(t, 'chmodSync', (target) => {
       seen.push(statSync(target).mode & 0o777);
     });
     await using _listener = await listen({ path, mode: 0o640 }, ignore);
@@ -259,11 +264,46 @@ describe('listen on Unix sockets', () => {
   test('permissions that cannot be set are an error, and nothing listens any more', async (t) => {
     using directory = temporaryDirectory();
     const path = directory.file('s');
-    mockChmod(t, () => {
+    mockFs(t, 'chmodSync', () => {
       throw Object.assign(new Error('EPERM'), { code: 'EPERM' });
     });
     await assert.rejects(listen({ path, mode: 0o600 }, ignore), isWireError('LISTEN_MODE_NOT_SET', path));
     assert.equal(existsSync(path), false);
+  });
+
+  test('a file whose time of birth is that of its last change, for want of a better one, is known again after its mode is set', async (t) => {
+    using directory = temporaryDirectory();
+    const { chmodSync, lstatSync } = fs;
+    let changes = 0n;
+    mockFs(t, 'chmodSync', (path) => {
+      changes++;
+      chmodSync(path, 0o600);
+    });
+    mockFs(t, 'lstatSync', (path) => {
+      const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+      return stat && Object.assign(stat, { birthtimeNs: changes });
+    });
+    const path = directory.file('s');
+    await (await listen({ path, mode: 0o600 }, ignore)).close();
+    assert.equal(existsSync(path), false);
+  });
+
+  test('a file that cannot be given its name again is told of with the name it has, and the listener is closed', async (t) => {
+    using directory = temporaryDirectory();
+    const path = directory.file('s');
+    let closed = 0;
+    t.mock.method(TlsServer.prototype, 'close', async () => void closed++);
+    const listener = await listen({ path, tls: { certificateFor: () => null } }, ignore);
+    const { renameSync } = fs;
+    const names: string[] = [];
+    mockFs(t, 'renameSync', ((from: string, to: string) => {
+      if (names.push(to) === 2) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      renameSync(from, to);
+    }) as (path: string) => void);
+    await assert.rejects(listener.close({ keepFile: true }), (error) => isWireError('SOCKET_FILE_NOT_KEPT', names[0] ?? '?')(error));
+    assert.ok(existsSync(names[0] as string));
+    assert.deepEqual([listener.isClosed, closed], [true, 1]);
+    await listener.close();
   });
 
   test('close can leave the file to a successor, and does not remove a file that is somebody else’s', async () => {
@@ -420,8 +460,8 @@ describe('callbacks that throw', () => {
     await second.untilEnd();
     client.end();
     assert.deepEqual(
-      errors.map((error) => [error.type, (error.cause as Error).message]),
-      [['internal', 'a bug']],
+      errors.map((error) => [error.reason, (error.cause as Error).message]),
+      [['ON_STREAM_THREW', 'a bug']],
     );
   });
 
@@ -486,6 +526,8 @@ describe('options of listen', () => {
       { ...tcp, reusePort: 1 },
       { ...tcp, connectionCap: {} },
       { ...tcp, clock: {} },
+      { ...tcp, clock: { now: () => 0 } },
+      { ...tcp, proxyProtocol: { trusted: 'all', clock: { now: () => 0 } } },
       { ...tcp, onRefused: 5 },
       { ...tcp, onError: 'x' },
       { ...tcp, filter: { shouldAccept: () => true, onClosed: 1 } },
@@ -514,6 +556,7 @@ describe('options of listen', () => {
       { keepAliveMs: 32_767_001 },
       { highWaterBytes: 0 },
       { hardLimitBytes: 1 },
+      { hardLimitBytes: '9999999' as never },
       { maxConnections: -1 },
     ]) {
       await assert.rejects(listen({ ...base, ...wrong }, ignore), RangeError);

@@ -10,7 +10,7 @@ import { formatAddress, type L4Stream, type MemoryPair, memoryPair, type StreamA
 import { RecordingSink, streamCompliance } from '@ferrata/testkit';
 import { DeadlineQueue } from '@ferrata/timeout';
 import { type AcceptProxyOptions, connect, listen, readProxyHeader } from '../src/index.ts';
-import { connectedPair, endOfConnection, until } from './pairs.ts';
+import { connectedPair, endOfConnection, temporaryDirectory, until } from './pairs.ts';
 
 const source: StreamAddress = { kind: 'ip', host: '203.0.113.9', port: 4711 };
 const destination: StreamAddress = { kind: 'ip', host: '198.51.100.1', port: 443 };
@@ -404,10 +404,25 @@ describe('listen with proxyProtocol', () => {
   });
 
   test('over a Unix socket, whose peers have no address, everybody is believed or nobody', async () => {
-    const { pair, outcome } = reading({ trusted: ['0.0.0.0/0', '::/0'] }, { kind: 'unset' });
-    pair.a.write(version1);
-    await turns();
-    assert.equal(outcome.error?.reason, 'PROXY_UNTRUSTED_SOURCE');
+    using directory = temporaryDirectory();
+    const streams: L4Stream[] = [];
+    const failures: string[] = [];
+    for (const trusted of [['0.0.0.0/0', '::/0'], 'all'] as const) {
+      const options = {
+        path: directory.file('s'),
+        proxyProtocol: { trusted },
+        onHeaderFailed: (error: WireError) => failures.push(error.reason),
+      };
+      await using listener = await listen(options, (stream) => streams.push(stream));
+      const client = await connect(listener.address);
+      client.write(version1);
+      await until(() => listener.acceptedCount + listener.headerFailedCount === 1);
+      client.abort();
+    }
+    assert.deepEqual(failures, ['PROXY_UNTRUSTED_SOURCE']);
+    assert.equal(streams.length, 1);
+    assert.deepEqual(streams[0]?.info.remoteAddress, source);
+    streams[0].abort();
   });
 });
 

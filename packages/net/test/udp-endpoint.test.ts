@@ -120,6 +120,40 @@ describe('datagrams', () => {
     await Promise.all([a.endpoint.close(), b.endpoint.close()]);
   });
 
+  test('behind a kernel that takes nothing, what waits is bounded in bytes and in count: each datagram has 256 bytes for itself', async (t) => {
+    const waiting: number[] = [];
+    t.mock.method(Socket.prototype, 'send', (bytes: Uint8Array) => waiting.push(bytes.length));
+    t.mock.method(Socket.prototype, 'getSendQueueSize', () => waiting.reduce((sum, size) => sum + size, 0));
+    t.mock.method(Socket.prototype, 'getSendQueueCount', () => waiting.length);
+    const to = { kind: 'ip', host: '127.0.0.1', port: 9 } as const;
+    for (const [size, count] of [
+      [0, 9],
+      [256, 5],
+      [4_000, 1],
+    ] as const) {
+      waiting.length = 0;
+      const { endpoint } = await bound({ address: '127.0.0.1:0', maxSendBytes: 2_048 });
+      let taken = 0;
+      for (let i = 0; i < 20; i++) if (endpoint.send(new Uint8Array(size), to)) taken++;
+      assert.deepEqual([taken, endpoint.counts.dropped.sendQueueFull], [count, 20 - count], `of ${size} bytes`);
+      assert.equal(endpoint.bufferedBytes, size * count);
+      await endpoint.close();
+    }
+  });
+
+  test('no way to the host or the network: UDP_UNREACHABLE, counted; the endpoint lives on', async (t) => {
+    const codes = ['EHOSTUNREACH', 'ENETUNREACH'];
+    t.mock.method(Socket.prototype, 'send', (_bytes: Uint8Array, _port: number, _host: string, done: (error: Error) => void) => {
+      process.nextTick(done, Object.assign(new Error('send'), { code: codes.shift() }));
+    });
+    const { endpoint, sink } = await bound();
+    for (let i = 0; i < 2; i++) endpoint.send(new Uint8Array(1), { kind: 'ip', host: '192.0.2.1', port: 9 });
+    await until(() => sink.errors.length === 2);
+    for (const { reason, fault } of sink.errors) assert.deepEqual([reason, fault], ['UDP_UNREACHABLE', 'remote']);
+    assert.deepEqual([endpoint.counts.dropped.sendFailed, endpoint.isClosed], [2, false]);
+    await endpoint.close();
+  });
+
   test('a name is looked up when binding', async () => {
     const { endpoint } = await bound('localhost:0');
     assert.match(addressOf(endpoint).host, /^127\.0\.0\.1$|^::1$/);
@@ -155,6 +189,28 @@ describe('a paused endpoint', () => {
     await until(() => b.sink.received.length === 3);
     assert.deepEqual(b.sink.sizes, [1, 2, 3]);
     await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+  });
+
+  test('a kept datagram is received or dropped, never both: the sink closes the endpoint, or throws, at the second of three', async () => {
+    for (const end of ['close', 'throw']) {
+      const a = await bound();
+      let count = 0;
+      const b: UdpEndpoint = await bindUdp('127.0.0.1:0', {
+        onDatagram: () => {
+          if (++count < 2) return;
+          if (end === 'throw') throw new Error('boom');
+          void b.close();
+        },
+        onClose: () => {},
+      });
+      b.pause();
+      for (let i = 0; i < 3; i++) a.endpoint.send(new Uint8Array(1), addressOf(b));
+      await until(() => b.queuedCount === 3);
+      b.resume();
+      await until(() => b.isClosed);
+      assert.deepEqual([b.counts.received, b.counts.dropped.closed, b.queuedCount], [2, 1, 0], end);
+      await Promise.all([a.endpoint.close(), b.close()]);
+    }
   });
 
   test('counts bytes, of each datagram 256 more than it has; paused again while it gives them, it stops', async () => {
@@ -312,7 +368,8 @@ describe('faults', () => {
     }
   });
 
-  test('a sink that throws closes the endpoint with SINK_THREW, and nothing else; a throw of onClose is dropped', async () => {
+  test('a sink that throws closes the endpoint with SINK_THREW, and nothing else; a throw of onClose is a warning of the process', async () => {
+    const warned = once(process, 'warning');
     const a = await bound();
     const closed = Promise.withResolvers<WireError | null>();
     const b = await bindUdp('127.0.0.1:0', {
@@ -329,6 +386,7 @@ describe('faults', () => {
     assert.deepEqual([error?.reason, error?.type, error?.message.includes('boom')], ['SINK_THREW', 'internal', true]);
     assert.equal(b.isClosed, true);
     await b.close();
+    assert.match(String((await warned)[0]), /again/);
     await a.endpoint.close();
   });
 
@@ -351,6 +409,16 @@ describe('faults', () => {
     quiet.send(new Uint8Array(1));
     await until(() => quiet.counts.receiveErrors + quiet.counts.dropped.sendFailed > 0);
     await quiet.close();
+  });
+
+  test('what the socket still gives after the close is dropped and counted', async () => {
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const sink = new KeepingSink();
+    const endpoint = new UdpEndpoint(socket, resolveUdpBindOptions('127.0.0.1:0'), sink, null);
+    await endpoint.close();
+    socket.emit('message', Buffer.from('x'), { address: '127.0.0.1', family: 'IPv4', port: 9, size: 1 });
+    assert.deepEqual([endpoint.counts.dropped.closed, endpoint.counts.received, sink.received.length], [1, 0, 0]);
   });
 
   test('after the close nothing is sent, each attempt is counted, and the port is free', async () => {
@@ -435,9 +503,26 @@ describe('misuse', () => {
     await assert.rejects(connectUdp({ host: '127.0.0.1', port: 1, localPort: -1 }, new KeepingSink()), RangeError);
   });
 
-  test('socket options are taken: buffers, hops', async () => {
-    const { endpoint } = await bound({ address: '127.0.0.1:0', receiveBufferBytes: 65_536, sendBufferBytes: 65_536, ttl: 3 });
-    const client = await connectUdp({ ...portOf(endpoint), ttl: 3 }, new KeepingSink());
+  test('socket options are taken: buffers, hops', async (t) => {
+    const bind = t.mock.method(Socket.prototype, 'bind');
+    const setTtl = t.mock.method(Socket.prototype, 'setTTL');
+    const { endpoint } = await bound({ address: '127.0.0.1:0', receiveBufferBytes: 8_192, sendBufferBytes: 16_384, ttl: 3 });
+    const client = await connectUdp({ ...portOf(endpoint), ttl: 4 }, new KeepingSink());
+    assert.deepEqual(
+      setTtl.mock.calls.map((call) => call.arguments),
+      [[3], [4]],
+    );
+    const socket = bind.mock.calls[0]?.this as Socket;
+    // Linux doubles them for its own book-keeping.
+    assert.ok([8_192, 16_384].includes(socket.getRecvBufferSize()), `${socket.getRecvBufferSize()}`);
+    assert.ok([16_384, 32_768].includes(socket.getSendBufferSize()), `${socket.getSendBufferSize()}`);
     await Promise.all([endpoint.close(), client.close()]);
+  });
+
+  test('reuseAddr takes a port that another socket has', async () => {
+    const first = await bound({ address: '127.0.0.1:0', reuseAddr: true });
+    const second = await bound({ ...portOf(first.endpoint), reuseAddr: true });
+    assert.deepEqual(second.endpoint.address, first.endpoint.address);
+    await Promise.all([first.endpoint.close(), second.endpoint.close()]);
   });
 });

@@ -409,7 +409,7 @@ describe('filters', () => {
     assert.deepEqual([flows.counts.refused, flows.flowCount, opened.length, closed], [4, 0, 0, 0]);
     assert.deepEqual(
       errors.map(({ reason }) => reason),
-      ['FILTER_THREW', 'FILTER_REJECTED', 'FILTER_TIMEOUT'],
+      ['FILTER_THREW', 'FILTER_THREW', 'FILTER_TIMEOUT'],
     );
     late(true);
     await until(() => closed === 1);
@@ -417,7 +417,7 @@ describe('filters', () => {
     await closeAll(flows, client);
   });
 
-  test('while maxPendingFilters promises are pending, new peers are refused without asking; each gives its place back once', async () => {
+  test('while maxPendingFilters promises have not settled, new peers are refused without asking; each gives its place back once', async () => {
     const clock = new ManualClock();
     const answers: ((answer: boolean) => void)[] = [];
     let closed = 0;
@@ -443,16 +443,75 @@ describe('filters', () => {
     await until(() => answers.length === 3);
     clock.advance(200);
     assert.deepEqual([flows.flowCount, opened.length], [0, 0]);
+    // Their time is over, but what they have begun goes on.
+    a.send(1);
+    await until(() => flows.counts.filtersPending === 2);
     for (const answer of answers) answer(true);
     await until(() => closed === 3);
     a.send(1);
     b.send(1);
     await until(() => answers.length === 5);
     c.send(1);
-    await until(() => flows.counts.filtersPending === 2);
+    await until(() => flows.counts.filtersPending === 3);
     answers[4]?.(true);
     await until(() => opened.length === 1);
     await closeAll(flows, a, b, c);
+  });
+
+  test('a promise that has not settled in ten times filterTimeoutMs is taken for one that never will', async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    const filter = {
+      shouldAccept: () => {
+        asked++;
+        return new Promise<boolean>(() => {});
+      },
+    };
+    const { flows } = await rig({ filter, clock, filterTimeoutMs: 100, maxPendingFilters: 1 });
+    const client = await clientOf(flows);
+    client.send(1);
+    await until(() => asked === 1);
+    clock.advance(200);
+    await until(() => flows.flowCount === 0);
+    clock.advance(700);
+    client.send(1);
+    await until(() => flows.counts.filtersPending === 1);
+    clock.advance(200);
+    client.send(1);
+    await until(() => asked === 2);
+    await closeAll(flows, client);
+  });
+
+  test('no deadline is left behind by a flow that ends, is shed, or was decided about', async () => {
+    const deadlines = new DeadlineQueue({ clock: new ManualClock() });
+    const answers: ((answer: boolean) => void)[] = [];
+    const filter = { shouldAccept: () => new Promise<boolean>((resolve) => void answers.push(resolve)) };
+    const { flows, opened } = await rig({ filter, deadlines, maxFlows: 1 });
+    const [a, b] = [await clientOf(flows), await clientOf(flows)];
+    a.send(1);
+    await until(() => answers.length === 1);
+    assert.equal(deadlines.size, 2, 'for the flow and for its filter');
+    b.send(1);
+    await until(() => answers.length === 2);
+    assert.equal(deadlines.size, 2, 'after one was shed');
+    answers[1]?.(true);
+    await until(() => opened.length === 1);
+    assert.equal(deadlines.size, 1, 'after the decision');
+    opened[0]?.flow.close();
+    assert.equal(deadlines.size, 0);
+    a.send(1);
+    await until(() => answers.length === 3);
+    await closeAll(flows, a, b);
+    assert.equal(deadlines.size, 0);
+    deadlines.close();
+  });
+
+  test('a queue of deadlines of its own is closed with the socket', async (t) => {
+    const close = t.mock.method(DeadlineQueue.prototype, 'close');
+    const { flows } = await rig();
+    assert.equal(close.mock.callCount(), 0);
+    await closeAll(flows);
+    assert.equal(close.mock.callCount(), 1);
   });
 
   test('a filter hears once that nobody waits for its promise any more: its time is up, or the flow is gone', async () => {

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { createAuthority } from '@ferrata/dev-certificates';
 import type { WireError } from '@ferrata/error';
-import { type L4Stream, memoryPair, type StreamAddress } from '@ferrata/stream';
+import { type L4Sink, type L4Stream, memoryPair, type StreamAddress } from '@ferrata/stream';
 import { RecordingSink, streamCompliance } from '@ferrata/testkit';
 import { type AcceptOptions, ConnectionCap, connectTls, listenTo, MemoryListener, perSource, refuse } from '../src/index.ts';
 import { until } from './pairs.ts';
@@ -21,6 +21,11 @@ function ip(host: string): StreamAddress {
 function finish(stream: L4Stream): void {
   stream.attach(new RecordingSink());
   stream.abort();
+}
+
+/** A stream that says other things of itself than it should. */
+function withFacts(stream: L4Stream, facts: object): L4Stream {
+  return Object.assign(Object.create(stream) as L4Stream, { abort: (error: WireError) => stream.abort(error) }, facts);
 }
 
 /** A source that one pushes into, like the accept queue of something. */
@@ -198,8 +203,10 @@ describe('listenTo', () => {
       const errors: WireError[] = [];
       const listener = listenTo(source(), () => {}, { onError: (error) => errors.push(error) });
       await until(() => listener.isClosed);
-      assert.equal(errors.length, 1);
-      assert.equal(errors[0]?.type, 'internal');
+      assert.deepEqual(
+        errors.map((error) => error.reason),
+        ['SOURCE_THREW'],
+      );
     });
   }
 
@@ -280,10 +287,152 @@ describe('listenTo', () => {
       assert.equal(listener.connectionCount, 0);
       assert.equal(listener.pendingCount, 0);
       assert.equal(closes, served, 'each sink has been told once');
-      assert.equal(listener.acceptedCount + listener.refusedCount + listener.headerFailedCount, name === 'id' ? 1 : 2);
+      const { acceptedCount, refusedCount, headerFailedCount, shedCount } = listener;
+      assert.equal(acceptedCount + refusedCount + headerFailedCount + shedCount, 2);
+      assert.equal(shedCount, name === 'id' || name === 'info' ? 1 : 0);
+      for (const error of errors) assert.equal(error.reason, 'STREAM_THREW');
       await listener.close();
       source.finish();
     });
+
+  for (const [what, facts] of [
+    ['no info', { info: undefined }],
+    ['an info without an address', { info: { remoteAddress: undefined } }],
+    [
+      'an address that throws',
+      {
+        info: {
+          get remoteAddress(): never {
+            throw new Error('a bug');
+          },
+        },
+      },
+    ],
+    ['no id', { id: undefined }],
+  ] as const)
+    test(`a stream with ${what} is aborted, counted as shed and told; it takes no place, and no filter is asked`, async () => {
+      const shed: StreamAddress[] = [];
+      const errors: WireError[] = [];
+      const streams: L4Stream[] = [];
+      let asked = 0;
+      const misfit = memoryPair();
+      const peer = new RecordingSink();
+      misfit.a.attach(peer);
+      const good = memoryPair({ addressA: ip('192.0.2.1') });
+      const source = new Source();
+      const listener = listenTo(source, (stream) => streams.push(stream), {
+        maxConnections: 1,
+        filter: { shouldAccept: async () => ++asked > 0 },
+        onShed: (address) => shed.push(address),
+        onError: (error) => errors.push(error),
+      });
+      source.push(withFacts(misfit.b, facts), good.b);
+      await until(() => streams.length === 1);
+      assert.equal(peer.closeError?.reason, 'CONNECTION_RESET');
+      assert.deepEqual([listener.shedCount, listener.connectionCount, asked], [1, 1, 1]);
+      assert.deepEqual(shed, [{ kind: 'unset' }]);
+      assert.deepEqual(
+        errors.map((error) => error.reason),
+        ['STREAM_THREW'],
+      );
+      // A second one, which comes after the close.
+      await listener.close();
+      source.push(withFacts(memoryPair().b, facts));
+      await until(() => listener.shedCount === 2);
+      if (what !== 'no id') assert.deepEqual(shed[1], { kind: 'unset' });
+      for (const stream of streams) finish(stream);
+    });
+
+  test('who goes on with a stream at fault, from inside of being told, hears of it once', async () => {
+    const { b } = memoryPair();
+    const bug = (): never => assert.fail('a bug');
+    const errors: WireError[] = [];
+    let served: L4Stream | null = null;
+    const onError = (error: WireError): void => {
+      errors.push(error);
+      served?.write(Uint8Array.of(1));
+    };
+    const listener = listenTo(
+      [withFacts(b, { write: bug, abort: bug })],
+      (stream) => {
+        served = stream;
+        stream.write(Uint8Array.of(1));
+      },
+      { onError },
+    );
+    await until(() => listener.isClosed);
+    assert.deepEqual([errors.length, listener.connectionCount], [1, 0]);
+  });
+
+  test('streams with one id are told apart when they close', async () => {
+    const [one, other] = ['192.0.2.1', '192.0.2.2'].map((host) => memoryPair({ nextId: () => 7, addressA: ip(host) }).b) as [
+      L4Stream,
+      L4Stream,
+    ];
+    const closed: StreamAddress[] = [];
+    const streams: L4Stream[] = [];
+    const listener = listenTo([one, other], (stream) => streams.push(stream), {
+      filter: { shouldAccept: () => true, onClosed: (peer) => closed.push(peer) },
+    });
+    await until(() => streams.length === 2);
+    for (const stream of streams) stream.abort();
+    assert.deepEqual(closed, [ip('192.0.2.1'), ip('192.0.2.2')]);
+    assert.equal(listener.connectionCount, 0);
+  });
+
+  test('under a shared cap with room, a raised cap of its own lets on who waits', async () => {
+    const pairs = [memoryPair(), memoryPair()];
+    const streams: L4Stream[] = [];
+    const listener = listenTo(
+      pairs.map((pair) => pair.b),
+      (stream) => streams.push(stream),
+      { maxConnections: 1, connectionCap: new ConnectionCap(5) },
+    );
+    await until(() => listener.waitingCount === 1);
+    listener.maxConnections = 2;
+    await turns();
+    assert.equal(streams.length, 2);
+    for (const stream of streams) finish(stream);
+  });
+
+  test('a stream whose methods throw is closed once, and nothing that it says later is heard', async () => {
+    const { b } = memoryPair();
+    const sinks: L4Sink[] = [];
+    const fails = (): never => {
+      throw new Error('a bug');
+    };
+    const faulty: L4Stream = {
+      id: b.id,
+      info: b.info,
+      state: 'open',
+      bufferedBytes: 0,
+      attach: (sink) => void sinks.push(sink),
+      write: fails,
+      writev: () => true,
+      pause() {},
+      resume() {},
+      end() {},
+      abort: fails,
+    };
+    const errors: string[] = [];
+    const heard = new RecordingSink();
+    const onError = (error: WireError): void => void errors.push(error.reason);
+    const onStream = (stream: L4Stream): void => {
+      stream.attach(heard);
+      assert.equal(stream.write(Uint8Array.of(1)), false);
+      assert.equal(stream.state, 'closed');
+    };
+    const listener = listenTo([faulty], onStream, { onError });
+    await until(() => heard.isClosed);
+    const [sink] = sinks;
+    sink?.onData(Uint8Array.of(1, 2, 3));
+    sink?.onDrain();
+    sink?.onEnd();
+    sink?.onClose(null);
+    assert.deepEqual([heard.kinds(), heard.closeError?.reason, errors], [['close'], 'STREAM_THREW', ['STREAM_THREW']]);
+    assert.equal(listener.connectionCount, 0);
+    await listener.close();
+  });
 
   test('a source that always has a stream leaves the event loop its turns', async () => {
     let turnsSeen = 0;
@@ -312,6 +461,7 @@ describe('listenTo', () => {
       await turns();
       await listener.close();
       await until(() => errors.length === 1);
+      assert.equal(errors[0]?.reason, 'SOURCE_THREW');
       source.finish();
     }
   });

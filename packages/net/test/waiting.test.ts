@@ -135,7 +135,7 @@ describe('maxWaiting', () => {
     await until(() => full.streams.length === 1);
   });
 
-  test('the filter is asked before the room: whom it refuses takes nobody’s chair', async () => {
+  test('the filter is asked as one begins to wait: whom it refuses at once holds no chair, while its promise is pending it holds one', async () => {
     const refused: string[] = [];
     let answer: boolean | Promise<boolean> = true;
     await using it = await rig({

@@ -11,7 +11,8 @@
  *   any of them ── a broken rule, or the end ──► refused: every later `next` throws the same error
  * ```
  * Rules of this file:
- * - What cannot become a header is refused at the first byte that shows it; a length is checked before a byte behind it is kept.
+ * - What cannot be a signature is refused at the first byte that shows it; the rest of a header is judged as a whole: of version 2 its first 16 bytes when
+ *   they are there, before a byte behind them is kept, of version 1 the line at its end. Neither is ever longer than its limit.
  * - A header says what the kernel would otherwise: it must come from whom one trusts. That is for the listener to know, before it feeds a byte.
  *
  * @see "The PROXY protocol, versions 1 & 2" (haproxy), §2.1 and §2.2

@@ -161,12 +161,26 @@ describe('refusals', () => {
     });
   }
 
-  test('what cannot become a header is refused at the first byte that shows it', () => {
+  test('what cannot be a signature is refused at the first byte that shows it', () => {
     const decoder = new ProxyHeaderDecoder();
     decoder.feed(latin1Encode('PROX'));
     assert.equal(decoder.next(), false);
     decoder.feed(latin1Encode('I'));
     assert.throws(() => decoder.next(), { reason: 'PROXY_SIGNATURE' });
+  });
+
+  test('a header of version 2 is judged with its 16th byte, a line at its end (§2.1, §2.2)', () => {
+    const [badVersion, badLine] = [Uint8Array.from([...hex(signature), 0x11, 0x11, 0, 0]), latin1Encode('PROXY TCP9 x\r\n')];
+    for (const [bytes, reason] of [
+      [badVersion, 'PROXY_V2_VERSION'],
+      [badLine, 'PROXY_V1_PROTOCOL'],
+    ] as const) {
+      const decoder = new ProxyHeaderDecoder();
+      decoder.feed(bytes.slice(0, -1));
+      assert.equal(decoder.next(), false);
+      decoder.feed(bytes.slice(-1));
+      assert.throws(() => decoder.next(), { reason });
+    }
   });
 
   test('the error is the same object at every later call, asks for nothing to be sent, and chunks after it are dropped', () => {

@@ -3,8 +3,10 @@
 /**
  * Calls a callback. `onThrown` gets what it throws, and what the promise that it returns rejects with: a callback meant to return nothing may be
  * an `async` function, whose rejection would otherwise end the process.
+ *
+ * @param onThrown default: it is dropped, for where nothing is left that could be ended for it, and nobody to tell
  */
-export function callUser(callback: () => unknown, onThrown: (thrown: unknown) => void): void {
+export function callUser(callback: () => unknown, onThrown: (thrown: unknown) => void = drop): void {
   try {
     watchAnswer(callback(), onThrown);
   } catch (thrown) {
@@ -13,7 +15,7 @@ export function callUser(callback: () => unknown, onThrown: (thrown: unknown) =>
 }
 
 /** What `callUser` does with an answer, for callers that call by themselves since a closure for each call would cost them too much. */
-export function watchAnswer(answer: unknown, onRejected: (thrown: unknown) => void): void {
+export function watchAnswer(answer: unknown, onRejected: (thrown: unknown) => void = drop): void {
   // `resolve` makes a promise of it: a thenable may throw from its `then`, or call back twice.
   if (isThenable(answer)) Promise.resolve(answer).catch(onRejected);
 }
@@ -22,3 +24,5 @@ export function watchAnswer(answer: unknown, onRejected: (thrown: unknown) => vo
 export function isThenable(answer: unknown): answer is PromiseLike<unknown> {
   return typeof answer === 'object' && answer !== null && 'then' in answer && typeof answer.then === 'function';
 }
+
+function drop(): void {}

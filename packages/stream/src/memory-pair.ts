@@ -263,6 +263,7 @@ class MemoryStream implements L4Stream, StreamInboxOwner {
   #hasRoom(): boolean {
     if (this.#bufferedBytes < this.#config.highWaterBytes) return true;
     this.#owesDrain = true;
+    this.#inbox.full();
     return false;
   }
 

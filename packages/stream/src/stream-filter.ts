@@ -174,6 +174,7 @@ class FilteredStream implements L4Stream, StreamInboxOwner {
     if (this.#isClosed) return false;
     if (!this.#isInnerFull && this.#outgoing?.isBlocked !== true) return true;
     this.#owesDrain = true;
+    this.#inbox.full();
     return false;
   }
 

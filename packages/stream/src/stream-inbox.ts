@@ -2,12 +2,12 @@
  * The receiving half of a stream: what has happened and was not yet told to the sink.
  *
  * Every stream of this package has one, and so may yours: it keeps lines 1, 2, 4, 6 and 7 of the stream contract, so that an implementation
- * only says what happened (`data`, `drain`, `end`, `close`, `abort`), at any moment, also from inside its own methods.
+ * only says what happened (`data`, `full`, `drain`, `end`, `close`, `abort`), at any moment, also from inside its own methods.
  *
  * ```text
  *   data(c) ─► │ c c c │ ─► onData       while not paused
  *   end()   ─►   end     ─► onEnd        after the data, while not paused
- *   drain() ─►   drain   ─► onDrain      before anything else, paused or not
+ *   drain() ─►   drain   ─► onDrain      before anything else, paused or not; full() takes it back
  *   close() ─►   close   ─► onClose      after all of it; a failure drops what a paused sink has left unread
  *   abort() ─►   close   ─► onClose      drops all of it at once
  * ```
@@ -44,7 +44,7 @@ export class StreamInbox {
   readonly #heads: Uint8Array[] = [];
   #sink: L4Sink | null = null;
   #isPaused = true;
-  #hasDrain = false;
+  #drain: News = 'none';
   #end: News = 'none';
   #close: News = 'none';
   #closeError: WireError | null = null;
@@ -87,6 +87,7 @@ export class StreamInbox {
     this.#sink = sink;
     this.#isPaused = false;
     if (head !== undefined && head.byteLength > 0 && !this.#isAborted) this.#heads.push(head);
+    if (this.#drain === 'told' && this.#close === 'none') this.#drain = 'pending';
     if (this.#end === 'told') this.#end = 'pending';
     if (this.#close === 'told') this.#close = 'pending';
     this.#schedule();
@@ -110,10 +111,15 @@ export class StreamInbox {
     this.#schedule();
   }
 
+  /** A write is answered false: a drain from before is true no more, for this sink and for one that is attached later. */
+  full(): void {
+    this.#drain = 'none';
+  }
+
   /** The stream has room again. */
   drain(): void {
     if (this.#close !== 'none') return;
-    this.#hasDrain = true;
+    this.#drain = 'pending';
     this.#schedule();
   }
 
@@ -137,7 +143,7 @@ export class StreamInbox {
     if (this.#isClosed || this.#isAborted) return;
     this.#isAborted = true;
     this.#dropData();
-    this.#hasDrain = false;
+    this.#drain = 'none';
     this.#end = 'none';
     this.#close = 'pending';
     this.#closeError = error;
@@ -171,8 +177,8 @@ export class StreamInbox {
   }
 
   #tellDrain(sink: L4Sink): boolean {
-    if (!this.#hasDrain) return false;
-    this.#hasDrain = false;
+    if (this.#drain !== 'pending') return false;
+    this.#drain = 'told';
     sink.onDrain();
     return true;
   }

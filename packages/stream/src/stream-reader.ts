@@ -140,9 +140,11 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
    * Waits for room, right after a `write` to the stream that returned false: whoever writes no more before it comes makes a peer that does not read
    * hold no more than the stream's high-water mark.
    *
+   * @throws {TypeError} after `detach`
    * @throws {WireError} rejects when the stream closes before: with its error, or `io STREAM_ABORTED`
    */
   drained(): Promise<void> {
+    if (this.#isDetached) throw new TypeError('the reader was detached');
     return new Promise((resolve, reject) => {
       if (this.#closeError === undefined) this.#drains.push({ resolve, reject });
       else reject(this.#closeError ?? aborted());
@@ -150,13 +152,14 @@ export class StreamReader implements AsyncIterable<Uint8Array> {
   }
 
   /**
-   * Gives the stream away: pauses it and hands out what was not read. From now on reads throw.
+   * Gives the stream away: pauses it and hands out what was not read. From now on reads and `drained` throw.
    *
    * @returns the unread bytes: pass them to the next `attach` as its head
-   * @throws {TypeError} if a read is waiting
+   * @throws {TypeError} if a read is waiting, or somebody for room to write: who attaches next would be told of it instead
    */
   detach(): Uint8Array {
     if (this.#pending !== null) throw new TypeError("can't detach a reader while a read is waiting");
+    if (this.#drains.length > 0) throw new TypeError("can't detach a reader while somebody waits for room to write");
     this.#isDetached = true;
     this.stream.pause();
     return this.#unread.takeAll();

@@ -26,18 +26,20 @@ export interface StreamTap {
   onAbort?(error: WireError | undefined): void;
 }
 
-/** `stream` with `tap` listening in. From now on only the result may be used. */
-export function tapped(stream: L4Stream, tap: StreamTap): L4Stream {
-  return new TappedStream(stream, tap);
+/** `stream` with `tap` listening in. From now on only the result may be used. @param info other facts about it; default: its own */
+export function tapped(stream: L4Stream, tap: StreamTap, info: StreamInfo | null = null): L4Stream {
+  return new TappedStream(stream, tap, info);
 }
 
 class TappedStream implements L4Stream {
   readonly #inner: L4Stream;
   readonly #tap: StreamTap;
+  readonly #info: StreamInfo | null;
 
-  constructor(inner: L4Stream, tap: StreamTap) {
+  constructor(inner: L4Stream, tap: StreamTap, info: StreamInfo | null) {
     this.#inner = inner;
     this.#tap = tap;
+    this.#info = info;
   }
 
   get id(): number {
@@ -45,7 +47,7 @@ class TappedStream implements L4Stream {
   }
 
   get info(): StreamInfo {
-    return this.#inner.info;
+    return this.#info ?? this.#inner.info;
   }
 
   get state(): StreamState {

@@ -3,11 +3,9 @@
  *
  * The stream that results looks after its exchange: when it has closed, so has that. An application that calls `openTunnel` by itself must do that.
  */
-import type { WireError } from '@ferrata/error';
 import { type Authority, parseAuthority, type RequestHead, type ResponseHead, responseHead } from '@ferrata/headers';
 import type { ServerExchange } from '@ferrata/http';
-import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream';
-import { park } from './internal/parking.ts';
+import { type L4Stream, park, type StreamInfo, tapped } from '@ferrata/stream';
 
 /** What a client asks for by CONNECT; the `info.extension` of the stream that `acceptConnect` makes. */
 export class ConnectRequest {
@@ -48,86 +46,13 @@ export function connectRequestOf(info: StreamInfo): ConnectRequest | null {
 export function acceptConnect(exchange: ServerExchange, head: ResponseHead = responseHead(200)): L4Stream {
   const request = new ConnectRequest(exchange);
   const { stream, remaining } = exchange.openTunnel(head);
-  return new AcceptedTunnel(exchange, stream, remaining, request);
-}
-
-class AcceptedTunnel implements L4Stream {
-  readonly id: number;
-  readonly info: StreamInfo;
-  readonly #exchange: ServerExchange;
-  readonly #inner: L4Stream;
-
-  constructor(exchange: ServerExchange, inner: L4Stream, remaining: Uint8Array, request: ConnectRequest) {
-    this.id = inner.id;
-    this.#exchange = exchange;
-    this.#inner = inner;
-    const { localAddress, remoteAddress, timing } = inner.info;
-    this.info = {
-      kind: 'connect',
-      localAddress,
-      remoteAddress,
-      // The tunnel's own bytes are nobody's TLS, whatever lies below.
-      tls: null,
-      timing,
-      below: inner.info,
-      extension: request,
-    };
-    park(inner, remaining, (error) => exchange.closeTunnel(error));
-  }
-
-  get state(): StreamState {
-    return this.#inner.state;
-  }
-  get bufferedBytes(): number {
-    return this.#inner.bufferedBytes;
-  }
-
-  attach(sink: L4Sink, head?: Uint8Array): void {
-    this.#inner.attach(new AcceptedSink(this.#exchange, sink), head);
-  }
-  write(chunk: Uint8Array): boolean {
-    return this.#inner.write(chunk);
-  }
-  writev(chunks: readonly Uint8Array[]): boolean {
-    return this.#inner.writev(chunks);
-  }
-  pause(): void {
-    this.#inner.pause();
-  }
-  resume(): void {
-    this.#inner.resume();
-  }
-  end(): void {
-    this.#inner.end();
-  }
-  abort(error?: WireError): void {
-    this.#inner.abort(error);
-  }
-}
-
-class AcceptedSink implements L4Sink {
-  readonly #exchange: ServerExchange;
-  readonly #sink: L4Sink;
-
-  constructor(exchange: ServerExchange, sink: L4Sink) {
-    this.#exchange = exchange;
-    this.#sink = sink;
-  }
-
-  onData(chunk: Uint8Array): void {
-    this.#sink.onData(chunk);
-  }
-  onDrain(): void {
-    this.#sink.onDrain();
-  }
-  onEnd(): void {
-    this.#sink.onEnd();
-  }
-  onClose(error: WireError | null): void {
-    try {
-      this.#sink.onClose(error);
-    } finally {
-      this.#exchange.closeTunnel(error);
-    }
-  }
+  const { localAddress, remoteAddress, timing } = stream.info;
+  const tunnel = tapped(
+    stream,
+    { onClose: (error) => exchange.closeTunnel(error) },
+    // The tunnel's own bytes are nobody's TLS, whatever lies below.
+    { kind: 'connect', localAddress, remoteAddress, tls: null, timing, below: stream.info, extension: request },
+  );
+  park(tunnel, remaining);
+  return tunnel;
 }

@@ -26,12 +26,17 @@ export interface ConnectServerOptions {
   readonly fallback?: HttpApplication;
   /** How long `decide` may take, above 0; default 10 000 ms. The answer is 503 then. Raising it holds clients longer. */
   readonly decideTimeoutMs?: number;
-  /** Decisions that may be pending at once, at least 1; default 1 024. Above it the answer is 503. Each holds an exchange. */
+  /**
+   * Promises of `decide` that may be pending at once, at least 1; default 1 024. Above it the answer is 503, and `decide` is not asked. One counts until
+   * it settles, also when it took too long or its client has gone, so what `decide` waits for should have a time-out of its own; after ten times
+   * `decideTimeoutMs` it is taken for one that never will. Raising it allows more work at once.
+   */
   readonly maxPending?: number;
   /** Tunnels that may wait to be iterated over, at least 1; default 1 024. Above it the answer is 503. Each holds what its client sends, one window. */
   readonly maxWaiting?: number;
   /**
-   * Told of a throw or rejection of one of the callbacks, a decision that took too long, and a tunnel refused because too many wait. Default: nothing.
+   * Told of a throw or rejection of one of the callbacks, a decision that took too long, a tunnel refused because too many wait, and a client that takes
+   * no head of the answer's size (`limit H2_PEER_HEADER_LIST`). Default: nothing.
    * What it throws itself, or rejects with, is dropped.
    */
   readonly onError?: (error: WireError, info: StreamInfo) => void;

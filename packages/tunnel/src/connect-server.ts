@@ -12,9 +12,10 @@
  * - It connects to nowhere: what becomes of a stream is the program's business (`relay` joins it to another).
  * - Every callback may throw, reject or never settle: that ends its own exchange and nothing else.
  */
-import { internalError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { internalError, isWireError, limitError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import { type ResponseHead, responseHead } from '@ferrata/headers';
 import { type HttpApplication, type Refusal, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
+import { FilterSlots } from '@ferrata/net';
 import { callUser, isThenable, type L4Stream } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import { acceptConnect, ConnectRequest } from './accept-connect.ts';
@@ -24,7 +25,7 @@ import {
   type ResolvedConnectServerOptions,
   resolveConnectServerOptions,
 } from './connect-server-options.ts';
-import { WaitingRoom } from './internal/waiting-room.ts';
+import { TunnelQueue } from './internal/tunnel-queue.ts';
 
 /** Nobody has anything to say to these. */
 const SILENT: ServerExchangeHandler = { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
@@ -32,19 +33,22 @@ const SILENT: ServerExchangeHandler = { onRequestData() {}, onRequestEnd() {}, o
 /** Makes a stream of each CONNECT; give it to an `HttpServer`. */
 export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream>, AsyncDisposable {
   readonly #options: ResolvedConnectServerOptions;
-  readonly #waiting: WaitingRoom;
-  #pendingCount = 0;
+  readonly #waiting: TunnelQueue;
+  /** One for each promise of `decide`: what it waits for goes on when the client has long gone, who may come again at once. */
+  readonly #slots: FilterSlots<object>;
   #isClosed = false;
 
   /** @throws {RangeError} for a number out of range @throws {TypeError} without `decide` */
   constructor(options: ConnectServerOptions) {
     this.#options = resolveConnectServerOptions(options);
-    this.#waiting = new WaitingRoom(this.#options.maxWaiting);
+    const { maxPending, decideTimeoutMs, maxWaiting } = this.#options;
+    this.#slots = new FilterSlots(maxPending, decideTimeoutMs);
+    this.#waiting = new TunnelQueue(maxWaiting);
   }
 
-  /** Decisions that are awaited. */
+  /** Promises of `decide` that have not settled, also where nobody waits for them any more. */
   get pendingCount(): number {
-    return this.#pendingCount;
+    return this.#slots.count;
   }
 
   /** Tunnels that wait to be iterated over. */
@@ -66,7 +70,7 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream>, 
       respond(exchange, 503, { body: 'no tunnels are made here any more\n' });
       return SILENT;
     }
-    if (this.#pendingCount >= this.#options.maxPending) {
+    if (this.#slots.isFull(this.#options.environment.deadlines.now())) {
       this.report(
         limitError('TUNNEL_TOO_MANY_PENDING', 'too many decisions are pending', { wire: { status: 503 }, fault: 'local' }),
         asked,
@@ -74,8 +78,7 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream>, 
       respond(exchange, 503, { body: 'too many tunnels are waiting\n' });
       return SILENT;
     }
-    const decision = new Decision(this, exchange, asked, this.#options);
-    this.#pendingCount++;
+    const decision = new Decision(this, exchange, asked, this.#options, this.#slots);
     decision.begin();
     return decision;
   }
@@ -106,11 +109,6 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream>, 
   }
 
   // ---- called by decisions -------------------------------------------------------------------------------------------------------
-
-  /** @internal */
-  decided(): void {
-    this.#pendingCount--;
-  }
 
   /** Why a tunnel would not be taken, now or soon; null if it would. @internal */
   refusal(): WireError | null {
@@ -144,12 +142,7 @@ export class ConnectServer implements HttpApplication, AsyncIterable<L4Stream>, 
 
   /** @internal */
   report(error: WireError, request: ConnectRequest): void {
-    callUser(
-      () => this.#options.onError?.(error, request.info),
-      () => {
-        // There is nobody left to tell.
-      },
-    );
+    callUser(() => this.#options.onError?.(error, request.info));
   }
 
   #fallBack(exchange: ServerExchange): ServerExchangeHandler {
@@ -166,21 +159,32 @@ class Decision implements ServerExchangeHandler {
   readonly #exchange: ServerExchange;
   readonly #request: ConnectRequest;
   readonly #options: ResolvedConnectServerOptions;
+  readonly #slots: FilterSlots<object>;
   #deadline: Deadline | null = null;
   #stream: L4Stream | null = null;
-  #isSettled = false;
+  /** Decided, or nobody waits for it any more. */
+  #isOver = false;
 
-  constructor(server: ConnectServer, exchange: ServerExchange, request: ConnectRequest, options: ResolvedConnectServerOptions) {
+  constructor(
+    server: ConnectServer,
+    exchange: ServerExchange,
+    request: ConnectRequest,
+    options: ResolvedConnectServerOptions,
+    slots: FilterSlots<object>,
+  ) {
     this.#server = server;
     this.#exchange = exchange;
     this.#request = request;
     this.#options = options;
+    this.#slots = slots;
   }
 
   begin(): void {
+    const { environment, decide, decideTimeoutMs } = this.#options;
+    this.#slots.take();
     let answer: ConnectAnswer | Promise<ConnectAnswer>;
     try {
-      answer = this.#options.decide(this.#request);
+      answer = decide(this.#request);
       if (!isThenable(answer)) {
         this.#settle(answer);
         return;
@@ -189,7 +193,6 @@ class Decision implements ServerExchangeHandler {
       this.#fail(thrown);
       return;
     }
-    const { environment, decideTimeoutMs } = this.#options;
     this.#deadline = environment.deadlines.after(decideTimeoutMs, () => this.#handleTimeout());
     Promise.resolve(answer).then(
       (settled) => this.#settle(settled),
@@ -203,12 +206,12 @@ class Decision implements ServerExchangeHandler {
 
   /** The client has gone, or the tunnel is over. */
   onExchangeClose(): void {
-    this.#leave();
+    this.#giveUp();
     if (this.#stream !== null) this.#server.forget(this.#stream);
   }
 
   #handleTimeout(): void {
-    if (!this.#leave()) return;
+    this.#giveUp();
     const message = `no decision within ${this.#options.decideTimeoutMs} ms`;
     const error = timeoutError('TUNNEL_DECISION_TIMEOUT', message, { wire: { status: 503 }, source: 'internal', fault: 'local' });
     this.#exchange.abort(error);
@@ -216,7 +219,7 @@ class Decision implements ServerExchangeHandler {
   }
 
   #settle(answer: ConnectAnswer): void {
-    if (!this.#leave()) return;
+    if (!this.#takeDecision()) return;
     try {
       this.#answer(answer);
     } catch (thrown) {
@@ -242,12 +245,19 @@ class Decision implements ServerExchangeHandler {
       if (refusal.type === 'limit') this.#server.report(refusal, this.#request);
       return;
     }
-    this.#stream = acceptConnect(this.#exchange, head);
+    try {
+      this.#stream = acceptConnect(this.#exchange, head);
+    } catch (thrown) {
+      if (!isWireError(thrown)) throw thrown;
+      // The client takes no head of that size; the exchange has ended by that.
+      this.#server.report(thrown, this.#request);
+      return;
+    }
     this.#server.take(this.#stream, this.#request);
   }
 
   #fail(thrown: unknown): void {
-    if (this.#leave()) this.#failNow(thrown);
+    if (this.#takeDecision()) this.#failNow(thrown);
   }
 
   #failNow(thrown: unknown): void {
@@ -256,13 +266,21 @@ class Decision implements ServerExchangeHandler {
     this.#server.report(error, this.#request);
   }
 
-  /** @returns false if it was left before */
-  #leave(): boolean {
-    if (this.#isSettled) return false;
-    this.#isSettled = true;
+  /** @returns false if nobody waits for it any more */
+  #takeDecision(): boolean {
+    const isLate = this.#isOver;
+    this.#isOver = true;
     this.#deadline?.cancel();
-    this.#server.decided();
-    return true;
+    this.#slots.settle(this, isLate);
+    return !isLate;
+  }
+
+  /** Nobody waits any more for the decision. */
+  #giveUp(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#deadline?.cancel();
+    this.#slots.giveUp(this, this.#options.environment.deadlines.now());
   }
 }
 

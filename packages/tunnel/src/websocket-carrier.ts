@@ -37,7 +37,10 @@ export interface CarrierOptions {
   readonly onStreamClosed: ((error: WireError | null) => void) | null;
 }
 
-/** How long the peer may take to end the connection after the last word. */
+/**
+ * How long the peer may take to end the connection after the last word, when the stream was ended. (A client's `endTimeoutMs` is over then: it is how long
+ * the server may take to do so first.)
+ */
 const END_TIMEOUT_MS = 2_000;
 /** How long bytes that wait after the last word may take, beside what a slow line takes for them; all that there is for those of a failed connection. */
 const LINGER_MS = 30_000;
@@ -59,7 +62,6 @@ export class WebSocketCarrier implements L4Sink {
   #owesDrain = false;
   #isPaused = false;
   #isPumping = false;
-  #isPumpDue = false;
   #isTold = false;
   #isClosed = false;
   /** The last word has gone, and the stream was ended. */
@@ -107,6 +109,11 @@ export class WebSocketCarrier implements L4Sink {
     return this.#isFull;
   }
 
+  /** Nothing that is said from here on leaves. */
+  isOver(): boolean {
+    return this.#isAborted || this.#isTold;
+  }
+
   /** Whether so much waits that nothing more is taken: the connection is aborted. */
   isOverfull(): boolean {
     if (this.machine.outputBytes < this.#hardLimitBytes) return false;
@@ -130,7 +137,8 @@ export class WebSocketCarrier implements L4Sink {
   }
 
   pause(): void {
-    if (this.#isPaused || this.#isClosed || this.#isTold) return;
+    // Behind the last word only the peer's end is missing, and who stops reading does not see it.
+    if (this.#isPaused || this.machine.shouldClose) return;
     this.#isPaused = true;
     this.stream.pause();
     this.machine.setReadingPaused(true, this.environment.now());
@@ -153,7 +161,6 @@ export class WebSocketCarrier implements L4Sink {
 
   /** The same at any other time. */
   failLate(error: WireError): void {
-    if (this.#isClosed || this.#isTold) return;
     this.environment.now();
     this.fail(error);
   }
@@ -169,8 +176,7 @@ export class WebSocketCarrier implements L4Sink {
   // The stream below.
 
   onData(chunk: Uint8Array): void {
-    // Nothing that is said behind the last word is heard.
-    if (this.#isTold || this.machine.shouldClose) return;
+    if (this.#isTold) return;
     this.machine.receive(chunk, this.environment.now());
     this.#pump();
   }
@@ -194,15 +200,10 @@ export class WebSocketCarrier implements L4Sink {
     this.#isClosed = true;
     this.#deadline.cancel();
     if (this.#isAborted) this.#tell(this.#failure);
-    else if (this.#haveBothClosed() && (error === null || !this.#isHalfClosable)) this.#tell(null);
+    else if (this.#haveBothClosed() && this.machine.outputBytes === 0 && (error === null || !this.#isHalfClosable)) this.#tell(null);
     else this.#tell(error ?? ioError('WS_CLOSED_EARLY', 'the connection ended without a Close frame'));
     const callback = this.#onStreamClosed;
-    // Nothing is left that could be ended for what it throws.
-    if (callback !== null)
-      callUser(
-        () => callback(error),
-        () => {},
-      );
+    if (callback !== null) callUser(() => callback(error));
   }
 
   // Within.
@@ -228,10 +229,7 @@ export class WebSocketCarrier implements L4Sink {
   }
 
   #pumpLater(): void {
-    if (this.#isPumpDue) return;
-    this.#isPumpDue = true;
     deferToMicrotask(() => {
-      this.#isPumpDue = false;
       if (this.#isClosed || this.#isTold) return;
       this.environment.now();
       this.#pump();

@@ -16,6 +16,7 @@ import type { ClientSession, HttpEnvironment } from '@ferrata/http';
 import type { L4Stream } from '@ferrata/stream';
 import { Role } from '@ferrata/websocket';
 import { askForTunnel, statusText, type TunnelQuestion } from './internal/tunnel-request.ts';
+import { madeOf } from './websocket-errors.ts';
 import { offerFields, readAnswer, type WebSocketAgreement, type WebSocketHandshake, type WebSocketOffer } from './websocket-handshake.ts';
 import { checkWebSocketSessionOptions, type WebSocketSessionOptions } from './websocket-options.ts';
 import { type WebSocketHandler, WebSocketSession } from './websocket-session.ts';
@@ -70,8 +71,8 @@ export class WebSocketRefusal extends Error {
  *
  * @returns a promise of a session; call its `start`. It is rejected with a `WireError`: `connect WS_REFUSED` (its `cause` is a `WebSocketRefusal`),
  *   `connect WS_HANDSHAKE_CLOSED` (retry `always` if the server has not looked at the request), `timeout WS_HANDSHAKE_TIMEOUT`,
- *   `io WS_HANDSHAKE_ABORTED`, `connect WS_NO_SESSION` (nothing was sent: retry `always`), or, of type `protocol`, what is wrong with the answer
- *   (see `readAnswer`)
+ *   `io WS_HANDSHAKE_ABORTED`, `connect WS_NO_SESSION` (nothing was sent: retry `always`), `internal COMPRESSION_THREW` (`session.compression` did; the
+ *   connection is reset), or, of type `protocol`, what is wrong with the answer (see `readAnswer`)
  * @throws {TypeError} (as a rejection) when a field, the target or a subprotocol is invalid
  * @throws {RangeError} (as a rejection) when an option makes no sense
  */
@@ -81,13 +82,13 @@ export async function connectWebSocket(
   options: ConnectWebSocketOptions,
 ): Promise<WebSocketSession> {
   const { stream, agreement } = await shakeHands(session, options);
-  return new WebSocketSession(Role.client, stream, handler, sessionOptions(options), agreement);
+  return madeOf(stream, () => new WebSocketSession(Role.client, stream, handler, sessionOptions(options), agreement));
 }
 
 /** The same with a stream of bytes for a result (`webSocketStream`), paused until a sink is attached. */
 export async function connectWebSocketStream(session: ClientSession, options: ConnectWebSocketOptions): Promise<L4Stream> {
   const { stream, agreement } = await shakeHands(session, options);
-  return webSocketStream(Role.client, stream, sessionOptions(options), undefined, agreement);
+  return madeOf(stream, () => webSocketStream(Role.client, stream, sessionOptions(options), undefined, agreement));
 }
 
 function sessionOptions({ session, environment }: ConnectWebSocketOptions): WebSocketSessionOptions {

@@ -78,6 +78,8 @@ class ZlibCompression implements MessageCompression {
   }
 
   inflate(payload: Uint8Array, maxBytes: number): Uint8Array | null {
+    // What a compressor gives that is flushed twice; it should have sent 00 (RFC 7692 §7.2.3.6), and everybody takes it.
+    if (payload.length === 0) return EMPTY_BYTES;
     const pieces: Uint8Array[] = [];
     // Within one message the window is kept in any case, also across last blocks.
     const window = this.#received ?? new Window(2 ** this.#peerWindowBits);

@@ -20,9 +20,9 @@
 import { isWireError, protocolError, toWireError, type WireError } from '@ferrata/error';
 import { type HeaderMap, responseHead, tokenListHas } from '@ferrata/headers';
 import type { ServerExchange } from '@ferrata/http';
-import { callUser, type L4Stream, watchAnswer } from '@ferrata/stream';
+import { callUser, type L4Stream, park, watchAnswer } from '@ferrata/stream';
 import { Role, WEBSOCKET_VERSION } from '@ferrata/websocket';
-import { park } from './internal/parking.ts';
+import { madeOf } from './websocket-errors.ts';
 import { answerFields, type WebSocketAgreement, type WebSocketChoice, type WebSocketHandshake } from './websocket-handshake.ts';
 import { checkWebSocketSessionOptions, type WebSocketSessionOptions } from './websocket-options.ts';
 import { type WebSocketHandler, WebSocketSession } from './websocket-session.ts';
@@ -50,6 +50,7 @@ export function isWebSocketRequest(exchange: ServerExchange): boolean {
  * @returns null if the request was refused: it has been answered
  * @throws {TypeError} when the exchange is closed or was answered already
  * @throws {RangeError} when an option makes no sense
+ * @throws {WireError} `internal COMPRESSION_THREW` when `session.compression` has thrown; the connection is reset
  */
 export function acceptWebSocket(
   exchange: ServerExchange,
@@ -58,14 +59,16 @@ export function acceptWebSocket(
 ): WebSocketSession | null {
   const opened = open(exchange, options);
   if (opened === null) return null;
-  return new WebSocketSession(Role.server, opened.stream, handler, opened.session, opened.agreement);
+  const { stream, session, agreement } = opened;
+  return madeOf(stream, () => new WebSocketSession(Role.server, stream, handler, session, agreement));
 }
 
 /** Answers the handshake, and makes a stream of bytes of the connection (`webSocketStream`), paused until a sink is attached; else like `acceptWebSocket`. */
 export function acceptWebSocketStream(exchange: ServerExchange, options: AcceptWebSocketOptions = {}): L4Stream | null {
   const opened = open(exchange, options);
   if (opened === null) return null;
-  return webSocketStream(Role.server, opened.stream, opened.session, undefined, opened.agreement);
+  const { stream, session, agreement } = opened;
+  return madeOf(stream, () => webSocketStream(Role.server, stream, session, undefined, agreement));
 }
 
 interface Opened {
@@ -84,8 +87,7 @@ function open(exchange: ServerExchange, options: AcceptWebSocketOptions): Opened
     const tunnel = exchange.openTunnel(responseHead(handshake === 'upgrade' ? 101 : 200, { headers }));
     const closeTunnel = once((error) => {
       exchange.closeTunnel(error);
-      // There is nothing left that could be ended for what it throws.
-      callUser(() => options.session?.onStreamClosed?.(error), ignore);
+      callUser(() => options.session?.onStreamClosed?.(error));
     });
     // Whoever starts later, or never, hears nothing before; the exchange ends with the stream in any case.
     park(tunnel.stream, tunnel.remaining, closeTunnel);
@@ -109,7 +111,7 @@ function judge(
     throw toWireError(thrown, 'ORIGIN_CHECK_THREW');
   }
   // A promise, say, is no yes; but it must not end the process, either.
-  watchAnswer(isAllowed, ignore);
+  watchAnswer(isAllowed);
   if (isAllowed !== true) throw protocolError('WS_ORIGIN_REFUSED', 'the origin is not allowed', { wire: { status: 403 } });
   try {
     return answerFields(handshake, exchange.request, options);
@@ -117,8 +119,6 @@ function judge(
     throw toWireError(thrown, 'SUBPROTOCOL_CHOICE_THREW');
   }
 }
-
-function ignore(): void {}
 
 /** The stream tells of its close both before and after its sink is attached. */
 function once(callback: (error: WireError | null) => void): (error: WireError | null) => void {

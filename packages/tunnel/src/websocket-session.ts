@@ -51,7 +51,7 @@ export interface WebSocketHandler {
   onPong?(payload: Uint8Array): void;
   /** The peer takes bytes again after a method that returned false. */
   onDrain?(): void;
-  /** Once and last. */
+  /** Once and last, but never before `start`. */
   onClose(close: WebSocketClose): void;
 }
 
@@ -63,6 +63,7 @@ export class WebSocketSession implements WebSocketCarrierOwner {
   readonly #collector = new MessageCollector();
   readonly #agreement: WebSocketAgreement;
   readonly #isStreaming: boolean;
+  #isStarted = false;
   readonly #onRejected = (thrown: unknown): void => this.#carrier.failLate(toWireError(thrown, 'HANDLER_THREW'));
 
   /**
@@ -103,15 +104,22 @@ export class WebSocketSession implements WebSocketCarrierOwner {
   }
   /** Messages can be sent. */
   get isOpen(): boolean {
-    return this.#machine.isOpen;
+    return this.#machine.isOpen && !this.#carrier.isOver();
   }
   /** Bytes that were sent here and not yet taken by the layer below the stream. */
   get bufferedBytes(): number {
     return this.#carrier.bufferedBytes();
   }
 
-  /** Begins to read. @param head bytes that were read behind the handshake */
+  /**
+   * Begins to read, once.
+   *
+   * @param head bytes that were read behind the handshake
+   * @throws {TypeError} when it has been called before
+   */
   start(head?: Uint8Array): void {
+    if (this.#isStarted) throw new TypeError('the session has been started');
+    this.#isStarted = true;
     this.#carrier.start(head);
   }
 
@@ -122,22 +130,22 @@ export class WebSocketSession implements WebSocketCarrierOwner {
    * @throws {TypeError} when a message is being sent in fragments
    */
   sendText(text: string): boolean {
-    return !this.#carrier.isOverfull() && this.#machine.sendText(text) && this.#flush();
+    return this.#canSend() && this.#machine.sendText(text) && this.#flush();
   }
 
   /** Sends a binary message, which from now on must not be changed; else like `sendText`. */
   sendBinary(bytes: Uint8Array): boolean {
-    return !this.#carrier.isOverfull() && this.#machine.sendBinary(bytes) && this.#flush();
+    return this.#canSend() && this.#machine.sendBinary(bytes) && this.#flush();
   }
 
   /** Sends a piece of a message; see `WebSocketConnection.sendFragment`. */
   sendFragment(kind: MessageKind, fragment: Uint8Array, place: 'more' | 'last'): boolean {
-    return !this.#carrier.isOverfull() && this.#machine.sendFragment(kind, fragment, place) && this.#flush();
+    return this.#canSend() && this.#machine.sendFragment(kind, fragment, place) && this.#flush();
   }
 
   /** Asks the peer to answer with the same bytes, at most 125. @throws {RangeError} when there are more */
   ping(payload?: Uint8Array): boolean {
-    return !this.#carrier.isOverfull() && this.#machine.ping(payload) && this.#flush();
+    return this.isOpen && this.#machine.ping(payload) && this.#flush();
   }
 
   /**
@@ -196,11 +204,7 @@ export class WebSocketSession implements WebSocketCarrierOwner {
 
   handleClosed(error: WireError | null): void {
     const close = { code: this.#machine.closeCode, reason: this.#machine.closeReason, error };
-    // Nothing is left that could be ended for what it throws.
-    callUser(
-      () => this.#handler.onClose(close),
-      () => {},
-    );
+    callUser(() => this.#handler.onClose(close));
   }
 
   #begin(kind: MessageKind): void {
@@ -222,6 +226,11 @@ export class WebSocketSession implements WebSocketCarrierOwner {
   /** A handler may be an `async` function, though its type promises nothing: its rejection must not end the process. */
   #watch(answer: unknown): void {
     if (answer !== undefined) watchAnswer(answer, this.#onRejected);
+  }
+
+  /** Whoever has said goodbye adds nothing, so its waiting bytes are no ground to abort. */
+  #canSend(): boolean {
+    return this.isOpen && !this.#carrier.isOverfull();
   }
 
   #flush(): boolean {

@@ -3,7 +3,7 @@
  *
  * | stream | WebSocket |
  * |---|---|
- * | `write`, `writev` | one binary message, uncut; many small chunks are one message |
+ * | `write`, `writev` | one binary message, or several of at most 1 MiB; many small chunks are one message |
  * | `onData` | a piece of a message as it came; where messages begin means nothing |
  * | `end()` | Close 1000: RFC 6455 §1.4 forbids data of ours behind it, but not that of the peer before its own |
  * | `onEnd` | the peer's Close with 1000, 1001 or no code. It is answered only by our own `end()` (RFC 6455 §5.5.1 allows to finish what is being sent first) |
@@ -33,6 +33,8 @@ import { resolveWebSocketSessionOptions, type WebSocketSessionOptions } from './
 
 /** Up to here the chunks of one `writev` become one message; above, one each. */
 const JOINED_BYTES = 16_384;
+/** A peer with usual limits takes messages of so many bytes, however well they compress; a larger write becomes several. */
+const MESSAGE_BYTES = 0x10_0000;
 const HALF_CLOSABLE: WebSocketSessionOptions = { closeTimeoutMs: Number.POSITIVE_INFINITY };
 /** Compressed messages are gathered, so they keep their limit. */
 const UNGATHERED: WebSocketSessionOptions = { ...HALF_CLOSABLE, maxMessageBytes: Number.POSITIVE_INFINITY };
@@ -121,7 +123,7 @@ class WebSocketStream implements L4Stream, StreamInboxOwner, WebSocketCarrierOwn
     if (this.#isEnded || this.#isClosed) return false;
     if (chunk.length === 0) return !this.#carrier.isFull();
     if (this.#carrier.isOverfull()) return false;
-    this.#machine.sendBinary(chunk);
+    this.#send(chunk);
     return this.#flush();
   }
 
@@ -131,7 +133,7 @@ class WebSocketStream implements L4Stream, StreamInboxOwner, WebSocketCarrierOwn
     for (const chunk of chunks) total += chunk.length;
     if (total <= JOINED_BYTES) return this.write(concatBytes(chunks));
     if (this.#carrier.isOverfull()) return false;
-    for (const chunk of chunks) if (chunk.length > 0) this.#machine.sendBinary(chunk);
+    for (const chunk of chunks) if (chunk.length > 0) this.#send(chunk);
     return this.#flush();
   }
 
@@ -202,9 +204,19 @@ class WebSocketStream implements L4Stream, StreamInboxOwner, WebSocketCarrierOwn
     this.#inbox.flush();
   }
 
+  #send(chunk: Uint8Array): void {
+    if (chunk.length <= MESSAGE_BYTES) {
+      this.#machine.sendBinary(chunk);
+      return;
+    }
+    for (let at = 0; at < chunk.length; at += MESSAGE_BYTES) this.#machine.sendBinary(chunk.subarray(at, at + MESSAGE_BYTES));
+  }
+
   #flush(): boolean {
     this.#carrier.flush();
-    return !this.#isClosed && !this.#carrier.isFull();
+    const hasRoom = !this.#isClosed && !this.#carrier.isFull();
+    if (!hasRoom) this.#inbox.full();
+    return hasRoom;
   }
 }
 

@@ -4,7 +4,15 @@ import { describe, it } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { WireError } from '@ferrata/error';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
-import { type ClientSession, HttpEnvironment, respond, type ServerExchange } from '@ferrata/http';
+import {
+  type ClientSession,
+  Http2ClientSession,
+  HttpEnvironment,
+  HttpServer,
+  resolveHttp2ClientOptions,
+  respond,
+  type ServerExchange,
+} from '@ferrata/http';
 import { listenTo } from '@ferrata/net';
 import { type L4Stream, memoryPair, relay } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
@@ -15,6 +23,7 @@ import {
   ConnectRequest,
   ConnectServer,
   connectRequestOf,
+  connectThrough,
   resolveConnectServerOptions,
 } from '@ferrata/tunnel';
 import { bytes, HttpRig, ProxyRig, reasonOf, settle, VERSIONS } from './rig.ts';
@@ -122,13 +131,14 @@ for (const version of VERSIONS) {
       assert.equal(rig.proxy.pendingCount, 1);
       clock.advance(3_100);
       assert.equal(await promise, 503);
-      assert.equal(rig.proxy.pendingCount, 0);
+      assert.equal(rig.proxy.pendingCount, 1, 'what it waits for goes on');
       decide(true);
       await settle();
+      assert.equal(rig.proxy.pendingCount, 0);
       assert.deepEqual(rig.accepted, []);
     });
 
-    it('forgets a decision whose client has gone', async () => {
+    it('forgets a decision whose client has gone, but counts it until it has settled', async () => {
       let decide: (answer: boolean) => void = () => {};
       const rig = new ProxyRig(version, { decide: () => new Promise<boolean>((resolve) => (decide = resolve)) });
       const promise = rig.open();
@@ -136,11 +146,100 @@ for (const version of VERSIONS) {
       rig.clientEnd.abort();
       assert.equal(await reasonOf(promise), 'TUNNEL_CLOSED');
       await settle();
-      assert.equal(rig.proxy.pendingCount, 0);
+      assert.equal(rig.proxy.pendingCount, 1);
       decide(true);
       await settle();
+      assert.equal(rig.proxy.pendingCount, 0);
       assert.deepEqual(rig.accepted, []);
       assert.equal(rig.server.connectionCount, 0);
+    });
+
+    it('has no more decisions under way than maxPending, also where clients ask and go', async () => {
+      let asked = 0;
+      const environment = new HttpEnvironment();
+      const decides: ((answer: boolean) => void)[] = [];
+      const proxy = new ConnectServer({
+        environment,
+        maxPending: 4,
+        decide: () => {
+          asked++;
+          return new Promise<boolean>((resolve) => void decides.push(resolve));
+        },
+      });
+      for (let i = 0; i < 20; i++) {
+        const rig = new HttpRig(version, proxy, environment);
+        const gone = reasonOf(rig.open());
+        await settle();
+        rig.close();
+        await gone;
+      }
+      assert.deepEqual([asked, proxy.pendingCount], [4, 4]);
+      for (const decide of decides) decide(false);
+      await settle();
+      assert.equal(proxy.pendingCount, 0);
+      const refused = refusalOf(new HttpRig(version, proxy, environment).open());
+      await settle();
+      decides[4]?.(false);
+      assert.equal(await refused, 403);
+    });
+
+    it('takes a decision for one that never comes after ten times its time', async () => {
+      const clock = new ManualClock();
+      let asked = 0;
+      const decide = (): Promise<boolean> => {
+        asked++;
+        return new Promise(() => {});
+      };
+      const environment = new HttpEnvironment({ clock });
+      const proxy = new ConnectServer({ environment, decide, decideTimeoutMs: 1_000, maxPending: 1 });
+      const ask = async (): Promise<void> => {
+        const rig = new HttpRig(version, proxy, environment);
+        const gone = reasonOf(rig.open());
+        await settle();
+        rig.close();
+        await gone;
+      };
+      await ask();
+      clock.advance(8_900);
+      await ask();
+      assert.equal(asked, 1);
+      clock.advance(200);
+      await ask();
+      assert.equal(asked, 2);
+    });
+
+    it('leaves no deadline behind a decision, nor behind a client that goes while it is asked or later', async () => {
+      // The HTTP server has deadlines of its own, in its own environment.
+      const environment = new HttpEnvironment();
+      let decide: (answer: boolean) => void = () => {};
+      const rig = new ProxyRig(version, { environment, decide: () => new Promise<boolean>((resolve) => (decide = resolve)) });
+      const promise = refusalOf(rig.open());
+      await settle();
+      assert.equal(environment.deadlines.size, 1);
+      decide(false);
+      assert.equal(await promise, 403);
+      assert.equal(environment.deadlines.size, 0);
+      const left: ProxyRig = new ProxyRig(version, {
+        environment,
+        decide: () => {
+          left.server.close();
+          left.serverEnd.abort();
+          return new Promise((resolve) => (decide = resolve));
+        },
+      });
+      assert.equal(await reasonOf(left.open()), 'TUNNEL_CLOSED');
+      await settle();
+      assert.deepEqual([environment.deadlines.size, left.proxy.pendingCount], [0, 1]);
+      decide(true);
+      await settle();
+      assert.deepEqual([left.proxy.pendingCount, left.accepted], [0, []]);
+      const last = new ProxyRig(version, { environment, decide: () => new Promise(() => {}) });
+      const gone = reasonOf(last.open());
+      await settle();
+      last.close();
+      await gone;
+      await settle();
+      assert.deepEqual([environment.deadlines.size, last.proxy.pendingCount], [0, 1]);
     });
 
     it('resets a tunnel that its taker throws at', async () => {
@@ -374,6 +473,28 @@ for (const version of VERSIONS) {
     });
   });
 }
+
+describe('a client that takes no head of the size of an answer', () => {
+  it('is told of as such, and not as a failure of who decides (RFC 9113 §6.5.2)', async () => {
+    const errors: WireError[] = [];
+    const environment = new HttpEnvironment();
+    const head = responseHead(200, { headers: HeaderMap.from({ 'X-Long': 'x'.repeat(2_000) }) });
+    const proxy = new ConnectServer({ environment, decide: () => head, onError: (error) => errors.push(error) });
+    const server = new HttpServer(proxy, { environment });
+    const { a, b } = memoryPair();
+    server.accept(b);
+    const options = resolveHttp2ClientOptions({ connection: { maxHeaderListBytes: 1_024 } });
+    const session = new Http2ClientSession(a, environment, options, { onSessionIdle() {}, onSessionClose() {} });
+    session.start();
+    await settle();
+    assert.equal(await refusalOf(connectThrough(session, 'a:1', { environment })), 502);
+    assert.deepEqual(
+      errors.map(({ reason, fault }) => [reason, fault]),
+      [['H2_PEER_HEADER_LIST', 'remote']],
+    );
+    session.close();
+  });
+});
 
 describe('the fallback of a ConnectServer', () => {
   it('hears of what was refused before it was a request', async () => {

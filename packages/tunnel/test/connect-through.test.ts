@@ -1,10 +1,11 @@
 /** CONNECT from the client's side (RFC 9110 §9.3.6; behaviours 240 to 242 of Pingora's list). */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { applicationError, WireError } from '@ferrata/error';
 import { HeaderMap, responseHead } from '@ferrata/headers';
-import { HttpEnvironment } from '@ferrata/http';
+import { type ClientExchangeHandler, type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { RecordingSink } from '@ferrata/testkit';
 import { ConnectRefusal, connectRequestOf, connectThrough } from '@ferrata/tunnel';
 import { AUTHORITY, bytes, HttpRig, ProxyRig, reasonOf, scriptedProxy, settle, VERSIONS } from './rig.ts';
@@ -215,10 +216,42 @@ describe('the answer to connectThrough (RFC 9110 §9.3.6)', () => {
     const promise = connectThrough(late.session, AUTHORITY, { environment, signal: controller.signal });
     await settle();
     controller.abort();
-    assert.equal(await reasonOf(promise), 'TUNNEL_ABORTED');
+    await assert.rejects(promise, { reason: 'TUNNEL_ABORTED', fault: 'local' });
     await settle();
     assert.equal(late.proxy.state, 'closed');
     assert.equal(environment.deadlines.size, 0);
+  });
+
+  it('leaves no listener on the signal, whatever came of it', async () => {
+    const { signal } = new AbortController();
+    const made = scriptedProxy();
+    const stream = connectThrough(made.session, AUTHORITY, { environment: made.environment, signal });
+    await settle();
+    assert.equal(getEventListeners(signal, 'abort').length, 1);
+    made.proxy.write(bytes('HTTP/1.1 200 OK\r\n\r\n'));
+    await stream;
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+    const refused = scriptedProxy();
+    const refusal = reasonOf(connectThrough(refused.session, AUTHORITY, { environment: refused.environment, signal }));
+    await settle();
+    refused.proxy.write(bytes('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n'));
+    assert.equal(await refusal, 'TUNNEL_REFUSED');
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+  });
+
+  it('a session that breaks while it sends leaves neither listener nor deadline behind', async () => {
+    const environment = new HttpEnvironment();
+    const { signal } = new AbortController();
+    const breaks = {
+      isReusable: true,
+      isShared: false,
+      request: (_head: unknown, _framing: unknown, handler: ClientExchangeHandler) => {
+        handler.onClientClose(null);
+        return { cancel() {} };
+      },
+    } as unknown as ClientSession;
+    assert.equal(await reasonOf(connectThrough(breaks, AUTHORITY, { environment, signal })), 'TUNNEL_CLOSED');
+    assert.deepEqual([environment.deadlines.size, getEventListeners(signal, 'abort').length], [0, 0]);
   });
 
   it('may be rejected by the caller, who then gets no stream and the proxy a close', async () => {

@@ -3,14 +3,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ByteWriter, concatBytes } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
-import type { WireError } from '@ferrata/error';
+import { isWireError, type WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
 import { type L4Sink, type L4Stream, memoryPair, type StreamState } from '@ferrata/stream';
+import { RecordingSink } from '@ferrata/testkit';
 import {
   type AcceptWebSocketOptions,
   acceptWebSocket,
   acceptWebSocketStream,
   connectWebSocket,
+  connectWebSocketStream,
   type WebSocketClose,
   type WebSocketHandler,
   WebSocketSession,
@@ -370,4 +372,69 @@ test('nonsense in the options of a server is a RangeError before anything is ans
     new Array<boolean>(6).fill(true),
   );
   client.abort();
+});
+
+test('a compression that throws when it is made is an error of who asked for it, and the connection is reset, at either end', async () => {
+  const environment = new HttpEnvironment();
+  const compression = (): never => {
+    throw new Error('no codec');
+  };
+  for (const end of ['client', 'server'] as const) {
+    for (const kind of ['session', 'stream'] as const) {
+      const thrown: unknown[] = [];
+      const server = new HttpServer({
+        onRequest(exchange) {
+          const options: AcceptWebSocketOptions = { deflate: {}, session: end === 'server' ? { compression } : {} };
+          try {
+            if (kind === 'session') acceptWebSocket(exchange, new Log(), options)?.start();
+            else acceptWebSocketStream(exchange, options)?.attach(new RecordingSink());
+          } catch (error) {
+            thrown.push(error);
+          }
+          return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
+        },
+      });
+      const { a, b } = memoryPair();
+      server.accept(b);
+      const options = { authority: 'x', environment, deflate: {}, session: end === 'client' ? { compression } : {} };
+      const asked =
+        kind === 'session'
+          ? connectWebSocket(clientOn(a, 'http1', environment), new Log(), options)
+          : connectWebSocketStream(clientOn(a, 'http1', environment), options);
+      await asked.catch((error: unknown) => thrown.push(error));
+      await settle();
+      const [first] = thrown;
+      assert.deepEqual(
+        [isWireError(first) && [first.type, first.reason], a.state],
+        [['internal', 'COMPRESSION_THREW'], 'closed'],
+        `${end} ${kind}`,
+      );
+      assert.equal(server.connectionCount, 0, `${end} ${kind}`);
+    }
+  }
+});
+
+test('onStreamClosed of a server is called once, also where the stream has died before the session was started', async () => {
+  const environment = new HttpEnvironment();
+  const closes: (string | undefined)[] = [];
+  const log = new Log();
+  let session: WebSocketSession | null = null;
+  const server = new HttpServer({
+    onRequest(exchange) {
+      session = acceptWebSocket(exchange, log, { session: { onStreamClosed: (error) => closes.push(error?.reason) } });
+      return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
+    },
+  });
+  const { a, b } = memoryPair();
+  server.accept(b);
+  const client = await connectWebSocket(clientOn(a, 'http1', environment), new Log(), { authority: 'x', environment });
+  client.abort();
+  a.abort();
+  await settle();
+  assert.deepEqual(closes, ['CONNECTION_RESET']);
+  (session as WebSocketSession | null)?.start();
+  await log.closed;
+  await settle();
+  assert.deepEqual([closes, log.lines], [['CONNECTION_RESET'], ['close 1006 CONNECTION_RESET']]);
+  assert.equal(server.connectionCount, 0);
 });

@@ -1,7 +1,7 @@
 /** A time limit and a way out for makers of streams that know neither, and TLS on top of what they make. */
 import { connectError, fromNodeError, timeoutError, tlsError, toWireError, type WireError, withSource } from '@ferrata/error';
-import { formatNetAddress } from '@ferrata/net';
-import type { L4Stream } from '@ferrata/stream';
+import { formatNetAddress, type TlsConnectSink } from '@ferrata/net';
+import { callUser, type L4Stream, watchAnswer } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { Peer } from './peer.ts';
 import type { PeerTls } from './peer-tls.ts';
@@ -51,7 +51,9 @@ export async function secureInTime(stream: L4Stream, securing: Securing): Promis
   }
   const shakeHands = (signal: AbortSignal): Promise<L4Stream> =>
     new Promise((resolve, reject) => {
-      client.connect(stream, { onSecure: resolve, onHandshakeFailed: reject }, { ...details, deadlines, signal });
+      const handshakeTimeoutMs = withinReach(details.handshakeTimeoutMs, deadlines);
+      const sink: TlsConnectSink = { onSecure: resolve, onHandshakeFailed: reject };
+      watchAnswer(client.connect(stream, sink, { ...details, handshakeTimeoutMs, deadlines, signal }), reject);
     });
   let secure: L4Stream;
   try {
@@ -122,12 +124,13 @@ function checkStream(made: unknown): L4Stream {
 }
 
 /** Ends what is nobody's any more, whatever it is. */
-function dropStream(made: unknown): void {
-  try {
-    (made as Partial<L4Stream> | null | undefined)?.abort?.();
-  } catch {
-    // It has told why it is of no use: nobody is left to hear more.
-  }
+export function dropStream(made: unknown, error?: WireError): void {
+  callUser(() => (made as Partial<L4Stream> | null | undefined)?.abort?.(error));
+}
+
+/** A time of connecting, as far as the queue can keep it. */
+export function withinReach(timeoutMs: number, { maxDelayMs }: DeadlineQueue): number {
+  return Math.min(timeoutMs, Math.floor(maxDelayMs));
 }
 
 /** What TLS has agreed on; null if it has not, or there is none. */
@@ -161,7 +164,7 @@ function inTime(make: (signal: AbortSignal) => Promise<L4Stream>, { delayMs, lat
       reject(error);
     };
     const handleAbort = (): void => giveUp(givenUp());
-    const deadline = deadlines.after(Math.min(delayMs, deadlines.maxDelayMs), () => giveUp(late()));
+    const deadline = deadlines.after(withinReach(delayMs, deadlines), () => giveUp(late()));
     if (signal?.aborted === true) return handleAbort();
     signal?.addEventListener('abort', handleAbort);
     // An async function turns a throw into a rejection.

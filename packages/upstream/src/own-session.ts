@@ -1,7 +1,8 @@
 /** Sessions that a function of the user makes: looked at before they are believed. */
 import { applicationError, textOf, type WireError } from '@ferrata/error';
 import type { ClientSession, ClientSessionOwner, HttpEnvironment } from '@ferrata/http';
-import type { L4Stream } from '@ferrata/stream';
+import { type L4Stream, watchAnswer } from '@ferrata/stream';
+import { dropStream } from './open-stream.ts';
 import type { OpenSession } from './peer-tls.ts';
 
 /**
@@ -17,12 +18,15 @@ export function openOwnSession(
 ): ClientSession {
   try {
     const session: unknown = open(stream, environment, owner);
+    // A promise is no session, be it that it rejects.
+    watchAnswer(session, () => {});
     if (!isSession(session)) throw new TypeError('the function of a custom protocol gave something that is no session');
     if (session.isShared) throw new TypeError('a session of a custom protocol must not be shared');
     return session;
   } catch (thrown) {
-    stream.abort();
-    throw ownSessionFailed(thrown);
+    const error = ownSessionFailed(thrown);
+    dropStream(stream, error);
+    throw error;
   }
 }
 

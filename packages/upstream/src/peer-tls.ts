@@ -4,23 +4,15 @@
  * What is offered by ALPN (RFC 7301) follows from what is to be spoken, so that a server never chooses what nobody here speaks. HTTP/2 over TLS is
  * only what ALPN has agreed on (RFC 9113 §3.3); a server that agrees on nothing speaks HTTP/1.
  */
-import { checkWholeNumber, type WireError } from '@ferrata/error';
+import { checkWholeNumber } from '@ferrata/error';
 import type { ClientSession, ClientSessionOwner, HttpEnvironment } from '@ferrata/http';
-import { formatNetAddress, type NetAddress, TlsClient, type TlsClientOptions } from '@ferrata/net';
-import type { L4Stream, StreamInfo } from '@ferrata/stream';
+import { formatNetAddress, identityOf, type NetAddress, TlsClient, type TlsClientOptions, type TlsConnectSink } from '@ferrata/net';
+import { isThenable, type L4Stream, watchAnswer } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
-import { identityOf } from './identity.ts';
+import type { PeerOptions } from './peer.ts';
 
 /** What is spoken to a peer: `auto` leaves it to ALPN, HTTP/2 before HTTP/1. */
 export type UpstreamProtocol = 'http1' | 'http2' | 'auto';
-
-/** Receives the outcome of a handshake: exactly one of the two, once, and never from inside `connect`. */
-export interface TlsSink {
-  /** The stream is paused until something is attached to it. */
-  onSecure(stream: L4Stream): void;
-  /** The stream below is gone. */
-  onHandshakeFailed(error: WireError, info: StreamInfo): void;
-}
 
 /** How one connection differs from the settings of its `TlsConnector`. */
 export interface TlsConnectDetails {
@@ -44,10 +36,13 @@ export interface TlsConnector {
   readonly alpn?: readonly string[] | null;
   /** How long a handshake may take unless the peer says otherwise. Default 5 000. */
   readonly handshakeTimeoutMs?: number;
-  /** Throws a TypeError if nothing can be verified with this host: told when the peer is made, and not by each request. */
+  /** Throws a TypeError, at once, if nothing can be verified with this host: told when the peer is made, and not by each request. */
   checkHost?(host: string): void;
-  /** Begins the handshake; `stream` is its own from then on. */
-  connect(stream: L4Stream, sink: TlsSink, details: TlsConnectDetails): unknown;
+  /**
+   * Begins the handshake; `stream` is its own from then on. `sink` hears of one outcome, once, and never from inside `connect`. What this throws, or what a promise
+   * of it rejects with, is an outcome too: `CONNECT_THREW`.
+   */
+  connect(stream: L4Stream, sink: TlsConnectSink, details: TlsConnectDetails): unknown;
 }
 
 /** Makes a session of a protocol of your own on a connection for which TLS has agreed on it. It must not be shared (`isShared`). */
@@ -63,13 +58,8 @@ export interface PeerTls {
   readonly key: readonly unknown[];
 }
 
-/** What a peer says of TLS. */
-export interface TlsChoice {
-  readonly tls: TlsConnector | TlsClientOptions | boolean | undefined;
-  readonly tlsTimeoutMs: number | undefined;
-  readonly totalTimeoutMs: number | undefined;
-  readonly customProtocols: Readonly<Record<string, OpenSession>> | undefined;
-}
+/** The times of connecting, in milliseconds: what Node's timers can keep. */
+export const TIMER_RANGE = { min: 1, max: 2_147_483_647 } as const;
 
 /** RFC 7301 §3.1: a length of one byte. */
 const MAX_NAME_BYTES = 255;
@@ -86,8 +76,8 @@ const offers: Readonly<Record<UpstreamProtocol, readonly string[]>> = {
  * @throws {RangeError} when the names for ALPN make no sense, or do not fit the protocol
  * @throws {TypeError} what `TlsClient` says of its options; a connector has no key, or a custom protocol is no function
  */
-export function resolveTls(choice: TlsChoice, protocol: UpstreamProtocol, address: NetAddress): PeerTls | null {
-  const { tls, tlsTimeoutMs, totalTimeoutMs, customProtocols } = choice;
+export function resolveTls(options: PeerOptions, protocol: UpstreamProtocol, address: NetAddress): PeerTls | null {
+  const { tls, tlsTimeoutMs, totalTimeoutMs, customProtocols } = options;
   if (tls === undefined || tls === false) {
     if (customProtocols !== undefined) throw new RangeError('customProtocols are agreed on by ALPN, and so need tls');
     if (tlsTimeoutMs !== undefined) throw new RangeError('tlsTimeoutMs needs tls');
@@ -107,15 +97,12 @@ export function resolveTls(choice: TlsChoice, protocol: UpstreamProtocol, addres
   checkAlpn(alpn, protocol, custom);
   // A Unix socket has no name; requests without a Host name it so, too.
   const host = address.kind === 'unix' ? 'localhost' : address.host;
-  client.checkHost?.(host);
+  checkHost(client, host);
   return secured(client, custom, {
     host,
     place: formatNetAddress(address),
     alpn,
-    handshakeTimeoutMs: checkWholeNumber('tlsTimeoutMs', tlsTimeoutMs ?? client.handshakeTimeoutMs ?? 5_000, {
-      min: 1,
-      max: 2_147_483_647,
-    }),
+    handshakeTimeoutMs: checkWholeNumber('tlsTimeoutMs', tlsTimeoutMs ?? client.handshakeTimeoutMs ?? 5_000, TIMER_RANGE),
   });
 }
 
@@ -127,6 +114,14 @@ export function withoutHttp2({ client, details }: PeerTls): PeerTls {
 function secured(client: TlsConnector, customProtocols: ReadonlyMap<string, OpenSession>, details: PeerTls['details']): PeerTls {
   const custom = [...customProtocols].map(([name, open]) => [name, identityOf(open)]);
   return { client, details, customProtocols, key: [client.key, details.alpn, ...custom] };
+}
+
+/** @throws {TypeError} what the connector says, or if it says it later: nobody would hear that */
+function checkHost(client: TlsConnector, host: string): void {
+  const answer: unknown = client.checkHost?.(host);
+  if (!isThenable(answer)) return;
+  watchAnswer(answer, () => {});
+  throw new TypeError('checkHost must answer at once');
 }
 
 /** By its method, as anybody may make one. */

@@ -10,12 +10,28 @@ import {
   resolveHttp2ClientOptions,
 } from '@ferrata/http';
 import type { ClientConnectionOptions } from '@ferrata/http1';
-import { type AddressLike, formatNetAddress, type NetAddress, type TlsClientOptions, toNetAddress } from '@ferrata/net';
-import { identityOf } from './identity.ts';
+import {
+  type AddressLike,
+  checkLocalAddress,
+  formatNetAddress,
+  identityOf,
+  type NetAddress,
+  type TlsClientOptions,
+  toNetAddress,
+  usualTotalTimeoutMs,
+} from '@ferrata/net';
 import type { OpenStream } from './open-stream.ts';
-import { type OpenSession, type PeerTls, resolveTls, type TlsConnector, type UpstreamProtocol, withoutHttp2 } from './peer-tls.ts';
+import {
+  type OpenSession,
+  type PeerTls,
+  resolveTls,
+  TIMER_RANGE,
+  type TlsConnector,
+  type UpstreamProtocol,
+  withoutHttp2,
+} from './peer-tls.ts';
 
-/** How to reach a peer and how long to wait for it. Times in milliseconds. */
+/** How to reach a peer and how long to wait for it. Times in milliseconds; those of connecting in whole ones, up to 2 147 483 647. */
 export interface PeerOptions {
   /** Until the connection stands. Default 3 000. Raising it makes a black hole hold its requests for longer. */
   readonly connectTimeoutMs?: number;
@@ -26,13 +42,14 @@ export interface PeerOptions {
   readonly idleTimeoutMs?: number;
   /** Age at which a connection is not used again. Default 3 600 000. Raising it keeps traffic on addresses that DNS has long given up. */
   readonly maxConnectionAgeMs?: number;
-  /** The local address to connect from. Default: the kernel's choice. */
+  /** The IP address to connect from. Default: the kernel's choice. */
   readonly localAddress?: string;
   /** Keeps connections apart from those of other groups to the same address. Default: none. */
   readonly group?: string;
   /**
    * Makes the stream to this peer, instead of the connector's own way: a tunnel, a pair in memory, a socket with options of your own. TLS, if set, runs over
-   * it. Connections are shared only among peers with the very same function.
+   * it. Connections are shared only among peers with the very same function, whoever asks for them: so what it does, and what it writes in front (a PROXY header),
+   * must be the same each time. Where it differs, give each header a function, or a `group`, of its own.
    */
   readonly connect?: OpenStream;
   /**
@@ -43,9 +60,8 @@ export interface PeerOptions {
   /** How long a TLS handshake may take. Default 5 000. Raising it makes a peer that accepts and then is silent hold its requests for longer. */
   readonly tlsTimeoutMs?: number;
   /**
-   * With TLS: until the connection is usable, transport and handshake together. Default `connectTimeoutMs` and 2 000, 5 000 in all; where `tlsTimeoutMs` is given, or
-   * the `TlsClient` allows a handshake more than the usual 5 000, that in place of the 2 000. Raising it makes a peer that is slow in both hold its requests for
-   * longer.
+   * With TLS: until the connection is usable, transport and handshake together. Default 5 000 while the times of both have their defaults, else their sum
+   * (`usualTotalTimeoutMs` of @ferrata/net). Raising it makes a peer that is slow in both hold its requests for longer.
    */
   readonly totalTimeoutMs?: number;
   /**
@@ -101,9 +117,6 @@ const names: Readonly<Record<keyof PeerOptions, true>> = {
   pendingTimeoutMs: true,
 };
 
-/** Of a handshake, unless somebody says otherwise. */
-const HANDSHAKE_TIMEOUT_MS = 5_000;
-
 /** A peer, ready for use. Make it once, with `peer`, and use it for many requests. */
 export interface Peer {
   readonly address: NetAddress;
@@ -145,17 +158,17 @@ export interface Peer {
  * connections are shared. The other times (connecting, handshakes, idleness, age) of shared connections are those of the first of their peers.
  *
  * @param address `host:port`, `tcp://host:port`, `unix:/path`, `{ host, port }` or `{ path }`
- * @throws {TypeError} when the address cannot be read, an option is of the wrong kind or has a name that nobody knows
+ * @throws {TypeError} when an address cannot be read, an option is of the wrong kind or has a name that nobody knows
  * @throws {RangeError} when an option makes no sense
  * @throws {WireError} `TLS_…` when certificates, keys or ciphers cannot work
  */
 export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
   const where = toNetAddress(address);
   checkKinds(options);
-  const { protocol = 'http1', tls, tlsTimeoutMs, totalTimeoutMs, customProtocols } = options;
+  const { protocol = 'http1' } = options;
   if (protocol !== 'http1' && protocol !== 'http2' && protocol !== 'auto')
     throw new RangeError(`protocol must be http1, http2 or auto, not ${String(protocol)}`);
-  const secured = resolveTls({ tls, tlsTimeoutMs, totalTimeoutMs, customProtocols }, protocol, where);
+  const secured = resolveTls(options, protocol, where);
   return describe(where, options, { tls: secured, protocol: secured === null && protocol === 'auto' ? 'http1' : protocol });
 }
 
@@ -171,18 +184,19 @@ function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { 
     pendingTimeoutMs: checkNumber('pendingTimeoutMs', options.pendingTimeoutMs ?? 5_000, { above: 0 }),
   };
   const http2 = { ...options.http2, ...sharing };
-  const connectTimeoutMs = checkNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, { above: 0 });
-  const { totalTimeoutMs = connectTimeoutMs + handshakeShare(options, tls) } = options;
+  const connectTimeoutMs = checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, TIMER_RANGE);
+  const handshakeTimeoutMs = tls?.details.handshakeTimeoutMs ?? 0;
+  const { totalTimeoutMs = usualTotalTimeoutMs(connectTimeoutMs, handshakeTimeoutMs) } = options;
   const http = { http1, http2, auto: { http1, http2 } }[protocol];
   return Object.freeze({
     address: where,
     key: keyOf(where, options, { http, protocol, tls }),
     authority: authorityOf(where, tls === null ? 80 : 443),
     connectTimeoutMs,
-    totalTimeoutMs: tls === null ? connectTimeoutMs : checkNumber('totalTimeoutMs', totalTimeoutMs, { above: 0 }),
+    totalTimeoutMs: tls === null ? connectTimeoutMs : checkWholeNumber('totalTimeoutMs', totalTimeoutMs, TIMER_RANGE),
     idleTimeoutMs: checkNumber('idleTimeoutMs', options.idleTimeoutMs ?? 50_000, { above: 0 }),
     maxConnectionAgeMs: checkNumber('maxConnectionAgeMs', options.maxConnectionAgeMs ?? 3_600_000, { above: 0 }),
-    localAddress: options.localAddress,
+    localAddress: checkLocalAddress(options.localAddress),
     connect: options.connect ?? null,
     tls,
     protocol,
@@ -193,19 +207,12 @@ function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { 
   });
 }
 
-/** What a handshake adds to the time of connecting: less than it may take by itself, as few are slow in both, unless somebody has thought of it. */
-function handshakeShare({ tlsTimeoutMs }: PeerOptions, tls: PeerTls | null): number {
-  const handshakeTimeoutMs = tls === null ? 0 : tls.details.handshakeTimeoutMs;
-  return tlsTimeoutMs !== undefined || handshakeTimeoutMs > HANDSHAKE_TIMEOUT_MS ? handshakeTimeoutMs : 2_000;
-}
-
 /** @throws {TypeError} */
 function checkKinds(options: PeerOptions): void {
   for (const name of Object.keys(options))
     if (!Object.hasOwn(names, name)) throw new TypeError(`a peer has no option ${JSON.stringify(name)}`);
-  const { connect, localAddress, group } = options;
+  const { connect, group } = options;
   if (connect !== undefined && typeof connect !== 'function') throw new TypeError('connect must be a function that makes a stream');
-  if (localAddress !== undefined && typeof localAddress !== 'string') throw new TypeError('localAddress must be an IP address, as text');
   if (group !== undefined && typeof group !== 'string') throw new TypeError('group must be text');
 }
 

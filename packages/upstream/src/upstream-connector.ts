@@ -22,9 +22,19 @@ import type { WireError } from '@ferrata/error';
 import { type ClientSession, type ClientSessionOwner, Http1ClientSession, Http2ClientSession, type HttpEnvironment } from '@ferrata/http';
 import { connect } from '@ferrata/net';
 import { IdlePool } from '@ferrata/pool';
-import type { L4Stream } from '@ferrata/stream';
+import { callUser, type L4Stream, watchAnswer } from '@ferrata/stream';
 import { LoneAttempt, LoneAttempts } from './lone-attempts.ts';
-import { alpnOf, checkOpen, type OpenStream, openInTime, placeOf, secureInTime, toConnectError } from './open-stream.ts';
+import {
+  alpnOf,
+  checkOpen,
+  dropStream,
+  type OpenStream,
+  openInTime,
+  placeOf,
+  secureInTime,
+  toConnectError,
+  withinReach,
+} from './open-stream.ts';
 import { openOwnSession, ownSessionFailed } from './own-session.ts';
 import type { Peer } from './peer.ts';
 import { SharedSessions } from './shared-sessions.ts';
@@ -242,13 +252,16 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 
   /** A session or a stream of the user's that throws now leaves nothing behind. @throws {WireError} CUSTOM_SESSION_THREW, or what the stream threw */
   #start(session: ClientSession, isOwn = false): void {
-    const { stream } = session;
+    const fail = (thrown: unknown): WireError => {
+      const error = isOwn ? ownSessionFailed(thrown) : toConnectError(thrown);
+      this.onSessionClose(session, error, false);
+      dropStream(session.stream, error);
+      return error;
+    };
     try {
-      session.start();
+      watchAnswer(session.start(), fail);
     } catch (thrown) {
-      this.onSessionClose(session, null, false);
-      stream.abort();
-      throw isOwn ? ownSessionFailed(thrown) : toConnectError(thrown);
+      throw fail(thrown);
     }
   }
 
@@ -320,9 +333,9 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     const open = peer.connect ?? this.#open;
     if (open !== null) return openInTime(open, peer, deadlines, signal);
     return connect(peer.address, {
-      connectTimeoutMs: peer.connectTimeoutMs,
+      connectTimeoutMs: withinReach(peer.connectTimeoutMs, deadlines),
       // The handshake is made here, and has what is left.
-      ...(peer.tls === null ? {} : { totalTimeoutMs: peer.totalTimeoutMs }),
+      ...(peer.tls === null ? {} : { totalTimeoutMs: withinReach(peer.totalTimeoutMs, deadlines) }),
       deadlines,
       clock: this.#environment.clock,
       ...(signal === undefined ? {} : { signal }),
@@ -339,7 +352,11 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 
   #drop(session: ClientSession): void {
     this.#sessions.delete(session);
-    session.close();
+    // One of the user's own may fail to, and then its stream must not live on.
+    callUser(
+      () => session.close(),
+      (thrown) => dropStream(session.stream, ownSessionFailed(thrown)),
+    );
   }
 }
 

@@ -1,7 +1,8 @@
 /** TLS in name only: a handshake that settles what the test says, over streams in memory. */
 import { tlsError } from '@ferrata/error';
-import type { L4Sink, L4Stream, StreamInfo, TlsDigest } from '@ferrata/stream';
-import type { TlsConnectDetails, TlsConnector, TlsSink } from '@ferrata/upstream';
+import type { TlsConnectSink } from '@ferrata/net';
+import { type L4Stream, type TlsDigest, tapped } from '@ferrata/stream';
+import type { TlsConnectDetails, TlsConnector } from '@ferrata/upstream';
 
 /** What a server does with a handshake: agrees on a protocol, or on none (null), fails, or is silent until it is given up. */
 export type Choice = string | null | { readonly does: 'fail' | 'nothing' | 'throw' };
@@ -20,10 +21,10 @@ export class FakeTls implements TlsConnector {
     this.alpn = alpn;
   }
 
-  connect(stream: L4Stream, sink: TlsSink, details: TlsConnectDetails): void {
+  connect(stream: L4Stream, sink: TlsConnectSink, details: TlsConnectDetails): void {
     const choice = this.choose(details.alpn, this.asked.push(details) - 1);
     if (typeof choice !== 'object' || choice === null) {
-      setImmediate(() => sink.onSecure(new SecureStream(stream, choice)));
+      setImmediate(() => sink.onSecure(secured(stream, choice)));
       return;
     }
     if (choice.does === 'throw') throw new Error('no name to verify');
@@ -41,52 +42,16 @@ export function speaks(...protocols: string[]): (offered: readonly string[]) => 
 }
 
 /** The stream below with a digest. */
-class SecureStream implements L4Stream {
-  readonly id: number;
-  readonly info: StreamInfo;
-  readonly #below: L4Stream;
-
-  constructor(below: L4Stream, alpn: string | null) {
-    this.id = below.id;
-    this.#below = below;
-    const tls: TlsDigest = {
-      version: 'TLSv1.3',
-      cipher: 'TLS_AES_128_GCM_SHA256',
-      alpn,
-      serverName: null,
-      isResumed: false,
-      peerCertificate: null,
-      isPeerVerified: true,
-      extension: null,
-    };
-    this.info = { ...below.info, kind: 'tls', tls, below: below.info };
-  }
-
-  get state(): L4Stream['state'] {
-    return this.#below.state;
-  }
-  get bufferedBytes(): number {
-    return this.#below.bufferedBytes;
-  }
-  attach(sink: L4Sink, head?: Uint8Array): void {
-    this.#below.attach(sink, head);
-  }
-  write(chunk: Uint8Array): boolean {
-    return this.#below.write(chunk);
-  }
-  writev(chunks: readonly Uint8Array[]): boolean {
-    return this.#below.writev(chunks);
-  }
-  pause(): void {
-    this.#below.pause();
-  }
-  resume(): void {
-    this.#below.resume();
-  }
-  end(): void {
-    this.#below.end();
-  }
-  abort(...reason: Parameters<L4Stream['abort']>): void {
-    this.#below.abort(...reason);
-  }
+function secured(below: L4Stream, alpn: string | null): L4Stream {
+  const tls: TlsDigest = {
+    version: 'TLSv1.3',
+    cipher: 'TLS_AES_128_GCM_SHA256',
+    alpn,
+    serverName: null,
+    isResumed: false,
+    peerCertificate: null,
+    isPeerVerified: true,
+    extension: null,
+  };
+  return tapped(below, {}, { ...below.info, kind: 'tls', tls, below: below.info });
 }

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { HttpEnvironment } from '@ferrata/http';
-import { TlsClient } from '@ferrata/net';
+import { listen, TlsClient } from '@ferrata/net';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
+import { DeadlineQueue } from '@ferrata/timeout';
 import { type OpenSession, type OpenStream, type Peer, type PeerOptions, peer, UpstreamConnector } from '@ferrata/upstream';
 import { FakeTls, speaks } from './fake-tls.ts';
 import { rejection, settle } from './rig.ts';
@@ -127,22 +128,25 @@ describe('what is no stream', () => {
     await settle();
   });
 
-  test('a late stream that throws when it is dropped', async () => {
-    const { connector, clock } = rig();
-    const late = Promise.withResolvers<L4Stream>();
-    const end = rejection(connector.connect(peer('x:1', { connect: () => late.promise })));
-    await settle();
-    clock.advance(3_000);
-    assert.equal((await end).reason, 'CONNECT_TIMEOUT');
-    late.resolve(
-      asIf({
-        abort() {
-          throw new Error('no');
-        },
-      }),
-    );
-    await settle();
-  });
+  for (const [what, abort] of [
+    [
+      'throws',
+      () => {
+        throw new Error('no');
+      },
+    ],
+    ['rejects', async () => await Promise.reject(new Error('no'))],
+  ] as const)
+    test(`a late stream that ${what} when it is dropped`, async () => {
+      const { connector, clock } = rig();
+      const late = Promise.withResolvers<L4Stream>();
+      const end = rejection(connector.connect(peer('x:1', { connect: () => late.promise })));
+      await settle();
+      clock.advance(3_000);
+      assert.equal((await end).reason, 'CONNECT_TIMEOUT');
+      late.resolve(asIf({ abort }));
+      await settle();
+    });
 
   test('a stream that throws when a session attaches to it leaves nothing behind', async () => {
     for (const protocol of protocols) {
@@ -170,6 +174,7 @@ describe('sessions of custom protocols', () => {
     ['null', asIf(() => null)],
     ['an object', asIf(() => ({}))],
     ['a promise', asIf(async () => ({}))],
+    ['a promise that rejects', asIf(async () => await Promise.reject(new Error('no')))],
     [
       'one that throws in start',
       asIf((stream: L4Stream) => ({
@@ -193,6 +198,99 @@ describe('sessions of custom protocols', () => {
       assert.deepEqual([connector.connectionCount, a.state], [0, 'closed']);
       b.abort();
     });
+});
+
+describe('a session of a custom protocol that fails later', () => {
+  /** The peer, and the stream of its session. */
+  function own(parts: Partial<Record<'start' | 'close', () => unknown>>): { origin: Peer; stream: L4Stream } {
+    const { a: stream } = memoryPair();
+    const mine: OpenSession = (secure) =>
+      asIf({
+        stream: secure,
+        isShared: false,
+        isReusable: true,
+        keepAliveTimeoutMs: 60_000,
+        start() {},
+        request() {},
+        close() {},
+        ...parts,
+      });
+    const options = { tls: new FakeTls(speaks('mine')), customProtocols: { mine }, idleTimeoutMs: 1_000, connect: async () => stream };
+    return { origin: peer('x:1', options), stream };
+  }
+
+  for (const [what, close] of [
+    [
+      'throws',
+      () => {
+        throw new Error('no');
+      },
+    ],
+    ['rejects', async () => await Promise.reject(new Error('no'))],
+  ] as const)
+    test(`in close, which ${what}: the timer that evicts it goes on, and its stream is ended`, async () => {
+      const { connector, clock } = rig();
+      const { origin, stream } = own({ close });
+      connector.release(await connector.connect(origin));
+      assert.equal(connector.idleCount, 1);
+      clock.advance(1_100);
+      await settle();
+      assert.deepEqual([connector.idleCount, connector.connectionCount, stream.state], [0, 0, 'closed']);
+    });
+
+  test('in start, by a promise: it is handed out to nobody again', async () => {
+    const { connector } = rig();
+    const { origin, stream } = own({ start: async () => await Promise.reject(new Error('no')) });
+    connector.release(await connector.connect(origin));
+    await settle();
+    assert.deepEqual([connector.take(origin), connector.connectionCount, stream.state], [null, 0, 'closed']);
+  });
+});
+
+describe('a TlsConnector that answers by promises', () => {
+  test('connect rejects: the request hears it at once, and the stream is ended', async () => {
+    const { connector, environment } = rig();
+    const { a } = memoryPair();
+    const tls = new FakeTls(speaks('http/1.1'));
+    tls.connect = asIf(async () => await Promise.reject(new Error('the vault is down')));
+    const error = await rejection(connector.connect(peer('x:1', { tls, connect: async () => a })));
+    assert.deepEqual([error.type, error.reason, error.source], ['internal', 'CONNECT_THREW', 'upstream']);
+    assert.match(error.message, /the vault is down/);
+    assert.deepEqual([a.state, environment.deadlines.size], ['closed', 0]);
+  });
+
+  test('connect rejects after the handshake: the connection is used', async () => {
+    const { connector } = rig();
+    const tls = new FakeTls(speaks('http/1.1'));
+    const shakeHands = tls.connect.bind(tls);
+    const rejected = Promise.withResolvers<void>();
+    tls.connect = asIf(async (...args: Parameters<typeof shakeHands>) => {
+      shakeHands(...args);
+      await rejected.promise;
+    });
+    const session = await connector.connect(peer('x:1', { tls, connect: async () => memoryPair().a }));
+    rejected.reject(new Error('too late'));
+    await settle();
+    assert.equal(session.stream.state, 'open');
+  });
+
+  test('checkHost must answer when the peer is made', async () => {
+    const tls = Object.assign(new FakeTls(speaks('http/1.1')), { checkHost: async () => await Promise.reject(new Error('no')) });
+    assert.throws(() => peer('x:1', { tls: asIf(tls) }), /TypeError: checkHost must answer at once/);
+    await settle();
+  });
+});
+
+test('times longer than a queue of deadlines can keep are kept as far as it can', async () => {
+  const clock = new ManualClock();
+  const environment = new HttpEnvironment({ clock, deadlines: new DeadlineQueue({ clock, tickMs: 1 }) });
+  const connector = new UpstreamConnector({ environment });
+  await using listener = await listen('127.0.0.1:0', (stream) => stream.abort());
+  const most = 2_147_483_647;
+  assert.ok(environment.deadlines.maxDelayMs < most);
+  const tls = new TlsClient();
+  const error = await rejection(connector.connect(peer(listener.address, { tls, connectTimeoutMs: most, tlsTimeoutMs: most })));
+  assert.equal(error.type, 'tls', error.message);
 });
 
 describe('totalTimeoutMs', () => {
@@ -229,7 +327,7 @@ describe('totalTimeoutMs', () => {
     const client = (handshakeTimeoutMs: number): PeerOptions => ({ tls: new TlsClient({ handshakeTimeoutMs }) });
     assert.equal(peer('a.test:443', { tls: true }).totalTimeoutMs, 5_000);
     assert.equal(peer('a.test:443', client(30_000)).totalTimeoutMs, 33_000);
-    assert.equal(peer('a.test:443', client(1_000)).totalTimeoutMs, 5_000);
+    assert.equal(peer('a.test:443', client(1_000)).totalTimeoutMs, 4_000);
     assert.equal(peer('a.test:443', { ...client(30_000), tlsTimeoutMs: 500 }).totalTimeoutMs, 3_500);
   });
 });

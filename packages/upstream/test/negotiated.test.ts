@@ -132,7 +132,6 @@ describe('protocol auto (RFC 7301, RFC 9113 §3.3)', () => {
     assert.equal(ends.length, 40);
     for (const end of ends) end();
     const sessions = await Promise.all(burst);
-    assert.ok(connector.connectionCount <= 1 + 40);
     for (const session of sessions) send(session);
     await settle();
     await answer();

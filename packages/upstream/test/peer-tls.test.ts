@@ -19,7 +19,7 @@ function keyFor(options: PeerOptions): string {
 
 const keyLog = (): void => {};
 
-describe('Peer.key and TLS', () => {
+describe('Peer.key and TLS', async () => {
   /** One field each; every one of them keeps connections apart from those without it. */
   const fields: readonly (readonly [string, TlsClientOptions])[] = [
     ['serverName', { serverName: 'a.test' }],
@@ -31,6 +31,8 @@ describe('Peer.key and TLS', () => {
     ['ca', { ca: authority.certificate }],
     ['another ca', { ca: other.certificate }],
     ['two of them', { ca: [authority.certificate, other.certificate] }],
+    ['crl', { crl: await authority.revocationList([alice.serialNumber]) }],
+    ['another crl', { crl: await authority.revocationList([]) }],
     ['a client certificate', { certificate: alice.chain, key: alice.key }],
     ['another client certificate', { certificate: bob.chain, key: bob.key }],
     ['minVersion', { minVersion: 'TLSv1.3' }],
@@ -125,9 +127,10 @@ describe('a peer over TLS', () => {
     assert.equal(peer('h:443', { tls: { handshakeTimeoutMs: 700 }, tlsTimeoutMs: 900 }).tls?.details.handshakeTimeoutMs, 900);
   });
 
-  test('connecting has 5 s in all by default, and follows what is given', () => {
+  test('connecting has 5 s in all by default, and follows what is given, as in connect of @ferrata/net', () => {
     assert.equal(peer('h:443', { tls: true }).totalTimeoutMs, 5_000);
-    assert.equal(peer('h:443', { tls: true, connectTimeoutMs: 10_000 }).totalTimeoutMs, 12_000);
+    assert.equal(peer('h:443', { tls: true, connectTimeoutMs: 10_000 }).totalTimeoutMs, 15_000);
+    assert.equal(peer('h:443', { tls: new FakeTls(() => null) }).totalTimeoutMs, 5_000);
     assert.equal(peer('h:443', { tls: true, tlsTimeoutMs: 7_000 }).totalTimeoutMs, 10_000);
     assert.equal(peer('h:443', { tls: true, totalTimeoutMs: 700 }).totalTimeoutMs, 700);
     assert.equal(peer('h:443').totalTimeoutMs, 3_000);

@@ -54,6 +54,21 @@ describe('peer', () => {
     assert.equal(new Set(keys).size, keys.length);
   });
 
+  test('refuses what no connection could be made with, and takes what the timers can keep', () => {
+    const most = 2_147_483_647;
+    for (const time of [2_500.5, Number.POSITIVE_INFINITY, most + 1, 0]) {
+      assert.throws(() => peer('h:80', { connectTimeoutMs: time }), /RangeError: connectTimeoutMs/);
+      assert.throws(() => peer('h:80', { tls: true, totalTimeoutMs: time }), /RangeError: totalTimeoutMs/);
+      assert.throws(() => peer('h:80', { tls: true, tlsTimeoutMs: time }), /RangeError: tlsTimeoutMs/);
+    }
+    for (const localAddress of ['nonsense', '127.0.0.1:80', '10.0.0.0/8', ''])
+      assert.throws(() => peer('h:80', { localAddress }), /TypeError: localAddress must be an IP address/, localAddress);
+    assert.equal(peer('h:80', { connectTimeoutMs: most }).totalTimeoutMs, most);
+    assert.equal(peer('h:80', { tls: true, connectTimeoutMs: most }).totalTimeoutMs, most);
+    assert.equal(peer('h:80', { tls: true, tlsTimeoutMs: most }).totalTimeoutMs, most);
+    assert.equal(peer('h:80', { localAddress: '::1' }).localAddress, '::1');
+  });
+
   test('refuses nonsense', () => {
     assert.throws(() => peer('nonsense'), TypeError);
     assert.throws(() => peer('h:80', { connectTimeoutMs: 0 }), /RangeError: connectTimeoutMs/);

@@ -27,13 +27,12 @@ import { ControlBudget } from './internal/control-budget.ts';
 import { FrameOutput } from './internal/frame-output.ts';
 import { MessageIn } from './internal/message-in.ts';
 import { MessageOut } from './internal/message-out.ts';
-import { FIRST_CONTROL_OPCODE, type MessageKind, Opcode } from './opcode.ts';
+import { FIRST_CONTROL_OPCODE, MAX_CONTROL_BYTES, type MessageKind, Opcode } from './opcode.ts';
 import { type ResolvedWebSocketOptions, resolveWebSocketOptions, type WebSocketOptions } from './options.ts';
 import { Role } from './role.ts';
 import { Utf8Validator } from './utf8-validator.ts';
 import { WebSocketEvent } from './websocket-event.ts';
 
-const MAX_CONTROL_BYTES = 125;
 const MAX_REASON_BYTES = 123;
 const NEVER = -1;
 
@@ -54,6 +53,8 @@ export class WebSocketConnection {
   #isEndDue = false;
   /** The latest ping that was not answered because too much waits to be taken. */
   #duePong: Uint8Array | null = null;
+  /** Pings of ours that no pong has come for: that many cost the peer nothing of its budget. */
+  #awaitedPongs = 0;
   #closeCode: number = CloseCode.abnormal;
   #closeReason = '';
   #hasSentClose = false;
@@ -199,6 +200,7 @@ export class WebSocketConnection {
     if (this.#hasSentClose) return this.#fail(tooSlow('WS_CLOSE_TIMEOUT', 'the peer has not answered the Close'));
     if (this.#pingedAt >= 0) return this.#fail(tooSlow('WS_PING_TIMEOUT', 'the peer has not answered a ping'));
     this.#pingedAt = now;
+    this.#awaitedPongs++;
     this.#outgoing.control(Opcode.ping, EMPTY_BYTES);
     return null;
   }
@@ -256,7 +258,9 @@ export class WebSocketConnection {
    * @throws {RangeError} when there are more than 125
    */
   ping(payload: Uint8Array = EMPTY_BYTES): boolean {
-    return this.#sendControl(Opcode.ping, payload);
+    if (!this.#sendControl(Opcode.ping, payload)) return false;
+    this.#awaitedPongs++;
+    return true;
   }
 
   /** Says that we live, without having been asked (RFC 6455 §5.5.3); else like `ping`. */
@@ -294,7 +298,7 @@ export class WebSocketConnection {
   /** Moves out what is to be written, in order; empty if nothing is. */
   takeOutput(): Uint8Array[] {
     const pong = this.#duePong;
-    if (pong !== null && !this.#hasSentClose) {
+    if (pong !== null) {
       this.#duePong = null;
       this.#outgoing.control(Opcode.pong, pong);
     }
@@ -352,8 +356,12 @@ export class WebSocketConnection {
     }
     const payload = this.#control.slice(0, this.#controlLength);
     if (decoder.opcode === Opcode.close) return this.#handleClose(payload, now);
-    if (!this.#budget.take(now)) throw overLimit('WS_CONTROL_FLOOD', 'the peer sends too many control frames', CloseCode.policyViolation);
-    if (decoder.opcode === Opcode.pong) return this.#found(WebSocketEvent.pong, payload);
+    const isPong = decoder.opcode === Opcode.pong;
+    if (isPong && this.#awaitedPongs > 0) this.#awaitedPongs--;
+    else if (!this.#budget.take(now)) {
+      throw overLimit('WS_CONTROL_FLOOD', 'the peer sends too many control frames', CloseCode.policyViolation);
+    }
+    if (isPong) return this.#found(WebSocketEvent.pong, payload);
     this.#answerPing(payload);
     return this.#found(WebSocketEvent.ping, payload);
   }
@@ -386,7 +394,8 @@ export class WebSocketConnection {
   }
 
   #sendControl(opcode: Opcode, payload: Uint8Array): boolean {
-    if (payload.length > MAX_CONTROL_BYTES) throw new RangeError(`a control frame has at most 125 bytes, not ${payload.length}`);
+    if (payload.length > MAX_CONTROL_BYTES)
+      throw new RangeError(`a control frame has at most ${MAX_CONTROL_BYTES} bytes, not ${payload.length}`);
     if (!this.isOpen) return false;
     this.#outgoing.control(opcode, payload);
     return true;

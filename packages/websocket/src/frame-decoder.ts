@@ -24,7 +24,7 @@ import { toWireError, type WireError } from '@ferrata/error';
 import { CloseCode } from './close-code.ts';
 import { closedEarly, overLimit, violation } from './errors.ts';
 import { maskInPlace } from './mask.ts';
-import { FIRST_CONTROL_OPCODE, isOpcode, Opcode } from './opcode.ts';
+import { FIRST_CONTROL_OPCODE, isOpcode, MAX_CONTROL_BYTES, Opcode } from './opcode.ts';
 import { Role } from './role.ts';
 
 /** What `next` of a frame decoder found. */
@@ -40,7 +40,6 @@ const FIN = 0x80;
 const RSV1 = 0x40;
 const RSV2_AND_3 = 0x30;
 const MASKED = 0x80;
-const MAX_CONTROL_BYTES = 125;
 
 /** Options of a `FrameDecoder`. */
 export interface FrameDecoderOptions {
@@ -112,7 +111,8 @@ export class FrameDecoder {
   /** Takes bytes of the peer; the chunk belongs to the decoder from now on, and is unmasked in place. */
   feed(chunk: Uint8Array): void {
     if (this.#error !== null || chunk.length === 0) return;
-    if (this.#at === this.#chunk.length) {
+    // Whoever waits in the queue came before.
+    if (this.#at === this.#chunk.length && (this.#queue === null || this.#queue.byteLength === 0)) {
       this.#chunk = chunk;
       this.#at = 0;
       return;

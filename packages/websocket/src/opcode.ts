@@ -15,6 +15,9 @@ export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 /** Control frames have the highest bit of the opcode set. @see RFC 6455 §5.5 */
 export const FIRST_CONTROL_OPCODE = 0x8;
 
+/** Payload of a control frame. @see RFC 6455 §5.5 */
+export const MAX_CONTROL_BYTES = 125;
+
 /** Whether an opcode has a meaning. */
 export function isOpcode(value: number): value is Opcode {
   return value <= Opcode.binary || (value >= Opcode.close && value <= Opcode.pong);

@@ -17,7 +17,7 @@ export interface WebSocketOptions {
    * Frames of one message of the peer, beyond one for every 64 bytes of it. Default 1 024. Each costs the peer two to six bytes and us a turn.
    */
   readonly maxFragments?: number;
-  /** Pings and pongs of the peer a second, on average. Default 100. Each costs a turn and an answer. */
+  /** Pings of the peer a second, and pongs beyond our pings, on average. Default 100. Each costs a turn and an answer. */
   readonly maxControlFramesPerSecond?: number;
   /** How many of them may come at once. Default 1 000. */
   readonly maxControlFrameBurst?: number;
@@ -35,7 +35,8 @@ export interface WebSocketOptions {
   readonly compressFromBytes?: number;
   /**
    * How many times larger than its payload an expanded message may be, if it has more than 1 MiB. Default 100; at most 1 032 is possible. Raising it
-   * lets a peer buy so much of our memory and time for one byte. (Up to 1 MiB any ratio is allowed: ordinary tables have 500.)
+   * lets a peer buy so much of our memory and time for one byte. (Up to 1 MiB any ratio is allowed: ordinary tables have 500. A larger one of that
+   * kind is refused by a peer with this default, unless it is sent in fragments, which are never compressed.)
    */
   readonly maxInflateRatio?: number;
 

@@ -1,26 +1,12 @@
-/** The machine beyond what single frames show: closing, time, limits, commands, compression. */
+/** The machine beyond what single frames show: closing, time, limits, commands. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { ByteWriter, concatBytes, utf8Encode } from '@ferrata/bytes';
-import { limitError, WireError } from '@ferrata/error';
-import {
-  type DeflateParameters,
-  type MakeMessageCompression,
-  MessageCollector,
-  type MessageCompression,
-  MessageKind,
-  Role,
-  WebSocketConnection,
-  type WebSocketOptions,
-} from '@ferrata/websocket';
-import { closePayload, frame, framesOf, Script } from './drive.ts';
+import { limitError } from '@ferrata/error';
+import { MessageCollector, MessageKind, Role, WebSocketConnection, type WebSocketOptions } from '@ferrata/websocket';
+import { closePayload, collectGarbage, frame, framesOf, Script } from './drive.ts';
 
 const plain = { key: null };
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 describe('the closing handshake (RFC 6455 §7.1)', () => {
   test('a server closes: it is done when the answer comes, and ends the connection at once', () => {
@@ -57,6 +43,14 @@ describe('the closing handshake (RFC 6455 §7.1)', () => {
     assert.equal(client.connection.shouldClose, true);
     assert.equal(client.connection.error, null);
     assert.equal(client.connection.nextTimeout(), Number.POSITIVE_INFINITY);
+  });
+
+  test('a client whose peer has ended before its Close was read ends the connection at once', () => {
+    const { connection } = new Script(Role.client);
+    connection.receive(frame(8, closePayload(1000), plain), 0);
+    connection.receiveEnd();
+    assert.equal(connection.nextEvent(0), true);
+    assert.deepEqual([connection.hasSentClose, connection.shouldClose], [true, true]);
   });
 
   test('a Close without an answer is an error after closeTimeoutMs', () => {
@@ -135,6 +129,10 @@ describe('the closing handshake (RFC 6455 §7.1)', () => {
     const other = new Script(Role.server);
     other.connection.refuse(limitError('MINE', 'x'));
     assert.deepEqual(other.takeFrames(), ['8:1011']);
+    const done = new Script(Role.server);
+    done.receive(frame(8, closePayload(1000)));
+    done.connection.refuse(limitError('LATE', 'x'));
+    assert.deepEqual([done.connection.error, done.takeFrames()], [null, ['8:1000']], 'what is over in order does not fail');
   });
 });
 
@@ -165,10 +163,15 @@ describe('time', () => {
     connection.setReadingPaused(false, 500);
     connection.setReadingPaused(false, 510);
     assert.equal(connection.nextTimeout(), 600);
-    connection.close(1000, '', 520);
-    connection.setReadingPaused(true, 530);
-    connection.setReadingPaused(false, 600);
-    assert.equal(connection.nextTimeout(), 650);
+    // Nor is a ping that was not answered by then.
+    connection.handleTimeout(600);
+    connection.setReadingPaused(true, 601);
+    connection.setReadingPaused(false, 610);
+    assert.equal(connection.nextTimeout(), 710);
+    connection.close(1000, '', 720);
+    connection.setReadingPaused(true, 730);
+    connection.setReadingPaused(false, 800);
+    assert.equal(connection.nextTimeout(), 850);
   });
 });
 
@@ -248,6 +251,17 @@ describe('limits', () => {
     assert.equal(server.connection.error?.type, 'limit');
   });
 
+  test('pongs to pings of ours cost the peer nothing, those that nobody asked for do', () => {
+    const server = new Script(Role.server, { maxControlFrameBurst: 3, maxControlFramesPerSecond: 0.001, pingIntervalMs: 100 });
+    const { connection } = server;
+    for (let i = 0; i < 50; i++) connection.ping();
+    connection.handleTimeout(100);
+    for (let i = 0; i < 51; i++) server.receive(frame(10));
+    assert.equal(server.events.length, 51);
+    for (let i = 0; i < 4; i++) server.receive(frame(10));
+    assert.deepEqual(server.events.slice(51), ['pong:', 'pong:', 'pong:', 'error:WS_CONTROL_FLOOD']);
+  });
+
   test('who sends pings and reads nothing is answered for the latest only (RFC 6455 §5.5.3)', () => {
     const server = new Script(Role.server, { maxQueuedPongBytes: 20 });
     for (let i = 0; i < 100; i++) server.receive(frame(9, `ping ${i}`));
@@ -272,7 +286,8 @@ describe('limits', () => {
       { pongTimeoutMs: 0 },
     ];
     for (const options of wrong) assert.throws(() => new WebSocketConnection(Role.server, 0, options), RangeError, JSON.stringify(options));
-    assert.throws(() => new WebSocketConnection(Role.server, 0, { deflate: windows }), TypeError);
+    const deflate = { serverNoContextTakeover: true, clientNoContextTakeover: true, serverMaxWindowBits: 15, clientMaxWindowBits: 15 };
+    assert.throws(() => new WebSocketConnection(Role.server, 0, { deflate }), TypeError);
   });
 });
 
@@ -301,6 +316,42 @@ describe('commands', () => {
     );
     assert.equal(chunks[1], large);
     assert.deepEqual(connection.takeOutput(), []);
+  });
+
+  test('what waits for a slow peer keeps little more alive than it has, though others write with the same writer', () => {
+    const writer = new ByteWriter({ initialCapacity: 32_768 });
+    const [slow, fast] = [new WebSocketConnection(Role.server, 0, {}, writer), new WebSocketConnection(Role.client, 0, {}, writer)];
+    const told: string[] = [];
+    for (let i = 0; i < 2_000; i++) {
+      // Now and then one that leaves by reference.
+      const text = `${i} ${'x'.repeat(i % 500 === 0 ? 5_000 : i % 97)}`;
+      slow.sendText(text);
+      told.push(`1:${text}`);
+      fast.sendBinary(new Uint8Array(1_000));
+      fast.takeOutput();
+    }
+    const bytes = slow.outputBytes;
+    const chunks = slow.takeOutput();
+    let held = 0;
+    for (const buffer of new Set(chunks.map((chunk) => chunk.buffer))) held += buffer.byteLength;
+    assert.ok(held < bytes * 3, `${held} bytes for ${bytes}`);
+    assert.deepEqual(framesOf(concatBytes(chunks), Role.client), told);
+    slow.sendText('next');
+    assert.deepEqual(framesOf(concatBytes(slow.takeOutput()), Role.client), ['1:next']);
+  });
+
+  test('what was taken is kept alive by nobody', async () => {
+    const writer = new ByteWriter();
+    const [slow, fast] = [new WebSocketConnection(Role.server, 0, {}, writer), new WebSocketConnection(Role.server, 0, {}, writer)];
+    for (const one of [slow, fast, slow]) one.sendText('x');
+    const joined = slow.takeOutput().map((chunk) => new WeakRef(chunk.buffer));
+    await new Promise((resolve) => void setImmediate(resolve));
+    collectGarbage();
+    assert.deepEqual(
+      joined.map((buffer) => buffer.deref()),
+      [undefined],
+    );
+    assert.equal(slow.isOpen && fast.isOpen, true);
   });
 
   test('a client leaves the bytes of its caller as they were', () => {
@@ -345,126 +396,6 @@ describe('commands', () => {
     const server = new Script(Role.server);
     server.connection.sendText('\ud800');
     assert.deepEqual(server.takeFrames(), ['1:\xef\xbf\xbd']);
-  });
-});
-
-// ---- classes 12 and 13 of Autobahn, with a compression that anybody can read: each byte twice -----------------------------------------
-
-const windows: DeflateParameters = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
-
-function halving(): MessageCompression {
-  return {
-    deflate: (message) => message.filter((_, i) => i % 2 === 0),
-    inflate(payload, maxBytes) {
-      if (payload[0] === 0xff) throw new Error('bad data');
-      if (payload[0] === 0xfe) throw new WireError('limit', 'TYPED', {});
-      if (payload.length * 2 > maxBytes) return null;
-      return Uint8Array.from({ length: payload.length * 2 }, (_, i) => payload[i >>> 1] as number);
-    },
-  };
-}
-
-const compressed = { isCompressed: true };
-const deflating = { deflate: windows, compression: halving, compressFromBytes: 4 };
-
-describe('permessage-deflate (RFC 7692 §6, §7.2)', () => {
-  test('messages from compressFromBytes on are compressed, fragments and small ones are not', () => {
-    const server = new Script(Role.server, deflating);
-    server.connection.sendText('aabb');
-    server.connection.sendText('aab');
-    server.connection.sendFragment(MessageKind.text, utf8Encode('aabb'), 'last');
-    assert.deepEqual(server.takeFrames(), ['1z:ab', '1:aab', '1:aabb']);
-  });
-
-  test('with a window of 2^8 nothing is compressed', () => {
-    const client = new Script(Role.client, { ...deflating, deflate: { ...windows, clientMaxWindowBits: 8 } });
-    client.connection.sendText('aabb');
-    assert.deepEqual(client.takeFrames(), ['1:aabb']);
-  });
-
-  test('a compressed message is expanded, whole, in fragments, with pings between them, and empty', () => {
-    const server = new Script(Role.server, deflating);
-    server.receive(frame(1, 'ab', compressed));
-    server.receive(frame(1, 'a', { isFinal: false, ...compressed }));
-    assert.ok(server.connection.bufferedBytes > 0);
-    server.receive(frame(9, 'p'));
-    server.receive(frame(0, 'b'));
-    server.receive(frame(2, '', compressed));
-    server.receive(frame(1, 'plain'));
-    assert.deepEqual(server.events, ['text:aabb', 'ping:p', 'text:aabb', 'binary:', 'text:plain']);
-    assert.equal(server.connection.bufferedBytes, 0);
-  });
-
-  test('RSV1 on a continuation or a control frame is refused, also where compression was agreed on', () => {
-    for (const bytes of [
-      concatBytes([frame(1, 'a', { isFinal: false, ...compressed }), frame(0, 'b', compressed)]),
-      frame(9, 'p', compressed),
-    ]) {
-      const server = new Script(Role.server, deflating);
-      server.receive(bytes);
-      assert.deepEqual(server.events, ['error:WS_RESERVED_BITS']);
-      assert.equal(server.connection.bufferedBytes, 0);
-    }
-  });
-
-  test('what is no DEFLATE data, and what expands to no UTF-8, is 1007', () => {
-    const bad = new Script(Role.server, deflating);
-    bad.receive(frame(1, Uint8Array.of(0xff), compressed));
-    assert.deepEqual(bad.events, ['error:WS_DEFLATE_INVALID']);
-    assert.deepEqual(bad.takeFrames(), ['8:1007']);
-    const typed = new Script(Role.server, deflating);
-    typed.receive(frame(1, Uint8Array.of(0xfe), compressed));
-    assert.deepEqual(typed.events, ['error:TYPED']);
-    const text = new Script(Role.server, deflating);
-    text.receive(frame(1, Uint8Array.of(0xc3), compressed));
-    assert.deepEqual(text.events, ['error:WS_TEXT_INVALID']);
-  });
-
-  test('an expanded message beyond maxMessageBytes or the ratio is 1009', () => {
-    const large = new Script(Role.server, { ...deflating, maxMessageBytes: 100 });
-    large.receive(frame(2, new Uint8Array(51), compressed));
-    assert.deepEqual(large.events, ['error:WS_MESSAGE_TOO_LARGE']);
-    const ratio = new Script(Role.server, { ...deflating, maxInflateRatio: 1.5 });
-    // Up to 1 MiB any ratio is fine: two equal messages in a row have one of thousands.
-    ratio.receive(frame(2, new Uint8Array(0x8_0000), compressed));
-    ratio.receive(frame(2, new Uint8Array(0x8_0001), compressed));
-    assert.deepEqual([ratio.events.length, ratio.events[1]], [2, 'error:WS_INFLATE_RATIO']);
-    assert.deepEqual(ratio.takeFrames(), ['8:1009']);
-  });
-
-  test('where compressed messages are gathered they have a limit', () => {
-    assert.throws(() => new Script(Role.server, { ...deflating, maxMessageBytes: Number.POSITIVE_INFINITY }), RangeError);
-    assert.ok(new Script(Role.server, { maxMessageBytes: Number.POSITIVE_INFINITY }).connection.isOpen);
-  });
-
-  test('what compresses is given back as soon as nothing more is said or heard', async () => {
-    const made: WeakRef<MessageCompression>[] = [];
-    const { deflate, compression } = deflating;
-    const counting: MakeMessageCompression = () => {
-      const codec = compression();
-      made.push(new WeakRef(codec));
-      return codec;
-    };
-    const closed = new Script(Role.client, { deflate, compression: counting });
-    closed.receive(frame(8, closePayload(1000), plain));
-    const failed = new Script(Role.server, { deflate, compression: counting });
-    failed.receive(Uint8Array.of(0x83, 0x80));
-    const open = new Script(Role.server, { deflate, compression: counting });
-    await new Promise((resolve) => void setImmediate(resolve));
-    collectGarbage();
-    assert.deepEqual(
-      made.map((codec) => codec.deref() === undefined),
-      [true, true, false],
-    );
-    assert.deepEqual(
-      [closed, failed, open].map(({ connection }) => connection.isOpen),
-      [false, false, true],
-    );
   });
 });
 

@@ -1,4 +1,6 @@
 /** Drives a connection with bytes, and writes down what it says. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ByteWriter, concatBytes, utf8Encode } from '@ferrata/bytes';
 import { seededRandom } from '@ferrata/clock';
 import { isWireError } from '@ferrata/error';
@@ -15,6 +17,9 @@ import {
 } from '@ferrata/websocket';
 
 export const KEY = 0x37fa213d;
+
+setFlagsFromString('--expose-gc');
+export const collectGarbage = runInNewContext('gc') as () => void;
 
 /** A frame as a client sends it, unless `key` is null. */
 export function frame(opcode: number, payload: string | Uint8Array = '', header: Partial<FrameHeader> = {}): Uint8Array {
@@ -60,10 +65,11 @@ export class Script {
     this.pump(now);
   }
 
-  pump(now = 0): void {
+  /** Reads what there is, `most` events at most. */
+  pump(now = 0, most = Number.POSITIVE_INFINITY): void {
     const { connection } = this;
     try {
-      while (connection.nextEvent(now)) this.#note();
+      for (let left = most; left > 0 && connection.nextEvent(now); left--) this.#note();
     } catch (error) {
       if (!isWireError(error)) throw error;
       this.events.push(`error:${error.reason}`);

@@ -5,7 +5,7 @@ import { ByteWriter, concatBytes } from '@ferrata/bytes';
 import { isWireError } from '@ferrata/error';
 import { maskInPlace, Opcode, Role, Utf8Validator, writeFrame } from '@ferrata/websocket';
 import fc from 'fast-check';
-import { drive, framesOf, latin } from './drive.ts';
+import { drive, frame, framesOf, latin, Script } from './drive.ts';
 
 const seed = 20_261_122;
 const pieces = fc.uint8Array({ maxLength: 300 });
@@ -142,6 +142,29 @@ test('any bytes give events or one error, the same for any cuts (total, split)',
       assert.ok(error === null || (isWireError(error) && error.type !== 'internal'), String(error));
     }),
     { seed, numRuns: 3_000 },
+  );
+});
+
+test('chunks may be fed ahead of what is read, and none overtakes another (split)', () => {
+  const size = fc.integer({ min: 1, max: 9 });
+  const valid = fc
+    .array(fc.tuple(fc.constantFrom(1, 2, 9), fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 4 })), { maxLength: 12 })
+    .map((frames) => concatBytes(frames.map(([opcode, text]) => frame(opcode, text))));
+  fc.assert(
+    fc.property(fc.oneof(valid, anyBytes), fc.array(fc.tuple(size, fc.nat(2)), { minLength: 1 }), (bytes, steps) => {
+      const whole = drive(Role.server, bytes.slice());
+      const ahead = new Script(Role.server);
+      for (let at = 0, step = 0; at < bytes.length; step++) {
+        const [length, reads] = steps[step % steps.length] as [number, number];
+        ahead.connection.receive(bytes.slice(at, at + length), 0);
+        at += length;
+        ahead.pump(0, reads);
+      }
+      ahead.pump();
+      assert.deepEqual([...new Set(ahead.events)], [...new Set(whole.events)]);
+      assert.equal(ahead.connection.bufferedBytes, whole.connection.bufferedBytes);
+    }),
+    { seed, numRuns: 2_000 },
   );
 });
 

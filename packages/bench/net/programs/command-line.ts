@@ -10,6 +10,8 @@ export interface ProgramArguments {
   readonly connections: number;
   readonly seconds: number;
   readonly bytes: number;
+  /** Messages are text. */
+  readonly isText: boolean;
   readonly isTls: boolean;
   readonly isResumed: boolean;
   readonly isRefusing: boolean;
@@ -19,7 +21,7 @@ export interface ProgramArguments {
   readonly authority: string;
 }
 
-/** Reads `--kind K --to HOST:PORT --connections N --seconds N --bytes N --tls --resume --refuse --certificates FOLDER`. */
+/** Reads `--kind K --to HOST:PORT --connections N --seconds N --bytes N --text --tls --resume --refuse --certificates FOLDER`. */
 export function readArguments(): ProgramArguments {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
@@ -30,6 +32,7 @@ export function readArguments(): ProgramArguments {
       connections: { ...text, default: '1' },
       seconds: { ...text, default: '1' },
       bytes: { ...text, default: '0' },
+      text: flag,
       tls: flag,
       resume: flag,
       refuse: flag,
@@ -45,6 +48,7 @@ export function readArguments(): ProgramArguments {
     connections: Number(values.connections),
     seconds: Number(values.seconds),
     bytes: Number(values.bytes),
+    isText: values.text,
     isTls: values.tls,
     isResumed: values.resume,
     isRefusing: values.refuse,

@@ -15,7 +15,8 @@ if (kind === 'ws') {
   const sockets = new WebSocketServer({ server, perMessageDeflate: false });
   sockets.on('connection', (socket) => {
     socket.on('error', () => {});
-    socket.on('message', (data, isBinary) => socket.send(data as Buffer, { binary: isBinary }));
+    // Text becomes a string in either server, as a program would have it.
+    socket.on('message', (data: Buffer, isBinary) => socket.send(isBinary ? data : data.toString()));
   });
   announceWhenListening(server);
 } else {
@@ -25,7 +26,11 @@ if (kind === 'ws') {
         respond(exchange, 200);
         return followed;
       }
-      const session = acceptWebSocket(exchange, { onBinary: (bytes) => void session?.sendBinary(bytes), onClose() {} });
+      const session = acceptWebSocket(exchange, {
+        onText: (text) => void session?.sendText(text),
+        onBinary: (bytes) => void session?.sendBinary(bytes),
+        onClose() {},
+      });
       session?.start();
       return followed;
     },

@@ -1,11 +1,12 @@
-/** Load: `--connections` WebSocket clients (of the package ws), each with some messages of `--bytes` on their way, for `--seconds`; an operation is an echo. */
+/** Load: `--connections` WebSocket clients (of the package ws), each with some messages of `--bytes` on their way (`--text`: as text), for `--seconds`; an operation is an echo. */
 import { WebSocket } from 'ws';
 import { readArguments, report } from './command-line.ts';
 
 const ON_THEIR_WAY = 8;
 
-const { to, connections, seconds, bytes } = readArguments();
-const message = Buffer.alloc(bytes, 'echo ');
+const { to, connections, seconds, bytes, isText } = readArguments();
+const payload = Buffer.alloc(bytes, 'echo ');
+const message = isText ? payload.toString() : payload;
 let operations = 0;
 let failures = 0;
 const clients = await Promise.all(Array.from({ length: connections }, open));
@@ -22,7 +23,7 @@ function open(): Promise<WebSocket> {
     client.once('open', () => resolve(client));
     client.on('error', reject);
     client.on('message', (data: Buffer) => {
-      if (data.length === message.length) operations++;
+      if (data.length === bytes) operations++;
       else failures++;
       client.send(message);
     });

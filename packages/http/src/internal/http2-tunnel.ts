@@ -246,7 +246,10 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
       this.abort(limitError('STREAM_WRITE_OVERFLOW', `a write on top of ${queuedBytes} unsent bytes`, { fault: 'local' }));
       return false;
     }
-    if (!this.#machine.sendData(this.stream, chunk, this.#carrier.environment.recentNow)) this.#isFull = true;
+    if (!this.#machine.sendData(this.stream, chunk, this.#carrier.environment.recentNow)) {
+      this.#isFull = true;
+      this.#inbox.full();
+    }
     return true;
   }
 

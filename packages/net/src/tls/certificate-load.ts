@@ -9,7 +9,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { isWireError, textOf, type WireError } from '@ferrata/error';
 import type { PeerCertificate } from '@ferrata/stream';
-import { certificateError } from './certificate-error.ts';
+import { bareTextOf, certificateError } from './certificate-error.ts';
 import { type CertificateMaterial, pathsOf, readMaterialSync } from './certificate-files.ts';
 import { type CertificateSource, checkCertificateSource, labelOf } from './certificate-source.ts';
 import { createPeerCertificate } from './peer-certificate.ts';
@@ -27,12 +27,6 @@ export interface LoadedCertificate {
   readonly keyPem: string;
   /** The names it is chosen by: lower case, without a dot at the end; `*.example.test` for a wildcard. */
   readonly names: readonly string[];
-  /** Of the certificate's DER: hexadecimal, lower case. */
-  readonly sha256: string;
-  /** Milliseconds since 1970. */
-  readonly validFrom: number;
-  /** Milliseconds since 1970. */
-  readonly validTo: number;
   /** The certificate itself, to look into. */
   readonly certificate: PeerCertificate;
   /** What to staple now (DER); null: nothing. The only field that changes. */
@@ -46,6 +40,7 @@ export interface LoadedCertificate {
  * @throws {WireError} `TLS_CERTIFICATE_UNREADABLE` a file can't be read, is no plain file, has more than 1 MiB, or holds no certificate
  * @throws {WireError} `TLS_PEM_MALFORMED` the PEM is cut off, or no base64
  * @throws {WireError} `TLS_CERTIFICATE_MALFORMED` a certificate of the chain is none
+ * @throws {WireError} `TLS_CERTIFICATE_TOO_LARGE` the first certificate has more than 131 072 bytes
  * @throws {WireError} `TLS_KEY_UNREADABLE` the key can't be read: no PEM, or a passphrase that is missing or wrong
  * @throws {WireError} `TLS_KEY_MISMATCH` the key is not that of the first certificate
  * @throws {WireError} `TLS_CERTIFICATE_REFUSED` OpenSSL does not take it
@@ -67,15 +62,18 @@ export function assembleCertificate(source: CertificateSource, material: Certifi
   const certificatePem = blocks.map(({ text }) => text).join('');
   const keyPem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
   checkOpenSslTakes(label, certificatePem, keyPem);
-  return { source, label, certificatePem, keyPem, ocspResponse: material.ocspResponse, ...readFields(label, first.der, source.names) };
+  return { source, label, certificatePem, keyPem, ocspResponse: material.ocspResponse, ...readNames(label, first.der, source.names) };
 }
 
 /**
  * What is to be said of a certificate that is served all the same: a `WireError` `TLS_CERTIFICATE_EXPIRED` or `TLS_CERTIFICATE_NOT_YET_VALID`; null if it is
  * valid at `wallNow`.
  */
-export function certificateConcern(certificate: LoadedCertificate, wallNow: number): WireError | null {
-  const { validFrom, validTo, label } = certificate;
+export function certificateConcern(
+  { certificate, label }: Pick<LoadedCertificate, 'certificate' | 'label'>,
+  wallNow: number,
+): WireError | null {
+  const { validFrom, validTo } = certificate;
   if (wallNow > validTo) {
     const message = `${label}: the certificate has expired at ${new Date(validTo).toISOString()}; clients will refuse it`;
     return certificateError('TLS_CERTIFICATE_EXPIRED', message);
@@ -87,24 +85,15 @@ export function certificateConcern(certificate: LoadedCertificate, wallNow: numb
   return null;
 }
 
-function readFields(
-  label: string,
-  der: Uint8Array,
-  names: readonly string[] | undefined,
-): Pick<LoadedCertificate, 'names' | 'sha256' | 'validFrom' | 'validTo' | 'certificate'> {
+/** The certificate, which can be read, and its names. */
+function readNames(label: string, der: Uint8Array, names: readonly string[] | undefined): Pick<LoadedCertificate, 'names' | 'certificate'> {
   const certificate = createPeerCertificate(der);
   try {
-    const { sha256, validFrom, validTo } = certificate;
-    return {
-      names: Object.freeze(names === undefined ? ownNames(certificate) : names.map(givenName)),
-      sha256,
-      validFrom,
-      validTo,
-      certificate,
-    };
-  } catch (error) {
     // OpenSSL takes some that break DER: clients might take them apart otherwise than we do.
-    if (isWireError(error)) throw certificateError(error.reason, `${label}: ${error.message}`, error);
+    void certificate.validTo;
+    return { names: Object.freeze(names === undefined ? ownNames(certificate) : names.map(givenName)), certificate };
+  } catch (error) {
+    if (isWireError(error)) throw certificateError(error.reason, `${label}: ${bareTextOf(error)}`, error);
     throw error;
   }
 }

@@ -5,7 +5,7 @@
  * parts of one name for others (CVE-2021-44531 to 44533). A value that breaks the rules of its own type is never text: an attribute becomes `#` and its
  * DER in hexadecimal, an alternative name becomes one of the kind `other`, so that it can't be mistaken for a name, and those beside it stay readable.
  */
-import { latin1Decode, toHex, utf8Decode } from '@ferrata/bytes';
+import { formatIpv4, formatIpv6Groups, latin1Decode, toHex, utf8Decode } from '@ferrata/bytes';
 import { isWireError } from '@ferrata/error';
 import type { DistinguishedName, NameAttribute, SubjectAltName } from '@ferrata/stream';
 import { DerReader, DerTag, decodeObjectIdentifier, malformedCertificate } from './der-reader.ts';
@@ -167,25 +167,6 @@ function codeUnits(content: Uint8Array, width: 2 | 4): string | null {
 
 /** 4 bytes: dotted decimal. 16 bytes: RFC 5952. Any other number is no address in this place (RFC 5280 §4.2.1.6): null. */
 export function formatIp(content: Uint8Array): string | null {
-  if (content.length === 4) return content.join('.');
-  if (content.length !== 16) return null;
-  const groups: number[] = [];
-  for (let i = 0; i < 16; i += 2) groups.push(((content[i] as number) << 8) | (content[i + 1] as number));
-  const [runStart, runLength] = longestZeroRun(groups);
-  if (runLength < 2) return groups.map((group) => group.toString(16)).join(':');
-  const head = groups.slice(0, runStart).map((group) => group.toString(16));
-  const tail = groups.slice(runStart + runLength).map((group) => group.toString(16));
-  return `${head.join(':')}::${tail.join(':')}`;
-}
-
-/** RFC 5952 §4.2.3: the longest run of zeros, the first of equals. */
-function longestZeroRun(groups: readonly number[]): readonly [start: number, length: number] {
-  let best: readonly [number, number] = [0, 0];
-  let start = 0;
-  for (let i = 0; i <= groups.length; i++) {
-    if (groups[i] === 0) continue;
-    if (i - start > best[1]) best = [start, i - start];
-    start = i + 1;
-  }
-  return best;
+  if (content.length === 4) return formatIpv4(content, 0);
+  return content.length === 16 ? formatIpv6Groups(content, 0) : null;
 }

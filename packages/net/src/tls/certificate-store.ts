@@ -19,6 +19,8 @@
 import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
 import { checkNumber, isWireError, textOf, type WireError } from '@ferrata/error';
 import { callUser } from '@ferrata/stream';
+import { checkBoolean, checkFunction, checkMethods } from '../option-checks.ts';
+import { checkOptionNames } from '../option-names.ts';
 import { Deadlines } from './certificate-deadlines.ts';
 import { certificateError } from './certificate-error.ts';
 import {
@@ -40,7 +42,10 @@ export interface CertificateReload {
   readonly source: CertificateSource;
   /** What messages call it: its file, or its names. */
   readonly label: string;
-  /** Why it was not taken, and the old one stays; null if it was. */
+  /**
+   * What has failed, if anything: it was not taken, and the old one stays; or, with `TLS_OCSP_UNREADABLE`, its function for the OCSP response has failed,
+   * and the old response stays, whatever has become of the certificate (`isReplaced`).
+   */
   readonly error: WireError | null;
   /**
    * `TLS_CERTIFICATE_EXPIRED` or `TLS_CERTIFICATE_NOT_YET_VALID` of what is served now; else `TLS_OCSP_REVOKED` of its `ocspFile`, or `TLS_OCSP_MISMATCH`,
@@ -83,6 +88,14 @@ export interface CertificateStoreOptions {
   /** Default `systemClock`. */
   readonly clock?: Clock;
 }
+
+const optionNames: Readonly<Record<keyof CertificateStoreOptions, true>> = {
+  onReload: true,
+  watch: true,
+  settleMs: true,
+  recheckMs: true,
+  clock: true,
+};
 
 const OCSP_TIMEOUT_MS = 5000;
 /** For all files of one source together. */
@@ -139,18 +152,24 @@ export class CertificateStore {
    * Loads all certificates, and begins to watch their files.
    *
    * @param sources the first is the default one; at least one
-   * @throws {TypeError} @throws {RangeError} @throws {WireError} as `loadCertificate`, for the first one that can't be loaded
+   * @throws {TypeError} for an option that is none, or of the wrong kind @throws {RangeError} for a number out of range
+   * @throws {TypeError} @throws {WireError} as `loadCertificate`, for the first one that can't be loaded
    */
   constructor(sources: readonly CertificateSource[], options: CertificateStoreOptions = {}) {
     checkSources(sources);
+    checkOptionNames('CertificateStore', options, optionNames);
+    const { onReload, clock } = options;
+    if (onReload !== undefined) checkFunction('onReload', onReload);
+    if (clock !== undefined) checkMethods('clock', clock, 'a Clock', ['now', 'wallNow', 'schedule']);
+    const isWatching = checkBoolean('watch', options.watch, true);
     const settleMs = checkNumber('settleMs', options.settleMs ?? 100, { min: 0, max: 60_000 });
     this.#recheckMs = checkNumber('recheckMs', options.recheckMs ?? 60_000, { min: 1000 });
-    this.#onReload = options.onReload ?? null;
-    this.#clock = options.clock ?? systemClock;
+    this.#onReload = onReload ?? null;
+    this.#clock = clock ?? systemClock;
     this.#deadlines = new Deadlines(this.#clock);
     const allPaths = sources.map(pathsOf);
     // Watch first, read then: a change between the two is seen by one of them.
-    this.#watcher = options.watch === false ? null : this.#watch(allPaths.flatMap(listOf), settleMs);
+    this.#watcher = isWatching ? this.#watch(allPaths.flatMap(listOf), settleMs) : null;
     try {
       this.#slots = sources.map((source, index) => loadSlot(source, allPaths[index] ?? null));
     } catch (error) {
@@ -333,11 +352,15 @@ export class CertificateStore {
   /** Asks the function that knows the newest OCSP response, if there is one. The old response stays if it fails. @returns why it failed; never rejects */
   async #refreshOcsp(slot: Slot): Promise<WireError | null> {
     const { source, certificate } = slot;
-    if (isInFiles(source) || typeof source.ocspResponse !== 'function') return null;
+    if (isInFiles(source)) return null;
+    const { ocspResponse } = source;
+    if (typeof ocspResponse !== 'function') return null;
     const question = ++slot.questions;
     let error: WireError | null = null;
     try {
-      const response: unknown = await this.#deadlines.within(source.ocspResponse(), OCSP_TIMEOUT_MS, 'the function');
+      // Asked in a turn of its own: what it does there, and that it throws, must not happen inside of the constructor or between two readings.
+      const answer = Promise.resolve().then(() => ocspResponse.call(source));
+      const response: unknown = await this.#deadlines.within(answer, OCSP_TIMEOUT_MS, 'the function');
       if (response !== null && !(response instanceof Uint8Array)) throw new TypeError('ocspResponse must give bytes (DER) or null');
       // An answer that was overtaken by the next question may be the older one, or for the certificate before.
       if (question === slot.questions) certificate.ocspResponse = response;
@@ -375,8 +398,12 @@ export class CertificateStore {
   #armRecheck(): void {
     if (this.#recheckMs === Infinity || this.#isClosed) return;
     this.#recheck = this.#clock.schedule(this.#recheckMs, () => {
-      this.#watcher?.follow();
-      void this.reload().finally(() => this.#armRecheck());
+      void this.reload().finally(() => {
+        // Looking at directories holds up the thread, so not where the readings have just shown that the file system hangs.
+        const answering = this.#slots.filter(({ isReading }) => !isReading);
+        this.#watcher?.follow(answering.flatMap(({ paths }) => listOf(paths)));
+        this.#armRecheck();
+      });
     });
   }
 }

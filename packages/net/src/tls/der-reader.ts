@@ -35,8 +35,8 @@ export const DerTag = {
 } as const;
 
 /** A certificate that breaks the rules of its encoding. */
-export function malformedCertificate(what: string): WireError {
-  return tlsError('TLS_CERTIFICATE_MALFORMED', what);
+export function malformedCertificate(what: string, cause?: unknown): WireError {
+  return tlsError('TLS_CERTIFICATE_MALFORMED', what, { cause });
 }
 
 /** Goes through the elements between two indices, one after the other. */

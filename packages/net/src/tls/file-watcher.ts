@@ -66,7 +66,7 @@ export class FileWatcher {
     this.#clock = options.clock;
     this.#onChange = options.onChange;
     this.#onFailure = options.onFailure;
-    this.follow();
+    this.follow(paths);
   }
 
   /** The directories that are watched now. */
@@ -93,19 +93,14 @@ export class FileWatcher {
     return null;
   }
 
-  /** Watches what is on the ways to the files now, and nothing else. Also takes up again what could not be watched before. */
-  follow(): void {
-    this.#follow(this.#ways.keys());
-  }
-
-  #follow(paths: Iterable<string>): void {
+  /** Watches what is on the ways to these files now, and nothing else. Also takes up again what could not be watched before. Looks at them at once. */
+  follow(paths: readonly string[]): void {
     if (this.#isClosed) return;
-    const concerned = [...paths];
     // What changes between a look and the watch that follows it is told by nobody: another look, until no watch is new.
     for (let pass = 0; pass < MAX_PASSES; pass++) {
       const cache: LinkCache = new Map();
       const touched = new Set<string>();
-      for (const path of concerned) this.#note(path, cache, touched);
+      for (const path of paths) this.#note(path, cache, touched);
       if (!this.#renewWatches(touched, cache)) return;
     }
   }
@@ -205,7 +200,7 @@ export class FileWatcher {
     if (this.#isClosed) return;
     const changed = this.#changed;
     this.#changed = new Set();
-    this.#follow(changed);
+    this.follow([...changed]);
     this.#onChange(changed);
   }
 }

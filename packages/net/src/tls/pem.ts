@@ -10,8 +10,10 @@
  * it must be base64 to the last character. So a file that was cut in two while it was written is an error, and not a shorter chain.
  */
 import { Buffer } from 'node:buffer';
+import { X509Certificate } from 'node:crypto';
 import { utf8Decode } from '@ferrata/bytes';
-import { certificateError } from './certificate-error.ts';
+import { isWireError, textOf } from '@ferrata/error';
+import { bareTextOf, certificateError } from './certificate-error.ts';
 
 /** PEM, as text or as the bytes of a file. */
 export type Pem = string | Uint8Array;
@@ -75,6 +77,37 @@ export function parsePem(pem: Pem, label: string, what: string): PemBlock[] {
     at = text.indexOf(BEGIN, bodyEnd + ending.length);
   }
   return blocks;
+}
+
+/**
+ * The blocks of an option, one strict text each: of a text with several, OpenSSL or Node would read the first one only, or leave out without a word what
+ * it does not take, so that nobody would know why a server or a client is not trusted.
+ *
+ * @param label each `CERTIFICATE` must be one
+ * @throws {TypeError} if there is none, if one cannot be read, and for what is no PEM
+ */
+export function pemBlocks(option: string, pems: Pem | readonly Pem[], label: 'CERTIFICATE' | 'X509 CRL'): readonly string[] {
+  const list = (Array.isArray(pems) ? pems : [pems]) as readonly Pem[];
+  // An empty list would be taken for "not given": everybody's authorities would be trusted, nobody's revocations asked for.
+  if (list.length === 0) throw new TypeError(`${option} is an empty list`);
+  return Object.freeze(list.flatMap((pem) => blocksOf(option, pem, label)));
+}
+
+function blocksOf(option: string, pem: Pem, label: string): string[] {
+  const blocks = readBlocks(option, pem, label);
+  if (blocks.length === 0) throw new TypeError(`${option} holds no ${label} block`);
+  return blocks.map(({ text }) => text);
+}
+
+function readBlocks(option: string, pem: Pem, label: string): PemBlock[] {
+  try {
+    const blocks = parsePem(pem, label, option);
+    if (label === 'CERTIFICATE') for (const { der } of blocks) new X509Certificate(der);
+    return blocks;
+  } catch (cause) {
+    // Ours names the option already.
+    throw new TypeError(isWireError(cause) ? bareTextOf(cause) : `${option}: ${textOf(cause)}`, { cause });
+  }
 }
 
 /** RFC 7468 §3: base64 of RFC 4648 §4, with padding. */

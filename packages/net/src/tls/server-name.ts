@@ -5,7 +5,7 @@
  * least two labels behind it; an exact name goes before a wildcard, and what comes first in the list before what comes later.
  */
 import { isIP } from 'node:net';
-import { formatIp } from './certificate-names.ts';
+import { formatIpv6Groups, readIpv6 } from '@ferrata/bytes';
 
 /** RFC 1035 §2.3.1 with the digits of RFC 1123 §2.1, and underscores, which names of services have. Lengths: 63 a label, 253 in all. */
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
@@ -24,30 +24,13 @@ export function matchableName(name: string): string | null {
   return HOST_NAME.test(parent) && parent.includes('.') ? plain : null;
 }
 
+const ipv6 = new Uint8Array(16);
+
 /** Lower case, without a dot at the end; an IPv6 address in the form of RFC 5952, in which certificates' addresses are written here. */
 export function normaliseServerName(name: string): string {
   const lower = name.toLowerCase();
-  if (lower.includes(':') && isIP(lower) === 6 && !lower.includes('%')) return canonicalIpv6(lower);
+  if (lower.includes(':') && readIpv6(lower, ipv6, 0)) return formatIpv6Groups(ipv6, 0);
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
-}
-
-/** @param address one that `isIP` has taken */
-function canonicalIpv6(address: string): string {
-  const [head = '', tail] = address.split('::');
-  const front = groupBytes(head);
-  const back = tail === undefined ? [] : groupBytes(tail);
-  const zeros = new Array<number>(16 - front.length - back.length).fill(0);
-  return formatIp(Uint8Array.from([...front, ...zeros, ...back])) ?? address;
-}
-
-/** Two bytes for each group, four for an IPv4 address at the end. */
-function groupBytes(groups: string): number[] {
-  if (groups === '') return [];
-  return groups.split(':').flatMap((group) => {
-    if (group.includes('.')) return group.split('.').map(Number);
-    const value = Number.parseInt(group, 16);
-    return [value >> 8, value & 0xff];
-  });
 }
 
 /** Finds the entry for a name. Built once, never changed: a reload makes a new one. */

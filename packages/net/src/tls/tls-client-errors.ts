@@ -1,5 +1,6 @@
 /** What goes wrong in a client's handshake, as `WireError`s. */
-import { fromNodeError, type Retry, textOf, tlsError, type WireError } from '@ferrata/error';
+import { type Fault, fromNodeError, type Retry, tlsError, type WireError } from '@ferrata/error';
+import { codeOf, localVerifyReasons, openSslText } from './tls-errors.ts';
 
 /** OpenSSL's names of what is wrong with a chain (X509_V_ERR_…), as Node has them; any other is `TLS_CERT_UNTRUSTED`. */
 const verifyReasons: ReadonlyMap<string, string> = new Map([
@@ -7,37 +8,6 @@ const verifyReasons: ReadonlyMap<string, string> = new Map([
   ['CERT_NOT_YET_VALID', 'TLS_CERT_NOT_YET_VALID'],
   ['CERT_REVOKED', 'TLS_CERT_REVOKED'],
   ['INVALID_PURPOSE', 'TLS_CERT_WRONG_PURPOSE'],
-]);
-
-/** Codes of chains that could not be verified: `tls.TLSSocket.authorizationError`. */
-const verifyCodes: ReadonlySet<string> = new Set([
-  ...verifyReasons.keys(),
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_CRL',
-  'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
-  'UNABLE_TO_DECRYPT_CRL_SIGNATURE',
-  'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
-  'CERT_SIGNATURE_FAILURE',
-  'CRL_SIGNATURE_FAILURE',
-  'CRL_NOT_YET_VALID',
-  'CRL_HAS_EXPIRED',
-  'ERROR_IN_CERT_NOT_BEFORE_FIELD',
-  'ERROR_IN_CERT_NOT_AFTER_FIELD',
-  'ERROR_IN_CRL_LAST_UPDATE_FIELD',
-  'ERROR_IN_CRL_NEXT_UPDATE_FIELD',
-  'OUT_OF_MEM',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'CERT_CHAIN_TOO_LONG',
-  'INVALID_CA',
-  'PATH_LENGTH_EXCEEDED',
-  'CERT_UNTRUSTED',
-  'CERT_REJECTED',
-  'HOSTNAME_MISMATCH',
-  // Node's name for every one that it does not name.
-  'UNSPECIFIED',
 ]);
 
 /** OpenSSL's names of alerts and failures that stand for themselves; any other is `TLS_HANDSHAKE_FAILED`. */
@@ -50,20 +20,29 @@ const handshakeReasons: readonly (readonly [RegExp, string])[] = [
   [/UNRECOGNIZED_NAME/, 'TLS_NAME_REFUSED'],
 ];
 
-/** An error of Node's TLS socket before its handshake was complete. */
-export function handshakeError(thrown: unknown, server: string): WireError {
+/**
+ * An error of Node's TLS socket before its handshake was complete.
+ *
+ * @param authorizationError of that socket: the code of the error, if it was the server's chain that could not be verified
+ */
+export function handshakeError(thrown: unknown, server: string, authorizationError: unknown): WireError {
   const code = codeOf(thrown);
-  if (verifyCodes.has(code)) {
-    const reason = verifyReasons.get(code) ?? 'TLS_CERT_UNTRUSTED';
-    return describe(reason, `${shortText(thrown)} (${code})`, { server, cause: thrown, retry: 'never' });
+  const text = `${openSslText(thrown)} (${code})`;
+  if (code !== '' && code === authorizationError) {
+    const local = localVerifyReasons.get(code);
+    if (local !== undefined) {
+      const message = `the server's certificate cannot be judged: ${text}`;
+      return describe(local, message, { server, cause: thrown, retry: 'never', fault: 'local' });
+    }
+    return describe(verifyReasons.get(code) ?? 'TLS_CERT_UNTRUSTED', text, { server, cause: thrown, retry: 'never' });
   }
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code.startsWith('ERR_OSSL')) {
     const reason = handshakeReasons.find(([pattern]) => pattern.test(code))?.[1] ?? 'TLS_HANDSHAKE_FAILED';
-    return describe(reason, `${shortText(thrown)} (${code})`, { server, cause: thrown, retry: 'never' });
+    return describe(reason, text, { server, cause: thrown, retry: 'never' });
   }
   // The connection failed below. Nothing of any request was sent yet.
   const below = fromNodeError(thrown);
-  return describe('TLS_HANDSHAKE_CUT', shortText(thrown), { server, cause: below, retry: 'always' });
+  return describe('TLS_HANDSHAKE_CUT', openSslText(thrown), { server, cause: below, retry: 'always' });
 }
 
 /** The connection was closed before the handshake was complete. */
@@ -75,18 +54,7 @@ export function handshakeCut(server: string): WireError {
   });
 }
 
-function describe(reason: string, message: string, facts: { server: string; cause: unknown; retry: Retry }): WireError {
-  const { server, cause, retry } = facts;
-  return tlsError(reason, message, { cause, retry, context: server, fault: 'remote' });
-}
-
-function codeOf(thrown: unknown): string {
-  const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : '';
-  return typeof code === 'string' ? code : '';
-}
-
-/** What OpenSSL says without the place in its sources, where there is such a part. */
-function shortText(thrown: unknown): string {
-  if (typeof thrown === 'object' && thrown !== null && 'reason' in thrown && typeof thrown.reason === 'string') return thrown.reason;
-  return textOf(thrown).trim();
+function describe(reason: string, message: string, facts: { server: string; cause: unknown; retry: Retry; fault?: Fault }): WireError {
+  const { server, cause, retry, fault = 'remote' } = facts;
+  return tlsError(reason, message, { cause, retry, context: server, fault });
 }

@@ -18,7 +18,7 @@ import { connectError, textOf, timeoutError, tlsError, toWireError, type WireErr
 import { callUser, isThenable, type L4Stream, type PeerCertificate, type StreamInfo } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { PendingConnect } from '../pending-connect.ts';
-import { readHandshake } from './handshake-extension.ts';
+import { warn } from '../warn.ts';
 import { createPeerCertificate } from './peer-certificate.ts';
 import type { TlsConnectSink } from './tls-client.ts';
 import { ClientTlsDigest } from './tls-client-digest.ts';
@@ -147,7 +147,7 @@ export class ClientHandshake implements PendingConnect {
   }
 
   readonly #handleError = (error: Error): void => {
-    this.#fail(this.#identityError ?? handshakeError(error, this.#server()));
+    this.#fail(this.#identityError ?? handshakeError(error, this.#server(), this.#socket?.authorizationError));
   };
 
   readonly #handleClose = (): void => {
@@ -202,7 +202,7 @@ export class ClientHandshake implements PendingConnect {
     if (handshakeComplete === null) return this.#handOver(info);
     let later: Promise<unknown> | null = null;
     try {
-      const read = readHandshake(handshakeComplete, digest, info);
+      const read = handshakeComplete(digest, info);
       if (isThenable(read)) later = Promise.resolve(read);
       else digest.extension = read;
     } catch (thrown) {
@@ -254,8 +254,8 @@ export class ClientHandshake implements PendingConnect {
     const sink = this.#sink;
     if (sink === null) return;
     this.#settle();
-    // A ticket that the server chokes on is not offered again.
-    this.#facts.sessions?.forget(this.#facts.sessionKey);
+    // A ticket that the server chokes on is not offered again; that we gave up says nothing of it.
+    if (error.reason !== 'CONNECT_ABORTED') this.#facts.sessions?.forget(this.#facts.sessionKey);
     const socket = this.#socket;
     // Given up between the handshake's end and its telling.
     if (this.#ready !== null) this.#ready.abort(error);
@@ -292,9 +292,4 @@ export class ClientHandshake implements PendingConnect {
 
 function tellFailed(sink: TlsConnectSink, error: WireError, info: StreamInfo): void {
   callUser(() => sink.onHandshakeFailed(error, info), warn);
-}
-
-/** There is nothing left to end: a warning shows the bug without ending the process. */
-function warn(thrown: unknown): void {
-  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'CallbackThrew');
 }

@@ -5,8 +5,12 @@
  * at (RFC 9525 §2). OpenSSL holds every alternative name to the name constraints of the authorities, the common name only at times: an authority
  * that may issue for `*.mine.test` could name anybody there. A name that breaks the rules of its kind equals nothing, and makes nothing else count.
  */
-import { isIP, SocketAddress } from 'node:net';
+import { isIP } from 'node:net';
 import type { PeerCertificate } from '@ferrata/stream';
+import { normaliseServerName } from './server-name.ts';
+
+/** As long as a name can be (RFC 1035 §2.3.4); what a certificate has under that name may be 90 KB. */
+const MAX_SHOWN = 253;
 
 /**
  * Whether a certificate is for `host`.
@@ -17,11 +21,11 @@ export function isForHost(certificate: PeerCertificate, host: string): boolean {
   return isIP(host) === 0 ? isForName(certificate, host) || isForHyphenated(certificate, host) : isForAddress(certificate, host);
 }
 
-/** The names that a certificate is for, for a message; not more than a few. */
+/** The names that a certificate is for, for a message; not more than a few, and of each not more than a name can have. */
 export function describeNames(certificate: PeerCertificate): string {
   const names: string[] = [];
   for (const name of certificate.subjectAltNames) {
-    if (name.kind === 'dns') names.push(JSON.stringify(name.name));
+    if (name.kind === 'dns') names.push(JSON.stringify(name.name.slice(0, MAX_SHOWN)));
     else if (name.kind === 'ip') names.push(name.address);
   }
   if (names.length === 0) return 'no server by an alternative name, and its common name does not count';
@@ -29,9 +33,9 @@ export function describeNames(certificate: PeerCertificate): string {
 }
 
 function isForAddress(certificate: PeerCertificate, host: string): boolean {
-  const wanted = canonicalAddress(host);
+  const wanted = normaliseServerName(host);
   // Never by a name: neither a DNS name nor a common name that looks like an address is one (RFC 9525 §6.2).
-  return certificate.subjectAltNames.some((name) => name.kind === 'ip' && canonicalAddress(name.address) === wanted);
+  return certificate.subjectAltNames.some((name) => name.kind === 'ip' && name.address === wanted);
 }
 
 function isForName(certificate: PeerCertificate, host: string): boolean {
@@ -54,10 +58,4 @@ function isMatch(pattern: string, host: string): boolean {
   if (!suffix.includes('.', 1)) return false;
   const dot = host.indexOf('.');
   return dot > 0 && host.slice(dot) === suffix;
-}
-
-function canonicalAddress(address: string): string {
-  const family = isIP(address);
-  if (family === 0) return address;
-  return new SocketAddress({ address, family: family === 4 ? 'ipv4' : 'ipv6' }).address;
 }

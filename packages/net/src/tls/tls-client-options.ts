@@ -3,22 +3,22 @@
 import { createHash } from 'node:crypto';
 import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
-import type { StreamInfo, TlsDigest } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import { delayRange } from '../delay-range.ts';
+import { identityOf } from '../identity.ts';
 import { checkBoolean, checkMethods } from '../option-checks.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { checkAlpn } from './alpn.ts';
 import { resolveCiphers } from './cipher-names.ts';
-import type { HandshakeExtension } from './handshake-extension.ts';
-import type { Pem } from './pem.ts';
+import { type HandshakeComplete, handshakeFunction, type ReadHandshake } from './handshake-extension.ts';
+import { type Pem, pemBlocks, pemText } from './pem.ts';
 import { checkServerName } from './tls-client-name.ts';
 
 /** The versions that a client speaks. */
 export type TlsClientVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** What a client does once a handshake is made and verified: an extension, or a function of its own. */
-export type ClientHandshakeComplete = HandshakeExtension<unknown> | ((tls: TlsDigest, info: StreamInfo) => unknown);
+export type ClientHandshakeComplete = HandshakeComplete;
 
 /** How to speak TLS to servers. */
 export interface TlsClientOptions {
@@ -88,10 +88,12 @@ export interface TlsClientConfig {
   readonly verifyCert: boolean;
   readonly verifyHostname: boolean;
   readonly alternativeCn: string | null;
-  readonly ca: readonly Pem[] | null;
-  readonly crl: readonly Pem[] | null;
-  readonly certificate: Pem | null;
-  readonly key: Pem | null;
+  /** One certificate a text. */
+  readonly ca: readonly string[] | null;
+  /** One list a text. */
+  readonly crl: readonly string[] | null;
+  readonly certificate: string | null;
+  readonly key: string | null;
   readonly passphrase: string | null;
   readonly alpn: readonly string[] | null;
   readonly minVersion: TlsClientVersion;
@@ -99,7 +101,7 @@ export interface TlsClientConfig {
   readonly ciphers: string | null;
   readonly curves: string | null;
   readonly handshakeTimeoutMs: number;
-  readonly handshakeComplete: ClientHandshakeComplete | null;
+  readonly handshakeComplete: ReadHandshake<unknown> | null;
   readonly keyLog: ((line: string) => void) | null;
   readonly sessions: boolean;
   readonly maxSessions: number;
@@ -156,10 +158,10 @@ export function resolveTlsClientOptions(options: TlsClientOptions): TlsClientCon
     verifyCert: checkBoolean('verifyCert', options.verifyCert, true),
     verifyHostname: checkBoolean('verifyHostname', options.verifyHostname, true),
     alternativeCn: alternativeCn === undefined ? null : checkServerName('alternativeCn', alternativeCn),
-    ca: checkPems('ca', options.ca),
-    crl: checkPems('crl', options.crl),
-    certificate: checkPem('certificate', options.certificate),
-    key: checkPem('key', options.key),
+    ca: options.ca === undefined ? null : pemBlocks('ca', options.ca, 'CERTIFICATE'),
+    crl: options.crl === undefined ? null : pemBlocks('crl', options.crl, 'X509 CRL'),
+    certificate: options.certificate === undefined ? null : pemBlocks('certificate', options.certificate, 'CERTIFICATE').join(''),
+    key: checkKey(options.key),
     passphrase: passphrase ?? null,
     alpn: alpn === undefined ? null : checkAlpn('alpn', alpn),
     minVersion,
@@ -167,7 +169,7 @@ export function resolveTlsClientOptions(options: TlsClientOptions): TlsClientCon
     ciphers: options.ciphers === undefined ? null : resolveCiphers(options.ciphers).join(':'),
     curves: checkNames('curves', options.curves),
     handshakeTimeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 5_000, delayRange(deadlines)),
-    handshakeComplete: checkComplete(options.handshakeComplete),
+    handshakeComplete: handshakeFunction(options.handshakeComplete),
     keyLog: checkFunction('keyLog', options.keyLog),
     sessions: checkBoolean('sessions', options.sessions, true),
     maxSessions: checkWholeNumber('maxSessions', options.maxSessions ?? 256, { min: 1, max: 1_000_000 }),
@@ -181,7 +183,7 @@ export function resolveTlsClientOptions(options: TlsClientOptions): TlsClientCon
  * changes how long connecting takes (time-outs, sessions, clock) does not.
  */
 export function identityKey(config: TlsClientConfig): string {
-  const { serverName, verifyCert, verifyHostname, alternativeCn, alpn, minVersion, maxVersion, ciphers, curves, passphrase } = config;
+  const { serverName, verifyCert, verifyHostname, alternativeCn, alpn, minVersion, maxVersion, ciphers, curves } = config;
   const facts = [
     serverName === undefined ? ['host'] : serverName,
     verifyCert,
@@ -191,30 +193,18 @@ export function identityKey(config: TlsClientConfig): string {
     config.crl?.map(digest) ?? null,
     config.certificate === null ? null : digest(config.certificate),
     config.key === null ? null : digest(config.key),
-    passphrase === null ? null : digest(passphrase),
     alpn,
     minVersion,
     maxVersion,
     ciphers,
     curves,
-    objectNumber(config.handshakeComplete),
-    objectNumber(config.keyLog),
+    config.handshakeComplete === null ? null : identityOf(config.handshakeComplete),
+    config.keyLog === null ? null : identityOf(config.keyLog),
   ];
   return `tls:${digest(JSON.stringify(facts))}`;
 }
 
-/** The only state that all clients of a thread share: which number stands for which callback. */
-const objectNumbers = new WeakMap<object, number>();
-let lastObjectNumber = 0;
-
-function objectNumber(object: object | null): number {
-  if (object === null) return 0;
-  let number = objectNumbers.get(object);
-  if (number === undefined) objectNumbers.set(object, (number = ++lastObjectNumber));
-  return number;
-}
-
-function digest(value: Pem): string {
+function digest(value: string): string {
   return createHash('sha256').update(value).digest('base64url');
 }
 
@@ -223,21 +213,12 @@ function checkVersion(name: string, version: TlsClientVersion): TlsClientVersion
   return version;
 }
 
-function checkPems(name: string, value: Pem | readonly Pem[] | undefined): readonly Pem[] | null {
+function checkKey(value: Pem | undefined): string | null {
   if (value === undefined) return null;
-  const list: readonly Pem[] = Array.isArray(value) ? (value as readonly Pem[]) : [value as Pem];
-  // An empty list would be taken for "not given", and trust everybody's authorities.
-  if (list.length === 0) throw new TypeError(`${name} is an empty list`);
-  for (const pem of list) checkPem(name, pem);
-  return Object.freeze([...list]);
-}
-
-function checkPem(name: string, value: Pem | undefined): Pem | null {
-  if (value === undefined) return null;
-  if (typeof value !== 'string' && !(value instanceof Uint8Array)) throw new TypeError(`${name} must be PEM, as text or bytes`);
-  // An empty one, too, would be taken for "not given".
-  if (value.length === 0) throw new TypeError(`${name} is empty`);
-  return value;
+  const text = pemText(value);
+  // An empty one would be taken for "not given".
+  if (text === '') throw new TypeError('key is empty');
+  return text;
 }
 
 function checkNames(name: string, value: readonly string[] | undefined): string | null {
@@ -245,13 +226,6 @@ function checkNames(name: string, value: readonly string[] | undefined): string 
   if (!Array.isArray(value) || value.length === 0 || value.some((one) => typeof one !== 'string' || one === ''))
     throw new TypeError(`${name} must be a list of names`);
   return value.join(':');
-}
-
-function checkComplete(value: ClientHandshakeComplete | undefined): ClientHandshakeComplete | null {
-  if (value === undefined) return null;
-  if (typeof value !== 'function' && typeof (value as Partial<typeof value> | null)?.read !== 'function')
-    throw new TypeError('handshakeComplete must be a function or a handshakeExtension');
-  return value;
 }
 
 function checkFunction<T>(name: string, value: T | undefined): T | null {

@@ -52,8 +52,6 @@ export class TlsClient {
   readonly alpn: readonly string[] | null;
   /** How long a handshake may take unless a connection says otherwise. */
   readonly handshakeTimeoutMs: number;
-  /** Whether that was given, or is the default. @internal */
-  readonly hasOwnHandshakeTimeout: boolean;
   readonly #config: TlsClientConfig;
   readonly #sessions: TlsClientSessions | null;
   /** Made when first needed: a client of a peer that nobody ever connects to costs nothing. */
@@ -70,7 +68,6 @@ export class TlsClient {
     this.key = identityKey(config);
     this.alpn = config.alpn;
     this.handshakeTimeoutMs = config.handshakeTimeoutMs;
-    this.hasOwnHandshakeTimeout = options.handshakeTimeoutMs !== undefined;
     const { ca, crl, certificate, ciphers, curves } = config;
     // What OpenSSL may refuse is shown to it now: who starts a program should see it, not the first request.
     if ((ca ?? crl ?? certificate ?? ciphers ?? curves) !== null) this.#context = createClientContext(config);

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { ManualClock } from '@ferrata/clock';
 import { type CertificateAuthority, createAuthority, type IssuedCertificate } from '@ferrata/dev-certificates';
 import { loadCertificate } from '../../src/tls/certificate-load.ts';
-import { CertificateStore, type CertificateStoreOptions } from '../../src/tls/certificate-store.ts';
+import { CertificateStore, type CertificateStoreOptions, type ReloadReport } from '../../src/tls/certificate-store.ts';
 import { ocspConcern } from '../../src/tls/ocsp-response.ts';
 import { CertificateFolder, ReloadRecord } from './certificate-files.ts';
 import { der, ocspResponseDer, text } from './der-writer.ts';
@@ -564,6 +564,61 @@ describe('callbacks that misbehave', () => {
     assert.equal(error?.reason, 'TLS_OCSP_UNREADABLE');
     assert.match(error.message, /no network/);
     assert.equal(serving(store), old.serialNumber);
+  });
+
+  test('nothing is told, and no function asked, from inside the constructor', async () => {
+    let isInside = true;
+    const seen: string[] = [];
+    const told = Promise.withResolvers<void>();
+    const ocspResponse = (): never => {
+      seen.push(`asked ${isInside}`);
+      throw new Error('at once');
+    };
+    const onReload = (): void => {
+      seen.push(`told ${isInside}`);
+      told.resolve();
+    };
+    using store = new CertificateStore([{ certificate: old.chain, key: old.key, ocspResponse }], {
+      onReload,
+      watch: false,
+      recheckMs: Infinity,
+    });
+    isInside = false;
+    await told.promise;
+    assert.deepEqual(seen, ['asked false', 'told false']);
+    assert.equal(serving(store), old.serialNumber);
+  });
+
+  test('a function that reloads begins no second reading beside one that waits', async () => {
+    using folder = new CertificateFolder();
+    const nested: Promise<unknown>[] = [];
+    let isAsking = false;
+    const ocspResponse = (): null => {
+      if (isAsking && nested.length === 0) nested.push(store.reload());
+      return null;
+    };
+    const sources = [{ certificate: old.chain, key: old.key, ocspResponse }, folder.write('a', old)];
+    using store = new CertificateStore(sources, still(new ReloadRecord()));
+    await store.reload();
+    isAsking = true;
+    const reports = await Promise.all([store.reload(), store.reload()]);
+    assert.equal(nested.length, 1);
+    assert.deepEqual(
+      [...reports, await (nested[0] as Promise<ReloadReport>)].map(({ failedCount }) => failedCount),
+      [0, 0, 0],
+    );
+  });
+
+  test('options that are none, or of the wrong kind, are refused', () => {
+    const source = { certificate: old.chain, key: old.key };
+    for (const [options, message] of [
+      [{ onreload: () => undefined }, /CertificateStore has no option "onreload"/],
+      [{ onReload: 'x' }, /onReload must be a function/],
+      [{ watch: 'no' }, /watch must be true or false/],
+      [{ clock: { now: () => 0 } }, /clock must be a Clock/],
+    ] as const) {
+      assert.throws(() => new CertificateStore([source], options as never), { name: 'TypeError', message });
+    }
   });
 
   test('a source that can not be loaded at the start ends the constructor, and its watch', () => {

@@ -1,7 +1,17 @@
 /** How files of certificates are watched: which names on which way, what is read after an event, and what is said when nothing can be watched. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import fs, { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import fs, {
+  appendFileSync,
+  type FSWatcher,
+  mkdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import promises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { before, describe, test } from 'node:test';
@@ -41,6 +51,35 @@ function firstChange(paths: readonly string[]): Promise<ReadonlySet<string>> {
       },
     });
   });
+}
+
+/** Puts a function in place of the one that opens files, until it goes out of scope. */
+function replaceOpen(make: (open: typeof promises.open) => (path: string) => ReturnType<typeof promises.open>): Disposable {
+  const { open } = promises;
+  const other = make(open);
+  promises.open = (path, ...rest): ReturnType<typeof open> => (String(path).startsWith('/') ? other(String(path)) : open(path, ...rest));
+  syncBuiltinESMExports();
+  const restore = (): void => {
+    promises.open = open;
+    syncBuiltinESMExports();
+  };
+  return { [Symbol.dispose]: restore };
+}
+
+/** The same for the one that watches. */
+function replaceWatch(make: (watch: typeof fs.watch) => (path: string, ...rest: never[]) => FSWatcher): Disposable {
+  const { watch } = fs;
+  fs.watch = make(watch) as typeof fs.watch;
+  syncBuiltinESMExports();
+  const restore = (): void => {
+    fs.watch = watch;
+    syncBuiltinESMExports();
+  };
+  return { [Symbol.dispose]: restore };
+}
+
+function failing(code: string): never {
+  throw Object.assign(new Error(`${code}: it does not want to`), { code });
 }
 
 describe('the way to a file', () => {
@@ -126,21 +165,14 @@ describe('a watch', () => {
     const record = new ReloadRecord();
     const sources = [folder.write('a', old), folder.write('b', old)];
     using store = new CertificateStore(sources, watched(record));
-    const { open } = promises;
     const opened: string[] = [];
-    promises.open = (path, ...rest): ReturnType<typeof open> => {
-      opened.push(String(path));
-      return open(path, ...rest);
-    };
-    syncBuiltinESMExports();
-    try {
-      const replaced = record.nextReplaced();
-      folder.write('a', fresh);
-      assert.equal((await replaced).source, sources[0]);
-    } finally {
-      promises.open = open;
-      syncBuiltinESMExports();
-    }
+    using _ = replaceOpen((open) => (path) => {
+      opened.push(path);
+      return open(path);
+    });
+    const replaced = record.nextReplaced();
+    folder.write('a', fresh);
+    assert.equal((await replaced).source, sources[0]);
     assert.equal(serving(store), fresh.serialNumber);
     assert.deepEqual([...new Set(opened)].toSorted(), [folder.file('a.crt'), folder.file('a.key')]);
   });
@@ -203,27 +235,84 @@ describe('a watch', () => {
     const source = folder.write('a', old);
     const record = new ReloadRecord();
     const clock = new ManualClock({ wallNow: Date.now() });
-    const { watch } = fs;
-    fs.watch = (): never => {
-      throw Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' });
-    };
-    syncBuiltinESMExports();
     let store: CertificateStore;
-    try {
+    {
+      using _ = replaceWatch(() => () => failing('ENOSPC'));
       const told = record.next('the concern', ({ concern }) => concern?.reason === 'TLS_CERTIFICATE_UNWATCHED');
       store = new CertificateStore([source], { onReload: record.onReload, recheckMs: 1000, clock });
       assert.match((await told).concern?.message ?? '', /a\.crt: changes of its files are seen every 1000 ms only: ENOSPC/);
-    } finally {
-      fs.watch = watch;
-      syncBuiltinESMExports();
     }
     assert.equal((await store.reload()).outcomes[0]?.concern?.reason, 'TLS_CERTIFICATE_UNWATCHED');
     assert.deepEqual(record.summary(), ['TLS_CERTIFICATE_UNWATCHED']);
     const replaced = record.nextReplaced();
     folder.write('a', fresh);
     clock.advance(1000);
-    assert.equal((await replaced).concern, null);
+    await replaced;
+    // The next recheck is waited for when this one is over.
+    while (clock.pendingCount === 0) await new Promise(setImmediate);
+    assert.equal((await store.reload()).outcomes[0]?.concern, null);
     store.close();
+  });
+
+  test('that ends by itself is told of at once', async () => {
+    using folder = new CertificateFolder();
+    const record = new ReloadRecord();
+    const watchers: FSWatcher[] = [];
+    using _ = replaceWatch((watch) => (...given) => {
+      const watcher = watch(...given);
+      watchers.push(watcher);
+      return watcher;
+    });
+    using store = new CertificateStore([folder.write('a', old)], watched(record));
+    await new Promise(setImmediate);
+    assert.deepEqual(record.all, []);
+    const told = record.next('the concern', ({ concern }) => concern?.reason === 'TLS_CERTIFICATE_UNWATCHED');
+    for (const watcher of watchers) watcher.emit('error', new Error('EIO: the disk is gone'));
+    assert.match((await told).concern?.message ?? '', /a\.crt: changes of its files go unseen: EIO/);
+    assert.equal(serving(store), old.serialNumber);
+  });
+
+  test('is put on a folder that was removed and made anew, whose inode may be the same', async () => {
+    using folder = new CertificateFolder();
+    const file = folder.file('tls/a');
+    mkdirSync(folder.file('tls'));
+    const clock = new ManualClock();
+    let calls = 0;
+    const watcher = new FileWatcher([file], { settleMs: 20, clock, onFailure: nothing, onChange: () => calls++ });
+    let heard = firstChange([file]);
+    rmSync(folder.file('tls'), { recursive: true });
+    mkdirSync(folder.file('tls'));
+    await heard;
+    clock.advance(20);
+    assert.equal(calls, 1);
+    heard = firstChange([file]);
+    writeFileSync(file, 'new');
+    await heard;
+    clock.advance(20);
+    assert.equal(calls, 2);
+    watcher.close();
+  });
+
+  test('does not need a folder further up that only others may list; one that can not be watched for another reason it does', () => {
+    using folder = new CertificateFolder();
+    const top = realpathSync(folder.path);
+    mkdirSync(`${top}/up/tls`, { recursive: true });
+    const file = `${top}/up/tls/a`;
+    for (const [place, code, isFailure] of [
+      [`${top}/up`, 'EACCES', false],
+      [`${top}/up`, 'EPERM', false],
+      [`${top}/up`, 'ENOSPC', true],
+      [`${top}/up/tls`, 'EACCES', true],
+    ] as const) {
+      using _ = replaceWatch(
+        (watch) =>
+          (path, ...rest) =>
+            path === place ? failing(code) : watch(path, ...rest),
+      );
+      const watcher = new FileWatcher([file], { settleMs: 20, clock: systemClock, onFailure: nothing, onChange: nothing });
+      assert.equal(watcher.failureOf(file) !== null, isFailure, `${place} ${code}`);
+      watcher.close();
+    }
   });
 });
 
@@ -253,5 +342,136 @@ describe('what is no plain file of a sensible size is not read', () => {
     mkdirSync(source.keyFile);
     assert.match((await store.reload()).outcomes[0]?.error?.message ?? '', /a\.key can't be read/);
     assert.equal(serving(store), old.serialNumber);
+  });
+});
+
+describe('a reading', () => {
+  test('that fails is made once more: files swapped between certificate and key are no failure', async () => {
+    using folder = new CertificateFolder();
+    const record = new ReloadRecord();
+    using store = new CertificateStore([folder.write('a', old)], still(record));
+    writeFileSync(folder.file('a.crt'), fresh.chain);
+    writeFileSync(folder.file('next.key'), fresh.key);
+    let swaps = 0;
+    using _ = replaceOpen((open) => async (path) => {
+      const handle = await open(path);
+      // The old key is open, and will be read.
+      if (path.endsWith('.key') && swaps++ === 0) renameSync(folder.file('next.key'), folder.file('a.key'));
+      return handle;
+    });
+    assert.equal((await store.reload()).replacedCount, 1);
+    assert.equal(serving(store), fresh.serialNumber);
+    assert.deepEqual(record.summary(), ['replaced']);
+  });
+
+  test('that hangs ends after 5 s and holds up no other; the files are not opened again until it is over', async () => {
+    using folder = new CertificateFolder();
+    const clock = new ManualClock({ wallNow: Date.now() });
+    using store = new CertificateStore([folder.write('a', old), folder.write('b', old)], { ...still(new ReloadRecord()), clock });
+    folder.write('a', fresh);
+    folder.write('b', fresh);
+    const gate = Promise.withResolvers<void>();
+    let opened = 0;
+    using _ = replaceOpen((open) => async (path) => {
+      if (!path.endsWith('a.crt')) return open(path);
+      opened++;
+      await gate.promise;
+      return open(path);
+    });
+    const first = store.reload();
+    while (clock.pendingCount === 0) await new Promise(setImmediate);
+    clock.advance(5000);
+    const { outcomes, replacedCount } = await first;
+    assert.match(outcomes[0]?.error?.message ?? '', /a\.crt: no answer within 5000 ms from the files/);
+    assert.equal(replacedCount, 1);
+    const again = await store.reload();
+    assert.match(again.outcomes[0]?.error?.message ?? '', /could not be read in time, and still are not/);
+    assert.deepEqual([opened, clock.pendingCount], [1, 0]);
+    gate.resolve();
+    let last = await store.reload();
+    // Until the file system has answered, a reload says that it has not.
+    while (last.failedCount > 0) {
+      await new Promise(setImmediate);
+      last = await store.reload();
+    }
+    assert.deepEqual([last.failedCount, last.replacedCount], [0, 1]);
+    assert.equal(serving(store), fresh.serialNumber);
+  });
+
+  test('that hangs spares its directories, too: looking at them would hang the thread', async () => {
+    using folder = new CertificateFolder();
+    const clock = new ManualClock({ wallNow: Date.now() });
+    mkdirSync(folder.file('slow'));
+    const sources = [folder.write('slow/a', old), folder.write('b', old)];
+    using _store = new CertificateStore(sources, { settleMs: 20, recheckMs: 60_000, clock });
+    const gate = Promise.withResolvers<void>();
+    using _open = replaceOpen((open) => async (path) => {
+      if (path.includes('/slow/')) await gate.promise;
+      return open(path);
+    });
+    const { lstatSync } = fs;
+    const looked: string[] = [];
+    const followed = Promise.withResolvers<void>();
+    const noting = (path: string): fs.Stats => {
+      looked.push(path);
+      if (path === folder.file('b.crt')) followed.resolve();
+      return lstatSync(path);
+    };
+    Object.assign(fs, { lstatSync: noting });
+    syncBuiltinESMExports();
+    try {
+      clock.advance(60_000);
+      await new Promise(setImmediate);
+      assert.equal(looked.length, 0);
+      clock.advance(5000);
+      await followed.promise;
+      assert.equal(looked.includes(folder.file('slow')), false);
+    } finally {
+      Object.assign(fs, { lstatSync });
+      syncBuiltinESMExports();
+      gate.resolve();
+    }
+  });
+
+  test('is followed by another one of what has changed meanwhile', async () => {
+    using folder = new CertificateFolder();
+    const record = new ReloadRecord();
+    const clock = new ManualClock({ wallNow: Date.now() });
+    const sources = [folder.write('a', old), folder.write('b', old)];
+    using store = new CertificateStore(sources, { ...watched(record), clock });
+    const gate = Promise.withResolvers<void>();
+    const reading = Promise.withResolvers<void>();
+    using _ = replaceOpen((open) => async (path) => {
+      reading.resolve();
+      await gate.promise;
+      return open(path);
+    });
+    for (const name of ['a', 'b']) {
+      const heard = firstChange([folder.file(`${name}.crt`)]);
+      folder.write(name, fresh);
+      await heard;
+      clock.advance(20);
+      await reading.promise;
+    }
+    const replaced = record.next('the second one', ({ source, isReplaced }) => isReplaced && source === sources[1]);
+    gate.resolve();
+    await replaced;
+    assert.deepEqual(
+      store.certificates.map(({ certificate }) => certificate.serialNumber),
+      [fresh.serialNumber, fresh.serialNumber],
+    );
+  });
+
+  test('of a file that grows meanwhile fails', async () => {
+    using folder = new CertificateFolder();
+    using store = new CertificateStore([folder.write('a', old)], still(new ReloadRecord()));
+    using _ = replaceOpen((open) => async (path) => {
+      const handle = await open(path);
+      const stats = await handle.stat();
+      appendFileSync(path, '\n');
+      handle.stat = async (): Promise<never> => stats as never;
+      return handle;
+    });
+    assert.match((await store.reload()).outcomes[0]?.error?.message ?? '', /a\.crt can't be read: it grows while it is read/);
   });
 });

@@ -5,11 +5,13 @@ import { createPrivateKey } from 'node:crypto';
 import { unlinkSync, writeFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { type CertificateAuthority, createAuthority, type IssuedCertificate } from '@ferrata/dev-certificates';
+import { isWireError } from '@ferrata/error';
 import { X509CertificateGenerator } from '@peculiar/x509';
 import { certificateConcern, loadCertificate } from '../../src/tls/certificate-load.ts';
 import { CertificateStore } from '../../src/tls/certificate-store.ts';
-import { parsePem } from '../../src/tls/pem.ts';
+import { parsePem, pemBlocks } from '../../src/tls/pem.ts';
 import { matchableName, ServerNameIndex } from '../../src/tls/server-name.ts';
+import { resolveTlsServerOptions } from '../../src/tls/tls-server-options.ts';
 import { CertificateFolder } from './certificate-files.ts';
 
 let authority: CertificateAuthority;
@@ -27,7 +29,6 @@ describe('a certificate in memory', () => {
     const loaded = loadCertificate({ certificate: one.chain, key: one.key });
     assert.deepEqual(loaded.names, ['one.test', '*.one.test', '127.0.0.1', '::1']);
     assert.equal(loaded.certificatePem, one.certificate);
-    assert.equal(loaded.sha256, loaded.certificate.sha256);
     assert.equal(loaded.certificate.serialNumber, one.serialNumber);
     assert.equal(loaded.ocspResponse, null);
   });
@@ -205,6 +206,44 @@ describe('PEM (RFC 7468)', () => {
     assert.throws(() => parsePem(1 as never, 'CERTIFICATE', 'it'), TypeError);
     assert.throws(() => parsePem(null as never, 'CERTIFICATE', 'it'), TypeError);
   });
+
+  test('of an option is one strict text a block, on the server as on the client, in whatever form it was given', async () => {
+    const indented = (pem: string): string => pem.replaceAll(/^/gm, '  ');
+    const bytes = (pem: string): Uint8Array => new TextEncoder().encode(pem);
+    const second = (await createAuthority()).certificate;
+    const lists = [await authority.revocationList([]), await authority.revocationList(['01'])];
+    const strict = (pem: string, label: string): string[] => parsePem(pem, label, 'it').map(({ text }) => text);
+    const authorities = strict(authority.certificate + second, 'CERTIFICATE');
+    const source = { certificate: one.chain, key: one.key };
+    for (const ca of [authority.certificate + second, indented(authority.certificate + second), [bytes(authority.certificate), second]]) {
+      const crl = indented(lists.join('\n'));
+      const { clientCertificates } = resolveTlsServerOptions({ certificates: [source], clientCertificates: { mode: 'required', ca, crl } });
+      assert.deepEqual(clientCertificates?.ca, authorities);
+      assert.deepEqual(clientCertificates.crl, strict(lists.join(''), 'X509 CRL'));
+      assert.deepEqual(pemBlocks('ca', ca, 'CERTIFICATE'), authorities);
+    }
+    const none = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
+    for (const ca of [[], '', 'no PEM', none, authority.certificate + none, authority.certificate.slice(0, 200), 7 as never]) {
+      for (const more of [{ ca }, { ca: second, crl: ca }])
+        assert.throws(() => resolveTlsServerOptions({ certificates: [source], clientCertificates: { mode: 'required', ...more } }), {
+          name: 'TypeError',
+          message: /^clientCertificates\.(?:ca|crl)[: ]/,
+        });
+    }
+  });
+});
+
+test('a certificate that is too large for its names to be read is refused, its reason told once', async () => {
+  const large = await authority.issue({ names: Array.from({ length: 2200 }, (_, i) => `${'x'.repeat(60)}.${i}.test`) });
+  assert.throws(
+    () => loadCertificate({ certificate: large.chain, key: large.key }),
+    (error) =>
+      isWireError(error) &&
+      error.reason === 'TLS_CERTIFICATE_TOO_LARGE' &&
+      error.type === 'tls' &&
+      error.fault === 'local' &&
+      error.message.split('TLS_CERTIFICATE_TOO_LARGE').length === 2,
+  );
 });
 
 describe('a certificate in files', () => {

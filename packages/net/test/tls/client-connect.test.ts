@@ -149,11 +149,12 @@ describe('time', () => {
     assert.doesNotMatch(error.message, /total/);
   });
 
-  test('without a total one: 5 000 unless one of its parts is given, then their sum, so that each can run to its end', async () => {
+  test('without a total one: 5 000 unless one of its parts is not as usual, then their sum, so that each can run to its end', async () => {
     for (const [options, tls, ms, reason] of [
       [{}, {}, 5_000, 'CONNECT_TOTAL_TIMEOUT'],
       [{}, { handshakeTimeoutMs: 8_000 }, 8_000, 'TLS_HANDSHAKE_TIMEOUT'],
-      [{}, { handshakeTimeoutMs: 5_000 }, 5_000, 'TLS_HANDSHAKE_TIMEOUT'],
+      [{ connectTimeoutMs: 3_000 }, { handshakeTimeoutMs: 5_000 }, 5_000, 'CONNECT_TOTAL_TIMEOUT'],
+      [{}, { handshakeTimeoutMs: 5_001 }, 5_001, 'TLS_HANDSHAKE_TIMEOUT'],
       [{ connectTimeoutMs: 100 }, {}, 5_000, 'TLS_HANDSHAKE_TIMEOUT'],
       [{ connectTimeoutMs: 9_000 }, { handshakeTimeoutMs: 300 }, 300, 'TLS_HANDSHAKE_TIMEOUT'],
     ] as const) {

@@ -61,12 +61,12 @@ describe('settings that cannot work are refused by the constructor', () => {
     ['a certificate without its key', { certificate: pki.leaf.chain }, /belong together/],
     ['a key without its certificate', { key: pki.leaf.key }, /belong together/],
     ['a key of another certificate', { certificate: pki.leaf.chain, key: other.leaf.key }, /OpenSSL refuses .*mismatch/],
-    ['a certificate that is none', { certificate: 'hello', key: pki.leaf.key }, /OpenSSL refuses/],
+    ['a certificate that is none', { certificate: 'hello', key: pki.leaf.key }, /certificate holds no CERTIFICATE block/],
     ['authorities that are none', { ca: 'hello' }, /ca/],
     ['authorities that look like some', { ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' }, /ca/],
     ['an empty list of authorities, which would trust everybody’s', { ca: [] }, /ca is an empty list/],
-    ['empty authorities', { ca: [pki.authority.certificate, ''] }, /ca is empty/],
-    ['authorities that are no text', { ca: 7 as never }, /ca must be PEM/],
+    ['empty authorities', { ca: [pki.authority.certificate, ''] }, /ca holds no CERTIFICATE block/],
+    ['authorities that are no text', { ca: 7 as never }, /ca: PEM is given as a string or as bytes/],
     ['revocation lists that are none', { crl: 'hello' }, /crl/],
     ['a version that is none', { minVersion: 'TLSv1.1' as never }, /minVersion must be one of TLSv1.2, TLSv1.3/],
     ['versions the wrong way round', { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' }, /minVersion TLSv1.3 is above/],
@@ -159,10 +159,24 @@ describe('TlsClient.key', () => {
 describe('what Node and OpenSSL say of a failed handshake', () => {
   const error = (code: string, more: object = {}): Error => Object.assign(new Error('text of OpenSSL'), { code, ...more });
 
+  for (const [code, reason, fault] of [
+    ['CERT_HAS_EXPIRED', 'TLS_CERT_EXPIRED', 'remote'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'TLS_CERT_UNTRUSTED', 'remote'],
+    ['UNSPECIFIED', 'TLS_CERT_UNTRUSTED', 'remote'],
+    ['CRL_HAS_EXPIRED', 'TLS_CRL_EXPIRED', 'local'],
+    ['CRL_NOT_YET_VALID', 'TLS_CRL_EXPIRED', 'local'],
+    ['UNABLE_TO_GET_CRL', 'TLS_CRL_MISSING', 'local'],
+    ['CRL_SIGNATURE_FAILURE', 'TLS_CRL_UNREADABLE', 'local'],
+  ] as const) {
+    test(`${code} of the server's chain is ${reason}`, () => {
+      const wire = handshakeError(error(code), 'one.test', code);
+      assert.deepEqual([wire.type, wire.reason, wire.retry, wire.fault, wire.status], ['tls', reason, 'never', fault, 502]);
+      assert.match(wire.message, new RegExp(`text of OpenSSL \\(${code}\\)`));
+      assert.equal(wire.context, 'one.test');
+    });
+  }
+
   for (const [code, reason, retry] of [
-    ['CERT_HAS_EXPIRED', 'TLS_CERT_EXPIRED', 'never'],
-    ['SELF_SIGNED_CERT_IN_CHAIN', 'TLS_CERT_UNTRUSTED', 'never'],
-    ['UNSPECIFIED', 'TLS_CERT_UNTRUSTED', 'never'],
     ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'TLS_CLIENT_CERT_REFUSED', 'never'],
     ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'TLS_CLIENT_CERT_REFUSED', 'never'],
     ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'TLS_CLIENT_CERT_REFUSED', 'never'],
@@ -177,7 +191,7 @@ describe('what Node and OpenSSL say of a failed handshake', () => {
     ['ECONNRESET', 'TLS_HANDSHAKE_CUT', 'always'],
   ] as const) {
     test(`${code} is ${reason}`, () => {
-      const wire = handshakeError(error(code), 'one.test');
+      const wire = handshakeError(error(code), 'one.test', null);
       assert.deepEqual([wire.type, wire.reason, wire.retry, wire.fault, wire.status], ['tls', reason, retry, 'remote', 502]);
       assert.match(wire.message, /text of OpenSSL/);
       assert.equal(wire.context, 'one.test');
@@ -185,13 +199,13 @@ describe('what Node and OpenSSL say of a failed handshake', () => {
   }
 
   test('the reason of OpenSSL stands for its whole line, if there is one', () => {
-    const wire = handshakeError(error('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', { reason: 'tlsv1 alert unknown ca' }), 'one.test');
+    const wire = handshakeError(error('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', { reason: 'tlsv1 alert unknown ca' }), 'one.test', null);
     assert.equal(wire.message, 'tls TLS_CLIENT_CERT_REFUSED: tlsv1 alert unknown ca (ERR_SSL_TLSV1_ALERT_UNKNOWN_CA) (one.test)');
   });
 
   test('what is no error at all is a cut', () => {
     assert.deepEqual(
-      [handshakeError(undefined, 'x').reason, handshakeError({ code: 7 }, 'x').reason],
+      [handshakeError(undefined, 'x', undefined).reason, handshakeError({ code: 7 }, 'x', null).reason],
       ['TLS_HANDSHAKE_CUT', 'TLS_HANDSHAKE_CUT'],
     );
     assert.equal(handshakeCut('x').retry, 'always');

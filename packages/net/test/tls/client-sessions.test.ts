@@ -85,6 +85,14 @@ describe('sessions', () => {
     assert.equal(client.sessionCount, 0);
   });
 
+  test('a connection that was given up leaves the session for the next one', async () => {
+    const client = new TlsClient({ ...trust, serverName: 'one.test' });
+    await isResumed(client);
+    const given = await failureOf(peer, client, { signal: AbortSignal.abort(new Error('nobody waits any more')) });
+    assert.deepEqual([given.reason, client.sessionCount], ['CONNECT_ABORTED', 1]);
+    assert.equal(await isResumed(client), true);
+  });
+
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     test(`a connection that handshakeComplete refuses leaves no session (${maxVersion})`, async () => {
       for (const handshakeComplete of [

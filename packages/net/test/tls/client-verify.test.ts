@@ -139,6 +139,37 @@ describe('a server that is not', () => {
     (await secure(fine, { ...trust, serverName: 'service.test', crl })).abort();
   });
 
+  test('several lists may stand in one text, each counts; one that is missing is our fault: TLS_CRL_MISSING', async () => {
+    const middle = await authority.createIntermediate({ name: 'Middle' });
+    const leaf = await middle.issue({ names: ['service.test'] });
+    const [above, none, revoked] = [
+      await authority.revocationList([]),
+      await middle.revocationList([]),
+      await middle.revocationList([leaf.serialNumber]),
+    ];
+    await using other = await nodeServer({ cert: leaf.chain, key: leaf.key });
+    (await secure(other, { ...trust, serverName: 'service.test', crl: above + none })).abort();
+    assert.equal((await failureOf(other, { ...trust, serverName: 'service.test', crl: above + revoked })).reason, 'TLS_CERT_REVOKED');
+    const error = await failureOf(other, { ...trust, serverName: 'service.test', crl: above });
+    assert.deepEqual([error.reason, error.fault], ['TLS_CRL_MISSING', 'local']);
+  });
+
+  test('PEM that is indented is read as it is: authorities, lists and the chain of the client', async () => {
+    const indented = (pem: string): string => pem.replaceAll(/^/gm, '  ');
+    const stranger = await createAuthority({ name: 'Stranger' });
+    const middle = await authority.createIntermediate({ name: 'Middle' });
+    const mine = await middle.issue({ names: ['me@clients.test'], use: 'client' });
+    await using asking = await nodeServer({ ...pki.shown, requestCert: true, rejectUnauthorized: true, ca: trust.ca });
+    const stream = await secure(asking, {
+      serverName: 'service.test',
+      ca: stranger.certificate + indented(authority.certificate),
+      crl: indented(await authority.revocationList([])),
+      certificate: mine.certificate + indented(middle.certificate),
+      key: mine.key,
+    });
+    assert.equal(await exchange(stream), 'ping');
+  });
+
   test('nobody gets a stream to read from, whatever it sends along with its handshake', async () => {
     await using eager = await nodeServer(pki.shown, (socket) => socket.write('not for you'));
     const error = await failureOf(eager, {

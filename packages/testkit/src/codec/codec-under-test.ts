@@ -47,6 +47,11 @@ export interface CodecUnderTest<Event, Meaning> {
    * throws, never about a `LawFailure`. Default: the `reason` of a `WireError`.
    */
   readonly reasonOf?: (thrown: unknown) => string | null;
+  /**
+   * Chunks may be fed, and the end told, before what came earlier was read, as whoever pauses does: then the law of cuts tries that, too. Default false:
+   * all events of a chunk are read before the next one.
+   */
+  readonly mayBeFedAhead?: boolean;
   /** Most events a byte of input may give, plus `maxExtraEvents`; default 2. */
   readonly maxEventsPerByte?: number;
   readonly maxExtraEvents?: number;

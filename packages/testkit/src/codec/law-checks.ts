@@ -17,10 +17,17 @@ export const codecLawChecks = { split: assertSameReading, total: assertTotal, co
  * @throws {LawFailure} if there are more events than so many bytes may give: a decoder that never stops is found, not waited for
  */
 export function transcribe<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, chunks: readonly Uint8Array[]): Transcript<Event> {
+  return read(codec, chunks, Number.POSITIVE_INFINITY);
+}
+
+/** @param most events that are read behind each chunk; those that are left, behind the last */
+function read<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, chunks: readonly Uint8Array[], most: number): Transcript<Event> {
   const watched = new WatchedDecoder(codec, chunks.length);
   const events: Event[] = [];
-  const readAll = (): void => {
-    for (let event = watched.next(); event !== null; event = watched.next()) {
+  const readSome = (count: number): void => {
+    for (let left = count; left > 0; left--) {
+      const event = watched.next();
+      if (event === null) return;
       const last = events.at(-1);
       const joined = last === undefined ? null : codec.join(last, event);
       if (joined === null) events.push(event);
@@ -29,10 +36,10 @@ export function transcribe<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>
   };
   for (const chunk of chunks) {
     watched.feed(chunk);
-    readAll();
+    readSome(most);
   }
   watched.end();
-  readAll();
+  readSome(Number.POSITIVE_INFINITY);
   const { consumedBytes, bufferedBytes } = watched.decoder;
   return { events, error: watched.refusal, consumedBytes, bufferedBytes };
 }
@@ -40,7 +47,12 @@ export function transcribe<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>
 function assertSameReading<Event, Meaning>(codec: CodecUnderTest<Event, Meaning>, bytes: Uint8Array, chunks: readonly Uint8Array[]): void {
   // No input is no chunk: sources never hand over an empty one.
   const whole = transcribe(codec, bytes.byteLength === 0 ? [] : [copyOf(bytes)]);
-  const pieces = transcribe(codec, chunks);
+  assertReadsLike(whole, transcribe(codec, chunks));
+  // One event behind each chunk: bytes are fed before those in front of them were read.
+  if (chunks.length > 1 && codec.mayBeFedAhead === true) assertReadsLike(whole, read(codec, chunks, 1));
+}
+
+function assertReadsLike(whole: Transcript<unknown>, pieces: Transcript<unknown>): void {
   const kind = splitKindOf(whole);
   assertAlike(kind, pieces.error, whole.error, 'the error of the pieces is not that of the whole');
   assertAlike(kind, pieces.events, whole.events, 'the events of the pieces are not those of the whole');

@@ -49,6 +49,7 @@ export function http1RequestCodec(
   return {
     makeDecoder: () => cursorDriver(new RequestDecoder(options), requestEvent),
     join: joinData,
+    mayBeFedAhead: true,
     valid,
     nearlyValid: nearMisses(
       valid.map(({ bytes }) => bytes),
@@ -75,6 +76,7 @@ export function http1ResponseCodec(
       return cursorDriver(decoder, responseEvent);
     },
     join: joinData,
+    mayBeFedAhead: true,
     valid,
     nearlyValid: nearMisses(
       valid.map(({ bytes }) => bytes),

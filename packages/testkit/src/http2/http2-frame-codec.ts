@@ -22,6 +22,7 @@ export function http2FrameCodec(options: FrameDecoderOptions = {}): CodecUnderTe
   return {
     makeDecoder: () => cursorDriver(new FrameDecoder(options), frameEvent),
     join: joinPieces,
+    mayBeFedAhead: true,
     // Low limits refuse some of them.
     valid: sequences.filter(({ bytes }) => naiveHttp2Frames(bytes, options).verdict === 'whole'),
     nearlyValid: nearMisses(

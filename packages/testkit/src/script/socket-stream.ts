@@ -78,7 +78,9 @@ class SocketStream implements L4Stream {
 
   write(chunk: Uint8Array): boolean {
     if (this.#isEnded || this.#isClosed || this.#socket.destroyed) return false;
-    return chunk.byteLength === 0 ? !this.#socket.writableNeedDrain : this.#socket.write(chunk);
+    const hasRoom = chunk.byteLength === 0 ? !this.#socket.writableNeedDrain : this.#socket.write(chunk);
+    if (!hasRoom) this.#inbox.full();
+    return hasRoom;
   }
 
   writev(chunks: readonly Uint8Array[]): boolean {

@@ -220,6 +220,30 @@ describe('the laws see', () => {
     }
   }
 
+  test('a decoder that puts a chunk in front of what waits, where it may be fed ahead', () => {
+    class Overtaking extends LineDecoder {
+      #isBetween = true;
+
+      override feed(chunk: Uint8Array): void {
+        const waiting = this.unread;
+        if (this.#isBetween) this.unread = '';
+        super.feed(chunk);
+        if (this.#isBetween) this.unread += waiting;
+      }
+
+      override next(): string | null {
+        const line = super.next();
+        this.#isBetween = line !== null;
+        return line;
+      }
+    }
+    const codec = { ...lineCodec(() => new Overtaking()), mayBeFedAhead: true };
+    const bytes = new TextEncoder().encode('a\nb\nc\n');
+    assert.throws(() => codecLawChecks.split(codec, bytes, cut(bytes, [4])), { kind: 'split' });
+    assert.equal(findLawBreach(codec, { seed: 1 })?.title, 'split: every cut of a valid input gives the same events');
+    assert.equal(findLawBreach({ ...codec, mayBeFedAhead: false }, { seed: 1 }), null);
+  });
+
   test('in every law that a decoder never stops, and say so, whatever the codec takes for a refusal', () => {
     const [, , makeDecoder] = broken['a decoder that never stops'] ?? assert.fail();
     const { compareWithOracle: _, ...codec } = lineCodec(makeDecoder);

@@ -124,6 +124,28 @@ describe('StreamReader', () => {
     await assert.rejects(writer.drained(), failsWith('CONNECTION_RESET'));
   });
 
+  test('who waits for room is rejected by an abort of our own, and so is who comes later', async () => {
+    const { a } = memoryPair({ highWaterBytes: 4 });
+    const writer = new StreamReader(a);
+    a.write(ascii('12345'));
+    const waits = writer.drained();
+    a.abort();
+    await assert.rejects(waits, failsWith('STREAM_ABORTED'));
+    await assert.rejects(writer.drained(), failsWith('STREAM_ABORTED'));
+  });
+
+  test('nobody waits for room across a detach: it would be told to whoever attaches next', async () => {
+    const { a, b } = memoryPair({ highWaterBytes: 4 });
+    const writer = new StreamReader(a);
+    a.write(ascii('12345'));
+    const waits = writer.drained();
+    assert.throws(() => writer.detach(), TypeError);
+    await new StreamReader(b).readExactly(5);
+    await waits;
+    writer.detach();
+    assert.throws(() => writer.drained(), TypeError);
+  });
+
   test('is an async iterable; leaving the loop leaves the reader usable', async () => {
     const { a, reader } = withReader();
     for (const part of ['a', 'b', 'c']) a.write(ascii(part));

@@ -13,6 +13,7 @@ import {
   type L4Stream,
   limited,
   memoryPair,
+  park,
   rechunked,
   type StreamFilter,
   type TraceEvent,
@@ -185,6 +186,57 @@ describe('tapped', () => {
     stream.resume();
     stream.abort();
     await sink.untilClose();
+  });
+
+  test('may give other facts about a stream, whose id and bytes stay the same', async () => {
+    const { a, b } = memoryPair();
+    const info = { ...a.info, kind: 'other', below: a.info };
+    const stream = tapped(a, {}, info);
+    assert.deepEqual([stream.info === info, stream.id], [true, a.id]);
+    const sink = new RecordingSink();
+    b.attach(sink);
+    stream.attach(new RecordingSink());
+    stream.write(ascii('x'));
+    await sink.untilBytes(1);
+    assert.equal(tapped(b, {}).info, b.info);
+    stream.abort();
+  });
+});
+
+describe('park', () => {
+  test('puts bytes back in front, and gives all that comes to the next sink, also if somebody resumes the stream before', async () => {
+    const { a, b } = memoryPair();
+    park(b, ascii('read '));
+    a.write(ascii('before'));
+    a.end();
+    await turn();
+    b.resume();
+    await turn();
+    const sink = new RecordingSink();
+    b.attach(sink);
+    await sink.untilEnd();
+    assert.equal(sink.text(), 'read before');
+    assert.equal(sink.isClosed, false);
+    a.abort();
+  });
+
+  test('tells of a close meanwhile, and the next sink hears of it again', async () => {
+    const { a, b } = memoryPair();
+    const told: (string | undefined)[] = [];
+    park(b, new Uint8Array(0), (error) => told.push(error?.reason));
+    a.abort();
+    await turn();
+    assert.deepEqual(told, ['CONNECTION_RESET']);
+    const sink = new RecordingSink();
+    b.attach(sink);
+    await sink.untilClose();
+    assert.equal(sink.closeError?.reason, 'CONNECTION_RESET');
+    assert.equal(told.length, 1);
+    const quiet = memoryPair();
+    park(quiet.b, new Uint8Array(0));
+    quiet.a.abort();
+    await turn();
+    assert.equal(quiet.b.state, 'closed');
   });
 });
 

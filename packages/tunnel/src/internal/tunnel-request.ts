@@ -17,9 +17,8 @@
 import { connectError, ioError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { RequestHead, ResponseHead } from '@ferrata/headers';
 import type { ClientExchange, ClientExchangeHandler, ClientSession, HttpEnvironment, RequestFraming, Tunnel } from '@ferrata/http';
-import type { L4Stream } from '@ferrata/stream';
+import { type L4Stream, park } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
-import { park } from './parking.ts';
 
 /** What a refusal may say besides its head before it is cut off. Its connection's window for a stream is some 64 KiB. */
 const MAX_REFUSAL_BYTES = 65_536;

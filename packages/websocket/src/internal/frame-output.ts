@@ -1,5 +1,5 @@
 /** Frames on their way out of a machine, as few chunks as is cheap. */
-import type { ByteWriter } from '@ferrata/bytes';
+import { type ByteWriter, EMPTY_BYTES } from '@ferrata/bytes';
 import { writeFrameBytes, writeHeader } from '../frame-writer.ts';
 
 /** Payloads from this size on go out by reference, where no mask has to be put on them: a copy costs more than a second vector. */
@@ -9,6 +9,8 @@ const COPY_BELOW_BYTES = 4096;
 export class FrameOutput {
   readonly #writer: ByteWriter;
   #chunks: Uint8Array[] = [];
+  /** Where the last chunk lies if it was joined of more. */
+  #block: Uint8Array = EMPTY_BYTES;
   #byteLength = 0;
 
   /** @param writer may be shared by all connections of a thread, as it is empty between calls */
@@ -40,6 +42,7 @@ export class FrameOutput {
     if (this.#byteLength === 0) return [];
     const chunks = this.#chunks;
     this.#chunks = [];
+    this.#block = EMPTY_BYTES;
     this.#byteLength = 0;
     return chunks;
   }
@@ -53,6 +56,20 @@ export class FrameOutput {
       chunks[chunks.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.length + chunk.length);
       return;
     }
-    chunks.push(chunk);
+    if (last !== undefined && last.length + chunk.length <= COPY_BELOW_BYTES) chunks[chunks.length - 1] = this.#join(last, chunk);
+    else chunks.push(chunk);
+  }
+
+  /**
+   * Others have written in between: what waits for a slow peer must not keep their slabs alive, 32 KiB for a frame of some bytes. Each byte is copied
+   * once, and those of the first chunk.
+   */
+  #join(last: Uint8Array, chunk: Uint8Array): Uint8Array {
+    if (last.buffer !== this.#block.buffer) {
+      this.#block = new Uint8Array(COPY_BELOW_BYTES);
+      this.#block.set(last);
+    }
+    this.#block.set(chunk, last.length);
+    return this.#block.subarray(0, last.length + chunk.length);
   }
 }

@@ -72,7 +72,6 @@ export class MessageIn {
       this.#kind = opcode === Opcode.text ? MessageKind.text : MessageKind.binary;
       this.#byteLength = 0;
       this.#fragments = 0;
-      this.#validator.begin();
     }
     // Judged by the header: whoever announces too much need not send it.
     this.#byteLength += payloadLength;

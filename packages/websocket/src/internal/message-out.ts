@@ -44,7 +44,7 @@ export class MessageOut {
   fragment(kind: MessageKind, payload: Uint8Array, isLast: boolean): true {
     const begins = this.#fragmented === 0;
     if (!begins && this.#fragmented !== kind) throw new TypeError('the kind of a message changes within it');
-    const text = kind === Opcode.text ? this.#checkedText(payload, begins, isLast) : null;
+    const text = kind === Opcode.text ? this.#checkedText(payload, isLast) : null;
     this.#frame(firstByte(begins ? kind : Opcode.continuation, isLast, false), payload);
     // Nothing of the message moves on before nothing can throw any more: whoever mends a fragment may send it again.
     if (text !== null) this.#validator?.continueFrom(text);
@@ -63,11 +63,10 @@ export class MessageOut {
   }
 
   /** RFC 6455 §8.1: what we send as text must be UTF-8, or the peer will end the connection. @returns the state behind the fragment */
-  #checkedText(payload: Uint8Array, begins: boolean, isLast: boolean): Utf8Validator {
+  #checkedText(payload: Uint8Array, isLast: boolean): Utf8Validator {
     const validator = (this.#validator ??= new Utf8Validator());
     const probe = (this.#probe ??= new Utf8Validator());
-    if (begins) probe.begin();
-    else probe.continueFrom(validator);
+    probe.continueFrom(validator);
     if (!probe.push(payload) || (isLast && !probe.isComplete())) throw new TypeError('fragments of text must be UTF-8');
     return probe;
   }

@@ -94,6 +94,31 @@ export function linesOneToFour(): ContractTest[] {
       },
     },
     {
+      key: '1f',
+      title: 'a sink attached after a drain is told of it, unless the stream is full again (line 1)',
+      body: async (rig) => {
+        const { a, b, sinkA, sinkB, settle } = rig;
+        a.attach(sinkA);
+        b.attach(sinkB);
+        b.pause();
+        const written = await fill(rig, sinkA);
+        const drains = sinkA.drainCount;
+        b.resume();
+        await sinkA.until(() => sinkA.drainCount > drains);
+        await sinkB.untilBytes(written);
+        await settle();
+        const next = new RecordingSink();
+        a.attach(next);
+        await next.until(() => next.drainCount > 0);
+        b.pause();
+        await fill(rig, next);
+        const last = new RecordingSink();
+        a.attach(last);
+        await settle();
+        assert.equal(last.drainCount, 0);
+      },
+    },
+    {
       key: '2a',
       title: 'no method calls the sink, whatever is waiting to be told (line 2)',
       body: async ({ a, b, sinkA, sinkB }) => {

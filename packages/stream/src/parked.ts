@@ -1,6 +1,6 @@
 /** What a stream is given to while it waits for whoever will read it: nothing is lost, whatever happens before the first `attach`. */
 import type { WireError } from '@ferrata/error';
-import type { L4Sink, L4Stream } from '@ferrata/stream';
+import type { L4Sink, L4Stream } from './l4-stream.ts';
 
 /**
  * Puts bytes back in front of what comes next, and pauses the stream until its next sink is attached.

@@ -15,7 +15,7 @@ interface Taker {
   readonly resolve: (result: Result) => void;
 }
 
-export class WaitingRoom {
+export class TunnelQueue {
   readonly #maxWaiting: number;
   readonly #streams = new Set<L4Stream>();
   #takers: Taker[] = [];
@@ -29,9 +29,9 @@ export class WaitingRoom {
     return this.#streams.size;
   }
 
-  /** Whether a tunnel would be taken, now or soon. */
+  /** Whether a tunnel would be taken, now or soon; so it is while somebody waits for one, as then none waits. */
   get hasRoom(): boolean {
-    return !this.#isClosed && (this.#takers.length > 0 || this.#streams.size < this.#maxWaiting);
+    return !this.#isClosed && this.#streams.size < this.#maxWaiting;
   }
 
   put(stream: L4Stream): void {
@@ -78,20 +78,20 @@ export class WaitingRoom {
 
 /** One iteration. */
 class Visitor implements AsyncIterator<L4Stream, undefined> {
-  readonly #room: WaitingRoom;
+  readonly #queue: TunnelQueue;
   #hasLeft = false;
 
-  constructor(room: WaitingRoom) {
-    this.#room = room;
+  constructor(queue: TunnelQueue) {
+    this.#queue = queue;
   }
 
   next(): Promise<Result> {
-    return this.#hasLeft ? Promise.resolve(over()) : this.#room.next(this);
+    return this.#hasLeft ? Promise.resolve(over()) : this.#queue.next(this);
   }
 
   return(): Promise<Result> {
     this.#hasLeft = true;
-    this.#room.dismiss(this);
+    this.#queue.dismiss(this);
     return Promise.resolve(over());
   }
 }
