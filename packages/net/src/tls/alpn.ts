@@ -48,7 +48,7 @@ export function checkAlpn(option: string, protocols: readonly string[]): readonl
 }
 
 /** `Array.isArray` alone would make the elements `any`. */
-function isList(value: unknown): value is readonly unknown[] {
+export function isList(value: unknown): value is readonly unknown[] {
   return Array.isArray(value);
 }
 

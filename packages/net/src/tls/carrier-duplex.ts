@@ -9,99 +9,57 @@
  *      └────── destroyed before ──► aborted        └── data, or no end in time ──► aborted
  * ```
  */
-import { Duplex } from 'node:stream';
-import { systemClock, type Wakeup } from '@ferrata/clock';
+import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
 import { toWireError, type WireError } from '@ferrata/error';
-import type { L4Sink, L4Stream } from '@ferrata/stream';
+import type { L4Stream } from '@ferrata/stream';
+import { type Done, DuplexOverStream } from '../duplex-over-stream.ts';
 
 /** A peer that has said goodbye and keeps its connection open is not waited for any longer. */
 const lingerMs = 5_000;
 
-type Done = (error?: Error | null) => void;
-
-/** See the file's comment. Attaches to the stream at once. */
-export class CarrierDuplex extends Duplex implements L4Sink {
-  readonly #stream: L4Stream;
-  /** The callback of the write that found the stream full. */
-  #writeDone: Done | null = null;
-  #hasPeerEnded = false;
-  #isClosed = false;
+/** See the file's comment. */
+export class CarrierDuplex extends DuplexOverStream {
+  readonly #clock: Clock;
   #isLingering = false;
   #wakeup: Wakeup | null = null;
 
-  constructor(stream: L4Stream, head: Uint8Array | undefined) {
+  constructor(stream: L4Stream, head: Uint8Array | undefined, clock: Clock = systemClock) {
     // The TLS socket on top destroys this when it closes. By itself this would be destroyed as soon as both sides had ended, and take along what the TLS socket has
     // received and not been asked for yet.
-    super({ allowHalfOpen: true, decodeStrings: true, autoDestroy: false });
-    this.#stream = stream;
-    stream.attach(this, head);
-  }
-
-  override _read(): void {
-    if (!this.#isClosed) this.#stream.resume();
-  }
-
-  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: Done): void {
-    this.#sent(this.#stream.write(chunk), done);
-  }
-
-  override _writev(chunks: readonly { chunk: Uint8Array }[], done: Done): void {
-    this.#sent(this.#stream.writev(chunks.map(({ chunk }) => chunk)), done);
-  }
-
-  override _final(done: Done): void {
-    this.#stream.end();
-    done();
+    super(stream, head, { autoDestroy: false });
+    this.#clock = clock;
   }
 
   override _destroy(error: Error | null, done: Done): void {
-    if (!this.#isClosed) {
+    if (!this.isStreamClosed) {
       if (error === null && this.writableFinished) this.#linger();
-      else this.#stream.abort(error === null ? undefined : toWireError(error, 'DUPLEX_DESTROYED'));
+      else this.stream.abort(error === null ? undefined : toWireError(error, 'DUPLEX_DESTROYED'));
     }
     done(error);
   }
 
   onData(chunk: Uint8Array): void {
     // After its `close_notify`, or after ours and an abort: nobody reads this.
-    if (this.#isLingering) this.#stream.abort();
-    else if (!this.destroyed && !this.push(chunk)) this.#stream.pause();
-  }
-
-  onDrain(): void {
-    this.#finishWrite(null);
+    if (this.#isLingering) this.stream.abort();
+    else if (!this.destroyed && !this.push(chunk)) this.stream.pause();
   }
 
   onEnd(): void {
-    this.#hasPeerEnded = true;
+    this.hasPeerEnded = true;
     if (!this.destroyed) this.push(null);
   }
 
-  onClose(error: WireError | null): void {
-    this.#isClosed = true;
+  override onClose(error: WireError | null): void {
+    super.onClose(error);
     this.#wakeup?.cancel();
-    this.#finishWrite(error);
-    // Closed in order: what is still buffered here is to be read first, and the TLS socket destroys this after that.
-    if (error === null && this.#hasPeerEnded && this.writableEnded) return;
-    this.destroy(error ?? undefined);
+    if (!this.isInOrder(error)) this.destroy(error ?? undefined);
   }
 
   #linger(): void {
     this.#isLingering = true;
-    if (this.#hasPeerEnded) return;
-    this.#wakeup = systemClock.schedule(lingerMs, () => this.#stream.abort());
+    if (this.hasPeerEnded) return;
+    this.#wakeup = this.#clock.schedule(lingerMs, () => this.stream.abort());
     // It may have been paused as nobody read.
-    this.#stream.resume();
-  }
-
-  #sent(hasRoom: boolean, done: Done): void {
-    if (hasRoom || this.#isClosed) done();
-    else this.#writeDone = done;
-  }
-
-  #finishWrite(error: WireError | null): void {
-    const done = this.#writeDone;
-    this.#writeDone = null;
-    done?.(error);
+    this.stream.resume();
   }
 }

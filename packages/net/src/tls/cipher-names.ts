@@ -1,7 +1,7 @@
 /**
  * Cipher suites by the names of the IANA registry and by those of OpenSSL.
  *
- * Programs may write either (`TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`, `ECDHE-RSA-AES128-GCM-SHA256`); Node takes OpenSSL's, and logs and digests here have IANA's.
+ * Programs may write either (`TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`, `ECDHE-RSA-AES128-GCM-SHA256`); Node takes OpenSSL's, and its sockets tell IANA's, which logs and digests here have.
  * The table holds what Node's OpenSSL can do with certificates; suites by pre-shared keys and SRP are left out. TLS 1.3 has one name for both (RFC 8446 §B.4).
  */
 
@@ -46,14 +46,6 @@ const SUITES: ReadonlyMap<string, string> = new Map([
 ]);
 
 const byIanaName: ReadonlyMap<string, string> = new Map([...SUITES].map(([openSslName, ianaName]) => [ianaName, openSslName]));
-
-/** The names of all suites that are known, as OpenSSL has them. */
-export const knownCiphers: readonly string[] = [...SUITES.keys()];
-
-/** IANA's name of a suite that OpenSSL calls so; that name itself for one that is not in the table. */
-export function ianaCipherName(openSslName: string): string {
-  return SUITES.get(openSslName) ?? openSslName;
-}
 
 /** OpenSSL's name of a suite, given by either name. @returns null for a suite that is not known */
 export function openSslCipherName(name: string): string | null {

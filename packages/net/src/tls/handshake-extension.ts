@@ -4,20 +4,21 @@ import type { StreamInfo, TlsDigest } from '@ferrata/stream';
 /** Reads something from a completed handshake; may throw or reject to refuse the connection. */
 export type ReadHandshake<T> = (tls: TlsDigest, info: StreamInfo) => T | Promise<T>;
 
+/** What a TLS server or client may be given as `handshakeComplete`. */
+export type HandshakeComplete = HandshakeExtension<unknown> | ReadHandshake<unknown>;
+
 /** Made by `handshakeExtension`; given as `handshakeComplete` to a TLS server or client. */
 export class HandshakeExtension<T> {
-  readonly #read: ReadHandshake<T>;
+  /** Called by the TLS layer once a handshake. */
+  readonly read: ReadHandshake<T>;
   /** The digests that this extension has read: only of these is `extension` known to be a `T`. */
   readonly #digests = new WeakSet<TlsDigest>();
 
   constructor(read: ReadHandshake<T>) {
-    this.#read = read;
-  }
-
-  /** Called by the TLS layer once a handshake. */
-  read(tls: TlsDigest, info: StreamInfo): T | Promise<T> {
-    this.#digests.add(tls);
-    return this.#read(tls, info);
+    this.read = (tls, info) => {
+      this.#digests.add(tls);
+      return read(tls, info);
+    };
   }
 
   /**
@@ -49,11 +50,10 @@ export function handshakeExtension<T>(read: ReadHandshake<T>): HandshakeExtensio
   return new HandshakeExtension(read);
 }
 
-/** Calls whatever was given as `handshakeComplete`. */
-export function readHandshake(
-  complete: HandshakeExtension<unknown> | ((tls: TlsDigest, info: StreamInfo) => unknown),
-  tls: TlsDigest,
-  info: StreamInfo,
-): unknown {
-  return complete instanceof HandshakeExtension ? complete.read(tls, info) : complete(tls, info);
+/** The function of what was given as `handshakeComplete`, the same each time; null if nothing was. @throws {TypeError} if there is none */
+export function handshakeFunction(complete: HandshakeComplete | undefined): ReadHandshake<unknown> | null {
+  if (complete === undefined) return null;
+  const read: unknown = typeof complete === 'function' ? complete : (complete as Partial<typeof complete> | null)?.read;
+  if (typeof read !== 'function') throw new TypeError('handshakeComplete must be a function or a handshakeExtension');
+  return read as ReadHandshake<unknown>;
 }

@@ -9,7 +9,7 @@
  * Why look: the response of the certificate before this one, and one that has run out, make clients with "must staple" hang up; no response at all does less harm.
  */
 import { isWireError, type WireError } from '@ferrata/error';
-import { certificateError } from './certificate-error.ts';
+import { bareTextOf, certificateError } from './certificate-error.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { DerReader, DerTag, decodeIntegerHex, decodeObjectIdentifier, malformedCertificate, readTime } from './der-reader.ts';
 
@@ -56,7 +56,7 @@ export function ocspConcern({ label, certificate }: LoadedCertificate, response:
     if (!isWireError(error)) throw error;
     return certificateError(
       'TLS_OCSP_UNREADABLE',
-      `${label}: the OCSP response can't be read, and is not stapled: ${error.message}`,
+      `${label}: the OCSP response can't be read, and is not stapled: ${bareTextOf(error)}`,
       error,
     );
   }

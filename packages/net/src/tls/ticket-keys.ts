@@ -71,6 +71,8 @@ export class TicketKeys {
     this.#times = new Float64Array(this.buffer, 0, 2);
     this.#bytes = new Uint8Array(this.buffer);
     if (buffer === undefined) this.#write(1);
+    // A blank one has keys that everybody knows.
+    else if (this.generation < 1) throw new TypeError('buffer must be that of other TicketKeys: this one has no keys');
   }
 
   /** How often the keys were made anew, counted from 1. */

@@ -11,12 +11,12 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
-import { isWireError, limitError, textOf, type WireError } from '@ferrata/error';
+import { addContext, isWireError, limitError, textOf, type WireError } from '@ferrata/error';
 import { callUser, formatAddress, isThenable, type L4Sink, type L4Stream, type StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
+import { warn } from '../warn.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { ClientHelloReader } from './client-hello.ts';
-import { readHandshake } from './handshake-extension.ts';
 import { SocketTlsDigest, TlsInfo } from './tls-info.ts';
 import type { TlsAcceptSink } from './tls-server.ts';
 import type { ClientCertificateCheck } from './tls-server-client-certificate.ts';
@@ -57,13 +57,10 @@ export class TlsHandshake implements L4Sink, HandshakeEvents, PlaceHolder {
   readonly #reader: ClientHelloReader;
   readonly #deadline: Deadline;
   #carrier: TlsCarrier | null = null;
-  #socket: TLSSocket | null = null;
   #isSettled = false;
   #isHelloRead = false;
   /** Chosen, and waiting for a place; undefined: not chosen yet. */
   #chosen: LoadedCertificate | null | undefined = undefined;
-  /** What the peer did while a callback of ours was waited for. */
-  #hasPeerEnded = false;
 
   constructor(owner: HandshakeOwner, stream: L4Stream, sink: TlsAcceptSink) {
     const { config } = owner;
@@ -133,7 +130,6 @@ export class TlsHandshake implements L4Sink, HandshakeEvents, PlaceHolder {
   onDrain(): void {}
 
   onEnd(): void {
-    this.#hasPeerEnded = true;
     this.#fail(this.#cutShort());
   }
 
@@ -178,24 +174,25 @@ export class TlsHandshake implements L4Sink, HandshakeEvents, PlaceHolder {
       this.#carrier = carrierOf(this.#stream, [this.#reader.takeBytes()]);
       startHandshake(server, this.#carrier.host, this);
     } catch (error) {
-      this.#fail(isWireError(error) ? error : localFailure('TLS_HANDSHAKE_FAILED', textOf(error), this.peer, error));
+      // Of ours, and made for this connection.
+      this.#fail(isWireError(error) ? addContext(error, this.peer) : localFailure('TLS_HANDSHAKE_FAILED', textOf(error), this.peer, error));
     }
   }
 
   // What Node tells of the handshake.
 
   handleFailure(error: unknown, socket: TLSSocket): void {
-    this.#socket = socket;
+    this.#fail(this.#failureOf(error, socket), 'failed', socket);
+  }
+
+  #failureOf(error: unknown, socket: TLSSocket): WireError {
     const { authorizationError } = socket as { authorizationError: unknown };
-    if (typeof authorizationError === 'string') return this.#fail(clientCertificateFailure(authorizationError, this.peer));
-    if (this.#reader.isOtherProtocol) {
-      return this.#fail(refusal('TLS_NOT_TLS', 'the client speaks another protocol, perhaps HTTP without TLS', this.peer, error));
-    }
-    this.#fail(handshakeFailure(error, this.peer));
+    if (typeof authorizationError === 'string') return clientCertificateFailure(authorizationError, this.peer);
+    if (!this.#reader.isOtherProtocol) return handshakeFailure(error, this.peer);
+    return refusal('TLS_NOT_TLS', 'the client speaks another protocol, perhaps HTTP without TLS', this.peer, error);
   }
 
   handleSecure(socket: TLSSocket): void {
-    this.#socket = socket;
     if (this.#isSettled) return void socket.destroy();
     socket.allowHalfOpen = true;
     this.#owner.places.markDone(this);
@@ -244,7 +241,7 @@ export class TlsHandshake implements L4Sink, HandshakeEvents, PlaceHolder {
     if (config.handshakeComplete === null) return this.#handOver(socket, digest, info);
     let extension: unknown;
     try {
-      extension = readHandshake(config.handshakeComplete, digest, info);
+      extension = config.handshakeComplete(digest, info);
       if (!isThenable(extension)) {
         digest.extension = extension;
         return this.#handOver(socket, digest, info);
@@ -292,14 +289,14 @@ export class TlsHandshake implements L4Sink, HandshakeEvents, PlaceHolder {
     return refusal('TLS_HANDSHAKE_CUT', 'the connection ended before the handshake was complete', this.peer, undefined);
   }
 
-  #fail(error: WireError, outcome: HandshakeOutcome = 'failed'): void {
+  /** @param refusing the socket that OpenSSL has refused the client on */
+  #fail(error: WireError, outcome: HandshakeOutcome = 'failed', refusing: TLSSocket | null = null): void {
     if (this.#isSettled) return;
     this.#settle(outcome);
-    // OpenSSL's alert is on its way already, if it had one; a reset right behind it would destroy it on its way (RFC 9293 §3.10.7).
-    const isLeftToNode = this.#socket !== null && outcome === 'failed' && !this.#socket.destroyed;
-    if (isLeftToNode) this.#socket?.destroy();
+    // OpenSSL's alert is on its way, if it had one; a reset right behind it would destroy it there (RFC 9293 §3.10.7).
+    if (refusing !== null && !refusing.destroyed) refusing.destroy();
     else if (this.#carrier !== null) this.#carrier.abort(error);
-    else this.#stream.abort(this.#hasPeerEnded ? undefined : error);
+    else this.#stream.abort(this.#stream.state === 'peerEnded' ? undefined : error);
     process.nextTick(tellFailed, this.#sink, error, this.#info);
   }
 
@@ -313,10 +310,7 @@ export class TlsHandshake implements L4Sink, HandshakeEvents, PlaceHolder {
 }
 
 function tellFailed(sink: TlsAcceptSink, error: WireError, info: StreamInfo): void {
-  callUser(
-    () => sink.onHandshakeFailed(error, info),
-    (thrown) => process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'SinkThrewOnHandshakeFailed'),
-  );
+  callUser(() => sink.onHandshakeFailed(error, info), warn);
 }
 
 /** As OpenSSL has it, in lower case. */

@@ -10,17 +10,18 @@
  * the events that Node sends back arrive with that object as `this`, and find their handshake without any map.
  */
 
-import { createHash } from 'node:crypto';
+import { constants, createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { addContext, isWireError, textOf, toWireError, type WireError } from '@ferrata/error';
 import { callUser } from '@ferrata/stream';
+import { warn } from '../warn.ts';
 import { certificateError } from './certificate-error.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { isInFiles } from './certificate-source.ts';
 import { isNamed, type TicketKeyPair } from './ticket-keys.ts';
-import { secureOptions, type TlsServerConfig } from './tls-server-options.ts';
+import type { TlsServerConfig } from './tls-server-options.ts';
 
 /** Who hears of a handshake. */
 export interface HandshakeEvents {
@@ -68,6 +69,15 @@ export class ServerContexts {
     this.#config = config;
   }
 
+  /** Tries the settings without any certificate. @throws {WireError} `TLS_SETTINGS_REFUSED` if OpenSSL does not take them */
+  checkSettings(): void {
+    try {
+      createSecureContext(secureSettings(this.#config));
+    } catch (error) {
+      throw settingsRefused(error);
+    }
+  }
+
   /** @throws {WireError} `TLS_SETTINGS_REFUSED` if OpenSSL does not take the settings with this certificate */
   serverFor(choice: ContextChoice): Server {
     const { current, previous } = this.#entryOf(choice.certificate);
@@ -100,10 +110,7 @@ export class ServerContexts {
       return server;
     } catch (error) {
       if (isWireError(error)) throw error;
-      throw addContext(
-        certificateError('TLS_SETTINGS_REFUSED', `OpenSSL does not take the settings: ${textOf(error)}`, error),
-        certificate.label,
-      );
+      throw addContext(settingsRefused(error), certificate.label);
     }
   }
 }
@@ -134,17 +141,32 @@ function mayStaple({ source, ocspResponse }: LoadedCertificate): boolean {
   return ocspResponse !== null || (isInFiles(source) ? source.ocspFile : source.ocspResponse) !== undefined;
 }
 
-function nodeOptions(config: TlsServerConfig, certificate: LoadedCertificate, withAlpn: boolean, ticketKey: Uint8Array | null): TlsOptions {
-  const { clientCertificates, handshakeTimeoutMs, sessionTimeoutMs } = config;
+function settingsRefused(error: unknown): WireError {
+  return certificateError('TLS_SETTINGS_REFUSED', `OpenSSL does not take the settings: ${textOf(error)}`, error);
+}
+
+/** What does not depend on the certificate. */
+function secureSettings(config: TlsServerConfig): SecureContextOptions {
+  const { clientCertificates } = config;
   return {
-    cert: certificate.certificatePem,
-    key: certificate.keyPem,
     ciphers: config.ciphers,
     ecdhCurve: config.curves,
     minVersion: config.minVersion,
     maxVersion: config.maxVersion,
     honorCipherOrder: config.honorCipherOrder,
-    secureOptions: secureOptions(config),
+    // A server that is given no ticket keys must not make up some of its own: what it can't share, other threads can't resume.
+    secureOptions: config.tickets === null ? constants.SSL_OP_NO_TICKET : 0,
+    ...(clientCertificates === null ? {} : { ca: [...clientCertificates.ca] }),
+    ...(clientCertificates === null || clientCertificates.crl.length === 0 ? {} : { crl: [...clientCertificates.crl] }),
+  };
+}
+
+function nodeOptions(config: TlsServerConfig, certificate: LoadedCertificate, withAlpn: boolean, ticketKey: Uint8Array | null): TlsOptions {
+  const { clientCertificates, handshakeTimeoutMs, sessionTimeoutMs } = config;
+  return {
+    ...secureSettings(config),
+    cert: certificate.certificatePem,
+    key: certificate.keyPem,
     sessionIdContext: sessionIdContext(config, certificate),
     sessionTimeout: Math.ceil(sessionTimeoutMs / 1000),
     // Ours comes first, and covers more; Node's default is two minutes.
@@ -154,8 +176,6 @@ function nodeOptions(config: TlsServerConfig, certificate: LoadedCertificate, wi
     rejectUnauthorized: clientCertificates?.mode === 'required',
     ...(ticketKey === null ? {} : { ticketKeys: Buffer.from(ticketKey) }),
     ...(withAlpn && config.alpn.length > 0 ? { ALPNProtocols: [...config.alpn] } : {}),
-    ...(clientCertificates === null ? {} : { ca: [...clientCertificates.ca] }),
-    ...(clientCertificates === null || clientCertificates.crl.length === 0 ? {} : { crl: [...clientCertificates.crl] }),
   };
 }
 
@@ -164,12 +184,18 @@ function nodeOptions(config: TlsServerConfig, certificate: LoadedCertificate, wi
  * these, and a session of the lenient one must be worth nothing to the strict one (CVE-2025-23419). At most 32 characters.
  */
 function sessionIdContext({ clientCertificates }: TlsServerConfig, certificate: LoadedCertificate): string {
-  const identity = JSON.stringify([certificate.sha256, clientCertificates]);
+  const identity = JSON.stringify([certificate.certificate.sha256, clientCertificates]);
   return createHash('sha256').update(identity).digest('hex').slice(0, 32);
 }
 
+/** Node's socket keeps the view as long as it lives, and through it the handshake, more than 1 KiB: so that is taken out. */
+const completed: HandshakeEvents = Object.freeze({ handleSecure() {}, handleFailure() {}, staple: null });
+
 function tellSecure(this: Server, socket: TLSSocket): void {
-  (this as HandshakeView).handshake.handleSecure(socket);
+  const view = this as HandshakeView;
+  const { handshake } = view;
+  view.handshake = completed;
+  handshake.handleSecure(socket);
 }
 
 function tellFailure(this: Server, error: Error, socket: TLSSocket): void {
@@ -188,8 +214,4 @@ function tellKeys(keyLog: (line: string) => void, line: Buffer, onError: ((error
     () => keyLog(line.toString('latin1')),
     (thrown) => callUser(() => onError?.(toWireError(thrown, 'TLS_KEY_LOG_THREW')), warn),
   );
-}
-
-function warn(thrown: unknown): void {
-  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'TlsErrorCallbackThrew');
 }

@@ -1,5 +1,6 @@
 /** What goes wrong in a server's handshake, as `WireError`s. */
-import { fromNodeError, textOf, timeoutError, tlsError, type WireError } from '@ferrata/error';
+import { fromNodeError, timeoutError, tlsError, type WireError } from '@ferrata/error';
+import { codeOf, localVerifyReasons, openSslText } from './tls-errors.ts';
 
 /** OpenSSL's names of failures, as Node has them in `code`; any other is `TLS_HANDSHAKE_FAILED`. */
 const reasons: readonly (readonly [RegExp, string])[] = [
@@ -20,14 +21,6 @@ const verifyReasons: ReadonlyMap<string, string> = new Map([
   ['CERT_REVOKED', 'TLS_CLIENT_CERT_REVOKED'],
 ]);
 
-/** What is wrong with our own lists of revoked certificates: no client can help it. */
-const localVerifyReasons: ReadonlyMap<string, string> = new Map([
-  ['CRL_HAS_EXPIRED', 'TLS_CRL_EXPIRED'],
-  ['CRL_NOT_YET_VALID', 'TLS_CRL_EXPIRED'],
-  ['UNABLE_TO_GET_CRL', 'TLS_CRL_MISSING'],
-  ['CRL_SIGNATURE_FAILURE', 'TLS_CRL_UNREADABLE'],
-]);
-
 /** An error of Node's TLS before the handshake was complete. @param peer its address, for logs */
 export function handshakeFailure(thrown: unknown, peer: string): WireError {
   const code = codeOf(thrown);
@@ -36,12 +29,6 @@ export function handshakeFailure(thrown: unknown, peer: string): WireError {
     return refusal(reason, `${openSslText(thrown)} (${code})`, peer, thrown);
   }
   return refusal('TLS_HANDSHAKE_CUT', 'the connection ended before the handshake was complete', peer, fromNodeError(thrown));
-}
-
-/** What OpenSSL says of it in words. The message has file names, numbers and a line break beside them. */
-function openSslText(thrown: unknown): string {
-  const reason = typeof thrown === 'object' && thrown !== null && 'reason' in thrown ? thrown.reason : undefined;
-  return typeof reason === 'string' && reason !== '' ? reason : textOf(thrown).trimEnd();
 }
 
 /** @param code of `tls.TLSSocket.authorizationError` */
@@ -63,9 +50,4 @@ export function refusal(reason: string, message: string, peer: string, cause: un
 /** This program's fault: a callback that threw or gave nonsense, a certificate that does not work. */
 export function localFailure(reason: string, message: string, peer: string, cause: unknown): WireError {
   return tlsError(reason, message, { source: 'downstream', retry: 'never', fault: 'local', wire: { status: 500 }, context: peer, cause });
-}
-
-function codeOf(thrown: unknown): string {
-  const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : '';
-  return typeof code === 'string' ? code : '';
 }

@@ -1,17 +1,17 @@
 /** Options of a TLS server, checked once. */
-import { constants } from 'node:crypto';
 import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber, type WireError } from '@ferrata/error';
-import type { StreamInfo, TlsDigest } from '@ferrata/stream';
+import type { StreamInfo } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
-import { checkAlpn } from './alpn.ts';
+import { checkAlpn, isList } from './alpn.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import type { CertificateReload } from './certificate-store.ts';
 import { resolveCiphers } from './cipher-names.ts';
-import { HandshakeExtension } from './handshake-extension.ts';
-import { type Pem, parsePem, pemText } from './pem.ts';
+import { type HandshakeComplete, handshakeFunction, type ReadHandshake } from './handshake-extension.ts';
+import { type Pem, pemBlocks } from './pem.ts';
 import { TicketKeys } from './ticket-keys.ts';
 import { type TlsProfileName, type TlsVersion, tlsProfile } from './tls-profiles.ts';
+import { defaultHardLimitBytes } from './tls-stream.ts';
 
 /** Whether clients are to show certificates, and which are good. */
 export interface ClientCertificateOptions {
@@ -69,8 +69,9 @@ export interface TlsServerOptions {
   /** From `accept` to the answer of `handshakeComplete`, 1 to 3 600 000. Default 10 000. Longer: slow clients get through, and so do those who only hold a place. */
   readonly handshakeTimeoutMs?: number;
   /**
-   * Handshakes that OpenSSL has begun, at most, 1 to 1 000 000. Default 256. A client that comes when all places are taken waits for one, first come first served; of those that have a
-   * place, the oldest that keeps us waiting is cut for it: after 1 s if a later one was faster, after 3 s in any case. More: some 75 KiB each, for those who only hold a place.
+   * Handshakes that OpenSSL has begun, at most, 1 to 1 000 000. Default 1 024. A client that comes when all places are taken waits for one, first come first served; of those that have a
+   * place, the oldest that keeps us waiting is cut for it: after 3 s, after 1 s if one that began so much later is complete; less, down to 500 ms, as more were cut than completed, or more
+   * than twice as many wait. More: some 75 KiB each, for those who only hold a place. Fewer: a flood of clients that stall passes more slowly, and others wait for longer behind it.
    */
   readonly maxHandshakes?: number;
   /**
@@ -78,11 +79,14 @@ export interface TlsServerOptions {
    * numerous kind is cut: of those that are silent, those with a piece of a hello, and those with a whole one. More: a descriptor and 2 KiB each.
    */
   readonly maxPending?: number;
-  /** Bytes of ClientHellos of all of them, from `maxHelloBytes` on. Default 16 777 216. Beyond, the oldest that hold some are cut. */
+  /**
+   * Bytes of ClientHellos of all of them, from `maxHelloBytes` on. Default 16 777 216. Beyond, the oldest that hold some are cut. Those that wait for `certificateFor` are not counted: their
+   * number is bounded, and each holds at most `maxHelloBytes` and a chunk.
+   */
   readonly maxPendingBytes?: number;
   /**
    * Handshakes that wait for `certificateFor` or `handshakeComplete` without taking a place, at most, 0 to 1 000 000. Default 1 024; those beyond keep their places meanwhile. None is cut but
-   * by `handshakeTimeoutMs`. More: some 75 KiB each, in `handshakeComplete`.
+   * by `handshakeTimeoutMs`. More: some 75 KiB each in `handshakeComplete`, up to `maxHelloBytes` and a chunk each in `certificateFor`.
    */
   readonly maxPendingCallbacks?: number;
   /** Bytes of a ClientHello, 1 024 to 131 072. Default 32 768: a browser's has 2 KiB. */
@@ -95,7 +99,7 @@ export interface TlsServerOptions {
   /** Unsent bytes on top of which a further write aborts a stream with `STREAM_WRITE_OVERFLOW`. Default 1 048 576; `Infinity`: never. */
   readonly hardLimitBytes?: number;
   /** Called with each completed handshake; may take time, within that of the handshake. What it gives is `TlsDigest.extension`; a throw or a rejection refuses. */
-  readonly handshakeComplete?: HandshakeExtension<unknown> | ((tls: TlsDigest, info: StreamInfo) => unknown);
+  readonly handshakeComplete?: HandshakeComplete;
   /** Called with lines of NSS's key log, by which recorded traffic can be read. Default: none are made. */
   readonly keyLog?: (line: string) => void;
   /** Called with failures that end no handshake: `TLS_KEY_LOG_THREW`; `TLS_CRL_EXPIRED` when the server is made with a list that has run out. Default: nothing. */
@@ -119,7 +123,7 @@ export interface ClientCertificateConfig {
 /** `TlsServerOptions` with every field settled. */
 export interface TlsServerConfig {
   readonly certificates: readonly CertificateSource[];
-  readonly certificateFor: TlsServerOptions['certificateFor'] | null;
+  readonly certificateFor: NonNullable<TlsServerOptions['certificateFor']> | null;
   readonly watch: boolean;
   /** Joined as OpenSSL wants them. */
   readonly ciphers: string;
@@ -139,7 +143,7 @@ export interface TlsServerConfig {
   readonly maxHelloBytes: number;
   readonly sessionTimeoutMs: number;
   readonly hardLimitBytes: number;
-  readonly handshakeComplete: HandshakeExtension<unknown> | ((tls: TlsDigest, info: StreamInfo) => unknown) | null;
+  readonly handshakeComplete: ReadHandshake<unknown> | null;
   readonly keyLog: ((line: string) => void) | null;
   readonly onError: ((error: WireError) => void) | null;
   readonly onReload: ((reload: CertificateReload) => void) | null;
@@ -161,6 +165,7 @@ export function resolveTlsServerOptions(options: TlsServerOptions): TlsServerCon
   if (certificates.length === 0 && options.certificateFor === undefined)
     throw new TypeError('a TLS server needs certificates, or certificateFor');
   const protocols = checkAlpn('alpn', alpn);
+  if (options.requireAlpn === true && protocols.length === 0) throw new RangeError('requireAlpn needs alpn');
   // Node reads and writes others in different encodings; there are none (RFC 7301 §6, and IANA's list).
   const odd = protocols.find((name) => !/^[\x20-\x7e]+$/.test(name));
   if (odd !== undefined) throw new RangeError(`alpn must be of ASCII, not ${odd}`);
@@ -184,29 +189,20 @@ export function resolveTlsServerOptions(options: TlsServerOptions): TlsServerCon
     tickets: resolveTickets(options.tickets, clock),
     clientCertificates: options.clientCertificates === undefined ? null : resolveClientCertificates(options.clientCertificates),
     handshakeTimeoutMs: checkWholeNumber('handshakeTimeoutMs', options.handshakeTimeoutMs ?? 10_000, { min: 1, max: 3_600_000 }),
-    maxHandshakes: checkWholeNumber('maxHandshakes', options.maxHandshakes ?? 256, { min: 1, max: 1_000_000 }),
+    maxHandshakes: checkWholeNumber('maxHandshakes', options.maxHandshakes ?? 1024, { min: 1, max: 1_000_000 }),
     maxPending: checkWholeNumber('maxPending', options.maxPending ?? 8192, { min: 1, max: 1_000_000 }),
     maxPendingBytes: checkWholeNumber('maxPendingBytes', options.maxPendingBytes ?? 16_777_216, { min: maxHelloBytes }),
     maxPendingCallbacks: checkWholeNumber('maxPendingCallbacks', options.maxPendingCallbacks ?? 1024, { max: 1_000_000 }),
     maxHelloBytes,
     sessionTimeoutMs: checkWholeNumber('sessionTimeoutMs', options.sessionTimeoutMs ?? 7_200_000, { min: 1000, max: 604_800_000 }),
-    hardLimitBytes: checkWholeNumber('hardLimitBytes', options.hardLimitBytes ?? 1_048_576, { min: 65_536, max: Infinity }),
-    handshakeComplete:
-      options.handshakeComplete instanceof HandshakeExtension
-        ? options.handshakeComplete
-        : checkCallback('handshakeComplete', options.handshakeComplete),
+    hardLimitBytes: checkWholeNumber('hardLimitBytes', options.hardLimitBytes ?? defaultHardLimitBytes, { min: 65_536, max: Infinity }),
+    handshakeComplete: handshakeFunction(options.handshakeComplete),
     keyLog: checkCallback('keyLog', options.keyLog),
     onError: checkCallback('onError', options.onError),
     onReload: checkCallback('onReload', options.onReload),
     clock,
     deadlines: options.deadlines ?? new DeadlineQueue({ clock }),
   });
-}
-
-/** What OpenSSL is told beside versions and ciphers. */
-export function secureOptions(config: TlsServerConfig): number {
-  // A server that asks for no ticket keys must not make up some of its own: what it can't share, other threads can't resume.
-  return config.tickets === null ? constants.SSL_OP_NO_TICKET : 0;
 }
 
 function resolveTickets(tickets: TicketKeys | false | undefined, clock: Clock): TicketKeys | null {
@@ -220,31 +216,12 @@ function resolveClientCertificates(options: ClientCertificateOptions): ClientCer
   const { mode } = options;
   if (mode !== 'optional' && mode !== 'required')
     throw new RangeError(`clientCertificates.mode must be optional or required, not ${String(mode)}`);
-  const ca = pemList('clientCertificates.ca', options.ca, 'CERTIFICATE');
-  if (ca.length === 0) throw new TypeError('clientCertificates.ca must name at least one authority');
   return Object.freeze({
     mode,
-    ca,
+    ca: pemBlocks('clientCertificates.ca', options.ca, 'CERTIFICATE'),
     maxDepth: checkWholeNumber('clientCertificates.maxDepth', options.maxDepth ?? 100, { max: 100 }),
-    crl: options.crl === undefined ? [] : revocationLists(options.crl),
+    crl: options.crl === undefined ? [] : pemBlocks('clientCertificates.crl', options.crl, 'X509 CRL'),
   });
-}
-
-function pemList(option: string, pems: Pem | readonly Pem[], label: string): readonly string[] {
-  const list = (Array.isArray(pems) ? pems : [pems]) as readonly Pem[];
-  return Object.freeze(
-    list.map((pem) => {
-      const text = pemText(pem);
-      if (!text.includes(`-----BEGIN ${label}-----`)) throw new TypeError(`${option} holds no ${label} block`);
-      return text;
-    }),
-  );
-}
-
-/** Node reads the first list of a text and forgets the others: so each is given by itself. */
-function revocationLists(crl: Pem | readonly Pem[]): readonly string[] {
-  const pems = pemList('clientCertificates.crl', crl, 'X509 CRL');
-  return Object.freeze(pems.flatMap((pem) => parsePem(pem, 'X509 CRL', 'clientCertificates.crl').map(({ text }) => text)));
 }
 
 function checkCurves(curves: readonly string[]): readonly string[] {
@@ -252,11 +229,6 @@ function checkCurves(curves: readonly string[]): readonly string[] {
     throw new RangeError('curves must be a list of names of groups');
   }
   return curves;
-}
-
-/** `Array.isArray` makes an `any[]` of what it is given. */
-function isList(value: unknown): boolean {
-  return Array.isArray(value);
 }
 
 function checkVersion(option: string, version: TlsVersion): TlsVersion {

@@ -4,8 +4,9 @@
  * A server is settings and a count of handshakes; it listens to nothing. It takes any `L4Stream`: a socket of ours gives up its handle, so that OpenSSL reads
  * from it directly; any other stream is read through a `Duplex`.
  */
-import { textOf, tlsError, type WireError } from '@ferrata/error';
+import { addContext, isWireError, tlsError, type WireError } from '@ferrata/error';
 import { callUser, formatAddress, isThenable, type L4Stream, type StreamInfo } from '@ferrata/stream';
+import { warn } from '../warn.ts';
 import { type LoadedCertificate, loadCertificate } from './certificate-load.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { CertificateStore, type ReloadReport } from './certificate-store.ts';
@@ -76,6 +77,7 @@ export class TlsServer implements AsyncDisposable {
       handleSettled: (handshake, outcome) => this.#handleSettled(handshake, outcome),
     };
     try {
+      if (this.#store === null) this.#contexts.checkSettings();
       for (const certificate of this.#store?.certificates ?? [])
         this.#contexts.serverFor({ certificate, withAlpn: true, ticketName: null });
     } catch (error) {
@@ -109,7 +111,7 @@ export class TlsServer implements AsyncDisposable {
     this.#counts.started++;
     const handshake = new TlsHandshake(this.#owner, stream, sink);
     this.#handshakes.add(handshake);
-    if (this.#isClosed) return handshake.cut(closedError(stream), 'failed');
+    if (this.#isClosed) return handshake.cut(closedError(handshake), 'failed');
     this.#places.enter(handshake);
     handshake.start();
   }
@@ -128,9 +130,7 @@ export class TlsServer implements AsyncDisposable {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#store?.close();
-    for (const handshake of this.#handshakes) {
-      handshake.cut(tlsError('TLS_SERVER_CLOSED', 'the TLS server was closed', { fault: 'local', context: handshake.peer }), 'failed');
-    }
+    for (const handshake of this.#handshakes) handshake.cut(closedError(handshake), 'failed');
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -152,19 +152,23 @@ export class TlsServer implements AsyncDisposable {
   #chooseCertificate(name: string | null, info: StreamInfo): LoadedCertificate | null | Promise<LoadedCertificate | null> {
     const { certificateFor } = this.#config;
     if (certificateFor === null) return this.#fromStore(name);
-    const chosen: unknown = certificateFor?.(name, info);
-    if (isThenable(chosen)) return Promise.resolve(chosen).then((source) => this.#load(source as CertificateSource | null, name));
-    return this.#load(chosen as CertificateSource | null, name);
+    const chosen: unknown = certificateFor(name, info);
+    if (isThenable(chosen)) return Promise.resolve(chosen).then((source) => this.#load(source as CertificateSource | null, name, info));
+    return this.#load(chosen as CertificateSource | null, name, info);
   }
 
   /** @throws {TypeError} @throws {WireError} as `loadCertificate`, for what a callback has given */
-  #load(source: CertificateSource | null, name: string | null): LoadedCertificate | null {
+  #load(source: CertificateSource | null, name: string | null, info: StreamInfo): LoadedCertificate | null {
     if (source === null) return this.#fromStore(name);
     const found = typeof source === 'object' ? this.#loaded.get(source) : undefined;
     if (found !== undefined) return found;
-    const certificate = loadCertificate(source);
-    this.#loaded.set(source, certificate);
-    return certificate;
+    try {
+      const certificate = loadCertificate(source);
+      this.#loaded.set(source, certificate);
+      return certificate;
+    } catch (error) {
+      throw isWireError(error) ? addContext(error, formatAddress(info.remoteAddress)) : error;
+    }
   }
 
   #fromStore(name: string | null): LoadedCertificate | null {
@@ -193,11 +197,6 @@ export function acceptTls(stream: L4Stream, server: TlsServer): Promise<L4Stream
   });
 }
 
-function warn(thrown: unknown): void {
-  process.emitWarning(thrown instanceof Error ? thrown : textOf(thrown), 'TlsErrorCallbackThrew');
-}
-
-function closedError(stream: L4Stream): WireError {
-  const context = formatAddress(stream.info.remoteAddress);
-  return tlsError('TLS_SERVER_CLOSED', 'the TLS server was closed', { fault: 'local', context });
+function closedError({ peer }: TlsHandshake): WireError {
+  return tlsError('TLS_SERVER_CLOSED', 'the TLS server was closed', { fault: 'local', context: peer });
 }

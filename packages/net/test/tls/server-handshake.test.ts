@@ -1,43 +1,16 @@
 /** What a handshake settles: the certificate by name, the protocol, the digest, and what the program's callbacks add to it. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
-import type { ConnectionOptions } from 'node:tls';
+import { test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { isWireError, protocolError } from '@ferrata/error';
-import { memoryPair } from '@ferrata/stream';
+import { formatAddress, memoryPair } from '@ferrata/stream';
 import { handshakeExtension } from '../../src/tls/handshake-extension.ts';
 import { acceptTls, TlsServer } from '../../src/tls/tls-server.ts';
 import type { TlsServerOptions } from '../../src/tls/tls-server-options.ts';
 import { connectedPair, until } from '../pairs.ts';
-import { failureOf, makePki, nodeClient, outcomeOf, securePair, sourceOf, tlsServer } from './server-rig.ts';
+import { failureOf, makeRig, nodeClient, outcomeOf, securePair, sourceOf } from './server-rig.ts';
 
-const pki = await makePki();
-const trust = { ca: pki.authority.certificate };
-const servers: TlsServer[] = [];
-after(async () => {
-  for (const server of servers) await server.close();
-});
-
-function serverWith(options: TlsServerOptions = {}): TlsServer {
-  const server = tlsServer(pki, options);
-  servers.push(server);
-  return server;
-}
-
-/** A handshake in memory. */
-async function shake(server: TlsServer, options: ConnectionOptions = {}) {
-  const { a, b } = memoryPair();
-  return securePair({ client: a, server: b }, server, { ...trust, ...options });
-}
-
-async function refused(server: TlsServer, options: ConnectionOptions = {}) {
-  const { a, b } = memoryPair();
-  const failed = failureOf(b, server);
-  const { secure, socket } = nodeClient(a, { ...trust, ...options });
-  const { error, info } = await failed;
-  socket.destroy();
-  return { error, info, secure };
-}
+const { pki, refused, serverWith, shake, trust } = await makeRig();
 
 test('the digest tells the version, suite, protocol and name (RFC 8446, RFC 7301, RFC 6066 §3)', async () => {
   const { server, client } = await shake(serverWith({ alpn: ['h2', 'http/1.1'] }), { ALPNProtocols: ['http/1.1', 'h2'] });
@@ -141,6 +114,21 @@ for (const [how, certificateFor] of [
     assert.equal(server.handshakeCount, 0);
   });
 }
+
+test('a certificate that does not work names the client it was for; an error of certificateFor itself is left as it is', async () => {
+  const other = await pki.authority.issue({ names: ['x.test'] });
+  const { close, client, server: below } = await connectedPair();
+  const failed = failureOf(below, new TlsServer({ certificateFor: () => ({ certificate: pki.source.certificate, key: other.key }) }));
+  nodeClient(client, trust);
+  const { error, info } = await failed;
+  assert.equal(error.reason, 'TLS_KEY_MISMATCH');
+  assert.ok(error.context?.startsWith(formatAddress(info.remoteAddress)), error.context);
+  await close();
+  const own = protocolError('NO_SUCH_TENANT');
+  const server = serverWith({ certificateFor: () => Promise.reject(own) });
+  for (let i = 0; i < 2; i++) assert.equal((await refused(server)).error, own);
+  assert.equal(own.context, undefined);
+});
 
 test('a callback that never settles is ended by the time-out, and its late answer is dropped', async () => {
   const clock = new ManualClock();
@@ -323,7 +311,9 @@ test('settings and certificates that cannot work are refused when the server is 
     [{}, /TypeError: a TLS server needs certificates/],
     [{ certificates: [{ certificate: pki.source.certificate, key: other.key }] }, /TLS_KEY_MISMATCH/],
     [{ certificates: [pki.source], curves: ['nope'] }, /TLS_SETTINGS_REFUSED/],
+    [{ certificateFor: () => null, curves: ['nope'] }, /TLS_SETTINGS_REFUSED/],
     [{ certificates: [pki.source], curves: [] }, /RangeError: curves/],
+    [{ certificates: [pki.source], requireAlpn: true }, /RangeError: requireAlpn/],
     [{ certificates: [pki.source], ciphers: ['nope'] }, /RangeError: ciphers/],
     [{ certificates: [pki.source], profile: 'old' as never }, /RangeError: profile/],
     [{ certificates: [pki.source], minVersion: 'TLSv1.3', maxVersion: 'TLSv1.2' }, /RangeError: minVersion TLSv1.3/],

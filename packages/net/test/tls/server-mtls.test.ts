@@ -1,52 +1,35 @@
 /** Certificates of clients: asked for, required, verified, revoked. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
 import { type Clock, systemClock } from '@ferrata/clock';
 import { createAuthority, type IssuedCertificate } from '@ferrata/dev-certificates';
-import { memoryPair } from '@ferrata/stream';
 import type { TlsServer } from '../../src/tls/tls-server.ts';
 import type { ClientCertificateOptions } from '../../src/tls/tls-server-options.ts';
 import { connectedPair } from '../pairs.ts';
-import { failureOf, makePki, nodeClient, securePair, tlsServer } from './server-rig.ts';
+import { failureOf, makeRig, nodeClient } from './server-rig.ts';
 
-const pki = await makePki();
+const { pki, trust, refused, shake, serverWith } = await makeRig();
 const { authority } = pki;
-const trust = { ca: authority.certificate };
 const clientCertificate = await authority.issue({ names: ['client@example.test'], use: 'client', organisation: 'Ada & Söhne' });
-const servers: TlsServer[] = [];
-after(async () => {
-  for (const server of servers) await server.close();
-});
 
-function serverWith(clientCertificates: ClientCertificateOptions): TlsServer {
-  const server = tlsServer(pki, { clientCertificates });
-  servers.push(server);
-  return server;
+function serverAsking(clientCertificates: ClientCertificateOptions): TlsServer {
+  return serverWith({ clientCertificates });
 }
 
 function withCertificate(issued: IssuedCertificate): ConnectionOptions {
   return { ...trust, cert: issued.chain, key: issued.key };
 }
 
-async function shake(server: TlsServer, options: ConnectionOptions) {
-  const { a, b } = memoryPair();
-  return securePair({ client: a, server: b }, server, options);
-}
-
 async function reasonOf(server: TlsServer, options: ConnectionOptions): Promise<string> {
-  const { a, b } = memoryPair();
-  const failed = failureOf(b, server);
-  const { socket } = nodeClient(a, options);
-  const { error } = await failed;
-  socket.destroy();
+  const { error } = await refused(server, options);
   assert.equal(error.type, 'tls');
   return error.reason;
 }
 
 for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
   test(`a required certificate is read from the digest, with ${maxVersion}`, async () => {
-    const server = serverWith({ mode: 'required', ca: authority.certificate });
+    const server = serverAsking({ mode: 'required', ca: authority.certificate });
     const { server: stream } = await shake(server, { ...withCertificate(clientCertificate), maxVersion });
     const { tls } = stream.info;
     assert.equal(tls?.isPeerVerified, true);
@@ -57,7 +40,7 @@ for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
   });
 
   test(`a client without one is refused, with ${maxVersion}, and over TCP hears why (RFC 8446 §4.4.2.4)`, async () => {
-    const server = serverWith({ mode: 'required', ca: authority.certificate });
+    const server = serverAsking({ mode: 'required', ca: authority.certificate });
     assert.equal(await reasonOf(server, { ...trust, maxVersion }), 'TLS_CLIENT_CERT_MISSING');
     const { client, server: below, close } = await connectedPair();
     const failed = failureOf(below, server);
@@ -73,7 +56,7 @@ for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
 }
 
 test('an optional certificate may be missing', async () => {
-  const { server: stream } = await shake(serverWith({ mode: 'optional', ca: authority.certificate }), trust);
+  const { server: stream } = await shake(serverAsking({ mode: 'optional', ca: authority.certificate }), trust);
   assert.equal(stream.info.tls?.peerCertificate, null);
   assert.equal(stream.info.tls?.isPeerVerified, false);
 });
@@ -81,7 +64,7 @@ test('an optional certificate may be missing', async () => {
 test('a certificate of somebody else is refused, required or optional', async () => {
   const stranger = await (await createAuthority()).issue({ names: ['me@example.test'], use: 'client' });
   for (const mode of ['required', 'optional'] as const) {
-    const server = serverWith({ mode, ca: authority.certificate });
+    const server = serverAsking({ mode, ca: authority.certificate });
     assert.equal(await reasonOf(server, withCertificate(stranger)), 'TLS_CLIENT_CERT_UNTRUSTED');
   }
 });
@@ -94,12 +77,12 @@ test('a certificate that has expired, was revoked, or is for servers, is refused
     validFrom: new Date(Date.now() - 2 * day),
     validTo: new Date(Date.now() - day),
   });
-  const plain = serverWith({ mode: 'required', ca: authority.certificate });
+  const plain = serverAsking({ mode: 'required', ca: authority.certificate });
   assert.equal(await reasonOf(plain, withCertificate(expired)), 'TLS_CLIENT_CERT_EXPIRED');
   const forServers = await authority.issue({ names: ['x.example.test'], use: 'server' });
   assert.equal(await reasonOf(plain, withCertificate(forServers)), 'TLS_CLIENT_CERT_UNTRUSTED');
   const crl = await authority.revocationList([clientCertificate.serialNumber]);
-  const strict = serverWith({ mode: 'required', ca: authority.certificate, crl });
+  const strict = serverAsking({ mode: 'required', ca: authority.certificate, crl });
   assert.equal(await reasonOf(strict, withCertificate(clientCertificate)), 'TLS_CLIENT_CERT_REVOKED');
   const other = await authority.issue({ names: ['other@example.test'], use: 'client' });
   assert.equal((await shake(strict, withCertificate(other))).server.info.tls?.isPeerVerified, true);
@@ -108,10 +91,10 @@ test('a certificate that has expired, was revoked, or is for servers, is refused
 test('maxDepth counts the authorities between the certificate and the root', async () => {
   const intermediate = await authority.createIntermediate();
   const deep = await intermediate.issue({ names: ['deep@example.test'], use: 'client' });
-  const shallow = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 0 });
+  const shallow = serverAsking({ mode: 'required', ca: authority.certificate, maxDepth: 0 });
   assert.equal(await reasonOf(shallow, withCertificate(deep)), 'TLS_CLIENT_CERT_CHAIN_TOO_LONG');
   assert.equal((await shake(shallow, withCertificate(clientCertificate))).server.info.tls?.isPeerVerified, true);
-  const deeper = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 1 });
+  const deeper = serverAsking({ mode: 'required', ca: authority.certificate, maxDepth: 1 });
   const { server: stream } = await shake(deeper, withCertificate(deep));
   assert.deepEqual(stream.info.tls?.peerCertificate?.subjectAltNames, [{ kind: 'email', address: 'deep@example.test' }]);
 });
@@ -122,8 +105,8 @@ test('maxDepth counts by signatures, whatever the order of the certificates that
   const stranger = await (await createAuthority()).createIntermediate();
   const deep = await second.issue({ names: ['deep@example.test'], use: 'client' });
   const sent = [first.certificate, second.certificate, authority.certificate, stranger.certificate];
-  const shallow = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 1 });
-  const enough = serverWith({ mode: 'required', ca: authority.certificate, maxDepth: 2 });
+  const shallow = serverAsking({ mode: 'required', ca: authority.certificate, maxDepth: 1 });
+  const enough = serverAsking({ mode: 'required', ca: authority.certificate, maxDepth: 2 });
   const orders = permutations(sent).concat(permutations(sent.slice(0, 2)));
   for (const [i, order] of orders.entries()) {
     const shown = {
@@ -136,7 +119,7 @@ test('maxDepth counts by signatures, whatever the order of the certificates that
     assert.equal((await shake(enough, shown)).server.info.tls?.isPeerVerified, true, `order ${i}`);
   }
   // An authority that the server knows by itself need not be sent, and counts all the same.
-  const knows = serverWith({ mode: 'required', ca: [authority.certificate, first.certificate, second.certificate], maxDepth: 1 });
+  const knows = serverAsking({ mode: 'required', ca: [authority.certificate, first.certificate, second.certificate], maxDepth: 1 });
   assert.equal(await reasonOf(knows, { ...trust, cert: deep.certificate, key: deep.key }), 'TLS_CLIENT_CERT_CHAIN_TOO_LONG');
 });
 
@@ -145,14 +128,13 @@ test('several lists of revoked certificates may stand in one text, and a missing
   const good = await intermediate.issue({ names: ['good@example.test'], use: 'client' });
   const revoked = await intermediate.issue({ names: ['bad@example.test'], use: 'client' });
   const lists = [await authority.revocationList([]), await intermediate.revocationList([revoked.serialNumber])];
-  const server = serverWith({ mode: 'required', ca: authority.certificate, crl: lists.join('\n') });
+  const server = serverAsking({ mode: 'required', ca: authority.certificate, crl: lists.join('\n') });
   assert.equal((await shake(server, withCertificate(good))).server.info.tls?.isPeerVerified, true);
   assert.equal(await reasonOf(server, withCertificate(revoked)), 'TLS_CLIENT_CERT_REVOKED');
-  const { a, b } = memoryPair();
-  const failed = failureOf(b, serverWith({ mode: 'required', ca: authority.certificate, crl: lists[0] as string }));
-  const { socket } = nodeClient(a, withCertificate(good));
-  const { error } = await failed;
-  socket.destroy();
+  const { error } = await refused(
+    serverAsking({ mode: 'required', ca: authority.certificate, crl: lists[0] as string }),
+    withCertificate(good),
+  );
   assert.equal(error.reason, 'TLS_CRL_MISSING');
   assert.equal(error.fault, 'local');
 });
@@ -166,12 +148,11 @@ test('a list that has run out, or that is none, is told of when the server is ma
   };
   const make = (clock: Clock, list: string) =>
     new Promise<string>((resolve) => {
-      const server = tlsServer(pki, {
+      serverWith({
         clientCertificates: { mode: 'required', ca: authority.certificate, crl: list },
         clock,
         onError: ({ reason, fault }) => resolve(`${reason} ${fault}`),
       });
-      servers.push(server);
       setImmediate(() => resolve('nothing'));
     });
   assert.equal(await make(systemClock, crl), 'nothing');

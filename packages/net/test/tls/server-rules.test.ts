@@ -1,25 +1,19 @@
 /** What the handshake owes to its neighbours: received data whatever ends first, a process that lives, a name that does not change, clear words. */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { PassThrough } from 'node:stream';
+import { test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import { queryObjects } from 'node:v8';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
-import type { TlsServer } from '../../src/tls/tls-server.ts';
-import type { TlsServerOptions } from '../../src/tls/tls-server-options.ts';
+import { type HandshakeOwner, TlsHandshake } from '../../src/tls/tls-handshake.ts';
+import { ServerContexts } from '../../src/tls/tls-server-contexts.ts';
+import { resolveTlsServerOptions } from '../../src/tls/tls-server-options.ts';
+import { HandshakePlaces } from '../../src/tls/tls-server-places.ts';
 import { connectedPair, until } from '../pairs.ts';
-import { failureOf, makePki, nodeClient, securePair, tlsServer } from './server-rig.ts';
+import { failureOf, makeRig, nodeClient, securePair } from './server-rig.ts';
 
-const pki = await makePki();
-const trust = { ca: pki.authority.certificate };
-const servers: TlsServer[] = [];
-after(async () => {
-  for (const server of servers) await server.close();
-});
-
-function serverWith(options: TlsServerOptions = {}): TlsServer {
-  const server = tlsServer(pki, options);
-  servers.push(server);
-  return server;
-}
+const { clientHello, pki, serverWith, shake, trust } = await makeRig();
 
 interface Ends {
   readonly client: L4Stream;
@@ -90,7 +84,7 @@ test('async callbacks that reject take neither the process nor other connections
   server.accept(plain.b, { onSecure: () => assert.fail('it fails'), onHandshakeFailed: rejecting('onHandshakeFailed') });
   plain.a.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
   await until(() => warnings.includes('onHandshakeFailed rejects') && warnings.includes('onError rejects'));
-  const { client } = await securePair(memoryEnds(), serverWith(), trust);
+  const { client } = await shake(serverWith());
   client.abort();
 });
 
@@ -102,7 +96,7 @@ test('the name of the digest is in lower case, as the one that certificateFor is
       return null;
     },
   });
-  const pair = await securePair(memoryEnds(), server, { ...trust, servername: 'LocalHost' });
+  const pair = await shake(server, { servername: 'LocalHost' });
   assert.equal(pair.server.info.tls?.serverName, 'localhost');
   assert.deepEqual(names, ['localhost']);
   pair.client.abort();
@@ -128,7 +122,101 @@ test('messages have the reason of OpenSSL in one line', async () => {
   assert.doesNotMatch(error.message, /\.c:\d/);
 });
 
-function memoryEnds(): { client: L4Stream; server: L4Stream } {
-  const { a, b } = memoryPair();
-  return { client: a, server: b };
+test('a name that OpenSSL has in the end, and that is not the one the certificate was chosen by, is refused (RFC 8446 §4.1.2)', async () => {
+  const config = resolveTlsServerOptions({ certificates: [pki.source] });
+  let settled: string | null = null;
+  const owner: HandshakeOwner = {
+    config,
+    contexts: new ServerContexts(config),
+    places: new HandshakePlaces(config),
+    clientCheck: null,
+    chooseCertificate: () => new Promise(() => undefined),
+    handleSettled: (_, outcome) => (settled = outcome),
+  };
+  for (const [servername, isResumed, expected] of [
+    ['localhost', false, 'completed'],
+    ['LOCALHOST', false, 'completed'],
+    ['other.test', false, 'failed'],
+    ['other.test', true, 'failed'],
+    [false, false, 'failed'],
+    // A session of TLS 1.2 leaves OpenSSL without a name.
+    [false, true, 'resumed'],
+  ] as const) {
+    const { a, b } = memoryPair();
+    a.attach(new RecordingSink());
+    const heard = new Promise<string>((resolve) => {
+      const handshake = new TlsHandshake(owner, b, {
+        onSecure: () => resolve('secure'),
+        onHandshakeFailed: (error) => resolve(error.reason),
+      });
+      handshake.start();
+      void clientHello().then(async (hello) => {
+        a.write(hello);
+        await until(() => handshake.phase === 'callback');
+        handshake.handleSecure(socketWith(servername, isResumed));
+      });
+    });
+    assert.equal(await heard, expected === 'failed' ? 'TLS_NAME_CHANGED' : 'secure');
+    assert.equal(settled, expected);
+  }
+});
+
+/** What `TlsHandshake` asks a socket for whose handshake is complete. */
+function socketWith(servername: string | false, isResumed: boolean): TLSSocket {
+  const facts = {
+    servername,
+    isSessionReused: () => isResumed,
+    disableRenegotiation() {},
+    getProtocol: () => 'TLSv1.2',
+    getCipher: () => ({ standardName: 'TLS_AES_128_GCM_SHA256' }),
+    getPeerX509Certificate: () => undefined,
+  };
+  return Object.assign(new PassThrough(), facts) as unknown as TLSSocket;
 }
+
+test('whom OpenSSL refuses gets its alert and an end; whom we refuse after the handshake gets a reset, which no end can be taken for', async (t) => {
+  const refusing = await connectedPair();
+  t.after(() => {
+    refusing.client.abort();
+    return refusing.close();
+  });
+  const failed = failureOf(refusing.server, serverWith({ profile: 'modern' }));
+  const heard = new RecordingSink({ onEnd: () => refusing.client.end() });
+  refusing.client.attach(heard);
+  refusing.client.write(await clientHello({ maxVersion: 'TLSv1.2' }));
+  assert.equal((await failed).error.reason, 'TLS_VERSION_REFUSED');
+  await heard.untilClose();
+  assert.equal(heard.closeError, null);
+  // An alert (RFC 8446 §6): fatal, protocol_version.
+  assert.equal(Buffer.concat(heard.chunks()).toString('hex'), '15030300020246');
+
+  const { close, client, server: below } = await connectedPair();
+  t.after(() => close());
+  const refusal = failureOf(below, serverWith({ handshakeComplete: () => Promise.reject(new Error('not you')) }));
+  const { socket } = nodeClient(client, trust);
+  const lost = new Promise<Error & { code?: string }>((resolve) => socket.once('error', resolve));
+  socket.resume();
+  assert.equal((await refusal).error.reason, 'TLS_REFUSED');
+  assert.equal((await lost).code, 'ECONNRESET');
+});
+
+test('a peer that has ended before its hello was whole gets an end, not a reset', async (t) => {
+  const { close, client, server: below } = await connectedPair();
+  t.after(() => close());
+  const failed = failureOf(below, serverWith());
+  const heard = new RecordingSink();
+  client.attach(heard);
+  client.write((await clientHello()).subarray(0, 100));
+  client.end();
+  assert.equal((await failed).error.reason, 'TLS_HANDSHAKE_CUT');
+  await heard.untilClose();
+  assert.equal(heard.closeError, null);
+});
+
+test('a stream that is up keeps nothing of its handshake', async () => {
+  const server = serverWith();
+  const before = queryObjects(TlsHandshake, { format: 'count' });
+  const pairs = [await shake(server), await shake(server, { maxVersion: 'TLSv1.2' })];
+  assert.ok(queryObjects(TlsHandshake, { format: 'count' }) <= before);
+  for (const { client } of pairs) client.abort();
+});

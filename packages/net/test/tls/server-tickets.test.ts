@@ -10,7 +10,7 @@ import { listen } from '../../src/listener.ts';
 import { isNamed, TicketKeys } from '../../src/tls/ticket-keys.ts';
 import { TlsServer } from '../../src/tls/tls-server.ts';
 import type { TlsServerOptions } from '../../src/tls/tls-server-options.ts';
-import { makePki } from './server-rig.ts';
+import { answerInOneByte, makePki, sourceOf } from './server-rig.ts';
 
 const pki = await makePki();
 const client = await pki.authority.issue({ names: ['client@example.test'], use: 'client' });
@@ -51,10 +51,7 @@ async function serve(options: TlsServerOptions): Promise<{ address: StreamAddres
   const server = new TlsServer({ certificates: [pki.source], ...options });
   const listener = await listen('127.0.0.1:0', (stream) => {
     server.accept(stream, {
-      onSecure(secure) {
-        secure.write(Uint8Array.of(secure.info.tls?.isResumed === true ? 1 : 0));
-        secure.attach({ onData() {}, onDrain() {}, onEnd: () => secure.end(), onClose() {} });
-      },
+      onSecure: answerInOneByte,
       onHandshakeFailed() {},
     });
   });
@@ -113,13 +110,15 @@ test('without tickets nothing is resumed', async () => {
   }
 });
 
-test('a session never crosses to a server with other demands on client certificates (CVE-2025-23419)', async () => {
+test('a session never crosses to a server with another certificate, or other demands on those of clients (CVE-2025-23419)', async () => {
   const tickets = new TicketKeys();
   const lenient = await serve({ tickets });
   const optional = await serve({ tickets, clientCertificates: { mode: 'optional', ca: pki.authority.certificate } });
   const required = await serve({ tickets, clientCertificates: { mode: 'required', ca: pki.authority.certificate } });
   const shallow = await serve({ tickets, clientCertificates: { mode: 'required', ca: pki.authority.certificate, maxDepth: 1 } });
-  const all = [lenient, optional, required, shallow];
+  const other = sourceOf(await pki.authority.issue({ names: ['localhost'] }));
+  const renewed = await serve({ tickets, certificates: [other] });
+  const all = [lenient, optional, required, shallow, renewed];
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     for (const from of all) {
       const { session } = await visit(from.address, version);
@@ -139,8 +138,7 @@ test('a resumed client that has never shown a certificate is not verified, whate
       onSecure(secure) {
         const { tls } = secure.info;
         seen.push(`${tls?.isResumed === true} ${tls?.isPeerVerified === true} ${tls?.peerCertificate === null}`);
-        secure.write(Uint8Array.of(tls?.isResumed === true ? 1 : 0));
-        secure.attach({ onData() {}, onDrain() {}, onEnd: () => secure.end(), onClose() {} });
+        answerInOneByte(secure);
       },
       onHandshakeFailed() {},
     });
@@ -163,10 +161,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     });
     await using listener = await listen('127.0.0.1:0', (stream) => {
       server.accept(stream, {
-        onSecure(secure) {
-          secure.write(Uint8Array.of(secure.info.tls?.isResumed === true ? 1 : 0));
-          secure.attach({ onData() {}, onDrain() {}, onEnd: () => secure.end(), onClose() {} });
-        },
+        onSecure: answerInOneByte,
         onHandshakeFailed: (error) => reasons.push(error.reason),
       });
     });
@@ -182,7 +177,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       session,
     });
     refused.on('error', () => undefined);
-    await once(refused, 'close');
+    await new Promise<void>((resolve) => refused.once('close', () => resolve()));
     assert.deepEqual(reasons, ['TLS_CLIENT_CERT_EXPIRED']);
     await server.close();
   });
@@ -251,6 +246,8 @@ test('the name of a key is its first 16 bytes (RFC 5077 §4)', () => {
 
 test('what is no buffer of keys is refused', () => {
   assert.throws(() => new TicketKeys({ buffer: new SharedArrayBuffer(48) }), TypeError);
+  const { byteLength } = new TicketKeys().buffer;
+  assert.throws(() => new TicketKeys({ buffer: new SharedArrayBuffer(byteLength) }), /TypeError: .* no keys/);
   assert.throws(() => new TicketKeys({ buffer: new ArrayBuffer(160) as never }), TypeError);
   assert.throws(() => new TicketKeys({ rotationMs: 0 }), RangeError);
 });

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createAuthority } from '@ferrata/dev-certificates';
+import { isWireError } from '@ferrata/error';
 import { readExtension, readX509 } from '@ferrata/net/x509';
 import { BasicConstraintsExtension, ExtendedKeyUsage, type ExtendedKeyUsageExtension } from '@peculiar/x509';
 import { createPeerCertificate } from '../../src/tls/peer-certificate.ts';
 import { parsePem } from '../../src/tls/pem.ts';
-import { certificateDer } from './der-writer.ts';
+import { certificateDer, extension } from './der-writer.ts';
 
 describe('@ferrata/net/x509', () => {
   test('reads the extensions of a certificate that a digest has', async () => {
@@ -19,6 +20,18 @@ describe('@ferrata/net/x509', () => {
     assert.equal(readExtension(certificate, '1.2.3.4'), null);
     assert.equal(readX509(block.der).getExtension(BasicConstraintsExtension)?.ca, false);
     assert.equal(readX509(certificate).serialNumber, certificate.serialNumber);
+  });
+
+  test('an extension that can not be read is a typed error, whichever is asked for, with the cause', () => {
+    for (const value of [Uint8Array.of(1, 2, 3), new Uint8Array(0)]) {
+      const der = certificateDer({ extensions: [extension('2.5.29.37', value)] });
+      for (const oid of ['2.5.29.37', '1.2.3.4']) {
+        assert.throws(
+          () => readExtension(der, oid),
+          (error) => isWireError(error) && error.reason === 'TLS_CERTIFICATE_MALFORMED' && error.cause instanceof Error,
+        );
+      }
+    }
   });
 
   test('a certificate that can not be read is a typed error', () => {
