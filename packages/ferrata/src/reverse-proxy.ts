@@ -32,7 +32,7 @@ const LAST_HANDSHAKES_MS = 3_000;
 const LOOK_AGAIN_MS = 10;
 
 /** As far as there are descriptors for them; see `handshakeShare`. */
-const MAX_PENDING = 2_048;
+const MAX_PENDING = 8_192;
 
 /** What a handshake with an origin adds to the time of connecting. */
 const HANDSHAKE_SHARE_MS = 2_000;
@@ -47,8 +47,8 @@ export interface ReverseProxyOptions {
   /** Where requests go, in turn; at least one. */
   readonly to: readonly OriginAddress[];
   /**
-   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. `alpn` is `h2` and `http/1.1`, `maxPending` 2 048 or an
-   * eighth of the open files, unless it says otherwise.
+   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. `alpn` is `h2` and `http/1.1`, `maxPending` 8 192 or a
+   * quarter of the open files, unless it says otherwise.
    */
   readonly tls?: TlsServerOptions;
   /** TLS towards the origins with `isSecure`. Default: verified by the authorities that Node comes with. */
@@ -230,7 +230,7 @@ function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tl
 
 /** Clients that may wait for their handshake at once: a crowd that comes back after a restart waits, and is served. */
 function handshakeShare(): number {
-  return Math.max(16, Math.min(MAX_PENDING, Math.floor(descriptorLimit() / 8)));
+  return Math.max(16, Math.min(MAX_PENDING, Math.floor(descriptorLimit() / 4)));
 }
 
 /** Clients that may be connected at once: each may need a second descriptor upstream, and some are kept back for handshakes and everything else. */
