@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { type ConnectOptions, checkLocalAddress, identityOf, TlsClient, usualTotalTimeoutMs } from '@ferrata/net';
 import { DeadlineQueue } from '@ferrata/timeout';
-import { resolveConnectOptions } from '../src/connect-options.ts';
+import { resolveConnectOptions } from '../src/connect/connect-options.ts';
 
 const most = 2_147_483_647;
 

@@ -7,8 +7,8 @@ import { connectError, WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
 import { DeadlineQueue } from '@ferrata/timeout';
+import { ReadingSocket } from '../src/connect/reading-socket.ts';
 import { ConnectionCap, type ConnectSink, connect, connectWith, listen, TlsClient } from '../src/index.ts';
-import { ReadingSocket } from '../src/reading-socket.ts';
 import { connectedPair, temporaryDirectory, until } from './pairs.ts';
 
 const ignore = (): void => {};

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { ioError } from '@ferrata/error';
 import { RecordingSink } from '@ferrata/testkit';
-import { SocketStream } from '../src/socket-stream.ts';
+import { SocketStream } from '../src/socket/socket-stream.ts';
 import { connectedPair, until } from './pairs.ts';
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text));

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { isWireError, type WireError } from '@ferrata/error';
 import { bindUdp, connectUdp, MAX_DATAGRAM_BYTES, type UdpAddress, type UdpSink } from '../src/index.ts';
-import { UdpEndpoint } from '../src/udp-endpoint.ts';
-import { resolveUdpBindOptions } from '../src/udp-options.ts';
+import { UdpEndpoint } from '../src/udp/udp-endpoint.ts';
+import { resolveUdpBindOptions } from '../src/udp/udp-options.ts';
 import { until } from './pairs.ts';
 
 interface Received {

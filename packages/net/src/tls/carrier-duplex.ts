@@ -12,7 +12,7 @@
 import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
 import { toWireError, type WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
-import { type Done, DuplexOverStream } from '../duplex-over-stream.ts';
+import { type Done, DuplexOverStream } from '../socket/duplex-over-stream.ts';
 
 /** A peer that has said goodbye and keeps its connection open is not waited for any longer. */
 const lingerMs = 5_000;

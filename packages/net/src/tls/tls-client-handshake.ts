@@ -17,10 +17,9 @@ import type { Wakeup } from '@ferrata/clock';
 import { connectError, textOf, timeoutError, tlsError, toWireError, type WireError } from '@ferrata/error';
 import { callUser, isThenable, type L4Stream, type PeerCertificate, type StreamInfo } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
-import type { PendingConnect } from '../pending-connect.ts';
+import type { PendingConnect } from '../connect/pending-connect.ts';
 import { warn } from '../warn.ts';
 import { createPeerCertificate } from './peer-certificate.ts';
-import type { TlsConnectSink } from './tls-client.ts';
 import { ClientTlsDigest } from './tls-client-digest.ts';
 import { handshakeCut, handshakeError } from './tls-client-errors.ts';
 import { describeNames, isForHost } from './tls-client-identity.ts';
@@ -28,6 +27,14 @@ import type { TlsClientConfig } from './tls-client-options.ts';
 import type { KeptSession, TlsClientSessions } from './tls-client-sessions.ts';
 import { TlsInfo } from './tls-info.ts';
 import { carrierOf, type TlsCarrier, tlsStream } from './tls-stream.ts';
+
+/** Receives the outcome of `TlsClient.connect`: exactly one of the two, once, and never from inside `connect` itself. */
+export interface TlsConnectSink {
+  /** The stream is verified, and paused until something is attached to it. */
+  onSecure(stream: L4Stream): void;
+  /** Everything below is aborted within this turn of the event loop. @param info of the stream below */
+  onHandshakeFailed(error: WireError, info: StreamInfo): void;
+}
 
 /** What one handshake is made of. */
 export interface ClientHandshakeFacts {

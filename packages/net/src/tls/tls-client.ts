@@ -6,25 +6,17 @@
  */
 import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { checkWholeNumber, type WireError } from '@ferrata/error';
+import { checkWholeNumber } from '@ferrata/error';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
 import type { DeadlineQueue } from '@ferrata/timeout';
+import type { PendingConnect } from '../connect/pending-connect.ts';
 import { delayRange } from '../delay-range.ts';
-import type { PendingConnect } from '../pending-connect.ts';
 import { checkAlpn } from './alpn.ts';
 import { createClientContext } from './tls-client-context.ts';
-import { ClientHandshake } from './tls-client-handshake.ts';
+import { ClientHandshake, type TlsConnectSink } from './tls-client-handshake.ts';
 import { checkServerName } from './tls-client-name.ts';
 import { identityKey, resolveTlsClientOptions, type TlsClientConfig, type TlsClientOptions } from './tls-client-options.ts';
 import { TlsClientSessions } from './tls-client-sessions.ts';
-
-/** Receives the outcome of `TlsClient.connect`: exactly one of the two, once, and never from inside `connect` itself. */
-export interface TlsConnectSink {
-  /** The stream is verified, and paused until something is attached to it. */
-  onSecure(stream: L4Stream): void;
-  /** Everything below is aborted within this turn of the event loop. @param info of the stream below */
-  onHandshakeFailed(error: WireError, info: StreamInfo): void;
-}
 
 /** What is different for one connection. */
 export interface TlsConnectOptions {

@@ -18,7 +18,6 @@ import { warn } from '../warn.ts';
 import type { LoadedCertificate } from './certificate-load.ts';
 import { ClientHelloReader } from './client-hello.ts';
 import { SocketTlsDigest, TlsInfo } from './tls-info.ts';
-import type { TlsAcceptSink } from './tls-server.ts';
 import type { ClientCertificateCheck } from './tls-server-client-certificate.ts';
 import { type HandshakeEvents, type ServerContexts, startHandshake } from './tls-server-contexts.ts';
 import { clientCertificateFailure, handshakeFailure, handshakeTimeout, localFailure, refusal } from './tls-server-errors.ts';
@@ -37,6 +36,14 @@ export interface HandshakeOwner {
   chooseCertificate(name: string | null, info: StreamInfo): LoadedCertificate | null | Promise<LoadedCertificate | null>;
   /** Called once, when there is an outcome. */
   handleSettled(handshake: TlsHandshake, outcome: HandshakeOutcome): void;
+}
+
+/** Receives the outcome of `TlsServer.accept`: exactly one of the two, once, and never from inside `accept` itself. */
+export interface TlsAcceptSink {
+  /** The handshake is complete; the stream is paused until something is attached to it. If this throws, the stream is aborted. */
+  onSecure(stream: L4Stream): void;
+  /** There is no stream; the one below has been aborted. @param info of the stream below, with the peer's address */
+  onHandshakeFailed(error: WireError, info: StreamInfo): void;
 }
 
 /** How a handshake ended. */

@@ -11,19 +11,11 @@ import { type LoadedCertificate, loadCertificate } from './certificate-load.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { CertificateStore, type ReloadReport } from './certificate-store.ts';
 import { revocationListEnd } from './revocation-list.ts';
-import { type HandshakeOutcome, type HandshakeOwner, TlsHandshake } from './tls-handshake.ts';
+import { type HandshakeOutcome, type HandshakeOwner, type TlsAcceptSink, TlsHandshake } from './tls-handshake.ts';
 import { ClientCertificateCheck } from './tls-server-client-certificate.ts';
 import { ServerContexts } from './tls-server-contexts.ts';
 import { resolveTlsServerOptions, type TlsServerConfig, type TlsServerOptions } from './tls-server-options.ts';
 import { HandshakePlaces } from './tls-server-places.ts';
-
-/** Receives the outcome of `TlsServer.accept`: exactly one of the two, once, and never from inside `accept` itself. */
-export interface TlsAcceptSink {
-  /** The handshake is complete; the stream is paused until something is attached to it. If this throws, the stream is aborted. */
-  onSecure(stream: L4Stream): void;
-  /** There is no stream; the one below has been aborted. @param info of the stream below, with the peer's address */
-  onHandshakeFailed(error: WireError, info: StreamInfo): void;
-}
 
 /** Handshakes, counted since the server was made. */
 export interface HandshakeCounts {

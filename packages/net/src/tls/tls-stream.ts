@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { WireError } from '@ferrata/error';
 import type { L4Stream } from '@ferrata/stream';
-import { SocketStream } from '../socket-stream.ts';
-import type { StreamOrigin } from '../stream-origin.ts';
+import { SocketStream } from '../socket/socket-stream.ts';
+import type { StreamOrigin } from '../socket/stream-origin.ts';
 import { CarrierDuplex } from './carrier-duplex.ts';
 import type { TlsInfo } from './tls-info.ts';
 

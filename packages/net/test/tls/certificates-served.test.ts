@@ -6,7 +6,7 @@ import { before, describe, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { type CertificateAuthority, createAuthority, type IssuedCertificate } from '@ferrata/dev-certificates';
 import type { L4Stream } from '@ferrata/stream';
-import { listen } from '../../src/listener.ts';
+import { listen } from '../../src/accept/listener.ts';
 import { TlsServer } from '../../src/tls/tls-server.ts';
 import { CertificateFolder, ReloadRecord } from './certificate-files.ts';
 

@@ -8,7 +8,8 @@ import { WireError } from '@ferrata/error';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
 import { connect } from '../../src/index.ts';
-import { connectTls, type TlsClient, type TlsConnectOptions, type TlsConnectSink } from '../../src/tls/tls-client.ts';
+import { connectTls, type TlsClient, type TlsConnectOptions } from '../../src/tls/tls-client.ts';
+import type { TlsConnectSink } from '../../src/tls/tls-client-handshake.ts';
 import type { TlsClientOptions } from '../../src/tls/tls-client-options.ts';
 
 /** An authority of this test run, and a certificate of it. */

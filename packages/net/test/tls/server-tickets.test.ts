@@ -6,7 +6,7 @@ import { connect as nodeConnect } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 import { type Clock, ManualClock, systemClock } from '@ferrata/clock';
 import type { StreamAddress } from '@ferrata/stream';
-import { listen } from '../../src/listener.ts';
+import { listen } from '../../src/accept/listener.ts';
 import { isNamed, TicketKeys } from '../../src/tls/ticket-keys.ts';
 import { TlsServer } from '../../src/tls/tls-server.ts';
 import type { TlsServerOptions } from '../../src/tls/tls-server-options.ts';

@@ -1,6 +1,6 @@
 /** A thread with a TLS server of its own, on keys that the test has made; answers each rotation that the test asks for. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { listen } from '../../src/listener.ts';
+import { listen } from '../../src/accept/listener.ts';
 import { TicketKeys } from '../../src/tls/ticket-keys.ts';
 import { TlsServer } from '../../src/tls/tls-server.ts';
 

@@ -3,9 +3,9 @@ import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
 import { type ResolvedProxyHeaderDecoderOptions, resolveProxyHeaderDecoderOptions } from '@ferrata/proxy-protocol';
 import { DeadlineQueue } from '@ferrata/timeout';
+import { checkBoolean, checkClock, checkMethods } from '../option-checks.ts';
+import { checkOptionNames } from '../option-names.ts';
 import { type CidrSet, toCidrSet } from './cidr-set.ts';
-import { checkBoolean, checkClock, checkMethods } from './option-checks.ts';
-import { checkOptionNames } from './option-names.ts';
 
 /** How to accept connections that begin with a PROXY header. */
 export interface AcceptProxyOptions {

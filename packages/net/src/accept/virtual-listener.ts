@@ -7,6 +7,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { connectError, internalError, ioError, textOf, type WireError } from '@ferrata/error';
 import { callUser, type L4Stream, type MemoryPairOptions, memoryPair, type StreamAddress } from '@ferrata/stream';
+import { checkFunction, checkObject } from '../option-checks.ts';
+import { checkOptionNames } from '../option-names.ts';
 import { type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
 import { AcceptPipeline } from './accept-pipeline.ts';
 import { admit } from './admission.ts';
@@ -14,8 +16,6 @@ import { AdmittedStream, endFaulty, faultOf } from './admitted-stream.ts';
 import type { CapWaiter } from './connection-cap.ts';
 import type { Listener } from './listener.ts';
 import { ListenerBase } from './listener-base.ts';
-import { checkFunction, checkObject } from './option-checks.ts';
-import { checkOptionNames } from './option-names.ts';
 import { Relay } from './waiting-room.ts';
 
 const unset: StreamAddress = { kind: 'unset' };

@@ -14,10 +14,10 @@ import { applicationError, internalError, ioError, limitError, textOf, timeoutEr
 import type { ProxyHeader } from '@ferrata/proxy-protocol';
 import { formatAddress, type L4Stream, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
+import type { TlsAcceptSink } from '../tls/tls-handshake.ts';
 import type { AcceptPipeline } from './accept-pipeline.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
 import { type ProxyHeaderSink, readProxyHeader } from './proxy-header-reader.ts';
-import type { TlsAcceptSink } from './tls/tls-server.ts';
 import type { Waiting, WaitingRoom } from './waiting-room.ts';
 
 /**

@@ -17,9 +17,10 @@ import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { fromNodeError, internalError, ioError, textOf, type WireError } from '@ferrata/error';
 import { callUser, type StreamAddress, watchAnswer } from '@ferrata/stream';
-import type { AddressLike } from './address.ts';
-import { listenFailure } from './listen-error.ts';
-import { ipAddress } from './socket-info.ts';
+import { listenFailure } from '../accept/listen-error.ts';
+import type { AddressLike } from '../address.ts';
+import { ipAddress } from '../socket/socket-info.ts';
+import { warn } from '../warn.ts';
 import {
   KEPT_DATAGRAM_BYTES,
   resolveUdpBindOptions,
@@ -31,7 +32,6 @@ import {
   type UdpConnectOptions,
   type UdpSocketConfig,
 } from './udp-options.ts';
-import { warn } from './warn.ts';
 
 /** The largest payload of a datagram over IPv4: 65 535 less the headers of IP and UDP. */
 export const MAX_DATAGRAM_BYTES = 65_507;

@@ -25,11 +25,12 @@ import {
 } from '@ferrata/error';
 import { callUser, isThenable, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
-import type { AddressLike } from './address.ts';
-import type { ConnectionFilter } from './connection-filter.ts';
-import { FilterSlots } from './filter-slots.ts';
-import { checkBoolean, checkCallback, checkMethods } from './option-checks.ts';
-import { checkOptionNames } from './option-names.ts';
+import type { ConnectionFilter } from '../accept/connection-filter.ts';
+import { FilterSlots } from '../accept/filter-slots.ts';
+import type { AddressLike } from '../address.ts';
+import { checkBoolean, checkCallback, checkMethods } from '../option-checks.ts';
+import { checkOptionNames } from '../option-names.ts';
+import { warn } from '../warn.ts';
 import { openBound, type UdpCounts, type UdpEndpoint, type UdpSink } from './udp-endpoint.ts';
 import { OpenUdpFlow, PendingFilter, type UdpFlow, UdpFlowList, type UdpFlowOwner } from './udp-flow.ts';
 import {
@@ -41,7 +42,6 @@ import {
   type UdpBindOptions,
   udpBindNames,
 } from './udp-options.ts';
-import { warn } from './warn.ts';
 
 /** Where to receive, and how flows live. */
 export interface UdpFlowsOptions extends UdpBindOptions {

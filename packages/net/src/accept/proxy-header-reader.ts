@@ -21,11 +21,11 @@ import { internalError, ioError, protocolError, textOf, timeoutError, toWireErro
 import { type ProxyAddress, type ProxyHeader, ProxyHeaderDecoder, proxySignatureMatch } from '@ferrata/proxy-protocol';
 import { callUser, formatAddress, type L4Sink, type L4Stream, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
+import { ipAddress } from '../socket/socket-info.ts';
+import { SocketStream } from '../socket/socket-stream.ts';
+import { warn } from '../warn.ts';
 import { type AcceptProxyConfig, type AcceptProxyOptions, resolveAcceptProxyOptions } from './proxy-options.ts';
 import { readdressed } from './readdressed.ts';
-import { ipAddress } from './socket-info.ts';
-import { SocketStream } from './socket-stream.ts';
-import { warn } from './warn.ts';
 
 /**
  * Receives the outcome of `readProxyHeader`: exactly one of the two, once, and never from inside `readProxyHeader` itself. A throw or a rejection

@@ -13,8 +13,8 @@
 import { internalError, textOf, type WireError } from '@ferrata/error';
 import { callUser, nextStreamId, type StreamAddress, type StreamInfo, type StreamTiming, watchAnswer } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
+import { warn } from '../warn.ts';
 import type { UdpAddress } from './udp-options.ts';
-import { warn } from './warn.ts';
 
 /** The receiver of a flow. */
 export interface UdpFlowSink {

@@ -2,8 +2,8 @@
 import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
 import type { StreamAddress } from '@ferrata/stream';
-import { type AddressLike, parseAddress, toNetAddress } from './address.ts';
-import { checkOptionNames } from './option-names.ts';
+import { type AddressLike, parseAddress, toNetAddress } from '../address.ts';
+import { checkOptionNames } from '../option-names.ts';
 
 /** An address of UDP: `kind` is `ip`, `host` an address, never a name. */
 export type UdpAddress = Extract<StreamAddress, { kind: 'ip' }>;

@@ -9,10 +9,10 @@ import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
 import { Inflight, KeyedGcra } from '@ferrata/limits';
 import type { StreamAddress, StreamInfo } from '@ferrata/stream';
+import { checkClock } from '../option-checks.ts';
+import { checkOptionNames } from '../option-names.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
 import { parseIp, words } from './ip-bits.ts';
-import { checkClock } from './option-checks.ts';
-import { checkOptionNames } from './option-names.ts';
 
 /** The memory of a filter made by `perSource`, to post to other threads. */
 export interface SourceLimitMemory {

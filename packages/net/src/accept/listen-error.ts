@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ioError, textOf, type WireError } from '@ferrata/error';
-import { formatNetAddress, type NetAddress } from './address.ts';
+import { formatNetAddress, type NetAddress } from '../address.ts';
 
 const reasons: ReadonlyMap<string, readonly [reason: string, hint: string]> = new Map([
   ['EADDRINUSE', ['ADDRESS_IN_USE', 'something else listens there already']],

@@ -15,17 +15,18 @@ import { isIP, type NetConnectOpts } from 'node:net';
 import type { Wakeup } from '@ferrata/clock';
 import { addContext, connectError, fromNodeError, internalError, limitError, textOf, timeoutError, type WireError } from '@ferrata/error';
 import { callUser, type L4Stream } from '@ferrata/stream';
-import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from './address.ts';
+import type { ConnectionCap } from '../accept/connection-cap.ts';
+import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from '../address.ts';
+import { SocketStream } from '../socket/socket-stream.ts';
+import type { ClosedStream, StreamOrigin } from '../socket/stream-origin.ts';
+import type { TlsClient } from '../tls/tls-client.ts';
+import type { TlsConnectSink } from '../tls/tls-client-handshake.ts';
+import { warn } from '../warn.ts';
 import { checkedLookup } from './connect-lookup.ts';
 import { type ConnectConfig, type ConnectOptions, resolveConnectOptions } from './connect-options.ts';
-import type { ConnectionCap } from './connection-cap.ts';
 import { ConnectorReads } from './connector-reads.ts';
 import type { PendingConnect } from './pending-connect.ts';
 import { ReadingSocket } from './reading-socket.ts';
-import { SocketStream } from './socket-stream.ts';
-import type { ClosedStream, StreamOrigin } from './stream-origin.ts';
-import type { TlsClient, TlsConnectSink } from './tls/tls-client.ts';
-import { warn } from './warn.ts';
 
 export type { PendingConnect } from './pending-connect.ts';
 

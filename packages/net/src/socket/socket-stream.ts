@@ -32,12 +32,12 @@ import type { Duplex } from 'node:stream';
 import { fromNodeError, internalError, ioError, limitError, textOf, type WireError } from '@ferrata/error';
 import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream';
 import { freeChunk, isGivenAway, nextStreamId, takeBack } from '@ferrata/stream';
+import { ReadingSocket } from '../connect/reading-socket.ts';
+import { warn } from '../warn.ts';
 import { joinSmall } from './join-small.ts';
-import { ReadingSocket } from './reading-socket.ts';
 import { abortHost } from './socket-abort.ts';
 import { SocketInfo } from './socket-info.ts';
 import type { ReleasedHost, StreamOrigin } from './stream-origin.ts';
-import { warn } from './warn.ts';
 
 export type { ReleasedHost, StreamOrigin } from './stream-origin.ts';
 

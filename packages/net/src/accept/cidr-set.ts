@@ -15,8 +15,9 @@
  *            [ v4:0, v4:1, v6:0, v6:1, … ]      the roots are nodes 0 (IPv4) and 1 (IPv6)
  * ```
  */
+
+import { checkMethods } from '../option-checks.ts';
 import { parseIp, words } from './ip-bits.ts';
-import { checkMethods } from './option-checks.ts';
 
 const covered = -1;
 const none = 0;

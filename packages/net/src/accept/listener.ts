@@ -12,17 +12,17 @@
 import { createServer, type ListenOptions as NodeListenOptions, type Server, type Socket } from 'node:net';
 import { fromNodeError, isWireError } from '@ferrata/error';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
+import type { AddressLike } from '../address.ts';
+import { checkFunction } from '../option-checks.ts';
+import { ipAddress } from '../socket/socket-info.ts';
+import { SocketStream } from '../socket/socket-stream.ts';
+import type { ClosedStream, StreamOrigin } from '../socket/stream-origin.ts';
+import type { TlsServer } from '../tls/tls-server.ts';
 import { AcceptPipeline } from './accept-pipeline.ts';
-import type { AddressLike } from './address.ts';
 import { admit } from './admission.ts';
 import { listenError } from './listen-error.ts';
 import { type ListenConfig, type ListenOptions, resolveListenOptions } from './listen-options.ts';
 import { ListenerBase } from './listener-base.ts';
-import { checkFunction } from './option-checks.ts';
-import { ipAddress } from './socket-info.ts';
-import { SocketStream } from './socket-stream.ts';
-import type { ClosedStream, StreamOrigin } from './stream-origin.ts';
-import type { TlsServer } from './tls/tls-server.ts';
 import {
   checkStillOurs,
   closeServer,

@@ -1,7 +1,7 @@
 /** What all listeners have in common: their counts, their cap and their TLS server. */
 import type { StreamAddress } from '@ferrata/stream';
+import type { TlsServer } from '../tls/tls-server.ts';
 import type { AcceptPipeline } from './accept-pipeline.ts';
-import type { TlsServer } from './tls/tls-server.ts';
 
 /** The common part of listeners of this package; not exported from it. */
 export abstract class ListenerBase {

@@ -13,7 +13,7 @@ import { connect, type Server } from 'node:net';
 import { resolve as resolvePath } from 'node:path';
 import { isMainThread, threadId } from 'node:worker_threads';
 import { ioError, type WireError } from '@ferrata/error';
-import { formatNetAddress } from './address.ts';
+import { formatNetAddress } from '../address.ts';
 import { listenFailure } from './listen-error.ts';
 
 /** The path of a Unix socket. */

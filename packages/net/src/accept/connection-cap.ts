@@ -11,8 +11,8 @@
  *   already; giving way would let in more and more clients, none of which could be served.
  */
 import { checkNumber, checkWholeNumber } from '@ferrata/error';
+import { checkOptionNames } from '../option-names.ts';
 import { descriptorLimit } from './descriptor-limit.ts';
-import { checkOptionNames } from './option-names.ts';
 
 /** Who waits for places: one queue, of a listener. */
 export interface CapWaiter {

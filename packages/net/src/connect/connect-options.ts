@@ -5,13 +5,13 @@ import { isIP } from 'node:net';
 import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
-import type { ConnectionCap } from './connection-cap.ts';
-import { delayRange } from './delay-range.ts';
-import { checkKeepAlive, hardLimit } from './listen-options.ts';
-import { checkBoolean, checkCallback, checkMethods } from './option-checks.ts';
-import { checkOptionNames } from './option-names.ts';
-import { type TlsClient, toTlsClient } from './tls/tls-client.ts';
-import type { TlsClientOptions } from './tls/tls-client-options.ts';
+import type { ConnectionCap } from '../accept/connection-cap.ts';
+import { checkKeepAlive, hardLimit } from '../accept/listen-options.ts';
+import { delayRange } from '../delay-range.ts';
+import { checkBoolean, checkCallback, checkMethods } from '../option-checks.ts';
+import { checkOptionNames } from '../option-names.ts';
+import { type TlsClient, toTlsClient } from '../tls/tls-client.ts';
+import type { TlsClientOptions } from '../tls/tls-client-options.ts';
 
 /** How to connect. */
 export interface ConnectOptions {

@@ -2,12 +2,12 @@
 import { type Clock, systemClock } from '@ferrata/clock';
 import { checkWholeNumber, type WireError } from '@ferrata/error';
 import type { StreamAddress, StreamInfo } from '@ferrata/stream';
+import { checkCallback, checkClock, checkMethods, checkObject } from '../option-checks.ts';
+import { TlsServer } from '../tls/tls-server.ts';
+import type { TlsServerOptions } from '../tls/tls-server-options.ts';
 import { ConnectionCap } from './connection-cap.ts';
 import type { ConnectionFilter } from './connection-filter.ts';
-import { checkCallback, checkClock, checkMethods, checkObject } from './option-checks.ts';
 import { type AcceptProxyConfig, type AcceptProxyOptions, resolveAcceptProxyOptions } from './proxy-options.ts';
-import { TlsServer } from './tls/tls-server.ts';
-import type { TlsServerOptions } from './tls/tls-server-options.ts';
 
 /**
  * What becomes of a connection before it is a stream of the program: caps, then the filter, then the PROXY header, then TLS. A connection that waits

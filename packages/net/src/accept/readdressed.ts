@@ -2,7 +2,7 @@
 
 import { EMPTY_BYTES } from '@ferrata/bytes';
 import { type L4Stream, park, type StreamInfo, tapped } from '@ferrata/stream';
-import { SocketStream } from './socket-stream.ts';
+import { SocketStream } from '../socket/socket-stream.ts';
 
 /**
  * `stream` with another `info`, and `unread` before its next bytes. The stream is paused, until something attaches to the result: before that,

@@ -2,10 +2,10 @@
 
 import { isIPv4 } from 'node:net';
 import { checkNumber, checkWholeNumber } from '@ferrata/error';
+import { type AddressLike, type NetAddress, toNetAddress } from '../address.ts';
+import { checkBoolean } from '../option-checks.ts';
+import { checkOptionNames } from '../option-names.ts';
 import { type AcceptConfig, type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
-import { type AddressLike, type NetAddress, toNetAddress } from './address.ts';
-import { checkBoolean } from './option-checks.ts';
-import { checkOptionNames } from './option-names.ts';
 
 /**
  * Where and how to listen. Exactly one of `address`, `host` with `port`, `path` and `fd` says where. An option that cannot take effect there is

@@ -17,10 +17,10 @@
 import { internalError, textOf, type WireError } from '@ferrata/error';
 import { callUser, type L4Stream, type StreamAddress } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
+import { warn } from '../warn.ts';
 import type { AcceptConfig } from './accept-options.ts';
 import { AcceptRate } from './accept-rate.ts';
 import { FilterSlots } from './filter-slots.ts';
-import { warn } from './warn.ts';
 
 /** What the stages of one listener have in common: its places, its counts, its callbacks. */
 export class AcceptPipeline {
