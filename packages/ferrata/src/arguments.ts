@@ -1,7 +1,6 @@
 /** The command line of `ferrata`, parsed once into what the program needs. Every wrong argument gets a sentence that says what to write. */
-import { parseArgs } from 'node:util';
 import { type CertArguments, parseCertArguments, wantsCertHelp } from './cert-arguments.ts';
-import { checkOnce } from './once.ts';
+import { parseCount, parseOptions } from './parse-options.ts';
 import { formatPlace, formatUrl, type ListenAddress, type OriginAddress, parseListener, parseOrigin } from './urls.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -105,7 +104,7 @@ const options = {
 /** @throws {UsageError} when the arguments make no sense */
 export function parseCommand(argv: readonly string[]): Command {
   if (argv[0] === 'cert') return parseCert(argv.slice(1));
-  const { values, positionals } = parse(argv);
+  const { values, positionals } = parseOptions(argv, options, 'ferrata --help');
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
   const [command, ...rest] = positionals;
@@ -194,19 +193,6 @@ function isAnyPort(address: ListenAddress | OriginAddress): boolean {
   return address.kind === 'tcp' && address.port === 0;
 }
 
-function parse(argv: readonly string[]) {
-  try {
-    const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true, tokens: true });
-    checkOnce(parsed.tokens, options);
-    return parsed;
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    // Node's sentence ends with advice on '--' that fits no option of ours.
-    const [sentence = ''] = (error as Error).message.split(/\. To |\.\n| To specify/);
-    throw new UsageError(`${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}; ferrata --help lists the options`, { cause: error });
-  }
-}
-
 function parseTime(option: string, text: string | undefined, fallbackMs: number): number {
   if (text === undefined) return fallbackMs;
   const found = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
@@ -216,12 +202,4 @@ function parseTime(option: string, text: string | undefined, fallbackMs: number)
     throw new UsageError(`${option} ${text}: write a time above 0 and up to a day, such as 500ms, 3s or 2m`);
   // Whole milliseconds, as the sockets take them: 2.03 s has a fraction in binary.
   return Math.max(1, Math.round(time));
-}
-
-function parseCount(option: string, text: string | undefined, range: { fallback: number; least: number; most: number }): number {
-  if (text === undefined) return range.fallback;
-  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (!(count >= range.least && count <= range.most))
-    throw new UsageError(`${option} ${text}: write a whole number from ${range.least} to ${range.most}`);
-  return count;
 }

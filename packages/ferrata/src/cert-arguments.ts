@@ -1,7 +1,6 @@
 /** The command line of `ferrata cert`. Apart from `cert-command.ts`, since what makes certificates takes 100 ms to load, and only that command needs it. */
-import { parseArgs } from 'node:util';
 import type { CertificateUse, KeyKind } from '@ferrata/dev-certificates';
-import { checkOnce } from './once.ts';
+import { parseCount, parseOptions } from './parse-options.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What `ferrata cert dev` was asked to do. */
@@ -46,16 +45,14 @@ const options = {
 
 /** Parses what stands behind `ferrata cert`. @throws {UsageError} when it makes no sense */
 export function parseCertArguments(argv: readonly string[]): CertArguments {
-  const { values, positionals } = parse(argv);
+  const { values, positionals } = parseOptions(argv, options, 'ferrata cert --help');
   const [kind, ...names] = positionals;
   if (kind !== 'dev') throw new UsageError('write: ferrata cert dev NAME…; only certificates for development are made here');
   if (names.length === 0) throw new UsageError('say whom the certificate is for: ferrata cert dev localhost 127.0.0.1');
   const key = values.key ?? 'ecdsa-p256';
   const found = keyKinds.find((known) => known === key);
   if (found === undefined) throw new UsageError(`--key ${key}: write one of ${keyKinds.join(', ')}`);
-  const days = values.days === undefined ? 397 : Number(values.days);
-  if (!(Number.isInteger(days) && days >= 1 && days <= 3_650))
-    throw new UsageError(`--days ${values.days ?? ''}: write a whole number from 1 to 3650`);
+  const days = parseCount('--days', values.days, { fallback: 397, least: 1, most: 3_650 });
   return {
     names,
     directory: values.dir ?? 'certificates',
@@ -69,18 +66,4 @@ export function parseCertArguments(argv: readonly string[]): CertArguments {
 /** True if what stands behind `ferrata cert` asks for help. */
 export function wantsCertHelp(argv: readonly string[]): boolean {
   return argv.includes('--help') || argv.includes('-h');
-}
-
-function parse(argv: readonly string[]) {
-  try {
-    const parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true, tokens: true });
-    checkOnce(parsed.tokens, options);
-    return parsed;
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    const [sentence = ''] = (error as Error).message.split(/\. To |\.\n| To specify/);
-    throw new UsageError(`${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}; ferrata cert --help lists the options`, {
-      cause: error,
-    });
-  }
 }

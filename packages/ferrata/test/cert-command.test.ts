@@ -175,6 +175,7 @@ describe('what ferrata cert refuses', () => {
     [['dev'], /say whom the certificate is for/],
     [['dev', 'a.test', '--key', 'dsa'], /--key dsa: write one of ecdsa-p256/],
     [['dev', 'a.test', '--days', '0'], /--days 0: write a whole number from 1 to 3650/],
+    [['dev', 'a.test', '--days', '0x10'], /--days 0x10: write a whole number from 1 to 3650/],
     [['dev', 'a.test', '--nothing'], /ferrata cert --help lists the options/],
   ];
   for (const [argv, sentence] of wrong) {
