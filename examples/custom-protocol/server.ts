@@ -4,21 +4,22 @@
  * `tls:` needs a certificate and its key in the variables CERT and KEY: `ferrata cert dev localhost 127.0.0.1` makes them.
  */
 import { once } from 'node:events';
+import { systemClock } from '@ferrata/clock';
 import { type Listener, listen } from '@ferrata/net';
-import { formatAddress, type L4Stream, tapped } from '@ferrata/stream';
+import { formatAddress, idleTimeout, type L4Stream } from '@ferrata/stream';
+import { DeadlineQueue } from '@ferrata/timeout';
 import { Store, serveKeyValue } from './key-value.ts';
 
-/** How long a client may be silent. */
+/** How long a connection may lie still. */
 const IDLE_TIMEOUT_MS = 60_000;
 
 const { CERT = '', KEY = '' } = process.env;
 const store = new Store();
+const deadlines = new DeadlineQueue({ clock: systemClock });
 const listeners: Listener[] = [];
 
 function serve(stream: L4Stream): void {
-  const timer = setTimeout(() => stream.abort(), IDLE_TIMEOUT_MS);
-  const watched = tapped(stream, { onData: () => void timer.refresh(), onClose: () => clearTimeout(timer) });
-  void serveKeyValue(watched, store);
+  void serveKeyValue(idleTimeout(stream, IDLE_TIMEOUT_MS, deadlines), store);
 }
 
 for (const where of process.argv.slice(2)) {

@@ -89,7 +89,8 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
     for (const [path, since] of filesSince) if (performance.now() - since > fileTimeoutMs) hung.push(path);
     if (hung.length > 0) abort.abort();
   }, 500);
-  const ran = await run(process.execPath, ['--test', ...limits, ...reporters, ...(options.args ?? []), ...options.files], {
+  const preload = `--import=${new URL('processes-unmeasured.ts', import.meta.url).href}`;
+  const ran = await run(process.execPath, ['--test', preload, ...limits, ...reporters, ...(options.args ?? []), ...options.files], {
     cwd: options.cwd ?? root,
     onLine,
     // A test run that is itself started by a test would else report to that one.
@@ -112,9 +113,9 @@ function parseReport(line: string): Report | undefined {
   return line.startsWith('{"kind":') ? (JSON.parse(line) as Report) : undefined;
 }
 
-/** The part of the readable log that repeats the failing tests; all of it if there is no such part. */
+/** The part of the readable log that repeats the failing tests; its last lines if there is no such part, as where coverage could not be read. */
 function failingTests(log: string): string {
   const text = readFileSync(log, 'utf8');
   const start = text.lastIndexOf('✖ failing tests:');
-  return text.slice(Math.max(0, start)).trimEnd();
+  return start >= 0 ? text.slice(start).trimEnd() : text.trimEnd().split('\n').slice(-30).join('\n');
 }

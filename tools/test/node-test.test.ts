@@ -4,7 +4,11 @@ import { test } from 'node:test';
 import { type NodeTestResult, runNodeTests } from '../check/node-test.ts';
 import { Fixture } from './fixture.ts';
 
-async function runFiles(files: Readonly<Record<string, string>>, fileTimeoutMs = 60_000): Promise<NodeTestResult> {
+async function runFiles(
+  files: Readonly<Record<string, string>>,
+  fileTimeoutMs = 60_000,
+  args: readonly string[] = [],
+): Promise<NodeTestResult> {
   using fixture = new Fixture();
   for (const [name, text] of Object.entries(files)) fixture.write(`t/${name}`, `import { test } from 'node:test';\n${text}\n`);
   return await runNodeTests({
@@ -12,6 +16,7 @@ async function runFiles(files: Readonly<Record<string, string>>, fileTimeoutMs =
     cwd: fixture.folder,
     testTimeoutMs: 60_000,
     fileTimeoutMs,
+    args,
     log: `${fixture.folder}/log.txt`,
   });
 }
@@ -37,4 +42,15 @@ test('a file that never gives the event loop back is ended, and named', async ()
   const ran = await runFiles({ 'spin.test.ts': "test('spins', () => { for (;;); });" }, 2000);
   assert.deepEqual([ran.passed, ran.failed], [0, 1]);
   assert.match(ran.output, /hangs.*t\/spin\.test\.ts/);
+});
+
+test('processes that a test starts are not measured, as one that is ended while it writes its figures would spoil those of all', async () => {
+  const child = `import { execFile } from 'node:child_process';
+    import { promisify } from 'node:util';
+    test('a child', async () => {
+      const { stdout } = await promisify(execFile)(process.execPath, ['-p', 'process.env.NODE_V8_COVERAGE']);
+      if (process.env.NODE_V8_COVERAGE === undefined || stdout !== 'undefined\\n') throw new Error(stdout);
+    });`;
+  const ran = await runFiles({ 'a.test.ts': child }, 60_000, ['--experimental-test-coverage']);
+  assert.deepEqual([ran.passed, ran.failed], [1, 0], ran.output);
 });

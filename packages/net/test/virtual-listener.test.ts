@@ -298,6 +298,7 @@ describe('listenTo', () => {
   for (const [what, facts] of [
     ['no info', { info: undefined }],
     ['an info without an address', { info: { remoteAddress: undefined } }],
+    ['an address without a host', { info: { remoteAddress: { kind: 'ip', port: 1 } } }],
     [
       'an address that throws',
       {
@@ -342,6 +343,38 @@ describe('listenTo', () => {
       if (what !== 'no id') assert.deepEqual(shed[1], { kind: 'unset' });
       for (const stream of streams) finish(stream);
     });
+
+  test('a stream whose address throws when it is asked again is ended and told, and gives its place back', async () => {
+    const { a, b } = memoryPair();
+    const peer = new RecordingSink();
+    a.attach(peer);
+    let asked = 0;
+    const info = {
+      get remoteAddress(): StreamAddress {
+        assert.ok(asked++ === 0, 'a bug');
+        return ip('192.0.2.1');
+      },
+    };
+    const errors: WireError[] = [];
+    const onError = (error: WireError): void => void errors.push(error);
+    const listener = listenTo([withFacts(b, { info })], finish, { filter: { shouldAccept: () => true }, onError });
+    await until(() => listener.isClosed && peer.isClosed);
+    assert.deepEqual([errors.map((error) => error.reason), listener.connectionCount, listener.pendingCount], [['STREAM_THREW'], 0, 0]);
+  });
+
+  test('a stream that is shed and throws from that is told as such', async () => {
+    const { b } = memoryPair();
+    const errors: WireError[] = [];
+    const source = new Source();
+    const listener = listenTo(source, finish, { onError: (error) => errors.push(error) });
+    await listener.close();
+    source.push(withFacts(b, { abort: () => assert.fail('a bug') }));
+    await until(() => listener.shedCount === 1);
+    assert.deepEqual(
+      errors.map((error) => error.reason),
+      ['STREAM_THREW'],
+    );
+  });
 
   test('who goes on with a stream at fault, from inside of being told, hears of it once', async () => {
     const { b } = memoryPair();

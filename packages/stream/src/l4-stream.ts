@@ -6,8 +6,8 @@
  *
  * 1. `onData` and `onDrain` any number of times, then at most one `onEnd` (data may still be written, and `onDrain` may still come), then
  *    exactly one `onClose`, then nothing. This holds for each sink: one that is attached later is told again what still holds (`onEnd` if the
- *    peer has ended, `onClose` if the stream has closed, `onDrain` if no write found the stream full since); one that was replaced hears
- *    nothing more.
+ *    peer has ended, `onClose` if the stream has closed, `onDrain` if no write found the stream full since, so a sink that
+ *    attaches another one from `onDrain` must be sure that this one does not do the same); one that was replaced hears nothing more.
  * 2. A stream never calls its sink from inside one of its own methods. The head given to `attach` arrives before newer bytes.
  * 3. A chunk handed to `onData` belongs to the sink, and is never rewritten; a chunk handed to `write` belongs to the stream and must not be
  *    changed by the caller afterwards.

@@ -249,7 +249,8 @@ class Decision implements ServerExchangeHandler {
       this.#stream = acceptConnect(this.#exchange, head);
     } catch (thrown) {
       if (!isWireError(thrown)) throw thrown;
-      // The client takes no head of that size; the exchange has ended by that.
+      // The client takes no head of that size, by which the exchange has ended already.
+      this.#exchange.abort(thrown);
       this.#server.report(thrown, this.#request);
       return;
     }

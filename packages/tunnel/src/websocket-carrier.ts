@@ -57,7 +57,8 @@ export class WebSocketCarrier implements L4Sink {
   readonly #isHalfClosable: boolean;
   readonly #onStreamClosed: ((error: WireError | null) => void) | null;
   readonly #deadline: Deadline;
-  #armedFor = Number.POSITIVE_INFINITY;
+  /** Nothing is watched before `start`: nobody has read what the peer says. */
+  #armedFor = Number.NEGATIVE_INFINITY;
   #isFull = false;
   #owesDrain = false;
   #isPaused = false;
@@ -94,6 +95,7 @@ export class WebSocketCarrier implements L4Sink {
 
   /** Begins to read. @param head bytes that were read behind the handshake */
   start(head?: Uint8Array): void {
+    this.#armedFor = Number.POSITIVE_INFINITY;
     this.stream.attach(this, head);
     this.#watch(this.environment.now());
   }
@@ -114,9 +116,14 @@ export class WebSocketCarrier implements L4Sink {
     return this.#isAborted || this.#isTold;
   }
 
-  /** Whether so much waits that nothing more is taken: the connection is aborted. */
+  /** Whether so much waits that nothing more is taken. */
+  isAtLimit(): boolean {
+    return this.machine.outputBytes >= this.#hardLimitBytes;
+  }
+
+  /** The same of a message: the connection is aborted, as its sender counts on it. */
   isOverfull(): boolean {
-    if (this.machine.outputBytes < this.#hardLimitBytes) return false;
+    if (!this.isAtLimit()) return false;
     const message = `a write on top of ${this.machine.outputBytes} unsent bytes`;
     this.abort(limitError('STREAM_WRITE_OVERFLOW', message, { fault: 'local' }));
     return true;
@@ -199,8 +206,11 @@ export class WebSocketCarrier implements L4Sink {
   onClose(error: WireError | null): void {
     this.#isClosed = true;
     this.#deadline.cancel();
+    const isAllOut = this.machine.outputBytes === 0;
+    // Nobody takes it any more.
+    this.machine.takeOutput();
     if (this.#isAborted) this.#tell(this.#failure);
-    else if (this.#haveBothClosed() && this.machine.outputBytes === 0 && (error === null || !this.#isHalfClosable)) this.#tell(null);
+    else if (this.#haveBothClosed() && isAllOut && (error === null || !this.#isHalfClosable)) this.#tell(null);
     else this.#tell(error ?? ioError('WS_CLOSED_EARLY', 'the connection ended without a Close frame'));
     const callback = this.#onStreamClosed;
     if (callback !== null) callUser(() => callback(error));

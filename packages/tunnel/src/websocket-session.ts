@@ -143,9 +143,14 @@ export class WebSocketSession implements WebSocketCarrierOwner {
     return this.#canSend() && this.#machine.sendFragment(kind, fragment, place) && this.#flush();
   }
 
-  /** Asks the peer to answer with the same bytes, at most 125. @throws {RangeError} when there are more */
+  /**
+   * Asks the peer to answer with the same bytes, at most 125.
+   *
+   * @returns as `sendText`; but from `hardLimitBytes` of unsent bytes on nothing is asked, and the connection lives
+   * @throws {RangeError} when there are more
+   */
   ping(payload?: Uint8Array): boolean {
-    return this.isOpen && this.#machine.ping(payload) && this.#flush();
+    return this.isOpen && !this.#carrier.isAtLimit() && this.#machine.ping(payload) && this.#flush();
   }
 
   /**

@@ -121,7 +121,7 @@ class WebSocketStream implements L4Stream, StreamInboxOwner, WebSocketCarrierOwn
 
   write(chunk: Uint8Array): boolean {
     if (this.#isEnded || this.#isClosed) return false;
-    if (chunk.length === 0) return !this.#carrier.isFull();
+    if (chunk.length === 0) return this.#hasRoom();
     if (this.#carrier.isOverfull()) return false;
     this.#send(chunk);
     return this.#flush();
@@ -214,6 +214,10 @@ class WebSocketStream implements L4Stream, StreamInboxOwner, WebSocketCarrierOwn
 
   #flush(): boolean {
     this.#carrier.flush();
+    return this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
     const hasRoom = !this.#isClosed && !this.#carrier.isFull();
     if (!hasRoom) this.#inbox.full();
     return hasRoom;

@@ -145,6 +145,11 @@ test('any bytes give events or one error, the same for any cuts (total, split)',
   );
 });
 
+/** A machine that has failed says so whenever it is asked. */
+function oneError(events: readonly string[]): string[] {
+  return events.filter((event, at) => !event.startsWith('error:') || events.indexOf(event) === at);
+}
+
 test('chunks may be fed ahead of what is read, and none overtakes another (split)', () => {
   const size = fc.integer({ min: 1, max: 9 });
   const valid = fc
@@ -161,7 +166,7 @@ test('chunks may be fed ahead of what is read, and none overtakes another (split
         ahead.pump(0, reads);
       }
       ahead.pump();
-      assert.deepEqual([...new Set(ahead.events)], [...new Set(whole.events)]);
+      assert.deepEqual(oneError(ahead.events), oneError(whole.events));
       assert.equal(ahead.connection.bufferedBytes, whole.connection.bufferedBytes);
     }),
     { seed, numRuns: 2_000 },

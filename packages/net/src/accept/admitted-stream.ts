@@ -5,7 +5,15 @@
  * the process. So each call is guarded; a throw is told, and the stream is closed for whoever is attached (`STREAM_THREW`).
  */
 import { internalError, textOf, type WireError } from '@ferrata/error';
-import { callUser, type L4Sink, type L4Stream, type StreamInfo, type StreamState } from '@ferrata/stream';
+import {
+  callUser,
+  formatAddress,
+  type L4Sink,
+  type L4Stream,
+  type StreamAddress,
+  type StreamInfo,
+  type StreamState,
+} from '@ferrata/stream';
 import type { AcceptPipeline } from './accept-pipeline.ts';
 
 /** Wraps a stream; the id stays the same. */
@@ -19,11 +27,11 @@ export class AdmittedStream implements L4Stream {
   #isOver = false;
   #failure: WireError | null = null;
 
-  /** @throws {TypeError} if it has no id, or no address of its peer; and whatever its getters throw */
+  /** @throws {TypeError} if it has no id, or no address of its peer that can be shown; and whatever its getters throw */
   constructor(inner: L4Stream, pipeline: AcceptPipeline) {
     const { id, info } = inner;
-    if (typeof id !== 'number' || typeof info.remoteAddress.kind !== 'string')
-      throw new TypeError('a stream needs an id, and info.remoteAddress');
+    if (typeof id !== 'number') throw new TypeError('a stream needs an id');
+    checkedAddress(info);
     this.id = id;
     this.info = info;
     this.#inner = inner;
@@ -142,6 +150,14 @@ export class AdmittedStream implements L4Stream {
     const sink = this.#sink;
     queueMicrotask(() => this.#pipeline.call(() => sink?.onClose(error)));
   }
+}
+
+/** The peer's address. @throws {TypeError} if there is none that can be shown, and whatever its getter throws */
+export function checkedAddress({ remoteAddress }: StreamInfo): StreamAddress {
+  if (typeof remoteAddress.kind !== 'string') throw new TypeError('a stream needs info.remoteAddress');
+  // What errors will say of it; where an address lacks its host, say, it throws.
+  formatAddress(remoteAddress);
+  return remoteAddress;
 }
 
 /** What is wrong with a stream that has thrown. */

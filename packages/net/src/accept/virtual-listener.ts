@@ -12,7 +12,7 @@ import { checkOptionNames } from '../option-names.ts';
 import { type AcceptOptions, acceptOptionNames, resolveAcceptOptions } from './accept-options.ts';
 import { AcceptPipeline } from './accept-pipeline.ts';
 import { admit } from './admission.ts';
-import { AdmittedStream, endFaulty, faultOf } from './admitted-stream.ts';
+import { AdmittedStream, checkedAddress, endFaulty, faultOf } from './admitted-stream.ts';
 import type { CapWaiter } from './connection-cap.ts';
 import type { Listener } from './listener.ts';
 import { ListenerBase } from './listener-base.ts';
@@ -84,12 +84,21 @@ class StreamListener extends ListenerBase {
       this.pipeline.releasePlace();
       return this.pipeline.countShed(unset);
     }
-    admit(this.pipeline, admitted);
+    try {
+      admit(this.pipeline, admitted);
+    } catch (thrown) {
+      // Its facts may say one thing first and throw when asked again.
+      endFaulty(admitted, faultOf(thrown), this.pipeline);
+    }
   }
 
   /** Ends a stream that gets no place. */
   protected shed(stream: L4Stream, peer: StreamAddress | null): void {
-    this.pipeline.call(() => stream.abort(ioError('CONNECTION_SHED', 'the listener has no place for it', { fault: 'local' })));
+    const error = ioError('CONNECTION_SHED', 'the listener has no place for it', { fault: 'local' });
+    callUser(
+      () => stream.abort(error),
+      (thrown) => this.pipeline.report(faultOf(thrown)),
+    );
     this.pipeline.countShed(peer);
   }
 }
@@ -241,8 +250,7 @@ class SourceListener extends StreamListener implements Listener, CapWaiter {
 /** Its address, if it can say so. */
 function peerOf(stream: L4Stream): StreamAddress {
   try {
-    const { remoteAddress } = stream.info;
-    return typeof remoteAddress.kind === 'string' ? remoteAddress : unset;
+    return checkedAddress(stream.info);
   } catch {
     return unset;
   }

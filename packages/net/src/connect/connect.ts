@@ -37,6 +37,7 @@ export type { PendingConnect } from './pending-connect.ts';
 export interface ConnectSink {
   /** The stream is paused until something is attached to it. */
   onConnected(stream: L4Stream): void;
+  /** The socket has closed, and its place under `connectionCap` is free: who tries again at once finds it. */
   onConnectFailed(error: WireError): void;
 }
 

@@ -486,6 +486,7 @@ export class SocketStream implements L4Stream {
   /** A writer that goes on writing against a full stream is a bug, and would let a slow reader take all the memory. */
   #handleFull(written: number): void {
     this.#hasDrained = false;
+    this.#gate &= ~Gate.drainDue;
     const before = this.#host.writableLength - written;
     if (before < this.#origin.hardLimitBytes) return;
     this.abort(limitError('STREAM_WRITE_OVERFLOW', `a write on top of ${before} unsent bytes`, { fault: 'local' }));

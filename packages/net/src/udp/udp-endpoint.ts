@@ -146,7 +146,8 @@ export class UdpEndpoint {
   /** A socket of IPv6 names IPv4 peers by mapped addresses. */
   readonly #isIpv6: boolean;
   readonly #counts = new Counts();
-  readonly #queue: { readonly bytes: Uint8Array; readonly peer: UdpAddress }[] = [];
+  /** In the order of coming. Not an array, of which the first of many thousands is dear to take. */
+  readonly #queue = new Set<{ readonly bytes: Uint8Array; readonly peer: UdpAddress }>();
   #queuedBytes = 0;
   #isPaused = false;
   #isFlushing = false;
@@ -185,7 +186,7 @@ export class UdpEndpoint {
 
   /** Datagrams kept because of `pause`. */
   get queuedCount(): number {
-    return this.#queue.length;
+    return this.#queue.size;
   }
 
   get isClosed(): boolean {
@@ -233,7 +234,7 @@ export class UdpEndpoint {
 
   resume(): void {
     this.#isPaused = false;
-    if (this.#queue.length === 0 || this.#isFlushing) return;
+    if (this.#queue.size === 0 || this.#isFlushing) return;
     this.#isFlushing = true;
     queueMicrotask(() => this.#flush());
   }
@@ -263,22 +264,22 @@ export class UdpEndpoint {
       this.#counts.dropped.notPeer++;
       return;
     }
-    if (!this.#isPaused && this.#queue.length === 0) return this.#deliver(bytes, peer);
+    if (!this.#isPaused && this.#queue.size === 0) return this.#deliver(bytes, peer);
     const { maxReceiveQueue, maxReceiveBytes } = this.#config;
-    if (this.#queue.length >= maxReceiveQueue || this.#queuedBytes + costOf(bytes) > maxReceiveBytes) {
+    if (this.#queue.size >= maxReceiveQueue || this.#queuedBytes + costOf(bytes) > maxReceiveBytes) {
       this.#counts.dropped.receiveQueueFull++;
       return;
     }
-    this.#queue.push({ bytes, peer });
+    this.#queue.add({ bytes, peer });
     this.#queuedBytes += costOf(bytes);
   }
 
   #flush(): void {
     this.#isFlushing = false;
-    while (!this.#isPaused) {
+    for (const kept of this.#queue) {
+      if (this.#isPaused) return;
       // Taken before the sink hears of it: a sink that closes the endpoint, or throws, has received this one. A close empties the queue.
-      const kept = this.#queue.shift();
-      if (kept === undefined) return;
+      this.#queue.delete(kept);
       this.#queuedBytes -= costOf(kept.bytes);
       this.#deliver(kept.bytes, kept.peer);
     }
@@ -327,8 +328,8 @@ export class UdpEndpoint {
   #end(error: WireError | null): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       this.#isClosed = true;
-      this.#counts.dropped.closed += this.#queue.length;
-      this.#queue.length = 0;
+      this.#counts.dropped.closed += this.#queue.size;
+      this.#queue.clear();
       this.#queuedBytes = 0;
       this.#socket.close(() => {
         callUser(() => this.#sink.onClose(error), warn);

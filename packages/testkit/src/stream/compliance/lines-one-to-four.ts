@@ -112,10 +112,35 @@ export function linesOneToFour(): ContractTest[] {
         await next.until(() => next.drainCount > 0);
         b.pause();
         await fill(rig, next);
+        const { bufferedBytes } = a;
         const last = new RecordingSink();
         a.attach(last);
         await settle();
-        assert.equal(last.drainCount, 0);
+        // A layer below may find room after all, and then it is right to say so.
+        if (a.bufferedBytes === bufferedBytes) assert.equal(last.drainCount, 0);
+      },
+    },
+    {
+      key: '1g',
+      title: 'a stream that is filled up as soon as another sink is attached tells of no drain (line 1)',
+      body: async (rig) => {
+        const { a, b, sinkA, sinkB, settle } = rig;
+        a.attach(sinkA);
+        b.attach(sinkB);
+        b.pause();
+        const written = await fill(rig, sinkA);
+        const drains = sinkA.drainCount;
+        b.resume();
+        await sinkA.until(() => sinkA.drainCount > drains);
+        await sinkB.untilBytes(written);
+        b.pause();
+        const next = new RecordingSink();
+        a.attach(next);
+        let last = a.bufferedBytes;
+        for (let i = 0; i <= written && a.write(positionalBytes(16_384)); i += 16_384) last = a.bufferedBytes;
+        const { bufferedBytes } = a;
+        await settle();
+        if (a.bufferedBytes === bufferedBytes && bufferedBytes > last) assert.equal(next.drainCount, 0);
       },
     },
     {
