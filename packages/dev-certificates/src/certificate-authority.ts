@@ -5,7 +5,7 @@
  * who were given its certificate, and by nobody else.
  */
 import 'reflect-metadata';
-import type { webcrypto } from 'node:crypto';
+import { type webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { alternativeName } from './alternative-name.ts';
 import { type KeyAlgorithms, type KeyKind, keyAlgorithms } from './key-kind.ts';
@@ -62,25 +62,51 @@ export async function createAuthority(options: AuthorityOptions = {}): Promise<C
  * An authority from what `certificate` and `key` of another one said, to go on with it later.
  *
  * @param certificatePem its certificate; of an intermediate one, those of the intermediate ones above it may follow, as in `IssuedCertificate.chain`: they are in
- *   the chains that it issues
+ *   the chains that it issues. Whatever else the text holds, keys and lists and certificates of others, is passed over
+ * @param keyPem its private key (PKCS #8); other blocks are passed over
  * @throws {Error} when they are no PEM, don't belong together, or are not those of an authority (RFC 5280 §4.2.1.9), or of one that has expired: what it
  *   issued would be trusted by nobody, and nobody would say why
  */
 export async function loadAuthority(certificatePem: string, keyPem: string): Promise<CertificateAuthority> {
-  const certificates = x509.PemConverter.decode(certificatePem).map((der) => new x509.X509Certificate(der));
-  const [certificate] = certificates;
+  const certificates = blocksOf(certificatePem, /^CERTIFICATE$/).map((der) => new x509.X509Certificate(der));
+  const [certificate, ...others] = certificates;
   if (certificate === undefined) throw new Error('the certificate is no PEM');
   checkIsAuthority(certificate);
   const algorithms = algorithmsOf(certificate);
-  const [der] = x509.PemConverter.decode(keyPem);
+  const [der] = blocksOf(keyPem, /PRIVATE KEY$/);
   if (der === undefined) throw new Error('the key is no PEM');
   const key = await crypto.subtle.importKey('pkcs8', der, algorithms.generation, true, ['sign']);
   const text = new TextEncoder().encode('one pair?');
   const publicKey = (await certificate.publicKey.export(algorithms.generation, ['verify'])) as webcrypto.CryptoKey;
   const isPair = await crypto.subtle.verify(algorithms.signing, publicKey, await crypto.subtle.sign(algorithms.signing, key, text), text);
   if (!isPair) throw new Error('the key does not belong to the certificate');
-  const chain = await Promise.all(certificates.map(async (one) => ((await one.isSelfSigned()) ? '' : pem(one))));
-  return new CertificateAuthority(certificate, key, algorithms, chain.join(''));
+  return new CertificateAuthority(certificate, key, algorithms, chainOf(certificate, others));
+}
+
+function blocksOf(text: string, label: RegExp): ArrayBuffer[] {
+  return x509.PemConverter.decodeWithHeaders(text)
+    .filter(({ type }) => label.test(type))
+    .map(({ rawData }) => rawData);
+}
+
+/** The certificates from `own` up to the root, without it: of the others those only that have issued the one before. */
+function chainOf(own: x509.X509Certificate, others: readonly x509.X509Certificate[]): string {
+  let chain = '';
+  let last = new X509Certificate(own.toString('pem'));
+  if (isIssuedBy(last, last)) return chain;
+  chain = pem(own);
+  for (const other of others) {
+    const next = new X509Certificate(other.toString('pem'));
+    if (!isIssuedBy(last, next)) continue;
+    if (isIssuedBy(next, next)) break;
+    chain += pem(other);
+    last = next;
+  }
+  return chain;
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 /** Issues certificates, other authorities, and lists of what it has revoked. */
@@ -110,7 +136,8 @@ export class CertificateAuthority {
   /**
    * Issues a certificate for a server or a client.
    *
-   * @throws {TypeError} when a name is no text @throws {RangeError} when it has none of the forms of `LeafOptions.names`
+   * @throws {TypeError} when a name is no text @throws {RangeError} when it has none of the forms of `LeafOptions.names`, or the certificate would end before it begins, as
+   *   from an authority that has ended
    */
   async issue(options: LeafOptions): Promise<IssuedCertificate> {
     const algorithms = keyAlgorithms(options.key ?? 'ecdsa-p256');
@@ -120,8 +147,7 @@ export class CertificateAuthority {
       serialNumber,
       subject: subjectOf(options),
       issuer: this.#certificate.subjectName,
-      notBefore: options.validFrom ?? new Date(Date.now() - HOUR_MS),
-      notAfter: this.#notBeyond(options.validTo ?? new Date(Date.now() + LEAF_DAYS * DAY_MS)),
+      ...this.#validity(options, LEAF_DAYS),
       publicKey: keys.publicKey,
       signingKey: this.#privateKey,
       signingAlgorithm: this.#algorithms.signing,
@@ -136,7 +162,7 @@ export class CertificateAuthority {
     };
   }
 
-  /** Makes an authority whose certificate this one has signed. */
+  /** Makes an authority whose certificate this one has signed. @throws {RangeError} when that would end before it begins */
   async createIntermediate(options: AuthorityOptions = {}): Promise<CertificateAuthority> {
     const algorithms = keyAlgorithms(options.key ?? 'ecdsa-p256');
     const keys = await generateKeys(algorithms);
@@ -144,8 +170,7 @@ export class CertificateAuthority {
       serialNumber: newSerialNumber(),
       subject: nameOf({ CN: options.name ?? 'Ferrata development intermediate CA' }),
       issuer: this.#certificate.subjectName,
-      notBefore: options.validFrom ?? new Date(Date.now() - HOUR_MS),
-      notAfter: this.#notBeyond(options.validTo ?? new Date(Date.now() + AUTHORITY_DAYS * DAY_MS)),
+      ...this.#validity(options, AUTHORITY_DAYS),
       publicKey: keys.publicKey,
       signingKey: this.#privateKey,
       signingAlgorithm: this.#algorithms.signing,
@@ -170,9 +195,16 @@ export class CertificateAuthority {
   }
 
   /** Who would outlive this authority's certificate would be refused from its end on, and its own dates would not say why. */
-  #notBeyond(validTo: Date): Date {
-    const { notAfter } = this.#certificate;
-    return validTo.getTime() > notAfter.getTime() ? notAfter : validTo;
+  #validity({ validFrom, validTo }: AuthorityOptions | LeafOptions, days: number): { notBefore: Date; notAfter: Date } {
+    const end = this.#certificate.notAfter;
+    const notBefore = validFrom ?? new Date(Date.now() - HOUR_MS);
+    const wanted = validTo ?? new Date(Date.now() + days * DAY_MS);
+    const notAfter = wanted.getTime() > end.getTime() ? end : wanted;
+    if (notAfter.getTime() < notBefore.getTime()) {
+      const dates = `it would begin at ${notBefore.toISOString()} and end at ${notAfter.toISOString()}`;
+      throw new RangeError(notAfter === end ? `the certificate cannot outlive its authority: ${dates}` : `the certificate: ${dates}`);
+    }
+    return { notBefore, notAfter };
   }
 }
 

@@ -108,6 +108,35 @@ describe('an authority of certificates', () => {
     assert.equal(issued.chain, issued.certificate);
   });
 
+  test('goes on from texts that hold more than its certificate: keys, lists, and certificates of others', async () => {
+    const root = await createAuthority();
+    const middle = await root.createIntermediate();
+    const stranger = await (await createAuthority({ name: 'Other' })).createIntermediate({ name: 'Stranger' });
+    const key = await middle.exportKey();
+    for (const text of [
+      middle.certificate + key,
+      key + middle.certificate,
+      middle.certificate + (await root.revocationList([])) + root.certificate,
+      middle.certificate + stranger.certificate,
+    ]) {
+      const again = await loadAuthority(text, middle.certificate + key);
+      const issued = await again.issue({ names: ['a.test'] });
+      assert.equal(issued.chain, issued.certificate + middle.certificate);
+    }
+  });
+
+  test('that has ended issues nothing that would end before it begins', async () => {
+    const ended = await createAuthority({ validFrom: new Date(1e12), validTo: new Date(1.1e12) });
+    await assert.rejects(ended.issue({ names: ['a.test'] }), RangeError);
+    await assert.rejects(ended.createIntermediate(), /cannot outlive its authority.* end at 2004-11-09T/);
+    const leaf = await ended.issue({ names: ['a.test'], validFrom: new Date(1.05e12) });
+    assert.equal(new X509Certificate(leaf.certificate).validToDate.getTime(), 1.1e12);
+    await assert.rejects(
+      (await createAuthority()).issue({ names: ['a.test'], validFrom: new Date(1.1e12), validTo: new Date(1e12) }),
+      RangeError,
+    );
+  });
+
   test('issues nothing that outlives its own certificate', async () => {
     const validTo = new Date(Math.floor(Date.now() / 1000) * 1000 + 86_400_000);
     const authority = await createAuthority({ validTo });

@@ -6,6 +6,7 @@ import { descriptorLimit, type Listener, listen, TlsClient, type TlsClientOption
 import { appendForwarded, HttpProxy, type ProxySession } from '@ferrata/proxy';
 import type { StreamInfo } from '@ferrata/stream';
 import { type Peer, peer } from '@ferrata/upstream';
+import { connectionShare, type HandshakeShares, handshakeShares } from './descriptor-shares.ts';
 import { OriginRing, type Turn } from './origin-ring.ts';
 import type { ListenAddress, OriginAddress } from './urls.ts';
 
@@ -31,9 +32,6 @@ const MAX_CLOSING_TURNS = 100;
 const LAST_HANDSHAKES_MS = 3_000;
 const LOOK_AGAIN_MS = 10;
 
-/** As far as there are descriptors for them; see `handshakeShare`. */
-const MAX_PENDING = 8_192;
-
 /** What a handshake with an origin adds to the time of connecting. */
 const HANDSHAKE_SHARE_MS = 2_000;
 
@@ -47,8 +45,8 @@ export interface ReverseProxyOptions {
   /** Where requests go, in turn; at least one. */
   readonly to: readonly OriginAddress[];
   /**
-   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. `alpn` is `h2` and `http/1.1`, `maxPending` 8 192 or a
-   * quarter of the open files, unless it says otherwise.
+   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. Unless it says otherwise, `alpn` is `h2` and `http/1.1`, `maxHandshakes`
+   * 1 024 and `maxPending` 8 192, or less: both together are at most a quarter of the open files, and with few of them an eighth each.
    */
   readonly tls?: TlsServerOptions;
   /** TLS towards the origins with `isSecure`. Default: verified by the authorities that Node comes with. */
@@ -124,10 +122,11 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       ...(options.onHookFailed === undefined ? {} : { onHookFailed: options.onHookFailed }),
     },
   );
-  const handshakes = options.tls?.maxPending ?? handshakeShare();
+  const limit = descriptorLimit();
+  const handshakes = options.listen.some(({ isSecure }) => isSecure === true) ? handshakesOf(options.tls, limit) : null;
   const server = new HttpServer(proxy, {
     environment,
-    maxConnections: connectionShare(options.listen.some(({ isSecure }) => isSecure === true) ? handshakes : 0),
+    maxConnections: connectionShare(limit, handshakes),
     connection: {
       ...(options.idleTimeoutMs === undefined
         ? {}
@@ -176,10 +175,16 @@ function noAnswer(): WireError {
 }
 
 /** Null where no listener needs one. */
-function tlsServerFor({ listen: addresses, tls }: ReverseProxyOptions, maxPending: number): TlsServer | null {
-  if (!addresses.some(({ isSecure }) => isSecure === true)) return null;
+function tlsServerFor({ tls }: ReverseProxyOptions, handshakes: HandshakeShares | null): TlsServer | null {
+  if (handshakes === null) return null;
   if (tls === undefined) throw new TypeError('a listener with TLS needs a certificate: give tls');
-  return new TlsServer({ alpn: ALPN, maxPending, ...tls });
+  return new TlsServer({ alpn: ALPN, ...tls, ...handshakes });
+}
+
+/** What is not asked for is what there are descriptors for. */
+function handshakesOf(tls: TlsServerOptions | undefined, limit: number): HandshakeShares {
+  const shares = handshakeShares(limit);
+  return { maxHandshakes: tls?.maxHandshakes ?? shares.maxHandshakes, maxPending: tls?.maxPending ?? shares.maxPending };
 }
 
 /** A client whose handshake is under way has connected in good faith, as far as anybody can tell. */
@@ -226,14 +231,4 @@ function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tl
     ...(upstreamStreams === undefined ? {} : { maxStreamsPerConnection: upstreamStreams }),
     ...(upstreamConnections === undefined ? {} : { maxConnections: upstreamConnections }),
   });
-}
-
-/** Clients that may wait for their handshake at once: a crowd that comes back after a restart waits, and is served. */
-function handshakeShare(): number {
-  return Math.max(16, Math.min(MAX_PENDING, Math.floor(descriptorLimit() / 4)));
-}
-
-/** Clients that may be connected at once: each may need a second descriptor upstream, and some are kept back for handshakes and everything else. */
-function connectionShare(handshakes: number): number {
-  return Math.max(16, Math.floor((descriptorLimit() - 256 - handshakes) / 2));
 }

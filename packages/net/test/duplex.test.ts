@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { describe, test } from 'node:test';
 import { applicationError, WireError } from '@ferrata/error';
-import { memoryPair } from '@ferrata/stream';
+import { type L4Sink, memoryPair } from '@ferrata/stream';
 import { firstMisplacedByte, positionalBytes, RecordingSink } from '@ferrata/testkit';
 import { fromDuplex, listen, toDuplex } from '../src/index.ts';
 
@@ -99,6 +99,39 @@ describe('toDuplex', () => {
     assert.ok(error instanceof WireError);
     assert.equal(error.reason, 'CONNECTION_RESET');
     duplex.destroy();
+  });
+
+  test('a write that waits when the stream closes without an error is told that it was lost, and no error is emitted', async () => {
+    const { a } = memoryPair({ highWaterBytes: 10 });
+    const duplex = toDuplex(a);
+    duplex.on('error', () => assert.fail('a bare abort is no error of the duplex'));
+    const written = [20, 3].map(
+      (length) => new Promise<Error | null | undefined>((resolve) => duplex.write(positionalBytes(length), resolve)),
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    a.abort();
+    await once(duplex, 'close');
+    for (const error of await Promise.all(written)) assert.ok(error instanceof Error);
+  });
+
+  test('a write from inside which the stream closes is told that it was lost', async () => {
+    const { a } = memoryPair();
+    const error = applicationError('TEST');
+    let sink: L4Sink | null = null;
+    const closing = new Proxy(a, {
+      get(stream, name) {
+        if (name === 'attach') return (attached: L4Sink) => (sink = attached);
+        if (name !== 'write') return Reflect.get(stream, name, stream) as unknown;
+        return () => {
+          sink?.onClose(error);
+          return false;
+        };
+      },
+    });
+    const duplex = toDuplex(closing);
+    const emitted = once(duplex, 'error');
+    assert.equal(await new Promise((resolve) => duplex.write(positionalBytes(20), resolve)), error);
+    assert.deepEqual(await emitted, [error]);
   });
 
   test('an abort of the stream from elsewhere closes the duplex', async () => {

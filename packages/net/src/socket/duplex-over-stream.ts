@@ -13,6 +13,8 @@ export abstract class DuplexOverStream extends Duplex implements L4Sink {
   protected isStreamClosed = false;
   /** The callback of the write that found the stream full. */
   #writeDone: Done | null = null;
+  /** What the stream closed with. */
+  #closeError: WireError | null = null;
 
   constructor(stream: L4Stream, head: Uint8Array | undefined, options: DuplexOptions) {
     super({ ...options, allowHalfOpen: true, decodeStrings: true });
@@ -50,8 +52,14 @@ export abstract class DuplexOverStream extends Duplex implements L4Sink {
 
   onClose(error: WireError | null): void {
     this.isStreamClosed = true;
-    this.#finishWrite(error ?? (this.destroyed ? new Error('the stream was destroyed before the write was done') : null));
+    this.#closeError = error;
+    this.handleClose(error);
+    // After `handleClose`: an error of a write would be emitted as one of the duplex, unless it is destroyed already, and a bare abort is none.
+    if (this.#writeDone !== null) this.#finishWrite(this.#dropped());
   }
+
+  /** The stream has closed; a write may still wait for its callback. */
+  protected abstract handleClose(error: WireError | null): void;
 
   /** Closed in order: what is still buffered here is to be read first, and then it is destroyed by whoever reads. */
   protected isInOrder(error: WireError | null): boolean {
@@ -59,8 +67,14 @@ export abstract class DuplexOverStream extends Duplex implements L4Sink {
   }
 
   #sent(hasRoom: boolean, done: Done): void {
-    if (hasRoom || this.isStreamClosed) done();
+    if (hasRoom) done();
+    else if (this.isStreamClosed) done(this.#dropped());
     else this.#writeDone = done;
+  }
+
+  /** A stream that closes in order was ended before, which happens when all writes are done: so whatever waits for its callback then was lost. */
+  #dropped(): Error {
+    return this.#closeError ?? new Error('the stream closed before the write was done');
   }
 
   #finishWrite(error: Error | null): void {

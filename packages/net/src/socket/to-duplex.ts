@@ -36,8 +36,7 @@ class StreamDuplex extends DuplexOverStream {
     this.push(null);
   }
 
-  override onClose(error: WireError | null): void {
-    super.onClose(error);
+  protected override handleClose(error: WireError | null): void {
     if (this.#destroyDone !== null) this.#destroyDone();
     else if (!this.isInOrder(error)) this.destroy(error ?? undefined);
   }

@@ -49,8 +49,7 @@ export class CarrierDuplex extends DuplexOverStream {
     if (!this.destroyed) this.push(null);
   }
 
-  override onClose(error: WireError | null): void {
-    super.onClose(error);
+  protected override handleClose(error: WireError | null): void {
     this.#wakeup?.cancel();
     if (!this.isInOrder(error)) this.destroy(error ?? undefined);
   }

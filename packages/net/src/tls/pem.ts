@@ -45,10 +45,11 @@ export function pemText(pem: Pem): string {
 }
 
 /**
- * The blocks of `pem`, in their order, those of one label only.
+ * The blocks of `pem`, in their order, those of one label only. `X509 CERTIFICATE` is read as `CERTIFICATE` (RFC 7468 §5.1, and OpenSSL's own tools).
  *
  * @param what what is looked for, for the message: `the certificate`
- * @throws {WireError} `TLS_PEM_MALFORMED` when a block doesn't end, or holds something else than base64; above 16 MiB
+ * @throws {WireError} `TLS_PEM_MALFORMED` when a block doesn't end, or holds something else than base64; above 16 MiB; for a `TRUSTED CERTIFICATE`, where certificates are
+ *   looked for: to leave it out, or its demands, without a word would be to trust otherwise than was asked
  */
 export function parsePem(pem: Pem, label: string, what: string): PemBlock[] {
   const text = pemText(pem);
@@ -66,13 +67,21 @@ export function parsePem(pem: Pem, label: string, what: string): PemBlock[] {
     if (bodyEnd < 0 || !text.startsWith(ending, bodyEnd)) {
       throw certificateError('TLS_PEM_MALFORMED', `${what}: the block that begins at character ${at} does not end`);
     }
-    if (found === label) {
+    if (label === 'CERTIFICATE' && found === 'TRUSTED CERTIFICATE') {
+      const remedy = 'write the certificate alone (openssl x509 -in … -out …)';
+      throw certificateError('TLS_PEM_MALFORMED', `${what}: a TRUSTED CERTIFICATE block has demands of OpenSSL's own in it: ${remedy}`);
+    }
+    if (found === label || (label === 'CERTIFICATE' && found === 'X509 CERTIFICATE')) {
       const body = text.slice(bodyStart, bodyEnd).replaceAll(/[ \t\r\n]+/g, '');
       if (!isBase64(body)) {
         throw certificateError('TLS_PEM_MALFORMED', `${what}: the block that begins at character ${at} is not base64`);
       }
       const lines = body.match(LINE)?.join('\n') ?? '';
-      blocks.push({ label, der: new Uint8Array(Buffer.from(body, 'base64')), text: `${BEGIN}${label}${DASHES}\n${lines}\n${ending}\n` });
+      blocks.push({
+        label,
+        der: new Uint8Array(Buffer.from(body, 'base64')),
+        text: `${BEGIN}${label}${DASHES}\n${lines}\n${END}${label}${DASHES}\n`,
+      });
     }
     at = text.indexOf(BEGIN, bodyEnd + ending.length);
   }

@@ -1,12 +1,13 @@
 /** What the errors of both ends have in common: how OpenSSL and Node say what went wrong, and which of it is our own fault. */
 import { textOf } from '@ferrata/error';
 
-/** What is wrong with our own lists of revoked certificates (X509_V_ERR_…, as Node has it): no peer can help it. */
+/**
+ * What is wrong with our own lists of revoked certificates (X509_V_ERR_…, as Node has it). Only what no peer can cause: that there is no list of an issuer, or one that is not signed by it, may
+ * be so because a stranger has made that issuer up.
+ */
 export const localVerifyReasons: ReadonlyMap<string, string> = new Map([
   ['CRL_HAS_EXPIRED', 'TLS_CRL_EXPIRED'],
   ['CRL_NOT_YET_VALID', 'TLS_CRL_EXPIRED'],
-  ['UNABLE_TO_GET_CRL', 'TLS_CRL_MISSING'],
-  ['CRL_SIGNATURE_FAILURE', 'TLS_CRL_UNREADABLE'],
 ]);
 
 /** The code of an error of Node's; empty if it has none. */

@@ -14,7 +14,7 @@
  * - Only a handshake that waits for its *client*, and for too long, while somebody waits for its place, is cut, the oldest first: who opens connections and says no more can hold all
  *   places for that long, no longer. One that waits for the program's own callback is never cut for its age.
  * - Too long is `maxPatienceMs` at first, or `patienceMs` if one was completed that has begun so much later. Each that was cut makes it shorter by its share of the places, down to `minPatienceMs`, and each that
- *   was completed makes it longer again: a crowd that is merely slow keeps its time, one that stalls passes quickly, and who is honest behind it has a turn.
+ *   was completed makes it longer again, as does the moment when nobody waits any more: a crowd that is merely slow keeps its time, one that stalls passes quickly, and who is honest behind it has a turn.
  * - Beyond `maxPending` connections, or `maxPendingBytes` of theirs, the oldest of the most numerous kind is cut: a flood of one kind sheds its own.
  * - Every move is O(1), but for the bytes: those are cut oldest first until they fit.
  */
@@ -30,9 +30,15 @@ const patienceMs = 1000;
  * opens 1 500 connections at once lost 70 of them on a machine of two cores, with 3 s none. Less if more than twice the places wait.
  */
 const maxPatienceMs = 3000;
-/** The same when nearly all have stalled: an honest client answers within a round trip, or two after a HelloRetryRequest (RFC 8446 §4.1.4). */
-const minPatienceMs = 500;
-/** Handshakes begun in one turn of the event loop, half a millisecond each: the first one's answer is not to wait for the last one's hello. */
+/**
+ * The same when nearly all have stalled: an honest client answers within a round trip, or two after a HelloRetryRequest (RFC 8446 §4.1.4). The default 1 024 places are handed on 1 280 times
+ * a second so, about as often as a processor makes handshakes: with less, slow clients lose and nobody gains. With 1 s a client behind 5 000 that stall was served after 5.0 s, with this after 4.3 s.
+ */
+const minPatienceMs = 800;
+/**
+ * Handshakes begun in one turn of the event loop, half a millisecond each, of those that have waited: the first one's answer is not to wait for the last one's hello. Who finds a place
+ * free begins at once; how many those are in one turn, the sockets that were read in it decide.
+ */
 const maxBegunATurn = 32;
 /** How often is looked again. */
 const lookAgainMs = 100;
@@ -79,10 +85,11 @@ export class HandshakePlaces {
     callback: new Set(),
     held: new Set(),
   };
-  /** Of hellos that are not whole. */
-  #partialBytes = 0;
-  /** Of those that wait for a place. What a callback of the program is asked about is bounded by `maxPendingCallbacks`: nobody else is to be cut for it. */
-  #otherBytes = 0;
+  /**
+   * Of hellos that are not whole, or wait for a place. What a callback of the program is asked about is bounded by `maxPendingCallbacks`: nobody else is to be cut for it. What has a place
+   * gives its hello to OpenSSL at once.
+   */
+  readonly #bytes = { partial: 0, returning: 0, waiting: 0 };
   #waitedCount = 0;
   /** When the latest of those began that are complete. */
   #latestDone = -Infinity;
@@ -107,7 +114,7 @@ export class HandshakePlaces {
 
   /** Bytes of ClientHellos that are not whole, or wait for a place. */
   get heldBytes(): number {
-    return this.#partialBytes + this.#otherBytes;
+    return this.#bytes.partial + this.#bytes.returning + this.#bytes.waiting;
   }
 
   enter(holder: PlaceHolder): void {
@@ -120,12 +127,7 @@ export class HandshakePlaces {
     if (holder.phase === 'silent' && bytes > 0) this.#move(holder, 'partial');
     this.#count(holder, bytes - holder.heldBytes);
     holder.heldBytes = bytes;
-    const { partial, waiting, returning } = this.#in;
-    while (this.heldBytes > this.#limits.maxPendingBytes) {
-      const oldest = this.#partialBytes < this.#otherBytes ? (first(waiting) ?? first(returning) ?? first(partial)) : first(partial);
-      if (oldest === null) return;
-      oldest.handleShed('tooManyBytes');
-    }
+    this.#checkBytes();
   }
 
   /** The hello is whole. @returns whether it may go on; else `handleTurn` is called later, or `handleShed` */
@@ -149,13 +151,12 @@ export class HandshakePlaces {
 
   /** The callback has answered. @returns as `request` */
   endCallback(holder: PlaceHolder): boolean {
-    if (holder.phase === 'held' || (this.#freeCount() > 0 && this.#in.returning.size === 0)) {
-      this.#move(holder, 'peer');
-      return true;
-    }
-    this.#move(holder, 'returning');
+    const hasPlace = holder.phase === 'held' || (this.#freeCount() > 0 && this.#in.returning.size === 0);
+    this.#move(holder, hasPlace ? 'peer' : 'returning');
+    this.#checkBytes();
+    // It may be the first in a place whose client is waited for, while others wait for that place.
     this.#arm();
-    return false;
+    return hasPlace;
   }
 
   /** The client has done its part. Call it before `leave`. */
@@ -174,15 +175,17 @@ export class HandshakePlaces {
     this.#count(holder, -holder.heldBytes);
     if (holder.phase !== null) this.#in[holder.phase].delete(holder);
     holder.phase = phase;
+    if (phase !== null) this.#in[phase].add(holder);
+    // That crowd is over; the next one is judged by what it does itself.
+    if (this.waitingCount === 0) this.#stalledCount = 0;
     if (phase === null) return;
-    this.#in[phase].add(holder);
     this.#count(holder, holder.heldBytes);
     if (phase === 'peer') holder.since = this.#limits.clock.now();
   }
 
   #count(holder: PlaceHolder, bytes: number): void {
-    if (holder.phase === 'partial') this.#partialBytes += bytes;
-    else if (holder.phase !== 'callback' && holder.phase !== 'held') this.#otherBytes += bytes;
+    const { phase } = holder;
+    if (phase === 'partial' || phase === 'returning' || phase === 'waiting') this.#bytes[phase] += bytes;
   }
 
   #freeCount(): number {
@@ -194,6 +197,18 @@ export class HandshakePlaces {
     if (silent.size + partial.size + waiting.size <= this.#limits.maxPending) return;
     const kinds = [silent, partial, waiting].toSorted((one, other) => other.size - one.size);
     first(kinds[0] as Set<PlaceHolder>)?.handleShed('tooMany');
+  }
+
+  /** The oldest of the kind that holds most of them, so that few with large hellos cost nobody else. */
+  #checkBytes(): void {
+    while (this.heldBytes > this.#limits.maxPendingBytes) {
+      const { partial, returning, waiting } = this.#bytes;
+      const most = Math.max(partial, returning, waiting);
+      const kind = most === partial ? 'partial' : most === returning ? 'returning' : 'waiting';
+      const oldest = first(this.#in[kind]);
+      if (oldest === null) return;
+      oldest.handleShed('tooManyBytes');
+    }
   }
 
   /** Not at once: whoever leaves may be deep inside OpenSSL's calls, and a queue of failures would be a recursion. */

@@ -207,6 +207,20 @@ describe('PEM (RFC 7468)', () => {
     assert.throws(() => parsePem(null as never, 'CERTIFICATE', 'it'), TypeError);
   });
 
+  test('X509 CERTIFICATE is a certificate (§5.1), and TRUSTED CERTIFICATE is told of, and not left out without a word', () => {
+    const labelled = (label: string) => authority.certificate + one.certificate.replaceAll('CERTIFICATE', label);
+    assert.deepEqual(
+      parsePem(labelled('X509 CERTIFICATE'), 'CERTIFICATE', 'it').map(({ label }) => label),
+      ['CERTIFICATE', 'CERTIFICATE'],
+    );
+    assert.deepEqual(pemBlocks('ca', labelled('X509 CERTIFICATE'), 'CERTIFICATE'), pemBlocks('ca', labelled('CERTIFICATE'), 'CERTIFICATE'));
+    assert.throws(() => pemBlocks('ca', labelled('TRUSTED CERTIFICATE'), 'CERTIFICATE'), {
+      name: 'TypeError',
+      message: /^ca: a TRUSTED CERTIFICATE block/,
+    });
+    assert.equal(parsePem(one.key + labelled('TRUSTED CERTIFICATE'), 'PRIVATE KEY', 'it').length, 1);
+  });
+
   test('of an option is one strict text a block, on the server as on the client, in whatever form it was given', async () => {
     const indented = (pem: string): string => pem.replaceAll(/^/gm, '  ');
     const bytes = (pem: string): Uint8Array => new TextEncoder().encode(pem);

@@ -139,7 +139,7 @@ describe('a server that is not', () => {
     (await secure(fine, { ...trust, serverName: 'service.test', crl })).abort();
   });
 
-  test('several lists may stand in one text, each counts; one that is missing is our fault: TLS_CRL_MISSING', async () => {
+  test('several lists may stand in one text, each counts; without one a chain is not trusted: TLS_CERT_UNTRUSTED', async () => {
     const middle = await authority.createIntermediate({ name: 'Middle' });
     const leaf = await middle.issue({ names: ['service.test'] });
     const [above, none, revoked] = [
@@ -151,7 +151,20 @@ describe('a server that is not', () => {
     (await secure(other, { ...trust, serverName: 'service.test', crl: above + none })).abort();
     assert.equal((await failureOf(other, { ...trust, serverName: 'service.test', crl: above + revoked })).reason, 'TLS_CERT_REVOKED');
     const error = await failureOf(other, { ...trust, serverName: 'service.test', crl: above });
-    assert.deepEqual([error.reason, error.fault], ['TLS_CRL_MISSING', 'local']);
+    assert.deepEqual([error.reason, error.fault], ['TLS_CERT_UNTRUSTED', 'remote']);
+    assert.match(error.message, /UNABLE_TO_GET_CRL/);
+  });
+
+  test('a stranger is no fault of ours, whatever it calls its authority, and though no list of ours is about it', async () => {
+    const mine = await createAuthority({ name: 'Mine' });
+    const crl = await mine.revocationList([]);
+    for (const name of ['Stranger', 'Mine']) {
+      const stranger = await createAuthority({ name });
+      const leaf = await stranger.issue({ names: ['service.test'] });
+      await using other = await nodeServer({ cert: leaf.chain + stranger.certificate, key: leaf.key });
+      const error = await failureOf(other, { ca: mine.certificate, serverName: 'service.test', crl });
+      assert.deepEqual([error.reason, error.fault], ['TLS_CERT_UNTRUSTED', 'remote'], name);
+    }
   });
 
   test('PEM that is indented is read as it is: authorities, lists and the chain of the client', async () => {

@@ -131,7 +131,7 @@ for (const [beganAfter, isOvertaken] of [
   });
 }
 
-test('each that is cut as slow makes patience shorter, down to 500 ms, each that is completed longer again', async () => {
+test('each that is cut as slow makes patience shorter, down to 800 ms, each that is completed longer again', async () => {
   const { clock, places, log, enter } = placesWith({ maxHandshakes: 10 });
   const all = Array.from({ length: 30 }, (_, i) => enter(String(i)));
   for (const holder of all) places.request(holder);
@@ -141,8 +141,8 @@ test('each that is cut as slow makes patience shorter, down to 500 ms, each that
     const count = log.splice(0).filter((line) => line.endsWith('its turn')).length;
     if (count > 0) waves.push(ms + 100);
   }
-  // With 10 places and 20 that wait it is 3 s first; then 500 ms, and the looks are 100 ms apart.
-  assert.deepEqual(waves, [3000, 3500]);
+  // With 10 places and 20 that wait it is 3 s first; then 800 ms, and the looks are 100 ms apart.
+  assert.deepEqual(waves, [3000, 3800]);
   for (const holder of all.slice(20)) {
     places.markDone(holder);
     places.leave(holder);
@@ -152,6 +152,55 @@ test('each that is cut as slow makes patience shorter, down to 500 ms, each that
   assert.deepEqual(log, []);
   await pass(clock, 200);
   assert.deepEqual(log, ['later 0 is shed: slowPeer', 'later 10 has its turn']);
+});
+
+test('who stalled in a crowd that is over costs the next one no patience', async () => {
+  const { clock, places, log, enter } = placesWith({ maxHandshakes: 4 });
+  const stalled = Array.from({ length: 8 }, (_, i) => enter(`stalls ${i}`));
+  for (const holder of stalled) places.request(holder);
+  await pass(clock, 5000);
+  assert.equal(log.splice(0).filter((line) => line.endsWith('slowPeer')).length, 4);
+  for (const holder of stalled.slice(4)) places.leave(holder);
+  await pass(clock, 1000);
+  for (let i = 0; i < 8; i++) places.request(enter(`honest ${i}`));
+  await pass(clock, 2900);
+  assert.deepEqual(log, []);
+});
+
+test('whose callback has answered while it kept its place is waited for no longer than others', async () => {
+  const { clock, places, log, enter } = placesWith({ maxHandshakes: 1, maxPendingCallbacks: 0 });
+  const holder = enter('answered');
+  places.request(holder);
+  places.beginCallback(holder);
+  assert.equal(holder.phase, 'held');
+  assert.equal(places.request(enter('waits')), false);
+  await pass(clock, 5000);
+  assert.equal(places.endCallback(holder), true);
+  await pass(clock, 3100);
+  assert.deepEqual(log, ['answered is shed: slowPeer', 'waits has its turn']);
+});
+
+test('large hellos whose callback has answered, and that find no place, give way before small ones that wait', () => {
+  const { places, log, enter } = placesWith({ maxHandshakes: 1, maxPendingCallbacks: 10, maxPendingBytes: 10_000 });
+  const large = Array.from({ length: 5 }, (_, i) => enter(`large ${i}`));
+  for (const holder of large) {
+    places.request(holder);
+    places.beginCallback(holder);
+    places.hold(holder, 4000);
+  }
+  places.request(enter('in a place'));
+  for (let i = 0; i < 4; i++) {
+    const small = enter(`small ${i}`);
+    places.request(small);
+    places.hold(small, 500);
+  }
+  for (const holder of large) assert.equal(places.endCallback(holder), false);
+  places.hold(enter('half'), 100);
+  assert.deepEqual(
+    log,
+    [0, 1, 2, 3].map((i) => `large ${i} is shed: tooManyBytes`),
+  );
+  assert.equal(places.heldBytes, 6100);
 });
 
 test('when more than twice the places wait, patience is shorter from the start', async () => {
@@ -212,7 +261,7 @@ test('what waits for a callback holds none of the bytes that others may', () => 
     places.hold(holder, 1500);
     places.request(holder);
     places.beginCallback(holder);
-    places.hold(holder, 4000);
+    places.hold(holder, 2500);
   }
   assert.deepEqual([asked.phase, held.phase], ['callback', 'held']);
   assert.equal(places.heldBytes, 0);
@@ -223,7 +272,7 @@ test('what waits for a callback holds none of the bytes that others may', () => 
   places.hold(other, 0);
   places.endCallback(asked);
   assert.equal(asked.phase, 'returning');
-  assert.equal(places.heldBytes, 4000);
+  assert.equal(places.heldBytes, 2500);
 });
 
 test('beyond maxPendingBytes the oldest half hello gives way, and who waits for certificateFor does not count', async () => {

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { queryObjects } from 'node:v8';
+import { createAuthority } from '@ferrata/dev-certificates';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { RecordingSink } from '@ferrata/testkit';
 import { type HandshakeOwner, TlsHandshake } from '../../src/tls/tls-handshake.ts';
@@ -174,7 +175,23 @@ function socketWith(servername: string | false, isResumed: boolean): TLSSocket {
   return Object.assign(new PassThrough(), facts) as unknown as TLSSocket;
 }
 
-test('whom OpenSSL refuses gets its alert and an end; whom we refuse after the handshake gets a reset, which no end can be taken for', async (t) => {
+test('whose certificate is not taken in the mode "required" gets an end, over TLS 1.3 after its handshake is complete: Node has closed by then', async (t) => {
+  const { close, client, server: below } = await connectedPair();
+  t.after(() => close());
+  const stranger = await (await createAuthority()).issue({ names: ['stranger.test'], use: 'client' });
+  const server = serverWith({ clientCertificates: { mode: 'required', ca: pki.authority.certificate } });
+  const refusal = failureOf(below, server);
+  const { socket } = nodeClient(client, { ...trust, cert: stranger.chain, key: stranger.key });
+  const heard: string[] = [];
+  for (const event of ['secureConnect', 'data', 'end', 'error'] as const) socket.on(event, () => heard.push(event));
+  const ended = new Promise((resolve) => socket.once('end', resolve).once('error', resolve));
+  assert.equal((await refusal).error.reason, 'TLS_CLIENT_CERT_UNTRUSTED');
+  await ended;
+  socket.destroy();
+  assert.deepEqual(heard, ['secureConnect', 'end']);
+});
+
+test('whom OpenSSL refuses gets its alert and an end; whom our own callback refuses after the handshake gets a reset, which no end can be taken for', async (t) => {
   const refusing = await connectedPair();
   t.after(() => {
     refusing.client.abort();
