@@ -47,7 +47,7 @@ async function inTls(): Promise<CompliancePair> {
   return { a: inner.client, b: inner.server, close };
 }
 
-streamCompliance('TLS client over TCP', overTcp, { settle, runs: 5 });
+streamCompliance('TLS client over TCP', overTcp, { settle, runs: 5, abortIsVisible: 'untilEnd' });
 streamCompliance('TLS client over a Unix socket', overUnix, { settle, runs: 3, abortIsVisible: false });
 streamCompliance('TLS client over a memory pair', overMemory, { settle, runs: 5 });
-streamCompliance('TLS client in TLS', inTls, { settle, runs: 3 });
+streamCompliance('TLS client in TLS', inTls, { settle, runs: 3, abortIsVisible: 'untilEnd' });

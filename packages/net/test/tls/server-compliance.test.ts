@@ -34,6 +34,6 @@ async function inTls(): Promise<CompliancePair> {
   return { a: inner.server, b: inner.client, close };
 }
 
-streamCompliance('TLS over TCP', overTcp, { settle, runs: 5 });
+streamCompliance('TLS over TCP', overTcp, { settle, runs: 5, abortIsVisible: 'untilEnd' });
 streamCompliance('TLS over a memory pair', overMemory, { settle, runs: 5 });
-streamCompliance('TLS in TLS', inTls, { settle, runs: 3 });
+streamCompliance('TLS in TLS', inTls, { settle, runs: 3, abortIsVisible: 'untilEnd' });

@@ -17,8 +17,11 @@ export interface CompliancePair {
 export interface StreamComplianceOptions {
   /** Lets everything happen that is going to happen; default: 12 turns of the event loop. */
   readonly settle?: () => Promise<void>;
-  /** False if the layer below cannot tell a peer of an abort (Unix sockets): the peer then sees an end. Default true. */
-  readonly abortIsVisible?: boolean;
+  /**
+   * False if the layer below cannot tell a peer of an abort (Unix sockets): the peer then sees an end. `untilEnd` if only a peer that has ended its own side may see one (Node's TLS over TCP: a reset that
+   * meets `close_notify` is lost). Default true.
+   */
+  readonly abortIsVisible?: boolean | 'untilEnd';
   /** At most so many bytes fill the stream while its peer is paused; default 64 MiB. */
   readonly fillBytes?: number;
   /** Runs of each property; default 25. */
