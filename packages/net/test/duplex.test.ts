@@ -65,7 +65,7 @@ describe('toDuplex', () => {
     duplex.destroy();
   });
 
-  test('destroy answers a write in flight with an error, as any duplex of Node does', async () => {
+  test('destroy answers a write in flight with an error, as every duplex of Node does', async () => {
     const { a } = memoryPair({ highWaterBytes: 10 });
     const duplex = toDuplex(a);
     const written = new Promise<Error | null | undefined>((resolve) => duplex.write(positionalBytes(20), resolve));

@@ -26,7 +26,7 @@ import {
 } from '@ferrata/tunnel';
 import { Role } from '@ferrata/websocket';
 import { clientOn, settle, type Version } from './rig.ts';
-import { Log } from './websocket-rig.ts';
+import { KEPT_WINDOWS, Log } from './websocket-rig.ts';
 
 const ignores = { onRequestData: () => {}, onRequestEnd: () => {}, onResponseDrain: () => {}, onExchangeClose: () => {} };
 
@@ -381,8 +381,7 @@ describe('sessions', () => {
 });
 
 describe('zlib (RFC 7692 §7.2)', () => {
-  const kept = { serverNoContextTakeover: false, clientNoContextTakeover: false, serverMaxWindowBits: 15, clientMaxWindowBits: 15 };
-  const make = () => zlibCompression()(kept, Role.server);
+  const make = () => zlibCompression()(KEPT_WINDOWS, Role.server);
   const hello = latin1Encode('Hello');
 
   test('the examples of RFC 7692 §7.2.3', () => {

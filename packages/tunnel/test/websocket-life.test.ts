@@ -1,7 +1,7 @@
 /** How long sessions live on peers that are slow, silent or spiteful, on a clock that is moved by hand; and callbacks that misbehave. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ByteWriter, concatBytes } from '@ferrata/bytes';
+import { concatBytes } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import { isWireError, type WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
@@ -20,16 +20,9 @@ import {
   webSocketStream,
   zlibCompression,
 } from '@ferrata/tunnel';
-import { type DeflateParameters, FrameDecoder, FrameEvent, Opcode, Role, writeFrame } from '@ferrata/websocket';
+import { FrameDecoder, FrameEvent, Opcode, Role } from '@ferrata/websocket';
 import { clientOn, settle } from './rig.ts';
-import { Log } from './websocket-rig.ts';
-
-const kept: DeflateParameters = {
-  serverNoContextTakeover: false,
-  clientNoContextTakeover: false,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
+import { CLOSE, frame, KEPT_WINDOWS, Log } from './websocket-rig.ts';
 
 /** A stream whose bytes leave as the test says. */
 class HeldStream implements L4Stream {
@@ -65,13 +58,6 @@ class HeldStream implements L4Stream {
   }
 }
 
-function frame(opcode: Opcode, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const writer = new ByteWriter();
-  writeFrame(writer, { opcode, key: 0x0102_0304 }, payload);
-  return writer.take().slice();
-}
-
-const CLOSE = frame(Opcode.close, Uint8Array.of(3, 232));
 const INVALID = Uint8Array.of(0x83, 0x80);
 
 /** A server's session on such a stream, and a clock. */
@@ -233,7 +219,7 @@ describe('what is said while a read is handled', () => {
 describe('compressed messages', () => {
   test('of a byte stream have a limit, as they are gathered', async () => {
     const { a, b } = memoryPair();
-    const agreement = { subprotocol: null, deflate: kept };
+    const agreement = { subprotocol: null, deflate: KEPT_WINDOWS };
     const stream = webSocketStream(Role.server, a, {}, undefined, agreement);
     const errors: (string | undefined)[] = [];
     stream.attach({ onData: () => {}, onDrain: () => {}, onEnd: () => {}, onClose: (error) => void errors.push(error?.reason) });
@@ -249,7 +235,7 @@ describe('compressed messages', () => {
 
   test('of ordinary tables pass from our compressor to our expander', async () => {
     const { a, b } = memoryPair();
-    const agreement = { subprotocol: null, deflate: kept };
+    const agreement = { subprotocol: null, deflate: KEPT_WINDOWS };
     const log = new Log();
     const server = new WebSocketSession(Role.server, a, log, {}, agreement);
     const client = new WebSocketSession(Role.client, b, new Log(), {}, agreement);
@@ -263,7 +249,7 @@ describe('compressed messages', () => {
   });
 
   test('may have few last blocks, as each is a call of zlib', () => {
-    const codec = () => zlibCompression()(kept, Role.server);
+    const codec = () => zlibCompression()(KEPT_WINDOWS, Role.server);
     const blocks = (count: number): Uint8Array => Uint8Array.from([...Array.from({ length: count }, () => [0x03, 0x00]).flat(), 0x00]);
     assert.equal(codec().inflate(blocks(3), 100)?.length, 0);
     assert.throws(() => codec().inflate(blocks(4), 100), RangeError);
@@ -271,7 +257,7 @@ describe('compressed messages', () => {
 
   test('find the window of those before them, however it has slid', () => {
     for (const bits of [9, 10, 15]) {
-      const parameters = { ...kept, serverMaxWindowBits: bits, clientMaxWindowBits: bits };
+      const parameters = { ...KEPT_WINDOWS, serverMaxWindowBits: bits, clientMaxWindowBits: bits };
       const [ours, theirs] = [zlibCompression()(parameters, Role.server), zlibCompression()(parameters, Role.client)];
       let state = 7;
       for (let round = 0; round < 120; round++) {

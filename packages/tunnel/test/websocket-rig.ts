@@ -1,4 +1,5 @@
 /** WebSocket servers and clients of ours, with everything they say written down. */
+import { ByteWriter } from '@ferrata/bytes';
 import {
   type ClientSession,
   Http1ClientSession,
@@ -18,6 +19,25 @@ import {
   type WebSocketHandler,
   type WebSocketSession,
 } from '@ferrata/tunnel';
+import { type DeflateParameters, Opcode, writeFrame } from '@ferrata/websocket';
+
+/** What both sides of a handshake have agreed on: windows are kept, and as large as can be. */
+export const KEPT_WINDOWS: DeflateParameters = {
+  serverNoContextTakeover: false,
+  clientNoContextTakeover: false,
+  serverMaxWindowBits: 15,
+  clientMaxWindowBits: 15,
+};
+
+/** A whole frame of a client. */
+export function frame(opcode: Opcode, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const writer = new ByteWriter();
+  writeFrame(writer, { opcode, key: 0x0102_0304 }, payload);
+  return writer.take().slice();
+}
+
+/** Close 1000, of a client. */
+export const CLOSE = frame(Opcode.close, Uint8Array.of(3, 232));
 
 /** What became of one session. */
 export class Log implements WebSocketHandler {

@@ -1,7 +1,6 @@
 /** Sessions and byte streams over WebSocket: what is promised by `close`, what is told of the end, and when. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ByteWriter } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import { HttpEnvironment, HttpServer, type ServerExchange } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
@@ -18,25 +17,12 @@ import {
   webSocketStream,
   zlibCompression,
 } from '@ferrata/tunnel';
-import { type DeflateParameters, FrameDecoder, FrameEvent, Opcode, Role, writeFrame } from '@ferrata/websocket';
+import { FrameDecoder, FrameEvent, Opcode, Role } from '@ferrata/websocket';
 import { SendProgress } from '../src/websocket-progress.ts';
 import { clientOn, settle, VERSIONS } from './rig.ts';
+import { CLOSE, frame, KEPT_WINDOWS } from './websocket-rig.ts';
 
-const deflate: DeflateParameters = {
-  serverNoContextTakeover: false,
-  clientNoContextTakeover: false,
-  serverMaxWindowBits: 15,
-  clientMaxWindowBits: 15,
-};
-const agreement = { subprotocol: null, deflate };
-
-function frame(opcode: Opcode, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const writer = new ByteWriter();
-  writeFrame(writer, { opcode, key: 0x0102_0304 }, payload);
-  return writer.take().slice();
-}
-
-const CLOSE = frame(Opcode.close, Uint8Array.of(3, 232));
+const agreement = { subprotocol: null, deflate: KEPT_WINDOWS };
 
 /** A server's session, and its peer as a bare stream. */
 class Ends {
@@ -341,7 +327,7 @@ test('time is granted anew to bytes that wait after all others have left', () =>
 });
 
 test('a compressed message without a byte is empty, as others take it too (RFC 7692 §7.2.3.6)', () => {
-  const codec = zlibCompression()(deflate, Role.server);
+  const codec = zlibCompression()(KEPT_WINDOWS, Role.server);
   assert.equal(codec.inflate(new Uint8Array(0), 100)?.length, 0);
   assert.equal(codec.inflate(Uint8Array.of(0), 100)?.length, 0);
 });

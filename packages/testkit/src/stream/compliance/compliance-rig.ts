@@ -71,6 +71,21 @@ export async function fill({ a: stream, settle, options }: Rig, sink: RecordingS
   throw new Error(`the stream took ${written} bytes from a writer without a reader and was never full`);
 }
 
+/** Fills the stream, then lets the peer read all of it. @returns how many bytes; the sink has heard of the drain */
+export async function fillAndDrain(rig: Rig): Promise<number> {
+  const { a, b, sinkA, sinkB } = rig;
+  a.attach(sinkA);
+  b.attach(sinkB);
+  b.pause();
+  const written = await fill(rig, sinkA);
+  assert.ok(a.bufferedBytes > 0, 'a full stream has buffered bytes');
+  const drains = sinkA.drainCount;
+  b.resume();
+  await sinkA.until(() => sinkA.drainCount > drains);
+  await sinkB.untilBytes(written);
+  return written;
+}
+
 /** A stream that the peer has ended may notice the peer's abort only when it writes (a socket is no longer watched for reading then). */
 export async function noticeAbort(stream: L4Stream, sink: RecordingSink): Promise<void> {
   while (!sink.isClosed) {
