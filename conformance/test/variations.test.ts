@@ -383,7 +383,7 @@ describe('a run without a proxy', () => {
         assert.ok(one !== undefined, id);
         return one;
       });
-      const outcomes = await runRequestsThroughProxy(cases, { port: origin.port, origin, exit: () => null, quietMs: 200 });
+      const outcomes = await runRequestsThroughProxy(cases, { port: origin.port, origin, exit: () => null, quietMs: 1_000 });
       assert.deepEqual(
         outcomes.map(({ id, problem }) => [id, problem === null]),
         [
