@@ -20,7 +20,7 @@ export interface ListenOptions extends AcceptOptions {
   readonly path?: string;
   /**
    * A descriptor that listens already, inherited from another process. It belongs to the listener from then on: `close()` closes it. The file of
-   * a Unix socket it leaves alone; the predecessor keeps it by `close({ keepFile: true })`.
+   * a Unix socket it leaves alone; the predecessor keeps it by `close({ keepFile: true })`. Node sets the length of its queue anew: to `backlog`.
    */
   readonly fd?: number;
   /** Connections that the kernel holds until they are accepted, 1 to 65535; Linux cuts it to `net.core.somaxconn`. Default 4096. */

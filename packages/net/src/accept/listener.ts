@@ -20,6 +20,7 @@ import type { ClosedStream, StreamOrigin } from '../socket/stream-origin.ts';
 import type { TlsServer } from '../tls/tls-server.ts';
 import { AcceptPipeline } from './accept-pipeline.ts';
 import { admit } from './admission.ts';
+import { pathOfDescriptor } from './describe-descriptor.ts';
 import { listenError } from './listen-error.ts';
 import { type ListenConfig, type ListenOptions, resolveListenOptions } from './listen-options.ts';
 import { ListenerBase } from './listener-base.ts';
@@ -28,7 +29,6 @@ import {
   closeServer,
   oneAtATime,
   openSocketFile,
-  pathOfDescriptor,
   removeStaleSocket,
   type SocketFile,
   type UnixTarget,
@@ -232,22 +232,24 @@ function bind(server: Server, config: ListenConfig, opened?: () => void): Promis
       server.removeListener('error', reject);
       resolve();
     };
-    const { target, mode } = config;
+    const { target, mode, backlog } = config;
+    // With a descriptor Node heeds the backlog only as an argument of its own, and sets it to 511 otherwise, whatever it was.
+    const start = (): unknown => server.listen(nodeOptions(config), backlog, listening);
     // Bound within this call (unlike a host, whose name may have to be looked up).
-    if (target.kind === 'unix') withUmaskFor(mode, () => server.listen(nodeOptions(config), listening));
-    else server.listen(nodeOptions(config), listening);
+    if (target.kind === 'unix') withUmaskFor(mode, start);
+    else start();
     if (server.listening) opened?.();
   });
 }
 
-function nodeOptions({ target, backlog, reusePort, ipv6Only }: ListenConfig): NodeListenOptions | { fd: number; backlog: number } {
+function nodeOptions({ target, backlog, reusePort, ipv6Only }: ListenConfig): NodeListenOptions | { fd: number } {
   switch (target.kind) {
     case 'tcp':
       return { host: target.host, port: target.port, backlog, reusePort, ipv6Only, exclusive: true };
     case 'unix':
       return { path: target.path, backlog, exclusive: true };
     case 'fd':
-      return { fd: target.fd, backlog };
+      return { fd: target.fd };
   }
 }
 

@@ -8,7 +8,7 @@
  * - Node removes whatever is at the path when a listener closes, also if it has become somebody else's. So that file has another name meanwhile.
  * - `bind` makes the file with the umask, and whoever may write to it may connect. So the umask is narrowed for `bind`; only the main thread can.
  */
-import { chmodSync, fstatSync, lstatSync, readFileSync, renameSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, renameSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { resolve as resolvePath } from 'node:path';
 import { isMainThread, threadId } from 'node:worker_threads';
@@ -175,23 +175,3 @@ export async function oneAtATime<T>(path: string, work: () => Promise<T>): Promi
 }
 
 function ignore(): void {}
-
-/**
- * The path of a listening Unix socket that was inherited by its descriptor, where the kernel tells it (Linux).
- *
- * `/proc/net/unix`: `Num RefCount Protocol Flags Type St Inode Path`, see proc(5).
- */
-export function pathOfDescriptor(fd: number): string | null {
-  if (process.platform !== 'linux') return null;
-  try {
-    const inode = String(fstatSync(fd).ino);
-    for (const line of readFileSync('/proc/net/unix', 'utf8').split('\n')) {
-      const row = /^(?:\S+ +){6}(\d+) (.+)$/.exec(line);
-      // An @ begins the name of an abstract socket, which has no file.
-      if (row?.[1] === inode && row[2]?.startsWith('@') === false) return row[2];
-    }
-  } catch {
-    // No /proc in this container.
-  }
-  return null;
-}

@@ -53,6 +53,7 @@ export class ClientHelloReader {
   #isBorrowed = false;
   #state: ClientHelloState = 'partial';
   #hello: ClientHello = noHello;
+  #isNameClear = true;
   /** Where the header of the present record begins. */
   #recordAt = 0;
   /** Bytes of the message in the records before it. */
@@ -67,6 +68,11 @@ export class ClientHelloReader {
 
   get hello(): ClientHello {
     return this.#hello;
+  }
+
+  /** False for a server_name that is not exactly one host name (RFC 6066 §3): OpenSSL takes some of these, and others read them in their own ways. */
+  get isNameClear(): boolean {
+    return this.#isNameClear;
   }
 
   /** Whether the first byte cannot begin TLS: somebody speaks another protocol, as HTTP without TLS. */
@@ -171,37 +177,44 @@ export class ClientHelloReader {
   }
 
   #parse(message: Uint8Array): void {
-    const hello = parseClientHello(message.subarray(messageHeaderBytes));
-    this.#hello = hello ?? noHello;
-    this.#state = hello === null ? 'unclear' : 'complete';
+    const parsed = parseClientHello(message.subarray(messageHeaderBytes));
+    this.#hello = parsed?.hello ?? noHello;
+    this.#isNameClear = parsed?.isNameClear ?? true;
+    this.#state = parsed === null ? 'unclear' : 'complete';
   }
 }
 
 /** @returns null if it is malformed */
-function parseClientHello(body: Uint8Array): ClientHello | null {
+function parseClientHello(body: Uint8Array): { readonly hello: ClientHello; readonly isNameClear: boolean } | null {
   let at = 2 + 32;
   at = skipVector(body, at, 1);
   at = skipVector(body, at, 2);
   at = skipVector(body, at, 1);
   // Without extensions (RFC 5246 §7.4.1.2).
-  if (at === body.length) return noHello;
+  if (at === body.length) return { hello: noHello, isNameClear: true };
   const extensions = vectorAt(body, at, 2);
   if (at < 0 || extensions === null) return null;
   let serverName: string | null = null;
   let alpn: readonly string[] | null = null;
   let asksForStaple = false;
   let ticketName: Uint8Array | null = null;
+  let isNameClear = true;
+  let hasName = false;
   for (let place = 0; place < extensions.length; ) {
     const content = vectorAt(extensions, place + 2, 2);
     if (content === null) return null;
     switch (uint16(extensions, place)) {
       case Extension.serverName:
         serverName = parseServerName(content);
+        isNameClear = !hasName && serverName !== null && content.length === nameExtensionBytes + serverName.length;
+        hasName = true;
         break;
       case Extension.statusRequest:
         asksForStaple = content[0] === 1;
         break;
       case Extension.alpn:
+        // A second one (RFC 8446 §4.2 forbids it) would leave open which of them counts; OpenSSL refuses it.
+        if (alpn !== null) return null;
         alpn = parseAlpn(content);
         if (alpn === null) return null;
         break;
@@ -215,8 +228,11 @@ function parseClientHello(body: Uint8Array): ClientHello | null {
     }
     place += 4 + content.length;
   }
-  return { serverName, alpn, asksForStaple, ticketName };
+  return { hello: { serverName, alpn, asksForStaple, ticketName }, isNameClear };
 }
+
+/** Length of the list, type and length of its one entry. */
+const nameExtensionBytes = 5;
 
 /** RFC 6066 §3: a list with one entry of the type host_name (0). */
 function parseServerName(content: Uint8Array): string | null {

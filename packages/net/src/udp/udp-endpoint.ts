@@ -12,15 +12,17 @@
  *
  * @see RFC 768 (UDP), RFC 8085 (how to use it)
  */
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { createSocket, type RemoteInfo, type Socket, type SocketType } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
-import { fromNodeError, internalError, ioError, textOf, type WireError } from '@ferrata/error';
+import { fromNodeError, internalError, ioError, isWireError, textOf, type WireError } from '@ferrata/error';
 import { callUser, type StreamAddress, watchAnswer } from '@ferrata/stream';
+import { udpFamilyOf } from '../accept/describe-descriptor.ts';
 import { listenFailure } from '../accept/listen-error.ts';
 import type { AddressLike } from '../address.ts';
 import { ipAddress } from '../socket/socket-info.ts';
 import { warn } from '../warn.ts';
+import { bindError } from './udp-bind-error.ts';
 import {
   KEPT_DATAGRAM_BYTES,
   resolveUdpBindOptions,
@@ -81,7 +83,7 @@ export interface UdpCounts {
 /**
  * Opens a socket that receives at an address, from anybody. A name is looked up once.
  *
- * @param where `udp://127.0.0.1:5353`, `[::]:5353`, or options
+ * @param where `udp://127.0.0.1:5353`, `[::]:5353`, or options; among these `fd`, a socket that somebody else has bound
  * @throws {WireError} `ADDRESS_IN_USE`, `LISTEN_NOT_PERMITTED`, `LISTEN_NO_SUCH_ADDRESS`, `DESCRIPTORS_EXHAUSTED` or `LISTEN_FAILED`; the message names
  *   the address
  * @throws {TypeError} if the address is malformed, or an option is not known
@@ -93,13 +95,14 @@ export async function bindUdp(where: AddressLike | UdpBindOptions, sink: UdpSink
 
 /** `bindUdp` with options that are settled. */
 export async function openBound(config: UdpBindConfig, sink: UdpSink): Promise<UdpEndpoint> {
+  if (config.fd !== null) return openDescriptor(config.fd, config, sink);
   const place = `udp://${config.host.includes(':') ? `[${config.host}]` : config.host}:${config.port}`;
   const host = await resolveHost(config.host).catch((error: unknown) => {
     throw bindError(error, place);
   });
-  const socket = makeSocket(host, config, config);
+  const socket = makeSocket(familyOf(host), config, config);
   try {
-    await bindSocket(socket, host, config.port);
+    await bindSocket(socket, { address: host, port: config.port });
     applyTtl(socket, config);
   } catch (error) {
     socket.close();
@@ -122,7 +125,7 @@ export async function connectUdp(where: AddressLike | UdpConnectOptions, sink: U
   let socket: Socket | null = null;
   try {
     const host = await resolveHost(config.host);
-    socket = makeSocket(host, config, null);
+    socket = makeSocket(familyOf(host), config, null);
     await connectSocket(socket, host, config);
     applyTtl(socket, config);
     // As the kernel writes it, to be compared with the source of each datagram.
@@ -382,10 +385,14 @@ async function resolveHost(host: string): Promise<string> {
   return isIP(host) === 0 ? (await lookup(host)).address : host;
 }
 
-function makeSocket(host: string, config: UdpSocketConfig, binding: UdpBindConfig | null): Socket {
+function familyOf(host: string): SocketType {
+  return isIPv6(host) ? 'udp6' : 'udp4';
+}
+
+function makeSocket(type: SocketType, config: UdpSocketConfig, binding: UdpBindConfig | null): Socket {
   const { receiveBufferBytes, sendBufferBytes } = config;
   return createSocket({
-    type: isIPv6(host) ? 'udp6' : 'udp4',
+    type,
     reuseAddr: binding?.reuseAddr ?? false,
     reusePort: binding?.reusePort ?? false,
     ipv6Only: binding?.ipv6Only ?? false,
@@ -400,19 +407,37 @@ function applyTtl(socket: Socket, { ttl }: UdpSocketConfig): void {
   if (ttl !== null) socket.setTTL(ttl);
 }
 
-function bindSocket(socket: Socket, address: string, port: number): Promise<void> {
+function bindSocket(socket: Socket, where: { readonly address: string; readonly port: number } | { readonly fd: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
-    socket.bind({ address, port, exclusive: true }, () => {
+    socket.bind({ ...where, exclusive: true }, () => {
       socket.removeListener('error', reject);
       resolve();
     });
   });
 }
 
+/** A socket that is bound already. Node sends by the family that it was told, so it has to be known before. */
+async function openDescriptor(fd: number, config: UdpBindConfig, sink: UdpSink): Promise<UdpEndpoint> {
+  const place = `descriptor ${fd}`;
+  const family = udpFamilyOf(fd);
+  const socket = makeSocket(family ?? 'udp4', config, null);
+  try {
+    await bindSocket(socket, { fd });
+    if (family === null && socket.address().family === 'IPv6')
+      throw listenFailure('LISTEN_FAILED', place, 'it is of IPv6, which this system does not tell beforehand');
+    applyTtl(socket, config);
+  } catch (error) {
+    socket.close();
+    throw isWireError(error) ? error : bindError(error, place);
+  }
+  return new UdpEndpoint(socket, config, sink, null);
+}
+
 async function connectSocket(socket: Socket, host: string, { port, localAddress, localPort }: UdpConnectConfig): Promise<void> {
   if (localAddress !== null || localPort !== 0) {
-    await bindSocket(socket, await resolveHost(localAddress ?? (isIPv6(host) ? '::' : '0.0.0.0')), localPort);
+    const address = await resolveHost(localAddress ?? (isIPv6(host) ? '::' : '0.0.0.0'));
+    await bindSocket(socket, { address, port: localPort });
   }
   await new Promise<void>((resolve, reject) => {
     // Node gives a failure to the callback, which its types do not say, and to nobody else.
@@ -421,19 +446,4 @@ async function connectSocket(socket: Socket, host: string, { port, localAddress,
       else resolve();
     });
   });
-}
-
-const bindHints: ReadonlyMap<string, readonly [reason: string, hint: string]> = new Map([
-  ['EADDRINUSE', ['ADDRESS_IN_USE', 'something else has the port already']],
-  ['EACCES', ['LISTEN_NOT_PERMITTED', 'this user may not receive there; ports below 1024 need a privilege']],
-  ['EADDRNOTAVAIL', ['LISTEN_NO_SUCH_ADDRESS', 'this machine has no such address']],
-  ['ENOTFOUND', ['LISTEN_NO_SUCH_ADDRESS', 'the name has no address']],
-  ['EMFILE', ['DESCRIPTORS_EXHAUSTED', 'this process has no descriptor left (`ulimit -n`)']],
-  ['ENFILE', ['DESCRIPTORS_EXHAUSTED', 'this machine has no descriptor left']],
-]);
-
-function bindError(thrown: unknown, place: string): WireError {
-  const code = (thrown as NodeJS.ErrnoException).code ?? '';
-  const [reason, hint] = bindHints.get(code) ?? ['LISTEN_FAILED', textOf(thrown)];
-  return listenFailure(reason, place, hint, thrown);
 }

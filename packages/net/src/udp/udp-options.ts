@@ -35,12 +35,17 @@ export interface UdpSocketOptions {
   readonly clock?: Clock;
 }
 
-/** Where to receive. One of `address` and `host` with `port` says where. */
+/** Where to receive. One of `address`, `host` with `port`, and `fd` says where. */
 export interface UdpBindOptions extends UdpSocketOptions {
   readonly address?: AddressLike;
   readonly host?: string;
   /** 0: the kernel chooses. */
   readonly port?: number;
+  /**
+   * A descriptor of a socket that is bound already, inherited from another process. It belongs to the endpoint from then on: `close()` closes it. How it is bound is
+   * settled, so `reusePort`, `reuseAddr` and `ipv6Only` make no sense beside it. Of sockets that share a port each is to be read by one thread alone.
+   */
+  readonly fd?: number;
   /** Lets several sockets have one port, the kernel spreading peers among them (SO_REUSEPORT; Linux). Default false. */
   readonly reusePort?: boolean;
   /** Takes a port that another socket has (SO_REUSEADDR; on Linux the last one to bind then gets the datagrams). Default false. */
@@ -73,6 +78,8 @@ export interface UdpSocketConfig {
 
 /** `UdpBindOptions` with every field settled. */
 export interface UdpBindConfig extends UdpSocketConfig {
+  /** If it isn't null, it says where, and the host is empty. */
+  readonly fd: number | null;
   readonly host: string;
   readonly port: number;
   readonly reusePort: boolean;
@@ -103,6 +110,7 @@ export const udpBindNames: Record<keyof UdpBindOptions, true> = {
   address: true,
   host: true,
   port: true,
+  fd: true,
   reusePort: true,
   reuseAddr: true,
   ipv6Only: true,
@@ -133,7 +141,8 @@ export function resolveUdpBindOptions(where: AddressLike | UdpBindOptions): UdpB
 /** The same for options whose names have been checked, those of others among them. */
 export function resolveKnownBindOptions(options: UdpBindOptions): UdpBindConfig {
   const { reusePort = false, reuseAddr = false, ipv6Only = false } = options;
-  return Object.freeze({ ...udpTarget(options), reusePort, reuseAddr, ipv6Only, ...resolveSocketOptions(options) });
+  const target = options.fd === undefined ? { ...udpTarget(options), fd: null } : descriptorTarget(options, options.fd);
+  return Object.freeze({ ...target, reusePort, reuseAddr, ipv6Only, ...resolveSocketOptions(options) });
 }
 
 /**
@@ -192,6 +201,17 @@ function udpTarget({ address, host, port }: UdpBindOptions): { readonly host: st
   }
   if (host === undefined || port === undefined) throw new TypeError('say where: an address, or host and port');
   return toNetTarget({ host, port });
+}
+
+/** @throws {TypeError} for what would bind a socket that is bound already */
+function descriptorTarget(options: UdpBindOptions, fd: number): { readonly host: string; readonly port: number; readonly fd: number } {
+  const { address, host, port, reusePort, reuseAddr, ipv6Only } = options;
+  if (address !== undefined || host !== undefined || port !== undefined)
+    throw new TypeError('say where to receive by exactly one of address, host with port, and fd');
+  for (const [name, value] of Object.entries({ reusePort, reuseAddr, ipv6Only }))
+    if (value === true) throw new TypeError(`${name} is for a socket that is yet to be bound, and fd is bound already`);
+  // Node takes 0 for no descriptor at all.
+  return { host: '', port: 0, fd: checkWholeNumber('fd', fd, { min: 1, max: 0x7fff_ffff }) };
 }
 
 /** `udp://` is known here; every other scheme is left for the parser to refuse. */
