@@ -8,7 +8,10 @@ import type { WireError } from '@ferrata/error';
 import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
 
-/** What an application gives to follow one exchange in the server's role. A throw from any of these ends the exchange with a 500 or a close. */
+/**
+ * What an application gives to follow one exchange in the server's role. A throw from any of these ends the exchange with a 500 or a close; so does the rejection of one
+ * that is `async`, for which nothing waits.
+ */
 export interface ServerExchangeHandler {
   /** A piece of the request's body; it is yours. */
   onRequestData(chunk: Uint8Array): void;
@@ -92,7 +95,7 @@ export interface Tunnel {
   readonly remaining: Uint8Array;
 }
 
-/** What a user of a connection gives to follow one exchange in the client's role. */
+/** What a user of a connection gives to follow one exchange in the client's role. A throw, or a rejection, from any of these cancels the exchange. */
 export interface ClientExchangeHandler {
   /** An interim response (1xx but 101); a final one follows. */
   onInterim(head: ResponseHead): void;

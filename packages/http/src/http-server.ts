@@ -10,8 +10,9 @@ import { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerSession } from './http1-server-session.ts';
 import { type Http2ServerOptions, type ResolvedHttp2ServerOptions, resolveHttp2ServerOptions } from './http2-options.ts';
 import { Http2ServerSession } from './http2-server-session.ts';
+import { memoryPressure } from './internal/session-errors.ts';
 import { type Http1ServerOptions, type ResolvedHttp1ServerOptions, resolveHttp1ServerOptions } from './options.ts';
-import type { ServerSession, ServerSessionOwner } from './session.ts';
+import type { MemoryPressure, ServerSession, ServerSessionOwner } from './session.ts';
 
 /** Options of an `HttpServer`. */
 export interface HttpServerOptions extends Http1ServerOptions {
@@ -47,6 +48,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   /** Those who wait in `drain` for the last connection to end. */
   readonly #drains = new Set<() => void>();
   #isDraining = false;
+  #pressure: MemoryPressure = 'none';
   #shedCount = 0;
   #isClosed = false;
 
@@ -62,6 +64,43 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   /** Connections that are open, tunnels included. */
   get connectionCount(): number {
     return this.#sessions.size;
+  }
+
+  /**
+   * How near the program is to the end of its memory, as whoever watches it says. `none` at first.
+   *
+   * `tight`: the next answer of each connection is its last (`Connection: close`; over HTTP/2 GOAWAY in order). `critical`: requests, on new connections too,
+   * are answered 503 with `Retry-After` at once, and the application hears `onRefused` with `MEMORY_PRESSURE`. What runs goes on.
+   *
+   * @throws {RangeError} when it is set to anything else
+   */
+  get pressure(): MemoryPressure {
+    return this.#pressure;
+  }
+  set pressure(pressure: MemoryPressure) {
+    if (pressure !== 'none' && pressure !== 'tight' && pressure !== 'critical') {
+      throw new RangeError(`pressure must be none, tight or critical, not ${String(pressure)}`);
+    }
+    this.#pressure = pressure;
+  }
+
+  /**
+   * Cuts the connection that holds most bytes here, unsent or read and not taken: its exchanges hear `MEMORY_PRESSURE`. Looks at every connection, so it is
+   * for when memory has all but run out.
+   *
+   * @returns false if none holds any
+   */
+  abortHeaviest(): boolean {
+    let heaviest: ServerSession | null = null;
+    let mostBytes = 0;
+    for (const session of this.#sessions) {
+      const { heldBytes } = session;
+      if (heldBytes <= mostBytes) continue;
+      heaviest = session;
+      mostBytes = heldBytes;
+    }
+    heaviest?.abort(memoryPressure(`the connection held ${mostBytes} bytes, more than any other`));
+    return heaviest !== null;
   }
 
   /** Serves a stream. After `close` it is aborted; while draining it is served, as its request may be on its way. */

@@ -11,12 +11,12 @@
 import { internalError, ioError, protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { HeaderMap, RequestHead } from '@ferrata/headers';
 import { ClientConnection, MessageEvent } from '@ferrata/http1';
-import type { L4Sink, L4Stream, StreamInfo } from '@ferrata/stream';
+import { type L4Sink, type L4Stream, type StreamInfo, watchAnswer } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { keepForTunnel } from './internal/keep-for-tunnel.ts';
-import { bodyLengthWrong, handlerError, withPeer } from './internal/session-errors.ts';
+import { bodyLengthWrong, handlerError, watchClientHandler, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
 import { WriteProgress } from './internal/write-progress.ts';
 import type { ResolvedHttp1ClientOptions } from './options.ts';
@@ -134,7 +134,8 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     const exchange = this.#exchange;
     if (exchange === null || this.#isFull) return;
     try {
-      exchange.handler.onRequestDrain();
+      const answer: unknown = exchange.handler.onRequestDrain();
+      if (answer !== undefined) watchClientHandler(exchange, answer);
     } catch (thrown) {
       exchange.cancel(handlerError(thrown));
     }
@@ -193,9 +194,11 @@ export class Http1ClientSession implements L4Sink, ClientSession {
       return;
     }
     try {
-      if (event === MessageEvent.data) handler.onResponseData(machine.data);
-      else if (machine.isInterim) handler.onInterim(machine.response);
-      else handler.onResponse(machine.response, machine.responseBodyLength);
+      let answer: unknown;
+      if (event === MessageEvent.data) answer = handler.onResponseData(machine.data);
+      else if (machine.isInterim) answer = handler.onInterim(machine.response);
+      else answer = handler.onResponse(machine.response, machine.responseBodyLength);
+      if (answer !== undefined) watchClientHandler(exchange, answer);
     } catch (thrown) {
       exchange.cancel(handlerError(thrown));
     }
@@ -218,7 +221,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     }
     let error: WireError | null = null;
     try {
-      exchange.handler.onResponseEnd(trailers);
+      watchAnswer(exchange.handler.onResponseEnd(trailers));
     } catch (thrown) {
       error = handlerError(thrown);
     }
@@ -236,7 +239,8 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     this.#owner.onSessionClose(this, null, false);
     let error: WireError | null = null;
     try {
-      exchange.handler.onTunnel(this.#machine.response, { stream: this.stream, remaining });
+      const answer: unknown = exchange.handler.onTunnel(this.#machine.response, { stream: this.stream, remaining });
+      watchAnswer(answer, (thrown) => this.stream.abort(handlerError(thrown)));
     } catch (thrown) {
       error = handlerError(thrown);
       this.stream.abort(error);
@@ -248,7 +252,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
   #tellClose(exchange: Http1ClientExchange, error: WireError | null): void {
     exchange.isClosed = true;
     try {
-      exchange.handler.onClientClose(error);
+      watchAnswer(exchange.handler.onClientClose(error));
     } catch (thrown) {
       // Its exchange is over. A connection that nobody has taken meanwhile ends, so that the bug is seen; somebody else's is left alone.
       if (this.#exchange === null) this.#retire(handlerError(thrown));

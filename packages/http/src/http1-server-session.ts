@@ -10,7 +10,7 @@
  *      └──────► tunnel (the stream belongs to the application) ────────────────────► closed
  * ```
  *
- * A callback of the application that throws ends its own exchange, never the process: with a 500, or with a message visibly cut short.
+ * A callback of the application that throws or rejects ends its own exchange, never the process: with a 500, or with a message visibly cut short.
  */
 import { toWireError, type WireError } from '@ferrata/error';
 import { MessageEvent, ServerConnection } from '@ferrata/http1';
@@ -19,7 +19,7 @@ import type { Deadline } from '@ferrata/timeout';
 import type { HttpApplication, Tunnel } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
-import { beginExchange, tellRefused } from './internal/application-calls.ts';
+import { beginExchange, tellDrain, tellRefused, tellRequestEnd, watchHandler } from './internal/application-calls.ts';
 import { keepForTunnel } from './internal/keep-for-tunnel.ts';
 import { matchPreface, PREFACE_LENGTH, withPreface } from './internal/preface.ts';
 import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
@@ -88,6 +88,12 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     return this.#mode === Mode.serving && this.#exchange === null && this.#machine.isIdle;
   }
 
+  get heldBytes(): number {
+    if (this.#mode >= Mode.cut) return 0;
+    const { outputBytes, bufferedBytes } = this.#machine;
+    return this.stream.bufferedBytes + (this.#mode === Mode.serving ? outputBytes + bufferedBytes : 0);
+  }
+
   /** The running exchange is the last; an idle connection is closed at `closeIdleAt`, so that a request on its way is still answered. */
   drain(closeIdleAt: number): void {
     if (this.#mode !== Mode.serving) return;
@@ -146,11 +152,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
       this.#pump(now);
       return;
     }
-    try {
-      exchange.handler?.onResponseDrain();
-    } catch (thrown) {
-      exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
-    }
+    if (exchange.handler !== null) tellDrain(exchange, exchange.handler);
   }
 
   onEnd(): void {
@@ -193,12 +195,13 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   }
 
   #beginExchange(now: number): void {
-    if (now >= this.#retireAt) this.#machine.drain();
+    const { pressure = 'none' } = this.#owner;
+    if (now >= this.#retireAt || pressure !== 'none') this.#machine.drain();
     // Requests that a half-closed client had sent before its end each have the whole grace.
     if (this.#halfClosedAt < now) this.#halfClosedAt = now;
     const exchange = new Http1ServerExchange(this, this.#machine, now);
     this.#exchange = exchange;
-    beginExchange(this, this.#application, exchange);
+    beginExchange(this, this.#application, exchange, pressure);
   }
 
   #deliver(): void {
@@ -206,13 +209,14 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     const exchange = this.#exchange;
     const handler = exchange === null ? null : exchange.handler;
     if (exchange === null || handler === null) return;
+    if (machine.event !== MessageEvent.data) {
+      tellRequestEnd(exchange, handler, machine.trailers);
+      return;
+    }
+    exchange.requestBytes += machine.data.length;
     try {
-      if (machine.event === MessageEvent.data) {
-        exchange.requestBytes += machine.data.length;
-        handler.onRequestData(machine.data);
-      } else {
-        handler.onRequestEnd(machine.trailers);
-      }
+      const answer: unknown = handler.onRequestData(machine.data);
+      if (answer !== undefined) watchHandler(exchange, answer);
     } catch (thrown) {
       exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
     }
@@ -288,6 +292,10 @@ export class Http1ServerSession implements L4Sink, ServerSession {
 
   /** The response cannot be completed. */
   failExchange(exchange: Http1ServerExchange, error: WireError): void {
+    if (this.#mode === Mode.tunnel) {
+      this.closeTunnel(error);
+      return;
+    }
     if (this.#exchange === exchange) this.#exchange = null;
     if (error.status === 0 || (exchange.hasResponded && this.#machine.isCloseDelimited)) {
       this.#flush();

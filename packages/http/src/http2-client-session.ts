@@ -17,7 +17,7 @@ import type { RequestHead, ResponseHead } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
 import { Http2Connection, Http2Event, type Http2Stream, Role } from '@ferrata/http2';
 import { Http2ErrorCode } from '@ferrata/http2-framing';
-import type { L4Sink, L4Stream } from '@ferrata/stream';
+import { type L4Sink, type L4Stream, watchAnswer } from '@ferrata/stream';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http2ClientExchange } from './http2-client-exchange.ts';
@@ -26,7 +26,7 @@ import { fitsRequest, requestHeadTooLarge } from './internal/head-size.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
 import { Http2Tunnel, settleFlushed, type TunnelCarrier } from './internal/http2-tunnel.ts';
 import { SessionDeadline } from './internal/session-deadline.ts';
-import { handlerError, withPeer } from './internal/session-errors.ts';
+import { handlerError, watchClientHandler, withPeer } from './internal/session-errors.ts';
 import { asUpstreamError, withRetry } from './internal/upstream-error.ts';
 import type { ClientSession, ClientSessionOwner, RequestFraming } from './session.ts';
 
@@ -212,26 +212,25 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
     if (exchange !== null && exchange.tunnel !== null) this.#deliverToTunnel(exchange.tunnel, machine);
     if (exchange === null || exchange.isClosed) return;
     try {
-      this.#deliver(exchange, machine);
+      const answer = this.#deliver(exchange, machine);
+      if (answer !== undefined) watchClientHandler(exchange, answer);
     } catch (thrown) {
       exchange.cancel(handlerError(thrown));
     }
   }
 
-  #deliver(exchange: Http2ClientExchange, machine: Http2Connection): void {
+  /** @returns what the handler has returned, if it is to be watched */
+  #deliver(exchange: Http2ClientExchange, machine: Http2Connection): unknown {
     const { handler, stream } = exchange;
     switch (machine.event) {
       case Http2Event.head:
         exchange.hasResponse = true;
-        this.#deliverHead(exchange, stream.response as ResponseHead);
-        break;
+        return this.#deliverHead(exchange, stream.response as ResponseHead);
       case Http2Event.interim:
         exchange.hasResponse = true;
-        handler.onInterim(stream.interim as ResponseHead);
-        break;
+        return handler.onInterim(stream.interim as ResponseHead);
       case Http2Event.data:
-        handler.onResponseData(machine.data);
-        break;
+        return handler.onResponseData(machine.data);
       case Http2Event.end:
         this.#endExchange(exchange);
         break;
@@ -240,19 +239,20 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
         break;
       default:
     }
+    return undefined;
   }
 
-  #deliverHead(exchange: Http2ClientExchange, head: ResponseHead): void {
+  #deliverHead(exchange: Http2ClientExchange, head: ResponseHead): unknown {
     const { handler, stream } = exchange;
     if (stream.request?.method === 'CONNECT') {
       if (head.status < 300) {
         this.#openTunnel(exchange, head);
-        return;
+        return undefined;
       }
       // No tunnel: our side, which was kept open for it, is whole now.
       this.#machine.sendEnd(stream, null, this.environment.recentNow);
     }
-    handler.onResponse(head, stream.receiveLength);
+    return handler.onResponse(head, stream.receiveLength);
   }
 
   /** RFC 9110 §9.3.6: any 2xx makes a tunnel. The exchange is over; its stream counts as long as the tunnel is there. */
@@ -262,7 +262,8 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
     exchange.isClosed = true;
     let error: WireError | null = null;
     try {
-      exchange.handler.onTunnel(head, { stream: tunnel, remaining: EMPTY_BYTES });
+      const answer: unknown = exchange.handler.onTunnel(head, { stream: tunnel, remaining: EMPTY_BYTES });
+      watchAnswer(answer, (thrown) => tunnel.abort(handlerError(thrown)));
     } catch (thrown) {
       error = handlerError(thrown);
       tunnel.abort(error);
@@ -294,7 +295,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
     this.#leave(exchange);
     let error: WireError | null = null;
     try {
-      exchange.handler.onResponseEnd(trailers);
+      watchAnswer(exchange.handler.onResponseEnd(trailers));
     } catch (thrown) {
       error = handlerError(thrown);
     }
@@ -324,7 +325,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
   #tellClose(exchange: Http2ClientExchange, error: WireError | null): void {
     exchange.isClosed = true;
     try {
-      exchange.handler.onClientClose(error);
+      watchAnswer(exchange.handler.onClientClose(error));
     } catch (thrown) {
       // Its exchange is over. A connection that nobody else uses ends, so that the bug is seen; neighbours are left alone.
       if (this.#exchanges.size === 0) this.#retire(handlerError(thrown));
@@ -401,7 +402,8 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
       }
       if (exchange === null || exchange.isClosed || exchange.hasEnded) continue;
       try {
-        exchange.handler.onRequestDrain();
+        const answer: unknown = exchange.handler.onRequestDrain();
+        if (answer !== undefined) watchClientHandler(exchange, answer);
       } catch (thrown) {
         exchange.cancel(handlerError(thrown));
       }

@@ -9,7 +9,7 @@
  *      └──────► cut (aborted by us, the stream's close is on its way) ───────────────► closed
  * ```
  *
- * - A callback of the application that throws ends its own exchange, never a neighbour: with a 500, or with RST_STREAM.
+ * - A callback of the application that throws, or returns a promise that rejects, ends its own exchange, never a neighbour: with a 500, or with RST_STREAM.
  * - A response that is complete before its request is followed by RST_STREAM(NO_ERROR) (RFC 9113 §8.1): the client may stop sending.
  * - A failure of the connection ends all exchanges and tunnels, each told once; the exchange of a tunnel is ended by whoever uses that, or, if nobody
  *   has attached a sink, when the tunnel is gone.
@@ -24,7 +24,7 @@ import type { HttpApplication } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import type { ResolvedHttp2ServerOptions } from './http2-options.ts';
 import { Http2ServerExchange } from './http2-server-exchange.ts';
-import { beginExchange, tellRefused } from './internal/application-calls.ts';
+import { beginExchange, tellDrain, tellRefused, tellRequestEnd, watchHandler } from './internal/application-calls.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
 import { isAnswerable, refusalBody, refusalHead, resetCode } from './internal/http2-refusal.ts';
 import { Http2Tunnel, settleFlushed, type TunnelCarrier } from './internal/http2-tunnel.ts';
@@ -98,6 +98,13 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   /** No stream is open, and no part of a frame was read. */
   get isIdle(): boolean {
     return this.#mode === Mode.serving && this.#exchanges.size === 0 && this.#machine.isIdle;
+  }
+
+  get heldBytes(): number {
+    if (this.#mode >= Mode.cut) return 0;
+    let bytes = this.stream.bufferedBytes + this.#machine.queuedBytes;
+    for (const { stream } of this.#exchanges) bytes += stream.heldBytes;
+    return bytes;
   }
 
   /**
@@ -207,18 +214,16 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
     const exchange = new Http2ServerExchange(this, this.#machine, stream, now);
     stream.attachment = exchange;
     this.#exchanges.add(exchange);
-    beginExchange(this, this.#application, exchange);
+    const { pressure = 'none' } = this.#owner;
+    beginExchange(this, this.#application, exchange, pressure);
+    if (pressure !== 'none') this.drain();
     if (exchange.isConnect) this.#endConnectRequest(exchange);
   }
 
   /** The request of a CONNECT is whole with its head, as it is over HTTP/1. */
   #endConnectRequest(exchange: Http2ServerExchange): void {
     if (exchange.tunnel !== null || exchange.isClosed || exchange.hasEnded) return;
-    try {
-      exchange.handler?.onRequestEnd(null);
-    } catch (thrown) {
-      exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
-    }
+    if (exchange.handler !== null) tellRequestEnd(exchange, exchange.handler, null);
   }
 
   #endByReset(exchange: Http2ServerExchange | null, error: WireError): void {
@@ -235,13 +240,14 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
     // After the answer nobody wants the rest of the request.
     if (exchange === null || exchange.isClosed || exchange.hasEnded || exchange.handler === null) return;
     const machine = this.#machine;
+    if (machine.event !== Http2Event.data) {
+      tellRequestEnd(exchange, exchange.handler, machine.trailers);
+      return;
+    }
+    exchange.requestBytes += machine.data.length;
     try {
-      if (machine.event === Http2Event.data) {
-        exchange.requestBytes += machine.data.length;
-        exchange.handler.onRequestData(machine.data);
-      } else {
-        exchange.handler.onRequestEnd(machine.trailers);
-      }
+      const answer: unknown = exchange.handler.onRequestData(machine.data);
+      if (answer !== undefined) watchHandler(exchange, answer);
     } catch (thrown) {
       exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
     }
@@ -368,11 +374,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
         continue;
       }
       if (exchange === null || exchange.isClosed || exchange.hasEnded || exchange.handler === null) continue;
-      try {
-        exchange.handler.onResponseDrain();
-      } catch (thrown) {
-        exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
-      }
+      tellDrain(exchange, exchange.handler);
     }
     if (this.#halfClosedAt < Number.POSITIVE_INFINITY) this.#endBlocked();
     if (this.#mode === Mode.serving && this.#machine.shouldClose) this.#finish();

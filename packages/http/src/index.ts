@@ -31,4 +31,4 @@ export {
   resolveHttp1ServerOptions,
 } from './options.ts';
 export { type ResponseInit, respond } from './respond.ts';
-export type { ClientSession, ClientSessionOwner, RequestFraming, ServerSession, ServerSessionOwner } from './session.ts';
+export type { ClientSession, ClientSessionOwner, MemoryPressure, RequestFraming, ServerSession, ServerSessionOwner } from './session.ts';

@@ -8,11 +8,16 @@ import type { RequestHead } from '@ferrata/headers';
 import type { L4Stream } from '@ferrata/stream';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 
+/** How near a server is to the end of its memory: `tight`, it takes no new connections to keep; `critical`, it takes no new requests. */
+export type MemoryPressure = 'none' | 'tight' | 'critical';
+
 /** The server's end of one connection, running. */
 export interface ServerSession {
   readonly stream: L4Stream;
   /** No exchange runs, and nothing of the next one was read: closing it now loses nothing. */
   readonly isIdle: boolean;
+  /** Bytes that wait here: to be sent, or read and not taken. Adding them up takes a while; for those who must choose. */
+  readonly heldBytes: number;
   /** Begins to read. */
   start(): void;
   /**
@@ -26,6 +31,11 @@ export interface ServerSession {
 
 /** Who keeps a `ServerSession`. */
 export interface ServerSessionOwner {
+  /**
+   * Asked once a request. Not `none`: its connection takes no further one (`Connection: close`, GOAWAY); `critical`: it is answered 503 without the
+   * application. Default `none`.
+   */
+  readonly pressure?: MemoryPressure;
   /** The connection is gone; once. */
   onSessionClose(session: ServerSession, error: WireError | null): void;
   /**

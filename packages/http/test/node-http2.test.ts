@@ -2,37 +2,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
-import { type AddressInfo, connect as connectSocket, createServer as createSocketServer, type Socket } from 'node:net';
+import { type AddressInfo, connect as connectSocket, createServer as createSocketServer } from 'node:net';
 import { after, describe, it } from 'node:test';
 import type { HeaderMap } from '@ferrata/headers';
 import { Http2ClientSession, HttpEnvironment, HttpServer, resolveHttp2ClientOptions, respond } from '@ferrata/http';
 import { BodyLength } from '@ferrata/http1';
-import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { ClientFollower, request, response } from './rig.ts';
+import { streamOf } from './socket-stream.ts';
 
 const MEGABYTE = 1_048_576;
-
-/** A socket as an L4 stream: joined to one end of a memory pair, of which the other end is given. */
-function streamOf(socket: Socket): L4Stream {
-  const { a, b } = memoryPair();
-  a.attach({
-    onData: (chunk) => {
-      if (socket.write(chunk)) return;
-      a.pause();
-      socket.once('drain', () => a.resume());
-    },
-    onDrain: () => socket.resume(),
-    onEnd: () => socket.end(),
-    onClose: () => socket.destroy(),
-  });
-  socket.on('data', (chunk) => {
-    if (!a.write(Uint8Array.from(chunk))) socket.pause();
-  });
-  socket.on('end', () => a.end());
-  socket.on('error', () => a.abort());
-  socket.on('close', () => a.abort());
-  return b;
-}
 
 /** Bytes that tell their place and their owner. */
 function patterned(length: number, seed: number): Uint8Array {

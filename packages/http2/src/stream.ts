@@ -125,6 +125,11 @@ export class Http2Stream {
     return this.response !== null && this.response.status < 300 && this.request?.method === 'CONNECT';
   }
 
+  /** Bytes of body that came and were not taken, as reading is paused. */
+  get heldBytes(): number {
+    return this.receiveWindow === null ? 0 : this.receiveWindow.heldBytes;
+  }
+
   /** Takes a chunk behind those that wait. @internal */
   pushChunk(chunk: Uint8Array): void {
     this.queuedBytes += chunk.length;

@@ -14,6 +14,7 @@
  *   a synchronous run of many armings takes the time every 32. A time given to `arm` holds as it is, and so does every arming while few
  *   are armed.
  * - Deadlines run by tick, and within a tick in the order of arming, once each, also after a long pause of the loop.
+ * - After a block of the loop (a wake-up 10 ms late or more) the loop reads its input once before what passed in the block runs.
  * - One wake-up of the clock is pending for the next tick, and one more while deadlines wait for the time. Cancelling leaves them: the next
  *   arming uses them, or they lapse, and an idle queue asks for no other.
  * - A callback may do anything with any deadline, and with the queue. What it arms runs with a later wake-up, never in the same round.

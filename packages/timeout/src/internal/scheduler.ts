@@ -18,6 +18,13 @@
  * The intake is emptied before anything else looks at ticks (a round, `expiresAt`), and nothing is filed past it: the order in which
  * deadlines are filed is always the order of arming.
  *
+ * Platforms run timers before they look what the network has brought meanwhile, so after a block of the loop every deadline that passed in it would run
+ * though what it waited for has come. A round that comes late therefore steps back (`#horizon`): a deadline runs when the loop has come round once more
+ * since its time, or if the round was in time.
+ *
+ * ```
+ *    tick ─────── block ──────── late round ── input is read, and cancels or moves ── second round: what is still due runs
+ * ```
  * The wheel's ticks count from `origin`. When they grow large the wheel is rebased, so a process may run for years with small integers.
  */
 import type { Clock, Wakeup } from '@ferrata/clock';
@@ -38,8 +45,17 @@ const farthestTick = 4 * maxDelayTicks;
 
 /** `wakeTick` when no wake-up is pending: anything is earlier. */
 const never = Infinity;
-/** `wakeTick` during a round: nothing is earlier, since the round itself asks for the next wake-up at its end. */
+/** `wakeTick` during a round: nothing is earlier, since the round itself asks for the next wake-up at its end. So too until a round that has stepped back. */
 const afterThisRound = -1;
+
+/** A round that comes so much later than it was asked for has found the loop busy. Timers alone are 1 to 2 ms late. */
+const lateMs = 10;
+/**
+ * How long a late round steps back: one turn of the loop at least, and this share of the time that the loop stood still, so that a peer in the middle of
+ * a handshake may take one more step; and never longer than `maxStepBackMs`.
+ */
+const stepBackShare = 1 / 8;
+const maxStepBackMs = 500;
 
 /**
  * Armings within `stampingMs` from which they count as frequent. Measured, a wake-up asked for and come costs 10 to 20 readings of the
@@ -65,6 +81,10 @@ export class Scheduler {
   #origin: number;
   /** The tick at which the pending wake-up comes. */
   #wakeTick = never;
+  /** When the pending wake-up should come. */
+  #wakeTime = 0;
+  /** When the last round came that stepped back, if no other has come since: what was due by then has had its turn of the loop. */
+  #steppedBackAt = -Infinity;
   #wakeup: Wakeup | null = null;
   #stamping: Wakeup | null = null;
   /** Whether armings go to the intake. */
@@ -208,23 +228,38 @@ export class Scheduler {
     const wheel = this.#wheel;
     this.#wakeup = null;
     this.#wakeTick = afterThisRound;
+    let lateness = 0;
     try {
       const now = this.clock.now();
+      lateness = now - this.#wakeTime;
       this.emptyIntake(now);
       const tick = this.#tickAtOrBefore(now);
       if (tick >= wheel.elapsed) wheel.advance(tick);
       if (tick > rebaseAbove) this.#rebase(tick);
-      this.#runDue();
+      this.#runDue(this.#horizon(now, lateness));
     } finally {
-      this.#wakeTick = never;
-      const next = wheel.nextTick();
-      if (next < never) this.#wakeAt(next);
+      if (wheel.hasDue) {
+        this.#wakeIn(Math.min(Math.ceil(lateness * stepBackShare), maxStepBackMs));
+      } else {
+        this.#wakeTick = never;
+        const next = wheel.nextTick();
+        if (next < never) this.#wakeAt(next);
+      }
     }
   }
 
-  #runDue(): void {
+  /** The last tick of which deadlines run in this round: a late round steps back behind those that passed since the loop last came round. */
+  #horizon(now: number, lateness: number): number {
+    const before = this.#steppedBackAt;
+    this.#steppedBackAt = -Infinity;
+    if (lateness < lateMs) return Infinity;
+    this.#steppedBackAt = now;
+    return before === -Infinity ? before : this.#tickAtOrBefore(before);
+  }
+
+  #runDue(horizon: number): void {
     const thrown: unknown[] = [];
-    for (let deadline = this.#wheel.takeDue(); deadline !== undefined; deadline = this.#wheel.takeDue()) {
+    for (let deadline = this.#wheel.takeDue(horizon); deadline !== undefined; deadline = this.#wheel.takeDue(horizon)) {
       try {
         deadline.onExpire();
       } catch (error) {
@@ -235,9 +270,17 @@ export class Scheduler {
   }
 
   #wakeAt(tick: number): void {
+    const now = this.clock.now();
+    // One that is overdue comes as soon as one asked for now, and knows that it is late.
+    if (this.#wakeup !== null && this.#wakeTime <= now) return;
     this.#wakeup?.cancel();
     this.#wakeTick = tick;
-    this.#wakeup = this.clock.schedule(Math.max(0, this.timeOf(tick) - this.clock.now()), this.#onWake);
+    this.#wakeIn(Math.max(0, this.timeOf(tick) - now), now);
+  }
+
+  #wakeIn(delayMs: number, now: number = this.clock.now()): void {
+    this.#wakeTime = now + delayMs;
+    this.#wakeup = this.clock.schedule(delayMs, this.#onWake);
   }
 
   /** With nothing filed the wheel's time may be set freely: close behind `now`, deadlines are filed low and the numbers stay small. */

@@ -94,10 +94,15 @@ export class TimerWheel<E extends WheelEntry> {
     this.elapsed = tick;
   }
 
-  /** Takes the first entry off the due list. @returns undefined when it is empty */
-  takeDue(): E | undefined {
+  /** The due list has entries. */
+  get hasDue(): boolean {
+    return this.#due.next !== this.#due;
+  }
+
+  /** Takes the first entry off the due list. @returns undefined when it is empty, or begins with an entry of a tick after `last` */
+  takeDue(last = Infinity): E | undefined {
     const entry = this.#due.next as E;
-    if (entry === this.#due) return undefined;
+    if (entry === this.#due || entry.tick > last) return undefined;
     this.unfile(entry);
     return entry;
   }
