@@ -156,13 +156,15 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
    * Ends in order: running exchanges are finished, answers say `Connection: close`, idle connections are closed after `drainIdleMs`. What is
    * left after `graceMs` is cut. A second call with a shorter grace shortens the first.
    *
+   * @param maxIdleMs a bound on `drainIdleMs`. Default half of `graceMs`: clients of idle connections see the end and close, too, so that none of them has to be cut
    * @returns how many connections had to be cut
-   * @throws {RangeError} when `graceMs` is below 0
+   * @throws {RangeError} when a time is below 0
    */
-  async drain(graceMs: number): Promise<number> {
+  async drain(graceMs: number, maxIdleMs: number = graceMs / 2): Promise<number> {
     checkNumber('graceMs', graceMs, { min: 0 });
+    checkNumber('maxIdleMs', maxIdleMs, { min: 0 });
     this.#isDraining = true;
-    const closeIdleAt = this.environment.now() + Math.min(this.#drainIdleMs, graceMs);
+    const closeIdleAt = this.environment.now() + Math.min(this.#drainIdleMs, maxIdleMs);
     for (const session of this.#sessions) session.drain(closeIdleAt);
     if (this.#sessions.size > 0) await this.#untilEmpty(graceMs);
     const left = this.#sessions.size;

@@ -115,6 +115,18 @@ describe('a draining server', () => {
     rig.assertEmpty();
   });
 
+  it('ends idle connections halfway through a short grace, so that none of them has to be cut', async () => {
+    const rig = new ServerRig();
+    rig.onRequest = echoTarget;
+    const idle = rig.connect();
+    await idle.send(get());
+    const drained = rig.server.drain(1_000);
+    await rig.advance(510);
+    assert.equal(idle.sink.hasEnded, true);
+    await idle.end();
+    assert.equal(await drained, 0);
+  });
+
   it('leaves a lingering connection its own time', async () => {
     const rig = new ServerRig();
     rig.onRequest = (exchange) => respond(exchange, 200, { headers: { Connection: 'close' } });

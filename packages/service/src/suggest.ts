@@ -1,0 +1,63 @@
+/**
+ * What somebody may have meant by a name that nobody knows.
+ *
+ * A name is near if two typing errors at most lie between (a letter too many, too few, another one, or two neighbours changed about: the distance of Damerau and
+ * Levenshtein without overlapping changes), upper and lower case, `-` and `_` being the same. Names come from files and command lines, so they may be of any length: the work is bounded.
+ */
+
+/** More errors than that, and the guess would be as likely to mislead. */
+const MAX_DISTANCE = 2;
+/** No name that is known is longer; a longer text is no slip of the fingers. */
+const MAX_LENGTH = 64;
+
+/** @returns the name that is nearest to `name`, the first of several; null if none is near */
+export function nearestName(name: string, known: Iterable<string>): string | null {
+  const wanted = flat(name);
+  if (wanted.length === 0 || wanted.length > MAX_LENGTH) return null;
+  let best: string | null = null;
+  let bestDistance = MAX_DISTANCE + 1;
+  for (const candidate of known) {
+    const other = flat(candidate);
+    if (Math.abs(other.length - wanted.length) >= bestDistance || other.length > MAX_LENGTH) continue;
+    const distance = typingDistance(wanted, other);
+    // Of a name of three letters, two wrong ones leave nothing to know it by.
+    if (distance >= bestDistance || distance * 2 >= Math.max(wanted.length, other.length)) continue;
+    best = candidate;
+    bestDistance = distance;
+  }
+  return best;
+}
+
+/** @returns `; did you mean threads?`, or nothing if no name is near: the end of a sentence that refuses a name */
+export function suggestion(name: string, known: Iterable<string>): string {
+  const nearest = nearestName(name, known);
+  return nearest === null ? '' : `; did you mean ${nearest}?`;
+}
+
+/** How many typing errors lie between two texts. @see "optimal string alignment" */
+export function typingDistance(a: string, b: string): number {
+  // Three rows of the table suffice: a change about looks two rows back.
+  let before: number[] = [];
+  let above = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const cost = a[row - 1] === b[column - 1] ? 0 : 1;
+      let least = Math.min(at(above, column) + 1, at(current, column - 1) + 1, at(above, column - 1) + cost);
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1])
+        least = Math.min(least, at(before, column - 2) + 1);
+      current.push(least);
+    }
+    before = above;
+    above = current;
+  }
+  return at(above, b.length);
+}
+
+function at(row: readonly number[], column: number): number {
+  return row[column] as number;
+}
+
+function flat(name: string): string {
+  return name.toLowerCase().replaceAll(/[-_]/g, '');
+}

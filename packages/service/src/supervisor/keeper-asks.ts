@@ -1,0 +1,103 @@
+/**
+ * What the admin endpoint asks the keeper for, and what comes of it.
+ *
+ * The keeper answers each question with yes or no; what comes of a yes is seen from what it does then:
+ *
+ * ```
+ *  reload   ─yes─► reload {id} ─► reloaded, unchanged, refused
+ *                             └─► needs a generation ─┐
+ *  upgrade  ─yes────────────────────────────────────► upgrading ─► stop {superseded}: replaced  │  upgradeFailed: as before
+ *  drain    ─yes─► stop ─► drained
+ * ```
+ */
+import type { GenerationMessage, ReloadOutcome } from '../keeper/generation-messages.ts';
+import type { AdminOutcome } from './admin-target.ts';
+
+/** What can be asked for. */
+export type AskedFor = Extract<GenerationMessage, { readonly kind: 'ask' }>['what'];
+
+interface Ask {
+  readonly what: AskedFor;
+  readonly resolve: (outcome: AdminOutcome) => void;
+  /** The keeper has said yes. */
+  isGranted: boolean;
+  /** Of a reload that needs a new generation. */
+  changes: readonly string[] | null;
+}
+
+/** Questions to the keeper that are not yet settled. */
+export class KeeperAsks {
+  readonly #send: (message: GenerationMessage) => void;
+  readonly #asks = new Map<number, Ask>();
+  #lastId = 0;
+
+  constructor(send: (message: GenerationMessage) => void) {
+    this.#send = send;
+  }
+
+  /** Asks for something. Settles when it is done, or will not be; never rejects. */
+  ask(what: AskedFor): Promise<AdminOutcome> {
+    const id = ++this.#lastId;
+    return new Promise((resolve) => {
+      this.#asks.set(id, { what, resolve, isGranted: false, changes: null });
+      this.#send({ kind: 'ask', what, id });
+    });
+  }
+
+  /** The keeper says yes, or why not. */
+  handleAnswer(id: number, refused: string | null): void {
+    const ask = this.#asks.get(id);
+    if (ask === undefined) return;
+    if (refused === null) ask.isGranted = true;
+    else this.#settle(id, { outcome: 'busy', why: refused });
+  }
+
+  /** A reload has ended: whoever has asked for one before it began gets its outcome. */
+  handleReloaded(outcome: ReloadOutcome): void {
+    for (const [id, ask] of this.#asks) {
+      if (ask.what !== 'reload' || !ask.isGranted || ask.changes !== null) continue;
+      if (outcome.kind === 'needsGeneration') ask.changes = outcome.changes;
+      else if (outcome.kind === 'refused') this.#settle(id, { outcome: 'refused', why: outcome.why });
+      else if (outcome.kind === 'unchanged') this.#settle(id, { outcome: 'unchanged', version: outcome.version });
+      else this.#settle(id, { outcome: 'reloaded', version: outcome.version, changes: outcome.changes });
+    }
+  }
+
+  /** No successor came to be. */
+  handleUpgradeFailed(why: string): void {
+    for (const [id, ask] of this.#asks) {
+      if (isUpgrade(ask)) this.#settle(id, { outcome: ask.what === 'reload' ? 'refused' : 'failed', why });
+    }
+  }
+
+  /** This generation stops: a successor serves, or nobody will. */
+  handleStop(isSuperseded: boolean): void {
+    for (const [id, ask] of this.#asks) {
+      if (ask.what === 'drain') continue;
+      if (isSuperseded && isUpgrade(ask))
+        this.#settle(id, { outcome: 'replaced', ...(ask.changes === null ? null : { changes: ask.changes }) });
+      else this.#settle(id, { outcome: 'busy', why: 'the server is stopping' });
+    }
+  }
+
+  handleDrained(cut: number): void {
+    for (const [id, ask] of this.#asks) {
+      if (ask.what === 'drain') this.#settle(id, { outcome: 'drained', cut });
+    }
+  }
+
+  /** The keeper is dead: nothing will come of anything. */
+  handleLost(): void {
+    for (const id of this.#asks.keys()) this.#settle(id, { outcome: 'failed', why: 'the process that was started is gone' });
+  }
+
+  #settle(id: number, outcome: AdminOutcome): void {
+    this.#asks.get(id)?.resolve(outcome);
+    this.#asks.delete(id);
+  }
+}
+
+/** Whether it ends with a successor. */
+function isUpgrade(ask: Ask): boolean {
+  return ask.what === 'upgrade' || ask.what === 'descriptors' || (ask.what === 'reload' && ask.changes !== null);
+}

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { joinServerOptions, serverArguments } from '../src/server-arguments.ts';
+import { SetupError } from '../src/setup-error.ts';
+
+function problems(...argv: readonly string[]): readonly string[] {
+  try {
+    serverArguments(argv);
+  } catch (error) {
+    assert.ok(error instanceof SetupError, String(error));
+    return error.problems;
+  }
+  return [];
+}
+
+describe('a command line', () => {
+  test('may be empty', () => {
+    assert.deepEqual(serverArguments([]), { configFile: null, options: {}, wantsHelp: false, positionals: [] });
+  });
+
+  test('has what Pingora’s has, and what is ours', () => {
+    assert.deepEqual(serverArguments(['-c', 'a.yaml', '-t', '--threads', '4', '--pid-file=/run/a.pid', '--admin', 'unix:/run/a.sock']), {
+      configFile: 'a.yaml',
+      options: { threads: 4, pidFile: '/run/a.pid', admin: 'unix:/run/a.sock', test: true },
+      wantsHelp: false,
+      positionals: [],
+    });
+    assert.equal(serverArguments(['-tc', 'a.yaml']).configFile, 'a.yaml');
+    assert.equal(serverArguments(['--conf=--odd-name']).configFile, '--odd-name');
+    assert.equal(serverArguments(['-h']).wantsHelp, true);
+  });
+
+  test('keeps for the program what is no option', () => {
+    assert.deepEqual(serverArguments(['serve', '--threads', '1', '--', '-d']).positionals, ['serve', '-d']);
+  });
+
+  test('says of Pingora’s other options what to do instead', () => {
+    assert.match(problems('--daemon')[0] as string, /^--daemon: .*under systemd or in a container/);
+    assert.match(problems('-u')[0] as string, /^-u is not needed: send SIGQUIT .*kill -QUIT/);
+  });
+
+  test('all that is wrong is told at once', () => {
+    assert.deepEqual(problems('-d', '--thread', '3', '--threads', '0', '--admin', '1.2.3.4:5', '--test=1', '--conf', '--test').length, 6);
+    assert.deepEqual(problems('--thread', '3'), ['there is no option --thread; did you mean --threads?']);
+    assert.deepEqual(problems('--frobnicate'), ['there is no option --frobnicate; --help lists the options']);
+    assert.deepEqual(problems('--threads', '1', '--threads', '2'), ['--threads is written twice; it takes one value']);
+    assert.deepEqual(problems('--conf'), ['--conf needs a value; --help lists the options']);
+    assert.deepEqual(problems('--conf='), ['--conf needs a value; --help lists the options']);
+    for (const threads of ['-1', '1.5', '0x4', 'four', '257', '9'.repeat(400)])
+      assert.match(problems(`--threads=${threads}`)[0] as string, /write a whole number from 1 to 256$/);
+    assert.match(problems('--admin', '0.0.0.0:1')[0] as string, /^--admin must be an address of loopback/);
+  });
+
+  test('an argument counts more than the file, the file more than the program, for each option of workers by itself', () => {
+    const program = { name: 'app', threads: 1, graceMs: 1, workers: { blockedWarningMs: 500, uncaught: 'report' } } as const;
+    const file = { threads: 2, graceMs: 2, workers: { uncaught: 'replace' } } as const;
+    assert.deepEqual(joinServerOptions(program, file, { threads: 3 }), {
+      name: 'app',
+      threads: 3,
+      graceMs: 2,
+      workers: { blockedWarningMs: 500, uncaught: 'replace' },
+    });
+    assert.deepEqual(joinServerOptions({}, {}, {}), {});
+  });
+});
+
+describe('a program that takes its options from the command line', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrata-arguments-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  const module = JSON.stringify(new URL('../src/server-arguments.ts', import.meta.url).href);
+  const program = join(folder, 'app.mjs');
+  writeFileSync(
+    program,
+    `import { isMainThread, Worker } from 'node:worker_threads';
+     import { rmSync } from 'node:fs';
+     import { commandLineOptions } from ${module};
+     const options = commandLineOptions({ name: 'app', threads: 1 });
+     console.log(JSON.stringify({ isMainThread, ...options }));
+     if (isMainThread && process.env.REMOVE) { rmSync(process.env.REMOVE); new Worker(new URL(import.meta.url)); }`,
+  );
+  const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}): SpawnSyncReturns<string> =>
+    spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', timeout: 20_000, env: { ...process.env, ...env } });
+
+  test('goes on with all of them together', () => {
+    const file = join(folder, 'good.yaml');
+    writeFileSync(file, 'threads: 2\ngrace_period_seconds: 9\n');
+    const { status, stdout } = run(['--conf', file, '--threads', '3', '--test']);
+    assert.equal(status, 0);
+    assert.deepEqual(JSON.parse(stdout), { isMainThread: true, name: 'app', threads: 3, graceMs: 9_000, test: true });
+  });
+
+  test('ends with 2, and says on standard error all that is wrong', () => {
+    const file = join(folder, 'bad.yaml');
+    writeFileSync(file, 'thread: 2\ndaemon: true\n');
+    const { status, stdout, stderr } = run(['-c', file]);
+    assert.deepEqual([status, stdout], [2, '']);
+    const lines = stderr.split('\n');
+    assert.equal(lines[0], `app: ${file}:1:1: there is no key thread; did you mean threads?`);
+    assert.match(lines[1] as string, /^app: .*:2:1: daemon: /);
+    assert.equal(run(['extra']).status, 2);
+    assert.match(run(['extra']).stderr, /^app: 'extra' belongs to no option/);
+  });
+
+  test('ends with 0 after help', () => {
+    const { status, stdout, stderr } = run(['--help']);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(stdout, /^app\.mjs \[options\]\n\n {2}-c, --conf FILE/);
+  });
+
+  test('a worker thread comes up whatever has become of the file', () => {
+    const file = join(folder, 'gone.yaml');
+    writeFileSync(file, 'threads: 2\n');
+    const { status, stdout } = run(['-c', file], { REMOVE: file });
+    assert.equal(status, 0);
+    assert.deepEqual(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+      [
+        { isMainThread: true, name: 'app', threads: 2 },
+        { isMainThread: false, name: 'app', threads: 1 },
+      ],
+    );
+  });
+});

@@ -1,0 +1,409 @@
+/** The keeper as a process of its own, with generations that follow a script (`test/fixtures/keeper-program.ts`). */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { ask, gone, isAlive, ProgramRun } from './program-run.ts';
+
+const listen = [{ address: '127.0.0.1:0' }];
+
+test('a server serves, and SIGTERM ends it in order with code 0', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  assert.equal(await ask(run.port), '1');
+  run.signal('SIGTERM');
+  assert.equal((await run.line('stop'))['why'], 'terminate');
+  assert.equal(await run.exit(), 0);
+  await assert.rejects(ask(run.port));
+  assert.deepEqual(
+    run.all('phase').map(({ phase }) => phase),
+    ['bootstrap', 'running', 'shutdownStarted', 'terminated'],
+  );
+});
+
+test('while it drains, new connections are refused: they would wait in a queue for nobody', async () => {
+  await using run = await ProgramRun.ready({ listen, generation: { drainsForEver: true } });
+  run.signal('SIGTERM');
+  await run.line('phase', ({ phase }) => phase === 'shutdownStarted');
+  // The sockets are closed by another thread: a connection that is not refused yet is reset.
+  while (
+    await ask(run.port).then(
+      () => true,
+      (error: unknown) => (error as NodeJS.ErrnoException).code !== 'ECONNREFUSED',
+    )
+  );
+  assert.ok(isAlive(run.all('generation')[0]?.['pid'] as number));
+});
+
+test('SIGINT ends it fast, with code 0', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  run.signal('SIGINT');
+  assert.equal((await run.line('stop'))['why'], 'fast');
+  assert.equal(await run.exit(), 0);
+});
+
+test('a second SIGTERM ends at once what does not want to end, with code 143', async () => {
+  await using run = await ProgramRun.ready({ listen, generation: { ignoresStop: true }, options: { graceMs: 3_600_000 } });
+  run.signal('SIGTERM');
+  await run.line('stop');
+  run.signal('SIGTERM');
+  assert.equal((await run.line('stop'))['why'], 'fast');
+  assert.equal(await run.exit(), 143);
+});
+
+test('a second SIGINT gives 130, and a third one does not wait at all', async () => {
+  await using run = await ProgramRun.ready({ listen, generation: { ignoresStop: true }, options: { graceMs: 3_600_000 } });
+  run.signal('SIGINT');
+  await run.line('stop');
+  run.signal('SIGINT');
+  await run.line('stop');
+  run.signal('SIGINT');
+  assert.equal(await run.exit(), 130);
+});
+
+for (const signal of ['SIGQUIT', 'SIGUSR2'] as const) {
+  test(`${signal} upgrades: a new process serves at the same socket, the pid stays`, async () => {
+    await using run = await ProgramRun.ready({ listen });
+    run.signal(signal);
+    await run.line('upgrading');
+    assert.equal((await run.line('stop', ({ number }) => number === 1))['why'], 'superseded');
+    assert.equal(await ask(run.port), '2');
+    const [first, second] = run.all('generation').map(({ pid }) => pid as number);
+    await gone(first as number);
+    assert.ok(isAlive(second as number));
+    run.signal('SIGTERM');
+    assert.equal(await run.exit(), 0);
+  });
+}
+
+test('connections are answered by one generation or the other throughout five upgrades', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  let isOver = false;
+  const answers = new Map<string, number>();
+  const load = (async () => {
+    for (let count = 0; !isOver && count < 100_000; count++) {
+      const answer = await ask(run.port);
+      answers.set(answer, (answers.get(answer) ?? 0) + 1);
+    }
+  })();
+  for (let number = 1; number <= 5; number++) {
+    run.signal('SIGQUIT');
+    await run.notice(new RegExp(`^generation ${number + 1} .*serves`));
+  }
+  isOver = true;
+  await load;
+  assert.equal(await ask(run.port), '6');
+  assert.ok(answers.size >= 2, `${[...answers.keys()]}`);
+  for (const answer of answers.keys()) assert.match(answer, /^[1-6]$/);
+});
+
+const failures = {
+  crash: /ended with code 9 before it was ready/,
+  end: /ended with code 0 before it was ready/,
+  fail: /it was written so/,
+  oldProtocol: /speaks version 0/,
+} as const;
+
+for (const [start, why] of Object.entries(failures)) {
+  test(`an upgrade whose successor does this is rolled back, and says why: ${start}`, async () => {
+    await using run = await ProgramRun.ready({ listen });
+    run.write({ listen, generation: { start: start as keyof typeof failures } });
+    run.signal('SIGQUIT');
+    const failed = await run.line('upgradeFailed');
+    assert.match((failed['message'] as { why: string }).why, why);
+    assert.equal(failed['number'], 1);
+    assert.match(String((await run.notice(/the upgrade has failed/))['text']), why);
+    assert.equal(await ask(run.port), '1');
+    await gone(run.all('generation')[1]?.['pid'] as number);
+    // And the next one, of a program that is mended, succeeds.
+    run.write({ listen });
+    run.signal('SIGQUIT');
+    await run.notice(/^generation 3 .*serves/);
+    assert.equal(await ask(run.port), '3');
+  });
+}
+
+// One that hangs is given up after a time: that of an upgrade is seen with a clock of the test's own, as no process here may need to be fast.
+const starts = { crash: 9, end: 1, fail: 2, hang: 1, oldProtocol: 1 } as const;
+
+for (const [start, code] of Object.entries(starts)) {
+  test(`the first generation does this, and the server ends with code ${code}: ${start}`, async () => {
+    const options = start === 'hang' ? { readyTimeoutMs: 1_500 } : {};
+    await using run = ProgramRun.start({ listen, generation: { start: start as keyof typeof starts }, options });
+    await run.notice(/the server could not start/);
+    assert.equal(await run.exit(), code);
+    assert.equal(run.all('ready').length, 0);
+  });
+}
+
+test('a configuration that cannot be loaded ends the server with code 2', async () => {
+  await using run = ProgramRun.start({ listen: null });
+  assert.equal(await run.exit(), 2);
+  assert.match(String(run.all('notice')[0]?.['text']), /the configuration is no good/);
+  assert.equal(run.all('generation').length, 0);
+});
+
+test('an address that is in use ends the server with code 1', async () => {
+  await using first = await ProgramRun.ready({ listen });
+  await using second = ProgramRun.start({ listen: [{ address: `127.0.0.1:${first.port}` }] });
+  assert.equal(await second.exit(), 1);
+  assert.match(String(second.all('notice')[0]?.['text']), /ADDRESS_IN_USE/);
+});
+
+test('with `test` the configuration is looked at, and nothing is opened', async () => {
+  await using good = ProgramRun.start({ listen, options: { test: true } });
+  assert.equal(await good.exit(), 0);
+  assert.equal(good.all('generation').length, 0);
+  await using bad = ProgramRun.start({ listen: null, options: { test: true } });
+  assert.equal(await bad.exit(), 2);
+});
+
+test('a server whose configuration never comes can be ended', async () => {
+  await using run = ProgramRun.start({ listen: 'hang' });
+  await run.line('load');
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+});
+
+test('SIGTERM while the first generation starts ends the server with code 0', async () => {
+  await using run = ProgramRun.start({ listen, generation: { start: 'hang' } });
+  await run.line('generation');
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+});
+
+test('a generation that is killed is replaced, and no connection is refused meanwhile', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  process.kill(run.all('generation')[0]?.['pid'] as number, 'SIGKILL');
+  await run.notice(/was ended by SIGKILL; another one takes its place/);
+  // It waits in the queue of the socket until the new one accepts it.
+  assert.equal(await ask(run.port), '2');
+});
+
+test('what replaces a dead generation may fail, too: it is tried until it serves', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  run.write({ listen, generation: { start: 'crash' } });
+  process.kill(run.all('generation')[0]?.['pid'] as number, 'SIGSEGV');
+  await run.notice(/generation 2 .*could not start/);
+  const answer = ask(run.port);
+  run.write({ listen });
+  assert.match(await answer, /^[3-9]$/);
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+});
+
+test('SIGTERM while nothing serves ends the server', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  run.write({ listen, generation: { start: 'crash' } });
+  process.kill(run.all('generation')[0]?.['pid'] as number, 'SIGKILL');
+  await run.notice(/generation 2 .*could not start/);
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+});
+
+test('a keeper that is killed takes its generation along', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  run.signal('SIGKILL');
+  assert.equal(await run.exit(), 'SIGKILL');
+  await gone(run.all('generation')[0]?.['pid'] as number);
+});
+
+test('a successor gets the sockets that its program asks for, and those that are asked for no more are closed', async () => {
+  await using run = await ProgramRun.ready((directory) => ({ listen: [...listen, { address: `unix:${join(directory, 'one.sock')}` }] }));
+  assert.equal(await ask(join(run.directory, 'one.sock')), '1');
+  run.write({ listen: [...listen, { address: `unix:${join(run.directory, 'two.sock')}` }] });
+  run.signal('SIGQUIT');
+  // The second one says what it needs, and the third one has it.
+  await run.notice(/^generation 3 .*serves/);
+  assert.equal(await ask(join(run.directory, 'two.sock')), '3');
+  assert.equal(await ask(run.port), '3');
+  await run.line('stop');
+  await gone(run.all('generation')[0]?.['pid'] as number);
+  while (existsSync(join(run.directory, 'one.sock'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+  assert.ok(!existsSync(join(run.directory, 'two.sock')));
+});
+
+test('sockets that a successor needs and that cannot be opened fail the upgrade', async () => {
+  await using taker = await ProgramRun.ready({ listen });
+  await using run = await ProgramRun.ready({ listen });
+  run.write({ listen: [...listen, { address: `127.0.0.1:${taker.port}` }] });
+  run.signal('SIGQUIT');
+  assert.match(String((await run.notice(/the upgrade has failed/))['text']), /ADDRESS_IN_USE/);
+  assert.equal(await ask(run.port), '1');
+});
+
+test('a reload that needs other sockets is done by a new generation', async () => {
+  const reloading = { generation: { reload: 'needsGeneration' } } as const;
+  await using run = await ProgramRun.ready({ listen, ...reloading });
+  run.write({ listen: [...listen, { address: `unix:${join(run.directory, 'new.sock')}` }], ...reloading });
+  run.signal('SIGHUP');
+  await run.notice(/^reloaded with other listeners or options: listen/);
+  assert.equal(await ask(join(run.directory, 'new.sock')), '2');
+});
+
+test('a reload that is refused, or changes nothing, is told', async () => {
+  await using run = await ProgramRun.ready({ listen, generation: { reload: 'refused' } });
+  run.signal('SIGHUP');
+  await run.notice(/the reload is refused, and nothing has changed: it was written so/);
+  run.write({ listen });
+  run.signal('SIGQUIT');
+  await run.notice(/^generation 2 .*serves/);
+  run.signal('SIGHUP');
+  await run.notice(/nothing has changed, still version 1/);
+});
+
+test('nothing that is the keeper’s alone leaks into generations, and they keep Node’s other options', async () => {
+  const env = { LISTEN_FDS: '3', LISTEN_PID: '1', LISTEN_FDNAMES: 'a:b:c', WATCHDOG_USEC: '0', NOTIFY_SOCKET: '', FERRATA_GENERATION: '5' };
+  const execArgv = ['--inspect-port', '0', '--max-old-space-size=200', '--no-warnings'];
+  await using run = await ProgramRun.ready({ listen }, { env, execArgv });
+  const [first] = run.all('generation');
+  assert.deepEqual(first?.['leaked'], []);
+  assert.deepEqual(first?.['execArgv'], ['--max-old-space-size=200', '--no-warnings']);
+});
+
+test('the pid file is there while the server runs, and gone afterwards', async () => {
+  await using run = await ProgramRun.ready((directory) => ({ listen, options: { workingDirectory: directory, pidFile: 'run.pid' } }));
+  const path = join(run.directory, 'run.pid');
+  assert.equal(readFileSync(path, 'utf8'), `${run.pid}\n`);
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+  assert.ok(!existsSync(path));
+});
+
+test('the pid file of a running server is not taken over, and stays', async () => {
+  await using first = await ProgramRun.ready((directory) => ({ listen, options: { pidFile: join(directory, 'run.pid') } }));
+  const path = join(first.directory, 'run.pid');
+  await using second = ProgramRun.start({ listen, options: { pidFile: path } });
+  assert.equal(await second.exit(), 1);
+  assert.match(String(second.all('notice')[0]?.['text']), /PID_FILE_TAKEN/);
+  assert.equal(readFileSync(path, 'utf8'), `${first.pid}\n`);
+  assert.equal(await ask(first.port), '1');
+});
+
+test('a server that was killed leaves a pid file that its successor takes', async () => {
+  await using first = await ProgramRun.ready((directory) => ({ listen, options: { pidFile: join(directory, 'run.pid') } }));
+  const pidFile = join(first.directory, 'run.pid');
+  first.signal('SIGKILL');
+  await first.exit();
+  await using second = await ProgramRun.ready({ listen, options: { pidFile } });
+  assert.equal(readFileSync(pidFile, 'utf8'), `${second.pid}\n`);
+  // Somebody else's at the end: it stays.
+  writeFileSync(pidFile, '1\n');
+  second.signal('SIGTERM');
+  assert.equal(await second.exit(), 0);
+});
+
+test('signals to the whole group end the server in order, also while it starts', async () => {
+  await using run = ProgramRun.start({ listen, generation: { start: 'interrupted' } }, { detached: true });
+  await run.line('generation');
+  process.kill(-run.pid, 'SIGINT');
+  assert.equal(await run.exit(), 0);
+});
+
+test('sockets that systemd passes are served, and the one that nobody wants is told of', {
+  skip: missing('systemd-socket-activate'),
+}, async () => {
+  await using run = ProgramRun.start((directory) => ({ listen: [{ address: `unix:${join(directory, 'a.sock')}` }] }), {
+    wrapper: (directory) => [
+      'systemd-socket-activate',
+      '-l',
+      join(directory, 'a.sock'),
+      '-l',
+      join(directory, 'b.sock'),
+      '--fdname=web:other',
+    ],
+  });
+  const path = join(run.directory, 'a.sock');
+  while (!existsSync(join(run.directory, 'b.sock'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  // The first connection starts the program, and is served by it.
+  const first = ask(path);
+  await run.notice(/inherited socket 4 named "other" \(unix .*b\.sock\) belongs to no listener/);
+  assert.equal(await first, '1');
+  run.signal('SIGQUIT');
+  await run.notice(/^generation 2 .*serves/);
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+  // It is systemd's.
+  assert.ok(existsSync(path));
+});
+
+test('systemd hears of the start, of reloads, of the end, and gets its signs of life', async () => {
+  await using run = ProgramRun.start(
+    (directory) => {
+      // Instead of a datagram it writes a line.
+      mkdirSync(join(directory, 'bin'));
+      writeFileSync(join(directory, 'bin', 'systemd-notify'), '#!/bin/sh\nprintf "%s\\n" "$*" >> "$NOTIFY_SOCKET"\n', { mode: 0o755 });
+      return { listen };
+    },
+    {
+      env: (directory) => ({
+        PATH: `${join(directory, 'bin')}:${process.env['PATH']}`,
+        NOTIFY_SOCKET: join(directory, 'told'),
+        WATCHDOG_USEC: '200000',
+      }),
+    },
+  );
+  const path = join(run.directory, 'told');
+  const told = async (pattern: RegExp): Promise<void> => {
+    while (!existsSync(path) || !pattern.test(readFileSync(path, 'utf8'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await run.line('ready');
+  await told(new RegExp(`READY=1 MAINPID=${run.pid} STATUS=generation 1 `));
+  await told(/WATCHDOG=1\nWATCHDOG=1/);
+  run.signal('SIGHUP');
+  await told(/RELOADING=1 MONOTONIC_USEC=\d+ [^\n]*\n(?:WATCHDOG=1\n)*READY=1/);
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+  assert.match(readFileSync(path, 'utf8'), /STOPPING=1/);
+  assert.doesNotMatch(readFileSync(path, 'utf8').split('READY=1')[0] ?? '', /WATCHDOG/);
+});
+
+test('without systemd-notify the server serves all the same, and says once what it cannot do', async () => {
+  await using run = await ProgramRun.ready(
+    { listen },
+    { env: { PATH: '/nowhere', NOTIFY_SOCKET: '/nowhere/at-all', WATCHDOG_USEC: '100000' } },
+  );
+  await run.notice(/systemd-notify could not be run: .*ENOENT/);
+  assert.equal(await ask(run.port), '1');
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+  assert.equal(run.all('notice').filter(({ text }) => String(text).includes('systemd')).length, 1);
+});
+
+test('a server gives up the rights of root before anything is served', { skip: noOtherUser() }, async () => {
+  await using run = await ProgramRun.ready((directory) => {
+    chmodSync(directory, 0o755);
+    return { listen, options: { user: 'nobody', pidFile: join(directory, 'run.pid') } };
+  });
+  const [first] = run.all('generation') as unknown as { uid: number; groups: readonly number[] }[];
+  assert.notEqual(first?.uid, 0);
+  assert.equal(first?.groups.includes(0), false);
+  assert.equal(await ask(run.port), '1');
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
+  // The directory is root's: the file is emptied where it cannot be removed.
+  assert.equal(readFileSync(join(run.directory, 'run.pid'), 'utf8'), '');
+  assert.equal(run.all('notice').filter(({ severity }) => severity === 'warning').length, 1);
+});
+
+test('what cannot become another user does not serve', async () => {
+  await using run = ProgramRun.start({ listen, options: { user: 'no-such-user-here' } });
+  assert.equal(await run.exit(), 1);
+  assert.match(String(run.all('notice')[0]?.['text']), /PRIVILEGES_NOT_DROPPED.*there is no user no-such-user-here/);
+  assert.equal(run.all('generation').length, 0);
+});
+
+function missing(program: string): string | false {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined ? false : `needs ${program}`;
+}
+
+/** Whether this test may become somebody else, who can still read the program. */
+function noOtherUser(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root';
+  for (let path = import.meta.filename; path !== dirname(path); path = dirname(path)) {
+    if ((statSync(path).mode & 0o005) === 0) return `needs ${path} to be readable by all`;
+  }
+  return false;
+}

@@ -1,0 +1,320 @@
+/** The keeper's mind, case by case. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KeeperWorld, settings, spec } from './keeper-world.ts';
+
+test('a generation that has said hello is told its number and its sockets', () => {
+  const world = new KeeperWorld();
+  world.run();
+  world.process(1).say({ kind: 'hello', protocol: 1 });
+  assert.deepEqual(world.process(1).last('start'), { kind: 'start', protocol: 1, generation: 1, sockets: [] });
+});
+
+test('a generation that does not end in its time and some seconds is killed', async () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGTERM');
+  assert.deepEqual(world.process(1).last('stop'), { kind: 'stop', why: 'terminate', graceMs: 60_000, delayMs: 3_000 });
+  world.clock.advance(60_000 + 3_000 + 4_999);
+  assert.equal(world.process(1).wasKilled, false);
+  world.clock.advance(1);
+  assert.equal(world.process(1).wasKilled, true);
+  world.process(1).end({ signal: 'SIGKILL' });
+  await world.settle();
+  assert.equal(world.exitCode, 0);
+});
+
+test('a server that stops lets go of its sockets when nothing accepts on them any more, and of that of the admin endpoint at the end', async () => {
+  const world = KeeperWorld.serving([spec(1), spec(2), spec(9)]);
+  world.keeper.signal('SIGTERM');
+  world.process(1).say({ kind: 'phase', phase: 'gracefulTerminate' });
+  await world.settle();
+  assert.equal(world.held.size, 3);
+  world.process(1).say({ kind: 'phase', phase: 'shutdownStarted' });
+  await world.settle();
+  assert.deepEqual([...world.held], [spec(9).key]);
+  world.process(1).end();
+  await world.settle();
+  assert.equal(world.held.size, 0);
+});
+
+test('connections that had to be cut are told of, unless they were to be cut', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(2).ready([spec(1)]);
+  world.process(1).say({ kind: 'stopped', cut: 1 });
+  assert.ok(world.said(/^generation 1 .*: 1 connection was still busy after the grace and had to be cut$/));
+  world.keeper.signal('SIGINT');
+  world.process(2).say({ kind: 'stopped', cut: 2 });
+  assert.ok(!world.said(/2 connections/));
+});
+
+test('a stop reaches all: what serves, what drains, and what is being started', async () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(2).ready([spec(1)]);
+  world.keeper.signal('SIGQUIT');
+  world.process(3).ready([spec(1)]);
+  world.keeper.signal('SIGUSR2');
+  assert.deepEqual(
+    world.alive.map(({ number }) => number),
+    [1, 2, 3, 4],
+  );
+  world.keeper.signal('SIGTERM');
+  assert.equal(world.process(1).last('stop').why, 'terminate');
+  assert.equal(world.process(2).last('stop').why, 'terminate');
+  assert.equal(world.process(3).last('stop').delayMs, 3_000);
+  assert.deepEqual(world.process(4).last('stop'), { kind: 'stop', why: 'fast', graceMs: 0, delayMs: 0 });
+  // It becomes ready all the same, and is not wanted any more.
+  world.process(4).ready([spec(1)]);
+  for (const process of world.alive) process.end();
+  await world.settle();
+  assert.equal(world.exitCode, 0);
+  assert.equal(world.held.size, 0);
+  assert.equal(world.phases.at(-1), 'terminated');
+});
+
+test('upgrades that are asked for during one are one more behind it', () => {
+  const world = KeeperWorld.serving();
+  for (let count = 0; count < 5; count++) world.keeper.signal('SIGQUIT');
+  assert.equal(world.processes.length, 2);
+  world.process(2).ready([spec(1)]);
+  assert.equal(world.processes.length, 3);
+  world.process(3).ready([spec(1)]);
+  assert.equal(world.processes.length, 3);
+});
+
+test('an upgrade is refused while the server starts, and while it stops', () => {
+  const world = new KeeperWorld();
+  world.run();
+  world.keeper.signal('SIGQUIT');
+  assert.ok(world.said(/SIGQUIT is ignored: the server is still starting/));
+  world.process(1).ready([spec(1)]);
+  world.keeper.signal('SIGTERM');
+  world.keeper.signal('SIGUSR2');
+  world.keeper.signal('SIGHUP');
+  assert.ok(world.said(/SIGUSR2 is ignored: the server is stopping/));
+  assert.ok(world.said(/SIGHUP is ignored: the server is stopping/));
+  assert.equal(world.processes.length, 1);
+});
+
+test('a SIGHUP before the server is ready is a reload when it is', () => {
+  const world = new KeeperWorld();
+  world.run();
+  world.keeper.signal('SIGHUP');
+  assert.equal(world.process(1).has('reload'), false);
+  world.process(1).ready([spec(1)]);
+  assert.equal(world.process(1).has('reload'), true);
+});
+
+test('a storm of SIGHUPs is two reloads: the one that runs, and one that comes last', () => {
+  const world = KeeperWorld.serving();
+  for (let count = 0; count < 100; count++) world.keeper.signal('SIGHUP');
+  const reloads = (): number => world.process(1).received.filter(({ kind }) => kind === 'reload').length;
+  assert.equal(reloads(), 1);
+  world.process(1).say({ kind: 'reloaded', id: 1, outcome: { kind: 'reloaded', version: 2, changes: ['a'] } });
+  assert.equal(reloads(), 2);
+  world.process(1).say({ kind: 'reloaded', id: 2, outcome: { kind: 'unchanged', version: 2 } });
+  assert.equal(reloads(), 2);
+  assert.deepEqual(world.told, ['ready', 'reloading', 'ready', 'reloading', 'ready']);
+});
+
+test('a reload that is never answered is given up, and the next one is asked for', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGHUP');
+  world.clock.advance(settings.readyTimeoutMs);
+  assert.ok(world.said(/has not said within 10 s what became of the reload/));
+  world.keeper.signal('SIGHUP');
+  assert.equal(world.process(1).last('reload').id, 2);
+  // The late answer to the first one means nothing.
+  world.process(1).say({ kind: 'reloaded', id: 1, outcome: { kind: 'refused', why: 'late' } });
+  assert.equal(world.said(/late/), false);
+});
+
+test('a reload whose sockets cannot be opened is refused, and nothing has changed', async () => {
+  const world = KeeperWorld.serving();
+  world.taken.add(spec(2).key);
+  world.keeper.signal('SIGHUP');
+  world
+    .process(1)
+    .say({ kind: 'reloaded', id: 1, outcome: { kind: 'needsGeneration', sockets: [spec(1), spec(2), spec(3)], changes: [] } });
+  await world.settle();
+  assert.match(world.process(1).last('upgradeFailed').why, /is in use/);
+  assert.deepEqual([...world.held], [spec(1).key]);
+  assert.equal(world.processes.length, 1);
+});
+
+test('a reload that waits behind one that comes to nothing is done after it', async () => {
+  const world = KeeperWorld.serving();
+  world.taken.add(spec(2).key);
+  world.keeper.signal('SIGHUP');
+  world.keeper.signal('SIGHUP');
+  world.process(1).say({ kind: 'reloaded', id: 1, outcome: { kind: 'needsGeneration', sockets: [spec(2)], changes: [] } });
+  await world.settle();
+  assert.ok(world.process(1).has('upgradeFailed'));
+  assert.equal(world.process(1).last('reload').id, 2);
+});
+
+test('a socket that is wanted no more is held until the old generation has stopped accepting on it', async () => {
+  const world = KeeperWorld.serving([spec(1), spec(2)]);
+  world.keeper.signal('SIGQUIT');
+  world.process(2).ready([spec(2)]);
+  world.process(1).say({ kind: 'phase', phase: 'gracefulUpgradeCloseTimeout' });
+  await world.settle();
+  assert.deepEqual([...world.held], [spec(1).key, spec(2).key]);
+  world.process(1).say({ kind: 'phase', phase: 'shutdownStarted' });
+  await world.settle();
+  assert.deepEqual([...world.held], [spec(2).key]);
+});
+
+test('sockets that were opened for a successor are closed again if none came of it', async () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(2).say({ kind: 'need', sockets: [spec(1), spec(2)] });
+  await world.settle();
+  assert.equal(world.held.size, 2);
+  world.process(3).say({ kind: 'failed', why: 'so', exitCode: 1 });
+  await world.settle();
+  assert.deepEqual([...world.held], [spec(1).key]);
+  // Both leave in their time, or are killed.
+  world.clock.advance(5_000);
+  assert.ok(world.process(2).wasKilled && world.process(3).wasKilled);
+});
+
+test('a successor that is not ready in time is killed, and the old one goes on', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(2).say({ kind: 'hello', protocol: 1 });
+  world.clock.advance(settings.readyTimeoutMs - 1);
+  assert.equal(world.process(2).wasKilled, false);
+  world.clock.advance(1);
+  assert.equal(world.process(2).wasKilled, true);
+  assert.match(world.process(1).last('upgradeFailed').why, /it was not ready within 10 s/);
+  assert.equal(world.process(1).has('stop'), false);
+  // Too late.
+  world.process(2).ready([spec(1)]);
+  assert.equal(world.process(1).has('stop'), false);
+});
+
+test('a successor that needs other sockets each time is given up', async () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  for (let number = 2; number <= 5; number++) {
+    world.process(number).say({ kind: 'need', sockets: [spec(number)] });
+    await world.settle();
+  }
+  assert.equal(world.processes.length, 5);
+  assert.match(world.process(1).last('upgradeFailed').why, /other sockets each time/);
+  await world.settle();
+  assert.deepEqual([...world.held], [spec(1).key]);
+});
+
+/** Milliseconds until the next process is started. */
+function delayOfNext(world: KeeperWorld): number {
+  const { length } = world.processes;
+  const before = world.clock.now();
+  while (world.processes.length === length) world.clock.runNext();
+  return world.clock.now() - before;
+}
+
+test('delays between failed starts double up to ten seconds, and are short again after a quiet minute', () => {
+  const world = KeeperWorld.serving();
+  const delays: number[] = [];
+  for (let number = 1; number <= 9; number++) {
+    world.process(number).end({ code: 1 });
+    delays.push(delayOfNext(world));
+  }
+  assert.deepEqual(delays, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+  world.process(10).ready([spec(1)]);
+  world.clock.advance(60_000);
+  world.process(10).end({ code: 1 });
+  assert.equal(delayOfNext(world), 100);
+});
+
+test('after the death of a generation that has served nobody waits more than a second for the next one to be started', () => {
+  const world = KeeperWorld.serving();
+  const delays: number[] = [];
+  for (let number = 1; number <= 7; number++) {
+    world.process(number).end({ signal: 'SIGSEGV' });
+    delays.push(delayOfNext(world));
+    world.process(number + 1).ready([spec(1)]);
+  }
+  assert.deepEqual(delays, [100, 200, 400, 800, 1_000, 1_000, 1_000]);
+});
+
+test('a generation that dies during an upgrade is replaced by its successor', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(1).end({ signal: 'SIGKILL' });
+  world.clock.advance(9_000);
+  assert.equal(world.processes.length, 2);
+  world.process(2).ready([spec(1)]);
+  assert.equal(world.exitCode, null);
+});
+
+test('and if the successor dies, too, a third one is started', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(1).end({ signal: 'SIGKILL' });
+  world.process(2).end({ signal: 'SIGKILL' });
+  world.clock.advance(100);
+  assert.equal(world.processes.length, 3);
+});
+
+test('silence is told of once, and the watchdog is not fed until it ends', () => {
+  const world = KeeperWorld.serving(undefined, 4_000);
+  world.clock.advance(3_000);
+  const silent = world.process(1);
+  for (const message of silent.received) if (message.kind === 'ping') silent.say({ kind: 'pong', id: message.id });
+  world.told.length = 0;
+  world.clock.advance(15_000);
+  assert.deepEqual(world.told, ['watchdog']);
+  assert.equal(world.notices.filter(({ text }) => text.includes('has not answered')).length, 1);
+  silent.say({ kind: 'pong', id: silent.last('ping').id });
+  assert.ok(world.said(/answers again/));
+  world.clock.advance(2_000);
+  assert.deepEqual(world.told, ['watchdog', 'watchdog']);
+});
+
+test('what the admin endpoint asks for is answered, and done; a generation that is leaving is refused', () => {
+  const world = KeeperWorld.serving();
+  world.process(1).say({ kind: 'ask', what: 'upgrade', id: 7 });
+  assert.deepEqual(world.process(1).last('answer'), { kind: 'answer', id: 7, refused: null });
+  world.process(2).ready([spec(1)]);
+  world.process(1).say({ kind: 'ask', what: 'reload', id: 8 });
+  assert.equal(world.process(1).last('answer').refused, 'another generation serves');
+  world.process(2).say({ kind: 'ask', what: 'drain', id: 9 });
+  assert.equal(world.process(2).last('answer').refused, null);
+  assert.equal(world.process(2).last('stop').why, 'terminate');
+  // Once more does not hasten.
+  world.process(2).say({ kind: 'ask', what: 'drain', id: 10 });
+  assert.equal(world.process(2).received.filter(({ kind }) => kind === 'stop').length, 1);
+});
+
+test('a generation without spare descriptors is replaced; one that was asked for during an upgrade is not needed any more', () => {
+  const world = KeeperWorld.serving();
+  world.process(1).say({ kind: 'ask', what: 'descriptors', id: 1 });
+  world.process(1).say({ kind: 'ask', what: 'descriptors', id: 2 });
+  world.process(2).ready([spec(1)]);
+  assert.equal(world.processes.length, 2);
+});
+
+test('stopped before it has begun, a server starts nothing', async () => {
+  const world = new KeeperWorld();
+  world.keeper.signal('SIGTERM');
+  world.run();
+  await world.settle();
+  assert.equal(world.exitCode, 0);
+  assert.equal(world.processes.length, 0);
+  assert.equal(world.held.size, 0);
+});
+
+test('no wake-up is left when a server has ended', async () => {
+  const world = KeeperWorld.serving(undefined, 4_000);
+  world.keeper.signal('SIGHUP');
+  world.keeper.signal('SIGQUIT');
+  world.keeper.signal('SIGTERM');
+  world.process(1).end();
+  await world.settle();
+  assert.equal(world.exitCode, 0);
+  assert.equal(world.clock.pendingCount, 0);
+});

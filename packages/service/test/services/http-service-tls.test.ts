@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { connect, type TLSSocket } from 'node:tls';
+import { createAuthority } from '@ferrata/dev-certificates';
+import { type HttpApplication, respond } from '@ferrata/http';
+import type { TicketKeys } from '@ferrata/net';
+import { HttpService } from '../../src/services/http-service.ts';
+import { sharedTicketKeys } from '../../src/services/shared-ticket-keys.ts';
+import { SharedRegistry } from '../../src/supervisor/shared-registry.ts';
+import { loopback, TestHost } from './service-harness.ts';
+
+const authority = await createAuthority();
+const { chain, key } = await authority.issue({ names: ['a.test'] });
+
+const application = (): HttpApplication => ({
+  onRequest(exchange) {
+    respond(exchange, 200, { body: exchange.info.tls?.alpn ?? 'none' });
+    return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
+  },
+});
+
+/** As a thread has it. */
+function secure(tickets?: TicketKeys): HttpService {
+  return new HttpService({
+    name: 'web',
+    listen: loopback,
+    application,
+    http: { drainIdleMs: 0 },
+    accept: () => ({
+      tls: {
+        certificates: [{ certificate: chain, key }],
+        alpn: ['h2', 'http/1.1'],
+        ...(tickets === undefined ? {} : { tickets }),
+      },
+    }),
+  });
+}
+
+async function request(port: number, session?: Buffer): Promise<{ body: string; session: Buffer | undefined; isReused: boolean }> {
+  const socket: TLSSocket = connect({
+    host: '127.0.0.1',
+    port,
+    servername: 'a.test',
+    ca: authority.certificate,
+    ALPNProtocols: ['http/1.1'],
+    ...(session === undefined ? {} : { session }),
+  });
+  let given: Buffer | undefined;
+  socket.on('session', (newSession: Buffer) => (given = newSession));
+  let text = '';
+  socket.setEncoding('latin1').on('data', (chunk: string) => (text += chunk));
+  socket.write('GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n');
+  await once(socket, 'end');
+  const isReused = socket.isSessionReused();
+  socket.destroy();
+  return { body: text.split('\r\n\r\n')[1] ?? '', session: given, isReused };
+}
+
+test('threads that share ticket keys resume each other’s TLS sessions, and those that do not, do not', async () => {
+  for (const shares of [true, false]) {
+    const main = new SharedRegistry(null);
+    main.use('tickets', sharedTicketKeys());
+    // Each worker opens what the main thread has made.
+    const keysOfThread = (): TicketKeys | undefined =>
+      shares ? new SharedRegistry(main.memories).use('tickets', sharedTicketKeys()) : undefined;
+    await using one = await TestHost.start([secure(keysOfThread())], undefined);
+    await using another = await TestHost.start([secure(keysOfThread())], undefined);
+    const { body, session, isReused } = await request(one.port('web'));
+    assert.equal(body, 'http/1.1');
+    assert.equal(isReused, false);
+    assert.equal((await request(another.port('web'), session)).isReused, shares);
+  }
+});
+
+test('memory that is running out is told to the server, which closes the heaviest connection in the last stage', async () => {
+  await using host = await TestHost.start([secure()], undefined);
+  for (const pressure of ['tight', 'critical', 'last', 'none'] as const) host.host.onMemoryPressure(pressure);
+  assert.equal((await request(host.port('web'))).body, 'http/1.1');
+  assert.deepEqual(host.notices, []);
+});

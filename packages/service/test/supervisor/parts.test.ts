@@ -1,0 +1,415 @@
+/** The parts that the main thread of a generation is made of, each alone. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { ManualClock, systemClock } from '@ferrata/clock';
+import fc from 'fast-check';
+import type { InheritedSocket, ReloadOutcome } from '../../src/keeper/generation-messages.ts';
+import { diffConfigs } from '../../src/supervisor/config-diff.ts';
+import { deepFreeze } from '../../src/supervisor/freeze.ts';
+import { reportHang } from '../../src/supervisor/hang-report.ts';
+import { HeartbeatMonitor, heartbeatMemory, startBeating } from '../../src/supervisor/heartbeats.ts';
+import { ReloadQueue } from '../../src/supervisor/reload.ts';
+import { sortServices } from '../../src/supervisor/service-graph.ts';
+import { SharedRegistry } from '../../src/supervisor/shared-registry.ts';
+import { type PlacedListener, SocketAllotment } from '../../src/supervisor/socket-allotment.ts';
+import { StartSequence } from '../../src/supervisor/start-sequence.ts';
+
+suite('deepFreeze', () => {
+  test('freezes in depth, and gives the same value back', () => {
+    const value = { list: [{ name: 'a' }], when: new Date(0), bytes: new Uint8Array(2) };
+    assert.equal(deepFreeze(value), value);
+    assert.ok(Object.isFrozen(value.list[0]));
+    assert.throws(() => value.list.push({ name: 'b' }), TypeError);
+    value.bytes[0] = 1;
+  });
+
+  test('does not run round in a circle, nor out of stack', () => {
+    const circle: { self?: unknown; deep?: unknown } = {};
+    circle.self = circle;
+    let deep: unknown = null;
+    for (let depth = 0; depth < 50_000; depth++) deep = [deep];
+    circle.deep = deep;
+    assert.ok(Object.isFrozen(deepFreeze(circle).deep));
+  });
+
+  test('takes any value', () => {
+    for (const value of [undefined, null, 1, 'a', Symbol('a'), () => {}]) assert.equal(deepFreeze(value), value);
+  });
+});
+
+suite('SharedRegistry', () => {
+  const spec = { create: () => new SharedArrayBuffer(8), open: (memory: SharedArrayBuffer) => new Int32Array(memory) };
+
+  test('makes a memory once, and gives the same thing each time', () => {
+    const registry = new SharedRegistry(null);
+    const counter = registry.use('counter', spec);
+    assert.equal(registry.use('counter', spec), counter);
+    assert.deepEqual(Object.keys(registry.memories), ['counter']);
+  });
+
+  test('a worker opens what the main thread has made', () => {
+    const main = new SharedRegistry(null);
+    const worker = new SharedRegistry(main.memories);
+    main.use('counter', spec);
+    const born = new SharedRegistry(main.memories);
+    Atomics.add(born.use('counter', spec), 0, 5);
+    assert.equal(main.use('counter', spec)[0], 5);
+    assert.throws(() => worker.use('counter', spec), { reason: 'SHARED_NAME_UNKNOWN' });
+  });
+
+  test('names such as __proto__ are names as any other', () => {
+    const main = new SharedRegistry(null);
+    main.use('__proto__', spec);
+    assert.ok(new SharedRegistry(main.memories).use('__proto__', spec) instanceof Int32Array);
+  });
+
+  test('nonsense is refused at once', () => {
+    const registry = new SharedRegistry(null);
+    assert.throws(() => registry.use('', spec), TypeError);
+    assert.throws(
+      () => registry.use('a', { create: () => new ArrayBuffer(8) as unknown as SharedArrayBuffer, open: (memory) => memory }),
+      TypeError,
+    );
+  });
+});
+
+suite('sortServices', () => {
+  const graph = (edges: Readonly<Record<string, readonly string[]>>): ReadonlyMap<string, readonly string[]> =>
+    new Map(Object.entries(edges));
+
+  test('without dependencies the order of adding stays', () => {
+    assert.deepEqual(sortServices(['c', 'a', 'b'], graph({})), ['c', 'a', 'b']);
+  });
+
+  test('a chain, and a diamond with its point last', () => {
+    assert.deepEqual(sortServices(['c', 'b', 'a'], graph({ c: ['b'], b: ['a'] })), ['a', 'b', 'c']);
+    assert.deepEqual(sortServices(['d', 'b', 'c', 'a'], graph({ d: ['b', 'c'], b: ['a'], c: ['a'] })), ['a', 'b', 'c', 'd']);
+  });
+
+  test('circles of one, two and three are told by their names', () => {
+    assert.throws(() => sortServices(['a'], graph({ a: ['a'] })), { name: 'TypeError', message: 'Circular dependency of services: a → a' });
+    assert.throws(() => sortServices(['a', 'b'], graph({ a: ['b'], b: ['a'] })), /Circular.*a → b → a/);
+    assert.throws(() => sortServices(['x', 'a', 'b', 'c'], graph({ x: ['a'], a: ['b'], b: ['c'], c: ['a'] })), /: a → b → c → a$/);
+  });
+
+  test('a name that no service has is refused', () => {
+    assert.throws(() => sortServices(['a'], graph({ a: ['b'] })), /no service is named "b", which "a" depends on/);
+  });
+
+  test('any graph without circles is put into a legal order', () => {
+    const graphs = fc.array(fc.array(fc.nat(20), { maxLength: 4 }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(graphs, fc.array(fc.nat(), { minLength: 20, maxLength: 20 }), (needs, places) => {
+        const names = needs.map((_, index) => `s${index}`);
+        // Only on earlier ones, so that there is no circle.
+        const edges = new Map(needs.map((all, index) => [`s${index}`, all.filter((other) => other < index).map((other) => `s${other}`)]));
+        const added = names.map((name, index) => ({ name, at: places[index] ?? 0 })).toSorted((a, b) => a.at - b.at);
+        const order = sortServices(
+          added.map(({ name }) => name),
+          edges,
+        );
+        assert.deepEqual(order.toSorted(), names.toSorted());
+        for (const [name, all] of edges) for (const other of all) assert.ok(order.indexOf(other) < order.indexOf(name));
+      }),
+    );
+  });
+});
+
+suite('StartSequence', () => {
+  test('begins each service when the last one that it waits for is ready, and says how long it has waited', () => {
+    const clock = new ManualClock();
+    const begun: [string, number][] = [];
+    const needs = new Map([['c', ['a', 'b']]]);
+    const sequence = new StartSequence(['a', 'b', 'c'], needs, clock, (name, waitedMs) => begun.push([name, waitedMs]));
+    sequence.start();
+    clock.advance(10);
+    sequence.handleReady('a');
+    clock.advance(10);
+    sequence.handleReady('a');
+    assert.deepEqual(begun, [
+      ['a', 0],
+      ['b', 0],
+    ]);
+    sequence.handleReady('b');
+    assert.deepEqual(begun.at(-1), ['c', 20]);
+    assert.equal(sequence.isComplete, false);
+    sequence.handleReady('c');
+    assert.equal(sequence.isComplete, true);
+  });
+
+  test('services that are ready at once, from within their beginning, are begun once', () => {
+    const begun: string[] = [];
+    const needs = new Map([
+      ['b', ['a']],
+      ['c', ['b']],
+    ]);
+    const sequence: StartSequence = new StartSequence(['a', 'b', 'c'], needs, new ManualClock(), (name) => {
+      begun.push(name);
+      sequence.handleReady(name);
+    });
+    sequence.start();
+    assert.deepEqual(begun, ['a', 'b', 'c']);
+    assert.equal(sequence.isComplete, true);
+  });
+});
+
+suite('heart-beats', () => {
+  test('a worker that beats is never told of, whatever the time', () => {
+    const clock = new ManualClock();
+    const memory = heartbeatMemory(2);
+    const told: string[] = [];
+    const monitor = new HeartbeatMonitor(
+      memory,
+      clock,
+      { warningMs: 600, limitMs: 2_000 },
+      {
+        onBlocked: (worker) => told.push(`blocked ${worker}`),
+        onUnblocked: (worker) => told.push(`unblocked ${worker}`),
+        onLimit: (worker) => told.push(`limit ${worker}`),
+      },
+    );
+    monitor.watch(1);
+    monitor.watch(2);
+    const beats = new Int32Array(memory);
+    // One that turns round.
+    beats[0] = 2 ** 31 - 2;
+    for (let time = 0; time < 20; time++) {
+      Atomics.add(beats, 0, 1);
+      clock.advance(250);
+    }
+    assert.deepEqual(told, ['blocked 2', 'limit 2']);
+    assert.equal(monitor.blockedMs(1), 0);
+    monitor.close();
+    assert.equal(clock.pendingCount, 0);
+  });
+
+  test('beating keeps no thread alive, and ends when it is told to', async () => {
+    const memory = heartbeatMemory(1);
+    const stop = startBeating(memory, 1);
+    assert.equal(new Int32Array(memory)[0], 1);
+    stop();
+    const worker = new Worker(
+      `import { startBeating } from ${JSON.stringify(new URL('../../src/supervisor/heartbeats.ts', import.meta.url).href)};
+       import { workerData } from 'node:worker_threads'; startBeating(workerData, 1);`,
+      { eval: true, workerData: memory },
+    );
+    const code = await new Promise((resolve, reject) => {
+      worker.on('exit', resolve);
+      worker.on('error', reject);
+    });
+    assert.equal(code, 0);
+    assert.equal(new Int32Array(memory)[0], 2);
+  });
+});
+
+suite('SocketAllotment', () => {
+  const tcp = (key: string, count: number, first = 10): InheritedSocket => ({
+    spec: { key, transport: 'tcp', host: '127.0.0.1', port: 80 },
+    address: { kind: 'ip', host: '127.0.0.1', port: 80 },
+    descriptors: [Array.from({ length: count }, (_, index) => first + index)],
+  });
+  const placed = ({ spec }: InheritedSocket): PlacedListener => ({ listen: { address: 'x:1' }, spec });
+  const fds = (sockets: readonly { readonly fd: number | null }[] | null): unknown => sockets?.map(({ fd }) => fd) ?? null;
+
+  test('takes all or nothing', () => {
+    const [a, b] = [tcp('a', 3), tcp('b', 1, 20)];
+    const allotment = new SocketAllotment([a, b], 2);
+    assert.deepEqual(fds(allotment.take([placed(a), placed(b)], 1)), [10, 20]);
+    assert.equal(allotment.take([placed(a), placed(b)], 2), null);
+    assert.deepEqual(allotment.takeRest(), [11, 12]);
+  });
+
+  test('each UDP socket belongs to one worker, through all its threads; a service alone gets all of them', () => {
+    const udp: InheritedSocket = {
+      spec: { key: 'u', transport: 'udp', host: '127.0.0.1', port: 53 },
+      address: { kind: 'ip', host: '127.0.0.1', port: 53 },
+      descriptors: [
+        [1, 2, 3],
+        [4, 5, 6],
+        [7, 8, 9],
+      ],
+    };
+    const allotment = new SocketAllotment([udp], 2);
+    assert.deepEqual(fds(allotment.take([placed(udp)], 1)), [1, 7]);
+    assert.deepEqual(fds(allotment.take([placed(udp)], 2)), [4]);
+    assert.deepEqual(fds(allotment.take([placed(udp)], 1)), [2, 8]);
+    assert.deepEqual(fds(allotment.take([placed(udp)], 0)), [3, 5, 9]);
+  });
+
+  test('with more workers than UDP sockets, some have none', () => {
+    const udp: InheritedSocket = { spec: { key: 'u', transport: 'udp' }, address: { kind: 'unset' }, descriptors: [[1, 2]] };
+    const allotment = new SocketAllotment([udp], 3);
+    assert.deepEqual(
+      [1, 2, 3].map((worker) => fds(allotment.take([placed(udp)], worker))),
+      [[1], [], []],
+    );
+  });
+
+  test('without descriptors at all, a thread is told to listen at the address itself', () => {
+    const bare: InheritedSocket = { ...tcp('a', 0), descriptors: [] };
+    const allotment = new SocketAllotment([bare], 2);
+    assert.deepEqual(fds(allotment.take([placed(bare)], 1)), [null]);
+    assert.equal(allotment.spares, Infinity);
+  });
+
+  test('says how many more times each worker can be replaced', () => {
+    const [a, b] = [tcp('a', 10), tcp('b', 8, 30)];
+    const allotment = new SocketAllotment([a, b], 2);
+    assert.equal(allotment.spares, 4);
+    const taken = allotment.take([placed(a), placed(b)], 1) ?? [];
+    assert.equal(allotment.spares, 3);
+    allotment.giveBack(taken);
+    assert.equal(allotment.spares, 4);
+  });
+});
+
+suite('ReloadQueue', () => {
+  test('one runs and one waits, however many ask, and whoever asks while one runs gets the one after it', async () => {
+    const runs: PromiseWithResolvers<ReloadOutcome>[] = [];
+    const queue = new ReloadQueue(() => {
+      const run = Promise.withResolvers<ReloadOutcome>();
+      runs.push(run);
+      return run.promise;
+    });
+    const first = queue.request();
+    await Promise.resolve();
+    const later = [queue.request(), queue.request(), queue.request()];
+    assert.equal(runs.length, 1);
+    runs[0]?.resolve({ kind: 'unchanged', version: 1 });
+    assert.deepEqual(await first, { kind: 'unchanged', version: 1 });
+    await new Promise(setImmediate);
+    assert.equal(runs.length, 2);
+    runs[1]?.reject(new Error('line 3 is wrong'));
+    for (const outcome of await Promise.all(later)) assert.deepEqual(outcome, { kind: 'refused', why: 'line 3 is wrong' });
+  });
+
+  test('a closed queue refuses those who ask and the one who waits', async () => {
+    const run = Promise.withResolvers<ReloadOutcome>();
+    const queue = new ReloadQueue(() => run.promise);
+    const first = queue.request();
+    const waiting = queue.request();
+    queue.close('the server is stopping');
+    run.resolve({ kind: 'unchanged', version: 1 });
+    assert.equal((await first).kind, 'unchanged');
+    for (const outcome of [await waiting, await queue.request()])
+      assert.deepEqual(outcome, { kind: 'refused', why: 'the server is stopping' });
+  });
+
+  test('a run that throws at once refuses its reload, and the next one runs', async () => {
+    let count = 0;
+    const queue = new ReloadQueue(() => {
+      count += 1;
+      throw new Error('at once');
+    });
+    assert.deepEqual(await queue.request(), { kind: 'refused', why: 'at once' });
+    assert.deepEqual(await queue.request(), { kind: 'refused', why: 'at once' });
+    assert.equal(count, 2);
+  });
+});
+
+suite('diffConfigs', () => {
+  test('tells each value that is another one, by its path', () => {
+    const before = { upstream: { hosts: ['a', 'b'], retries: 1 }, gone: true, 'odd name!': 1 };
+    const after = { upstream: { hosts: ['a', 'c', 'd'], retries: 1 }, come: { x: [1] }, 'odd name!': 2 };
+    assert.deepEqual(diffConfigs(before, after), [
+      'upstream.hosts[1]: "b" → "c"',
+      'upstream.hosts[2]: (none) → "d"',
+      'gone: true → (none)',
+      '["odd name!"]: 1 → 2',
+      'come: (none) → {"x":[1]}',
+    ]);
+  });
+
+  test('shows no secret, at whatever depth, and no password of a URL', () => {
+    const before = {
+      db: { password: 'one', API_KEY: 'k1', clientSecret: 's1', user: 'ann' },
+      tokens: ['t1'],
+      url: 'redis://ann:pw@host/1',
+      keepAlive: 1,
+    };
+    const after = {
+      db: { password: 'two', API_KEY: 'k2', clientSecret: 's2', user: 'bob' },
+      tokens: ['t2'],
+      url: 'redis://ann:pw2@host/2',
+      keepAlive: 2,
+      tls: { key: 'PRIVATE', names: ['x'], nested: { passphrase: 'p' } },
+    };
+    assert.deepEqual(diffConfigs(before, after), [
+      'db.password: *** → ***',
+      'db.API_KEY: *** → ***',
+      'db.clientSecret: *** → ***',
+      'db.user: "ann" → "bob"',
+      'tokens[0]: *** → ***',
+      'url: "redis://ann:***@host/1" → "redis://ann:***@host/2"',
+      'keepAlive: 1 → 2',
+      'tls: (none) → {"key":***,"names":["x"],"nested":{"passphrase":***}}',
+    ]);
+  });
+
+  test('is bounded, whatever changes', () => {
+    const lines = diffConfigs({}, Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`k${index}`, 'x'.repeat(10_000)])));
+    assert.equal(lines.length, 101);
+    assert.equal(lines.at(-1), 'and more');
+    for (const line of lines) assert.ok(line.length < 120);
+  });
+
+  test('any two values are compared, the same ones without a line, and others with one', () => {
+    const value = fc.anything({ withDate: true, withMap: true, withBigInt: true, withNullPrototype: true });
+    fc.assert(
+      fc.property(value, value, (a, b) => {
+        // A clone of a clone: the first one may lose what no configuration has, prototypes for one.
+        const cloned = structuredClone(a);
+        assert.deepEqual(diffConfigs(cloned, structuredClone(cloned)), []);
+        for (const line of diffConfigs(a, b)) assert.ok(line.includes(' → '));
+      }),
+    );
+  });
+
+  test('circles end', () => {
+    const circle = (name: string): unknown => {
+      const made: Record<string, unknown> = { name };
+      made['self'] = made;
+      return made;
+    };
+    assert.equal(diffConfigs(circle('a'), circle('b'))[0], 'name: "a" → "b"');
+  });
+});
+
+suite('reportHang', () => {
+  const threads = {
+    spins: `const { parentPort } = require('node:worker_threads');
+      function spinHere() { for (;;) { const end = Date.now() + 20; while (Date.now() < end); parentPort.postMessage(1); } } spinHere();`,
+    waits: `function waitHere() { require('node:worker_threads').parentPort.postMessage(1); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); } waitHere();`,
+  };
+
+  for (const [name, code] of Object.entries(threads)) {
+    test(`says where a thread stands that ${name}; it runs on, and can be ended`, async () => {
+      const other = new Worker('setInterval(() => {}, 10)', { eval: true });
+      const worker = new Worker(code, { eval: true });
+      const next = (): Promise<unknown> =>
+        new Promise((resolve) => {
+          worker.once('message', resolve);
+        });
+      try {
+        await next();
+        // A wake-up of the system's clock keeps nothing alive, but the threads do.
+        const report = await reportHang(worker.threadId, systemClock, 20_000);
+        assert.match(report ?? 'none', name === 'spins' ? /^spinHere \(/ : /^waitHere \(/);
+        if (name === 'spins') await next();
+      } finally {
+        await Promise.all([worker.terminate(), other.terminate()]);
+      }
+    });
+  }
+
+  test('has no answer for a thread that there is not', async () => {
+    const clock = new ManualClock();
+    const report = reportHang(999_999, clock, 100);
+    for (let turn = 0; turn < 200; turn++) {
+      await new Promise(setImmediate);
+      clock.advance(1);
+    }
+    assert.equal(await report, null);
+  });
+});
