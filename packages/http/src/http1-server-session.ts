@@ -21,7 +21,8 @@ import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
 import { beginExchange, tellDrain, tellRefused, tellRequestEnd, watchHandler } from './internal/application-calls.ts';
 import { keepForTunnel } from './internal/keep-for-tunnel.ts';
-import { matchPreface, PREFACE_LENGTH, withPreface } from './internal/preface.ts';
+import { Lingering } from './internal/lingering.ts';
+import { PrefaceSniffer } from './internal/preface.ts';
 import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
 import { WriteProgress } from './internal/write-progress.ts';
@@ -50,11 +51,11 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   readonly #progress = new WriteProgress();
   #halfClosedAt = Number.POSITIVE_INFINITY;
   #closeAt = Number.POSITIVE_INFINITY;
-  #lingeringBytes = 0;
+  /** Once all is said. */
+  #lingering: Lingering | null = null;
   /** Chunks that came since the machine last wanted one. */
   #chunksAhead = 0;
-  /** How much of HTTP/2's preface the connection has begun with; -1: it is HTTP/1. */
-  #prefaceBytes: number;
+  readonly #preface: PrefaceSniffer;
   /** From this time on the next answer is the connection's last: it has reached its age. */
   readonly #retireAt: number;
 
@@ -71,7 +72,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     this.#options = options;
     this.#owner = owner;
     this.#machine = new ServerConnection(environment.now(), options.connection, environment.writer);
-    this.#prefaceBytes = owner.onHttp2Preface === undefined ? -1 : 0;
+    this.#preface = new PrefaceSniffer(owner.onHttp2Preface !== undefined);
     this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
     // Spread by ± 10 %, so that connections made together do not all end together.
     this.#retireAt = environment.now() + options.maxConnectionAgeMs * (0.9 + 0.2 * environment.random.next());
@@ -113,16 +114,15 @@ export class Http1ServerSession implements L4Sink, ServerSession {
 
   onData(chunk: Uint8Array): void {
     if (this.#mode === Mode.serving) {
-      if (this.#prefaceBytes >= 0 && this.#isHttp2(chunk)) return;
+      if (this.#preface.isListening && this.#isHttp2(chunk)) return;
       const now = this.#environment.now();
       this.#machine.receive(chunk, now);
       // What may yet become HTTP/2 is not looked at as a request; the time for a head runs.
-      if (this.#prefaceBytes > 0) this.#watch(now);
+      if (this.#preface.isUndecided) this.#watch(now);
       else this.#pump(now);
       if (this.#mode === Mode.serving && this.#isTooFarAhead(true)) this.#pauseStream();
     } else if (this.#mode === Mode.lingering) {
-      this.#lingeringBytes += chunk.length;
-      if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.#cut();
+      if (this.#lingering?.isTooMuch(chunk.length) === true) this.#cut();
     } else if (this.#mode === Mode.tunnel) {
       keepForTunnel(this.stream, this, chunk);
     }
@@ -130,11 +130,8 @@ export class Http1ServerSession implements L4Sink, ServerSession {
 
   /** @returns true if the connection has turned out to be HTTP/2, and somebody else has it now */
   #isHttp2(chunk: Uint8Array): boolean {
-    const before = this.#prefaceBytes;
-    this.#prefaceBytes = matchPreface(before, chunk);
-    if (this.#prefaceBytes < PREFACE_LENGTH) return false;
-    this.#prefaceBytes = -1;
-    if (this.#owner.onHttp2Preface?.(this, withPreface(before, chunk)) !== true) return false;
+    const bytes = this.#preface.feed(chunk);
+    if (bytes === null || this.#owner.onHttp2Preface?.(this, bytes) !== true) return false;
     this.#mode = Mode.closed;
     this.#deadline.cancel();
     return true;
@@ -158,7 +155,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   onEnd(): void {
     if (this.#mode !== Mode.serving) return;
     const now = this.#environment.now();
-    this.#prefaceBytes = -1;
+    this.#preface.stop();
     this.#machine.receiveEnd();
     this.#halfClosedAt = now;
     this.#pump(now);
@@ -400,14 +397,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     }
     this.#mode = Mode.lingering;
     if (this.#isStreamPaused) this.#resumeStream();
-    this.stream.end();
-    const now = this.#environment.now();
-    this.#progress.begin(this.stream, now);
-    this.#linger(now);
-  }
-
-  #linger(now: number): void {
-    this.#closeAt = now + this.#options.lingerTimeoutMs;
+    this.#lingering = new Lingering(this.stream, this.#options, this.#environment.now());
     this.#arm(this.#options.lingerTimeoutMs);
   }
 
@@ -457,7 +447,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   #onDeadline(): void {
     const now = this.#environment.now();
     if (this.#mode === Mode.lingering) {
-      this.#onLingerDeadline(now);
+      if (this.#lingering !== null) this.#onLingerDeadline(this.#lingering, now);
       return;
     }
     if (this.#mode !== Mode.serving) return;
@@ -479,16 +469,10 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     else this.#watch(now);
   }
 
-  /** The time for the peer's bytes begins when ours are out: a client that reads the last answer slowly is not cut short. */
-  #onLingerDeadline(now: number): void {
-    if (this.stream.bufferedBytes > 0) {
-      if (this.#progress.hasMoved(this.stream, now) || now < this.#progress.since + this.#options.writeTimeoutMs) this.#linger(now);
-      else this.#cut(clientStalled('H1_WRITE_STALLED'));
-    } else if (now >= this.#closeAt) {
-      this.#cut();
-    } else {
-      this.#arm(this.#closeAt - now);
-    }
+  #onLingerDeadline(lingering: Lingering, now: number): void {
+    const state = lingering.handleTimeout(now);
+    if (state === 'waiting') this.#arm(lingering.cutAt - now);
+    else this.#cut(state === 'stalled' ? clientStalled('H1_WRITE_STALLED') : undefined);
   }
 
   #abortExchange(error: WireError): void {

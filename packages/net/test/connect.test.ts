@@ -251,6 +251,13 @@ describe('giving up', () => {
     assert.equal(clock.pendingCount, 0);
   });
 
+  test('a connection that came while the loop stood still is taken, though its time-out passed meanwhile', async () => {
+    await using listener = await listen('127.0.0.1:0', (stream) => stream.abort());
+    const connecting = connect(listener.address, { connectTimeoutMs: 50 });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+    (await connecting).abort();
+  });
+
   test('the time-out may live in a deadline queue, and leaves it when connected', async () => {
     const clock = new ManualClock();
     const deadlines = new DeadlineQueue({ clock });

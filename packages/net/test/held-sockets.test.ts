@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
@@ -93,8 +93,11 @@ describe('holdSockets', { skip }, () => {
     await knocking;
     const late = answerFrom({ kind: 'ip', host: '127.0.0.1', port });
     await using child = await inheritor(sockets[0]?.descriptors ?? []);
-    await child.ask({ do: 'listen', fd: 3, name: 'a' });
+    await child.ask({ do: 'listen', fds: [3], name: 'a' });
     assert.deepEqual(new Set(await Promise.all([...answers, late])), new Set(['a']));
+    // It lives on in whoever has inherited it.
+    await sockets[0]?.release();
+    assert.equal(await answerFrom(sockets[0]?.address as StreamAddress), 'a');
   });
 
   test('datagrams wait as well, and each socket that shares the port gets its own', async () => {
@@ -143,16 +146,6 @@ describe('holdSockets', { skip }, () => {
     again.close();
     await second.release();
     await first.release();
-  });
-
-  test('a socket lives on in whoever has inherited it', async () => {
-    using directory = temporaryDirectory();
-    await using sockets = await held(loopback);
-    await using child = await inheritor(sockets[0]?.descriptors ?? []);
-    await child.ask({ do: 'listen', fd: 3, name: 'heir' });
-    await sockets[0]?.release();
-    assert.equal(await answerFrom(sockets[0]?.address as StreamAddress), 'heir');
-    assert.deepEqual(readdirSync(directory.path), []);
   });
 
   test('all or nothing: one that cannot be opened leaves none open, and no file', async () => {
@@ -242,6 +235,16 @@ describe('holdSockets', { skip }, () => {
     (await connected(successor.address)).destroy();
   });
 
+  test('release closes a socket whose file cannot be looked at any more', async () => {
+    using directory = temporaryDirectory();
+    mkdirSync(directory.file('a'));
+    await using sockets = await held({ transport: 'unix', path: directory.file('a/a.sock') });
+    renameSync(directory.file('a'), directory.file('b'));
+    symlinkSync(directory.file('a'), directory.file('a'));
+    await sockets[0]?.release();
+    await assert.rejects(connected({ kind: 'unix', path: directory.file('b/a.sock') }), { code: 'ECONNREFUSED' });
+  });
+
   test('nothing is left of what was released', { skip: process.platform === 'linux' ? false : 'counts descriptors in /proc' }, async () => {
     const count = (): number => readdirSync('/proc/self/fd').length;
     const before = count();
@@ -284,27 +287,14 @@ describe('a program that holds sockets', { skip }, () => {
     return stdout.trim();
   };
 
-  test('ends by itself when it has nothing else to do', async () => {
-    assert.equal(await run(['forget']), 'held');
-  });
-
-  test('stays for a release that it waits for', async () => {
-    using directory = temporaryDirectory();
-    assert.equal(await run(['release', directory.file('a.sock')]), 'released');
-    assert.deepEqual(readdirSync(directory.path), []);
-  });
-
-  test('may do so in a thread of its own', async () => {
-    using directory = temporaryDirectory();
-    assert.equal(await run(['thread', directory.file('a.sock')]), 'released');
-  });
-
-  test('can write a report meanwhile, and its report settings are as before', async () => {
-    assert.equal(await run(['report']), 'false 1');
-  });
-
-  test('keeps what it preloads out of the thread that holds', async () => {
+  test('ends by itself when it has nothing else to do; what it preloads stays out of the thread that holds, and it can write a report', async () => {
     const preload = 'data:text/javascript,import%20%22node:worker_threads%22;console.log(%22preloaded%22)';
-    assert.equal(await run(['forget'], `--import=${preload}`), 'preloaded\nheld');
+    assert.equal(await run(['forget'], `--import=${preload}`), 'preloaded\nheld\nfalse 1');
+  });
+
+  test('stays for a release that it waits for, and may hold in a thread of its own', async () => {
+    using directory = temporaryDirectory();
+    assert.equal(await run(['release', directory.file('a.sock')]), 'released\nreleased');
+    assert.deepEqual(readdirSync(directory.path), []);
   });
 });

@@ -67,16 +67,20 @@ describe('UDP on an inherited descriptor', { skip }, () => {
     await withHeld(
       hosts.map((host) => ({ transport: 'udp', host, port: 0 })),
       async (held) => {
-        for (const what of ['bindUdp', 'listenUdp'] as const) {
-          await using child = await inheritor(held.flatMap(({ descriptors }) => descriptors));
+        const fds = held.flatMap(({ descriptors }) => descriptors);
+        await using child = await inheritor([...fds, ...fds]);
+        for (const [first, what] of [
+          [3, 'bindUdp'],
+          [7, 'listenUdp'],
+        ] as const) {
           for (const [at, { address }] of held.entries()) {
-            assert.deepEqual(await child.ask({ do: 'describe', fd: 3 + at }), { transport: 'udp', address });
-            assert.deepEqual(await child.ask({ do: what, fd: 3 + at }), address);
+            assert.deepEqual(await child.ask({ do: 'describe', fd: first + at }), { transport: 'udp', address });
+            assert.deepEqual(await child.ask({ do: what, fd: first + at }), address);
             const to = address.kind === 'ip' && address.host === '::' ? { ...address, host: '::1' } : address;
             assert.deepEqual([...(await echoOf(to))], [1, 2, 3]);
           }
           await child.ask({ do: 'closeUdp' });
-          assert.equal(await child.ask({ do: 'describe', fd: 3 }), null);
+          assert.equal(await child.ask({ do: 'describe', fd: first }), null);
         }
       },
     );
@@ -84,10 +88,13 @@ describe('UDP on an inherited descriptor', { skip }, () => {
 
   test('a descriptor of another kind, or none, is LISTEN_FAILED, and stays as it was', async () => {
     await withHeld([{ transport: 'tcp', host: '127.0.0.1', port: 0 }], async ([held]) => {
-      await using child = await inheritor(held?.descriptors ?? []);
-      await assert.rejects(child.ask({ do: 'bindUdp', fd: 3 }), { reason: 'LISTEN_FAILED', message: /descriptor 3/ });
-      await assert.rejects(child.ask({ do: 'listenUdp', fd: 9 }), { reason: 'LISTEN_FAILED', message: /descriptor 9/ });
-      assert.deepEqual(await child.ask({ do: 'describe', fd: 3 }), { transport: 'tcp', address: held?.address });
+      const [fd = -1] = held?.descriptors ?? [];
+      await assert.rejects(bindUdp({ fd }, sink), { reason: 'LISTEN_FAILED', message: new RegExp(`descriptor ${fd}`) });
+      await assert.rejects(
+        listenUdp({ fd: 0x7fff_ffff }, () => {}),
+        { reason: 'LISTEN_FAILED', message: /descriptor 2147483647/ },
+      );
+      assert.deepEqual(describeDescriptor(fd), { transport: 'tcp', address: held?.address });
     });
   });
 });

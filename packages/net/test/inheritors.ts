@@ -18,10 +18,15 @@ export async function inheritor(descriptors: readonly number[]): Promise<Inherit
   const file = new URL('fixtures/inheritor.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, [file], { stdio: ['ignore', 'inherit', 'inherit', ...descriptors, 'ipc'] });
   const exited = once(child, 'exit');
-  await once(child, 'message');
+  // One that dies says nothing more.
+  const died = exited.then(() => {
+    throw new Error('the process has ended');
+  });
+  died.catch(() => {});
+  await Promise.race([once(child, 'message'), died]);
   return {
     async ask(order) {
-      const answered = once(child, 'message');
+      const answered = Promise.race([once(child, 'message'), died]);
       child.send(order);
       const [{ answer, reason, message }] = (await answered) as [{ answer: unknown; reason?: string; message?: string }];
       if (reason !== undefined) throw Object.assign(new Error(message), { reason });

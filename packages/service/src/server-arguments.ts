@@ -6,7 +6,7 @@
 import { writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isMainThread } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import { textOf } from '@ferrata/error';
 import { readServerConfig } from './server-config-file.ts';
 import { DAEMON_REFUSED, type ServerFileOptions } from './server-config-keys.ts';
@@ -99,7 +99,7 @@ export function joinServerOptions<C>(
  * The options of a program, changed by its command line and the file that this names: for `new Server(commandLineOptions({ … }))`.
  *
  * Ends the process if there is nothing to go on with: with 0 after printing help, with 2 after saying on standard error all that is wrong. Worker threads do not read the
- * file: one that takes the place of another must come up whatever has become of the file since.
+ * file but have what their main thread has read: one that takes the place of another must come up whatever has become of the file since.
  */
 export function commandLineOptions<C = undefined>(
   program: ServerOptions<C> = {},
@@ -110,13 +110,21 @@ export function commandLineOptions<C = undefined>(
     const { configFile, options, wantsHelp, positionals } = serverArguments(argv);
     if (wantsHelp) return end(0, 1, `${basename(process.argv[1] ?? name)} [options]\n\n${SERVER_HELP}`);
     if (positionals.length > 0) throw new SetupError([`'${positionals.join(' ')}' belongs to no option; --help lists them`]);
-    const joined = joinServerOptions(program, configFile !== null && isMainThread ? readServerConfig(configFile) : {}, options);
+    const joined = joinServerOptions(program, configFile === null ? {} : fileOptions(configFile), options);
     resolveServerOptions(joined);
     return joined;
   } catch (error) {
     const problems = error instanceof SetupError ? error.problems : [textOf(error)];
     return end(2, 2, problems.map((problem) => `${name}: ${problem}\n`).join(''));
   }
+}
+
+function fileOptions(file: string): ServerFileOptions {
+  const key = `ferrata: ${file}`;
+  if (!isMainThread) return (getEnvironmentData(key) as ServerFileOptions | undefined) ?? {};
+  const read = readServerConfig(file);
+  setEnvironmentData(key, read);
+  return read;
 }
 
 function end(code: number, descriptor: number, text: string): never {

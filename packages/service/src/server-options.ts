@@ -7,7 +7,7 @@ import { type NetAddress, parseAddress, toNetAddress } from '@ferrata/net';
 import type { StreamAddress } from '@ferrata/stream';
 import { isLoopback } from './loopback.ts';
 import type { ListenAddress, Notice } from './service.ts';
-import { suggestion } from './suggest.ts';
+import { checkOptionNames } from './suggest.ts';
 
 /** A listener of a server that is ready. */
 export interface ReadyListener {
@@ -233,12 +233,7 @@ function resolveWorkerOptions(options: WorkerOptions = {}): ResolvedWorkerOption
 function checkNames(whose: string, options: unknown, known: Readonly<Record<string, true>>): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options))
     throw new TypeError(`the options of ${whose} must be an object, not ${shown(options)}`);
-  for (const name of Object.keys(options)) {
-    if (Object.hasOwn(known, name)) continue;
-    const names = Object.keys(known);
-    const meant = suggestion(name, names) || `; the options are ${names.join(', ')}`;
-    throw new TypeError(`${whose} has no option ${shown(name)}${meant}`);
-  }
+  checkOptionNames(whose, options, Object.keys(known));
 }
 
 function count(name: keyof typeof serverRanges, value: unknown, fallback: number): number {

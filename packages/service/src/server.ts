@@ -84,6 +84,8 @@ export class Server<C = undefined> {
   /**
    * Runs the server until it has been told to stop. To be called once, with the program's own `import.meta`.
    *
+   * An exception that nobody caught does not end the process that was started: it is told as a notice, as the sockets outlive whatever the program does there.
+   *
    * @returns the exit code: 0 ended in order · 1 could not start · 2 configuration wrong · 130, 143: a second SIGINT or SIGTERM cut the end short
    * @throws {TypeError} if it is called a second time, or in a worker thread that the program has made
    */

@@ -67,7 +67,10 @@ export interface ServiceContext<C> {
   readonly threads: number;
   /** The configuration in force. A request that wants to keep one reads it once, when it begins. */
   readonly snapshot: Snapshot<C>;
-  /** The sockets to accept on, in the order in which `listeners` named them. Empty for services that do not listen. */
+  /**
+   * The sockets to accept on, in the order in which `listeners` named them. Empty for services that do not listen. Their descriptors belong to the service from `start`
+   * on: one that fails to start closes them, or the kernel would go on taking connections for it.
+   */
   readonly sockets: readonly ServiceSocket[];
   /**
    * Aborted when the server begins to stop: nothing new should be begun. For services without sockets, when those with sockets have drained. It lives as long as the

@@ -4,7 +4,7 @@
  * Every process and thread works the specs out by itself, from the same services and the same configuration, and comes to the same keys in the same order.
  */
 import { resolve } from 'node:path';
-import { formatNetAddress, parseAddress, toNetAddress } from '@ferrata/net';
+import { formatNetAddress, type NetAddress, parseAddress, toNetAddress } from '@ferrata/net';
 import type { ServerPlan } from './server-plan.ts';
 import type { ListenAddress, Service } from './service.ts';
 
@@ -24,6 +24,8 @@ export interface SocketSpec {
   readonly backlog?: number;
   readonly ipv6Only?: boolean;
   readonly mode?: number;
+  /** It is accepted on until its generation ends: the admin endpoint tells how the draining goes. */
+  readonly isForDraining?: true;
 }
 
 /** All sockets of a server. */
@@ -45,7 +47,7 @@ export function serverSockets(plan: Pick<ServerPlan, 'services' | 'options'>, co
   const seen = new Map<string, SeenKey>();
   const byService = specsOf(plan.services, config, seen);
   const { admin: address } = plan.options;
-  const admin = address === null ? null : toSpec('admin', { address, ...(address.kind === 'unix' ? { mode: 0o600 } : null) }, seen);
+  const admin = address === null ? null : adminSpec(address, seen);
   return { byService, admin, all: [...byService.values(), admin === null ? [] : [admin]].flat() };
 }
 
@@ -58,6 +60,11 @@ export function serverSockets(plan: Pick<ServerPlan, 'services' | 'options'>, co
  */
 export function socketSpecs(services: readonly Service<unknown>[], config: unknown): Map<string, SocketSpec[]> {
   return specsOf(services, config, new Map());
+}
+
+function adminSpec(address: NetAddress, seen: Map<string, SeenKey>): SocketSpec {
+  const spec = toSpec('admin', { address, ...(address.kind === 'unix' ? { mode: 0o600 } : null) }, seen);
+  return { ...spec, isForDraining: true };
 }
 
 interface SeenKey {

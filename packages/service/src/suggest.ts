@@ -34,6 +34,20 @@ export function suggestion(name: string, known: Iterable<string>): string {
   return nearest === null ? '' : `; did you mean ${nearest}?`;
 }
 
+/**
+ * Checks the names of options.
+ *
+ * @param whose the beginning of the sentence: `a server`
+ * @throws {TypeError} that names the first option that is not known, and the one that was probably meant, or all that there are
+ */
+export function checkOptionNames(whose: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    const shown = JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+    throw new TypeError(`${whose} has no option ${shown}${suggestion(name, known) || `; the options are ${known.join(', ')}`}`);
+  }
+}
+
 /** How many typing errors lie between two texts. @see "optimal string alignment" */
 export function typingDistance(a: string, b: string): number {
   // Three rows of the table suffice: a change about looks two rows back.

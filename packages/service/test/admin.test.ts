@@ -8,6 +8,7 @@ import { ManualClock } from '@ferrata/clock';
 import { HttpEnvironment } from '@ferrata/http';
 import type { StreamAddress } from '@ferrata/stream';
 import fc from 'fast-check';
+import type { ServiceCounts } from '../src/service.ts';
 import { type AdminEndpoint, openAdminEndpoint } from '../src/supervisor/admin.ts';
 import type { AdminOutcome, AdminStatus, AdminTarget, AdminWorker } from '../src/supervisor/admin-target.ts';
 
@@ -18,6 +19,7 @@ class ScriptedTarget implements AdminTarget {
   pending: PromiseWithResolvers<AdminOutcome> | null = null;
   readonly asked: string[] = [];
   list: () => Promise<readonly AdminWorker[]> = async () => [];
+  inMain: Readonly<Record<string, ServiceCounts>> = {};
 
   status(): AdminStatus {
     return this.current;
@@ -25,6 +27,10 @@ class ScriptedTarget implements AdminTarget {
 
   async workers(): Promise<readonly AdminWorker[]> {
     return this.list();
+  }
+
+  main(): Readonly<Record<string, ServiceCounts>> {
+    return this.inMain;
   }
 
   async reload(): Promise<AdminOutcome> {
@@ -128,7 +134,7 @@ describe('what the admin endpoint tells', () => {
     assert.match(head.head, /content-length: 17/i);
   });
 
-  test('connections are the sums of those workers that have answered', async () => {
+  test('connections are the sums of the main thread and of those workers that have answered', async () => {
     const target = new ScriptedTarget();
     const worker = { state: 'running', restarts: 0, blockedMs: 0, heapUsedBytes: 5 } as const;
     const web = { connections: 2, accepted: 10, shed: 1 };
@@ -137,11 +143,15 @@ describe('what the admin endpoint tells', () => {
       { ...worker, worker: 2, services: { web } },
       { ...worker, worker: 3, state: 'blocked', blockedMs: 900, heapUsedBytes: null, services: null },
     ];
+    target.inMain = { figures: { connections: 1, accepted: 4, shed: 0 } };
     await using endpoint = await open(target);
     const { status, json: told } = await ask(endpoint, 'GET /connections');
     assert.equal(status, 200);
-    assert.deepEqual((told as { services: { web: unknown } }).services.web, { connections: 4, accepted: 20, shed: 2, workers: 2 });
-    const { workers } = (await ask(endpoint, 'GET /workers')).json as { workers: readonly AdminWorker[] };
+    const { services } = told as { services: { web: unknown; figures: unknown } };
+    assert.deepEqual(services.web, { connections: 4, accepted: 20, shed: 2, workers: 2 });
+    assert.deepEqual(services.figures, { connections: 1, accepted: 4, shed: 0, workers: 0 });
+    const { workers, main } = (await ask(endpoint, 'GET /workers')).json as { workers: readonly AdminWorker[]; main: unknown };
+    assert.deepEqual(main, { services: target.inMain });
     assert.deepEqual(
       workers.map(({ worker: number, state, services }) => [number, state, services === null]),
       [

@@ -79,8 +79,8 @@ describe('a program that takes its options from the command line', () => {
      import { rmSync } from 'node:fs';
      import { commandLineOptions } from ${module};
      const options = commandLineOptions({ name: 'app', threads: 1 });
-     console.log(JSON.stringify({ isMainThread, ...options }));
-     if (isMainThread && process.env.REMOVE) { rmSync(process.env.REMOVE); new Worker(new URL(import.meta.url)); }`,
+     console.log(JSON.stringify({ isMainThread, ...options }, (_, value) => (value === Infinity ? 'never' : value)));
+     if (isMainThread && process.env.REMOVE) { rmSync(process.env.REMOVE); new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) }); }`,
   );
   const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}): SpawnSyncReturns<string> =>
     spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', timeout: 20_000, env: { ...process.env, ...env } });
@@ -101,8 +101,9 @@ describe('a program that takes its options from the command line', () => {
     const lines = stderr.split('\n');
     assert.equal(lines[0], `app: ${file}:1:1: there is no key thread; did you mean threads?`);
     assert.match(lines[1] as string, /^app: .*:2:1: daemon: /);
-    assert.equal(run(['extra']).status, 2);
-    assert.match(run(['extra']).stderr, /^app: 'extra' belongs to no option/);
+    const extra = run(['extra']);
+    assert.equal(extra.status, 2);
+    assert.match(extra.stderr, /^app: 'extra' belongs to no option/);
   });
 
   test('ends with 0 after help', () => {
@@ -111,9 +112,9 @@ describe('a program that takes its options from the command line', () => {
     assert.match(stdout, /^app\.mjs \[options\]\n\n {2}-c, --conf FILE/);
   });
 
-  test('a worker thread comes up whatever has become of the file', () => {
+  test('a worker thread has the options of its main thread, whatever has become of the file', () => {
     const file = join(folder, 'gone.yaml');
-    writeFileSync(file, 'threads: 2\n');
+    writeFileSync(file, 'threads: 2\nworkers:\n  blocked_limit_seconds: never\n');
     const { status, stdout } = run(['-c', file], { REMOVE: file });
     assert.equal(status, 0);
     assert.deepEqual(
@@ -122,8 +123,8 @@ describe('a program that takes its options from the command line', () => {
         .split('\n')
         .map((line) => JSON.parse(line) as unknown),
       [
-        { isMainThread: true, name: 'app', threads: 2 },
-        { isMainThread: false, name: 'app', threads: 1 },
+        { isMainThread: true, name: 'app', threads: 2, workers: { blockedLimitMs: 'never' } },
+        { isMainThread: false, name: 'app', threads: 2, workers: { blockedLimitMs: 'never' } },
       ],
     );
   });

@@ -2,3 +2,4 @@
 
 export { type Deadline } from './deadline.ts';
 export { DeadlineQueue, type DeadlineQueueOptions } from './deadline-queue.ts';
+export { scheduleDeadline } from './schedule-deadline.ts';

@@ -1,8 +1,9 @@
 /** After a block of the event loop: what waits in the kernel is read before deadlines that passed in the block run. */
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import type { Clock, Wakeup } from '@ferrata/clock';
-import { type Deadline, DeadlineQueue } from '../src/index.ts';
+import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
+import fc from 'fast-check';
+import { type Deadline, DeadlineQueue, scheduleDeadline } from '../src/index.ts';
 
 /** An event loop as platforms have it: each turn first runs the timers that are due, then reads its input. */
 class Loop implements Clock {
@@ -125,6 +126,44 @@ test('a loop that is blocked in every turn runs each deadline a turn after its t
   assert.deepEqual(perTurn, [0, 2, 5, 7, 10, 12, 15, 17, 20]);
 });
 
+test('whatever the blocks, a deadline waits for two turns of the loop at most, each no more than 500 ms after the one before it is due', () => {
+  const turns = fc.array(
+    fc.record({ delays: fc.array(fc.integer({ min: 0, max: 2_000 }), { maxLength: 3 }), takesMs: fc.integer({ min: 0, max: 5_000 }) }),
+  );
+  fc.assert(
+    fc.property(turns, (script) => {
+      const fresh = new Loop();
+      const fromEmpty = new DeadlineQueue({ clock: fresh });
+      const ran: { readonly dueAt: number; readonly at: number }[] = [];
+      const turnTimes: number[] = [];
+      const turn = (): void => {
+        turnTimes.push(fresh.time);
+        fresh.turn();
+      };
+      let armed = 0;
+      for (const { delays, takesMs } of script) {
+        for (const delayMs of delays) {
+          const deadline = fromEmpty.after(delayMs, () => ran.push({ dueAt, at: fresh.time }));
+          const dueAt = deadline.expiresAt;
+          armed++;
+        }
+        fresh.block(takesMs);
+        turn();
+      }
+      while (fromEmpty.size > 0) {
+        fresh.time = Math.max(fresh.time, fresh.nextAt);
+        turn();
+      }
+      assert.equal(ran.length, armed);
+      for (const { dueAt, at } of ran) {
+        const first = turnTimes.find((time) => time >= dueAt + 500) ?? Infinity;
+        const second = turnTimes.find((time) => time >= first + 500) ?? Infinity;
+        assert.ok(dueAt <= at && at <= second, `due at ${dueAt}, ran at ${at}`);
+      }
+    }),
+  );
+});
+
 test('isArmed, expiresAt and size tell of a deadline that steps back as of any other', () => {
   const deadline: Deadline = queue.after(1_000, note('a'));
   loop.block(1_500);
@@ -181,4 +220,29 @@ test('ticks of months and a block of months leave the order as it is', () => {
   loop.turn(() => queue.after(1_000, note('third')));
   loop.runUntil(14 * month + 10_000);
   assert.deepEqual(log, [`first@${14 * month + 500}`, `second@${14 * month + 500}`, `third@${14 * month + 1_000}`]);
+});
+
+test('a deadline without a queue steps back as well: cancelled by the input it never runs, else once, an eighth of the block later', () => {
+  const cancelled = scheduleDeadline(loop, 1_000, note('cancelled'));
+  scheduleDeadline(loop, 1_000, note('silent'));
+  loop.block(1_800);
+  loop.turn(() => cancelled.cancel());
+  assert.deepEqual([log, loop.timerCount], [[], 1]);
+  loop.runUntil(5_000);
+  assert.deepEqual([log, loop.timerCount], [['silent@1900'], 0]);
+});
+
+test('a deadline without a queue runs in its time when the loop is free, and however late the loop is the second time', () => {
+  scheduleDeadline(loop, 1_000, note('a'));
+  loop.runUntil(1_000);
+  scheduleDeadline(loop, 1_000, note('b'));
+  for (let turn = 0; turn < 2; turn++) {
+    loop.block(2_500);
+    loop.turn();
+  }
+  assert.deepEqual(log, ['a@1000', 'b@6000']);
+});
+
+test('a deadline without a queue refuses a delay that is none', () => {
+  for (const wrong of [-1, Number.NaN]) assert.throws(() => scheduleDeadline(systemClock, wrong, note('a')), RangeError);
 });

@@ -17,6 +17,7 @@ import { toWireError, type WireError, withSource } from '@ferrata/error';
 import type { Http2Connection } from '@ferrata/http2';
 import type { L4Stream } from '@ferrata/stream';
 import type { HttpEnvironment, TurnTask } from '../http-environment.ts';
+import { Lingering, type LingerOptions } from './lingering.ts';
 import { WriteProgress } from './write-progress.ts';
 
 /**
@@ -39,13 +40,6 @@ const CarrierState = { open: 0, ending: 1, lingering: 2, cut: 3 } as const;
 
 type CarrierState = (typeof CarrierState)[keyof typeof CarrierState];
 
-/** The times and bounds of a carrier. */
-export interface CarrierOptions {
-  readonly writeTimeoutMs: number;
-  readonly lingerTimeoutMs: number;
-  readonly maxLingeringBytes: number;
-}
-
 /** Who has a carrier. */
 export interface CarrierOwner {
   /** After each flush while the carrier is open. */
@@ -65,14 +59,14 @@ export class Http2Carrier implements TurnTask {
   readonly #stream: L4Stream;
   readonly #machine: Http2Connection;
   readonly #environment: HttpEnvironment;
-  readonly #options: CarrierOptions;
+  readonly #options: LingerOptions;
   readonly #owner: CarrierOwner;
   readonly #progress = new WriteProgress();
   #isScheduled = false;
-  #cutAt = 0;
-  #lingeringBytes = 0;
+  /** Once our side has ended. */
+  #lingering: Lingering | null = null;
 
-  constructor(stream: L4Stream, machine: Http2Connection, environment: HttpEnvironment, options: CarrierOptions, owner: CarrierOwner) {
+  constructor(stream: L4Stream, machine: Http2Connection, environment: HttpEnvironment, options: LingerOptions, owner: CarrierOwner) {
     this.#stream = stream;
     this.#machine = machine;
     this.#environment = environment;
@@ -153,34 +147,30 @@ export class Http2Carrier implements TurnTask {
     if (this.isFull && this.#machine.hasOutput) return;
     this.#state = CarrierState.lingering;
     this.#stream.resume();
-    this.#stream.end();
-    const now = this.#environment.now();
-    this.#progress.begin(this.#stream, now);
-    this.#cutAt = now + this.#options.lingerTimeoutMs;
+    this.#lingering = new Lingering(this.#stream, this.#options, this.#environment.now());
   }
 
   /** Bytes of the peer that came after the end: counted and dropped. */
   handleLateBytes(byteLength: number): void {
-    this.#lingeringBytes += byteLength;
-    if (this.#lingeringBytes > this.#options.maxLingeringBytes) this.#cut();
+    if (this.#lingering?.isTooMuch(byteLength) === true) this.#cut();
   }
 
   /** When to call `handleTimeout`; `Infinity` if nothing is waited for. */
   nextTimeout(): number {
-    if (this.#state === CarrierState.lingering) return this.#cutAt;
-    return this.isFull && this.#state !== CarrierState.cut ? this.#progress.since + this.#options.writeTimeoutMs : Number.POSITIVE_INFINITY;
+    if (this.#state === CarrierState.cut) return Number.POSITIVE_INFINITY;
+    if (this.#lingering !== null) return this.#lingering.cutAt;
+    return this.isFull ? this.#progress.since + this.#options.writeTimeoutMs : Number.POSITIVE_INFINITY;
   }
 
   /** Does what is due. @returns true: the peer takes nothing, give it up */
   handleTimeout(now: number): boolean {
     if (now < this.nextTimeout()) return false;
-    const hasStalled = now >= this.#progress.since + this.#options.writeTimeoutMs;
-    if (this.#state !== CarrierState.lingering) return hasStalled && !this.#progress.hasMoved(this.#stream, now);
-    // The time for the peer's bytes begins when ours are out: a peer that reads the last of them slowly is not cut short.
-    if (this.#stream.bufferedBytes === 0) this.#cut();
-    else if (this.#progress.hasMoved(this.#stream, now) || !hasStalled) this.#cutAt = now + this.#options.lingerTimeoutMs;
-    else return true;
-    return false;
+    if (this.#lingering === null) {
+      return now >= this.#progress.since + this.#options.writeTimeoutMs && !this.#progress.hasMoved(this.#stream, now);
+    }
+    const state = this.#lingering.handleTimeout(now);
+    if (state === 'over') this.#cut();
+    return state === 'stalled';
   }
 
   /** Nothing is written any more; whoever calls aborts the stream. */

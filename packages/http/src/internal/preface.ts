@@ -6,25 +6,56 @@
  */
 import { CLIENT_PREFACE } from '@ferrata/http2-framing';
 
-/** Bytes of the client preface. */
-export const PREFACE_LENGTH: number = CLIENT_PREFACE.length;
+const nothingMatched = 0;
+const isOther = -1;
 
-/**
- * Goes on comparing.
- *
- * @param matched how many bytes of the preface came before `chunk`
- * @returns how many have come now (`PREFACE_LENGTH`: all), or -1: this is no HTTP/2
- */
-export function matchPreface(matched: number, chunk: Uint8Array): number {
-  const end = Math.min(chunk.length, PREFACE_LENGTH - matched);
-  for (let at = 0; at < end; at++) {
-    if (chunk[at] !== CLIENT_PREFACE[matched + at]) return -1;
+/** Listens to the beginning of one connection. */
+export class PrefaceSniffer {
+  /** How much of the preface has come; `isOther`: this is no HTTP/2, or nobody wants to know. */
+  #matched: number;
+
+  /** @param isWanted whether anybody would take an HTTP/2 connection */
+  constructor(isWanted: boolean) {
+    this.#matched = isWanted ? nothingMatched : isOther;
   }
-  return matched + end;
+
+  /** The next bytes may tell. */
+  get isListening(): boolean {
+    return this.#matched >= 0;
+  }
+
+  /** What has come may yet become HTTP/2: it is not to be looked at as a request. */
+  get isUndecided(): boolean {
+    return this.#matched > 0;
+  }
+
+  /**
+   * Goes on comparing.
+   *
+   * @returns all bytes of the connection, once they have turned out to begin with the preface; else null. Nothing is compared any more after either outcome
+   */
+  feed(chunk: Uint8Array): Uint8Array | null {
+    const before = this.#matched;
+    const end = Math.min(chunk.length, CLIENT_PREFACE.length - before);
+    for (let at = 0; at < end; at++) {
+      if (chunk[at] === CLIENT_PREFACE[before + at]) continue;
+      this.stop();
+      return null;
+    }
+    this.#matched = before + end;
+    if (this.#matched < CLIENT_PREFACE.length) return null;
+    this.stop();
+    return withPreface(before, chunk);
+  }
+
+  /** The client has ended: no more will come. */
+  stop(): void {
+    this.#matched = isOther;
+  }
 }
 
 /** The preface's bytes of earlier chunks, and `chunk`, as one. */
-export function withPreface(matched: number, chunk: Uint8Array): Uint8Array {
+function withPreface(matched: number, chunk: Uint8Array): Uint8Array {
   if (matched === 0) return chunk;
   const whole = new Uint8Array(matched + chunk.length);
   whole.set(CLIENT_PREFACE.subarray(0, matched));

@@ -65,7 +65,7 @@ export async function holdSockets(sockets: readonly SocketToHold[]): Promise<Hel
       for (const [at, request] of found.entries())
         if (request.transport === 'unix') checkStillOurs({ kind: 'unix', path: request.path }, held[at]?.file ?? null);
     } catch (error) {
-      await Promise.all(held.map((_, index) => holder.release(index)));
+      await Promise.allSettled(held.map((_, index) => holder.release(index)));
       throw error;
     }
     return held.map((socket, index) => ({

@@ -84,7 +84,7 @@ export function checkStillOurs(target: UnixTarget, file: SocketFile | null): Soc
  * @throws {WireError} `SOCKET_FILE_NOT_KEPT` if it was to be kept and cannot be; the server is open then, unless only its name could not be given back
  */
 export function closeServer(server: Server, file: SocketFile | null, keepFile: boolean): void {
-  const present = file === null ? null : fileAt(file.path);
+  const present = file === null ? null : fileThatCanGo(file.path);
   if (file === null || present === null || (!keepFile && isSame(file, present))) {
     server.close();
     return;
@@ -102,6 +102,15 @@ export function closeServer(server: Server, file: SocketFile | null, keepFile: b
     server.close();
   } finally {
     giveBack(aside, file.path);
+  }
+}
+
+/** The file that Node would remove; null if there is none, or it cannot even be looked at (a directory that became another user's): nor can Node remove it. */
+function fileThatCanGo(path: string): SocketFile | null {
+  try {
+    return fileAt(path);
+  } catch {
+    return null;
   }
 }
 

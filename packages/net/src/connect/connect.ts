@@ -15,6 +15,7 @@ import { isIP, type NetConnectOpts } from 'node:net';
 import type { Wakeup } from '@ferrata/clock';
 import { addContext, connectError, fromNodeError, internalError, limitError, textOf, timeoutError, type WireError } from '@ferrata/error';
 import { callUser, type L4Stream } from '@ferrata/stream';
+import { scheduleDeadline } from '@ferrata/timeout';
 import type { ConnectionCap } from '../accept/connection-cap.ts';
 import { type AddressLike, formatNetAddress, type NetAddress, toNetAddress } from '../address.ts';
 import { SocketStream } from '../socket/socket-stream.ts';
@@ -253,7 +254,7 @@ function tellFailure(sink: ConnectSink, error: WireError): void {
 function armTimer(config: ConnectConfig, onExpire: () => void): Wakeup {
   const { deadlines, clock, connectTimeoutMs, totalTimeoutMs } = config;
   const timeoutMs = Math.min(connectTimeoutMs, totalTimeoutMs);
-  return deadlines === null ? clock.schedule(timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
+  return deadlines === null ? scheduleDeadline(clock, timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
 }
 
 function nodeOptions(target: NetAddress, config: ConnectConfig): NetConnectOpts {

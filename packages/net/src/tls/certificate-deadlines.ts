@@ -1,5 +1,6 @@
 /** Time-outs for what others answer: a function of the program, a file system. */
 import type { Clock, Wakeup } from '@ferrata/clock';
+import { scheduleDeadline } from '@ferrata/timeout';
 
 /** Answers that are waited for, each for its time. */
 export class Deadlines {
@@ -19,7 +20,9 @@ export class Deadlines {
   within<T>(answer: T | PromiseLike<T>, timeoutMs: number, who: string): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const entry = {
-        wakeup: this.#clock.schedule(timeoutMs, () => settle(() => reject(new Error(`no answer within ${timeoutMs} ms from ${who}`)))),
+        wakeup: scheduleDeadline(this.#clock, timeoutMs, () =>
+          settle(() => reject(new Error(`no answer within ${timeoutMs} ms from ${who}`))),
+        ),
         fail: (error: Error): void => settle(() => reject(error)),
       };
       const settle = (how: () => void): void => {

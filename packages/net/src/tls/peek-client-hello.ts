@@ -8,10 +8,10 @@
  * Rules: not a byte is changed, kept or answered, whatever the outcome: the stream is left as it was, paused until its next sink is attached. Stricter about the name
  * than OpenSSL, as whoever gets the bytes may read a second name, or one that is none, in another way than we do (RFC 8446 §4.2: no extension comes twice; RFC 6066 §3).
  */
-import { type Clock, systemClock } from '@ferrata/clock';
+import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
 import { checkWholeNumber, limitError, timeoutError, type WireError } from '@ferrata/error';
 import { formatAddress, type L4Sink, type L4Stream, park } from '@ferrata/stream';
-import { type Deadline, DeadlineQueue } from '@ferrata/timeout';
+import { type DeadlineQueue, scheduleDeadline } from '@ferrata/timeout';
 import { checkClock, checkMethods } from '../option-checks.ts';
 import { checkOptionNames } from '../option-names.ts';
 import { type ClientHello, ClientHelloReader } from './client-hello.ts';
@@ -24,7 +24,7 @@ export interface PeekClientHelloOptions {
   readonly timeoutMs?: number;
   /** Bytes that may come until the ClientHello is whole, 1 024 to 1 048 576; default 32 768. This much memory a client can hold. */
   readonly maxBytes?: number;
-  /** Shared deadlines: cheaper for many streams. Default: a queue of its own, on `clock`. */
+  /** Shared deadlines: cheaper for many streams. Default: a wake-up of `clock`. */
   readonly deadlines?: DeadlineQueue;
   /** Default `systemClock`. */
   readonly clock?: Clock;
@@ -73,9 +73,7 @@ class HelloPeek implements L4Sink {
   readonly #maxBytes: number;
   readonly #settlers: Settlers;
   readonly #reader: ClientHelloReader;
-  readonly #deadlines: DeadlineQueue;
-  readonly #ownsDeadlines: boolean;
-  readonly #deadline: Deadline;
+  readonly #deadline: Wakeup;
   /** Looked up first: when the peer has gone, the kernel does not know any more who it was. */
   readonly #peer: string;
 
@@ -86,9 +84,9 @@ class HelloPeek implements L4Sink {
     this.#settlers = settlers;
     this.#reader = new ClientHelloReader(options.maxBytes);
     this.#peer = formatAddress(stream.info.remoteAddress);
-    this.#ownsDeadlines = options.deadlines === undefined;
-    this.#deadlines = options.deadlines ?? new DeadlineQueue({ clock: options.clock ?? systemClock });
-    this.#deadline = this.#deadlines.after(options.timeoutMs, () => this.#handleTimeout());
+    const { deadlines, timeoutMs, clock = systemClock } = options;
+    const onExpire = (): void => this.#handleTimeout();
+    this.#deadline = deadlines?.after(timeoutMs, onExpire) ?? scheduleDeadline(clock, timeoutMs, onExpire);
   }
 
   start(): void {
@@ -117,7 +115,7 @@ class HelloPeek implements L4Sink {
   }
 
   onClose(error: WireError | null): void {
-    this.#stopWaiting();
+    this.#deadline.cancel();
     this.#settlers.reject(error === null ? this.#cut() : handshakeFailure(error, this.#peer));
   }
 
@@ -150,12 +148,7 @@ class HelloPeek implements L4Sink {
   }
 
   #giveBack(): void {
-    this.#stopWaiting();
-    park(this.#stream, this.#reader.takeBytes());
-  }
-
-  #stopWaiting(): void {
     this.#deadline.cancel();
-    if (this.#ownsDeadlines) this.#deadlines.close();
+    park(this.#stream, this.#reader.takeBytes());
   }
 }

@@ -16,7 +16,7 @@ import { connect as connectSocket, type PeerCertificate as NodeCertificate, type
 import type { Wakeup } from '@ferrata/clock';
 import { connectError, textOf, timeoutError, tlsError, toWireError, type WireError } from '@ferrata/error';
 import { callUser, isThenable, type L4Stream, type PeerCertificate, type StreamInfo } from '@ferrata/stream';
-import type { DeadlineQueue } from '@ferrata/timeout';
+import { type DeadlineQueue, scheduleDeadline } from '@ferrata/timeout';
 import type { PendingConnect } from '../connect/pending-connect.ts';
 import { warn } from '../warn.ts';
 import { createPeerCertificate } from './peer-certificate.ts';
@@ -98,7 +98,7 @@ export class ClientHandshake implements PendingConnect {
     if (this.#stream.state !== 'open') return this.#fail(handshakeCut(this.#server()));
     this.#startedAt = config.clock.now();
     const onExpire = (): void => this.#fail(this.#timeoutError());
-    this.#timer = deadlines === null ? config.clock.schedule(timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
+    this.#timer = deadlines === null ? scheduleDeadline(config.clock, timeoutMs, onExpire) : deadlines.after(timeoutMs, onExpire);
     signal?.addEventListener('abort', this, { once: true });
     try {
       this.#connect();

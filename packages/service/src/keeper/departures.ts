@@ -43,7 +43,8 @@ export class Departures {
 
   /** It says that it has stopped, and need only end; also one that nobody has told to. */
   handleStopped(member: Member, cut: number): void {
-    member.keys = new Set();
+    // Its sockets are the next one's if nobody has told it to.
+    if (member.isLeaving) member.keys = new Set();
     this.#killIn(member, KILL_MARGIN_MS);
     // Told to stop fast, it was to cut them.
     if (cut > 0 && member.mayDrain) this.#warn(`${nameOf(member)}: ${connections(cut)} still busy after the grace and had to be cut`);

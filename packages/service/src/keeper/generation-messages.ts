@@ -1,11 +1,11 @@
 /**
- * What the keeper (the process that was started) and a generation (the process that serves) say to each other, over Node's IPC channel, as JSON.
+ * What the keeper (the process that was started) and a generation (the process that serves) say to each other, over Node's IPC channel: what can be cloned (`serialization: 'advanced'`).
  *
  * ```
  *  keeper                                     generation
  *    │── spawn, with descriptors ───────────────►│
  *    │◄────────────────────────────── hello ─────│   the module runs, `run` was called
- *    │── start {sockets} ───────────────────────►│   loads the configuration
+ *    │── start {sockets, lastGood?} ────────────►│   loads the configuration, or takes the last good one
  *    │◄────────────────────────────── need ──────│   sockets are missing: it ends, and is spawned again with them
  *    │◄──────────────────────── ready | failed ──│
  *    │── stop | reload | ping | upgrading ──────►│
@@ -41,9 +41,29 @@ export type ReloadOutcome =
   | { readonly kind: 'needsGeneration'; readonly sockets: readonly SocketSpec[]; readonly changes: readonly string[] }
   | { readonly kind: 'refused'; readonly why: string };
 
+/**
+ * The configuration that was last in force, for a generation that takes the place of one that died while it served. One that is to follow another in order (an
+ * upgrade) gets none: there a broken configuration must fail.
+ */
+export interface LastGood {
+  /** Made by `packConfig`; `unpackConfig` opens it. */
+  readonly config: Uint8Array;
+  /**
+   * Null: it is for the case that the configuration on disk is found to be no good. Else it is to be served without looking there: a generation with what is there did not
+   * become ready, and this sentence says why.
+   */
+  readonly insteadBecause: string | null;
+}
+
 /** From the keeper. */
 export type KeeperMessage =
-  | { readonly kind: 'start'; readonly protocol: number; readonly generation: number; readonly sockets: readonly InheritedSocket[] }
+  | {
+      readonly kind: 'start';
+      readonly protocol: number;
+      readonly generation: number;
+      readonly sockets: readonly InheritedSocket[];
+      readonly lastGood?: LastGood;
+    }
   /** `graceMs` 0 cuts. A second one hastens the first. `superseded`: a successor has taken over. */
   | { readonly kind: 'stop'; readonly why: 'terminate' | 'fast' | 'superseded'; readonly graceMs: number; readonly delayMs: number }
   | { readonly kind: 'reload'; readonly id: number }
@@ -58,10 +78,12 @@ export type KeeperMessage =
 export type GenerationMessage =
   | { readonly kind: 'hello'; readonly protocol: number }
   | { readonly kind: 'need'; readonly sockets: readonly SocketSpec[] }
-  | { readonly kind: 'ready'; readonly threads: number; readonly sockets: readonly SocketSpec[] }
+  /** `config`: that in force, packed by `packConfig`; null: it could not be packed. Left out: the keeper is to keep none. */
+  | { readonly kind: 'ready'; readonly threads: number; readonly sockets: readonly SocketSpec[]; readonly config?: Uint8Array | null }
   /** It could not start, and exits. `exitCode` is that of the keeper if this was the first one. */
   | { readonly kind: 'failed'; readonly why: string; readonly exitCode: number }
-  | { readonly kind: 'reloaded'; readonly id: number; readonly outcome: ReloadOutcome }
+  /** `config` as in `ready`, when the outcome is `reloaded`. */
+  | { readonly kind: 'reloaded'; readonly id: number; readonly outcome: ReloadOutcome; readonly config?: Uint8Array | null }
   | { readonly kind: 'pong'; readonly id: number }
   | { readonly kind: 'phase'; readonly phase: Phase }
   | { readonly kind: 'notice'; readonly notice: Notice }

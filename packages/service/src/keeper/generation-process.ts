@@ -49,7 +49,8 @@ export interface Program {
 /** This process's own program. @throws {TypeError} if there is none that could be run again: it was typed in, or came from standard input */
 export function ownProgram(directory: string): Program {
   const [, script, ...args] = process.argv;
-  if (script === undefined || process.execArgv.some((option) => /^(?:-e|-p|--eval|--print)$/.test(option))) {
+  // `-` is standard input, which nobody can read a second time.
+  if (script === undefined || script === '-' || process.execArgv.some((option) => /^(?:-e|-p|-pe|--eval|--print)(?:=|$)/.test(option))) {
     throw new TypeError('a server must be a program in a file: it is run again by each of its processes and threads');
   }
   return {
@@ -105,6 +106,8 @@ export function spawnGeneration(
       ...(existsSync(program.directory) ? { cwd: program.directory } : null),
       env: { ...program.env, [GENERATION_VARIABLE]: String(generation) },
       stdio: ['inherit', 'inherit', 'inherit', ...stdio, 'ipc'],
+      // As JSON the bytes of a configuration would become an object with a name for each.
+      serialization: 'advanced',
     });
   } catch (thrown) {
     // E2BIG, EMFILE and the like come at once; nothing must end before the caller has the process in hand.
@@ -123,7 +126,10 @@ class SpawnedGeneration implements GenerationProcess {
 
   constructor(child: ChildProcess, watcher: ProcessWatcher) {
     this.#child = child;
+    let late: NodeJS.Timeout | undefined;
     const end = (code: number | null, signal: string | null, why: string | null): void => {
+      // Left to itself it would keep this process for its time.
+      clearTimeout(late);
       if (this.#hasEnded) return;
       this.#hasEnded = true;
       watcher.onEnd({ code, signal, why });
@@ -133,7 +139,9 @@ class SpawnedGeneration implements GenerationProcess {
       if (!this.#hasEnded && isGenerationMessage(message)) watcher.onMessage(message);
     });
     // Its last messages may be read after its exit is known; `close` comes when the channel has ended, too. Should a descendant keep that open, it never does.
-    child.on('exit', (code, signal) => void setTimeout(end, LAST_MESSAGES_MS, code, signal, null));
+    child.on('exit', (code, signal) => {
+      late = setTimeout(end, LAST_MESSAGES_MS, code, signal, null);
+    });
     child.on('close', (code, signal) => end(code, signal, null));
     child.on('error', (error) => {
       // Only that of spawning ends it. Others are of a message or of `kill`, and the end of the process comes by itself.

@@ -65,6 +65,21 @@ export class HeldListeners {
     return this.#held.get(key)?.address ?? null;
   }
 
+  /** Sentences about what specs say of sockets that are held already, and were opened otherwise: a socket gets its mode and its kind of IPv6 at its birth alone. */
+  mismatches(specs: readonly SocketSpec[]): readonly string[] {
+    return specs.flatMap((spec) => {
+      const held = this.#held.get(spec.key)?.spec;
+      if (held === undefined) return [];
+      const words = [
+        spec.mode === held.mode ? [] : [`mode ${octal(held.mode)} instead of ${octal(spec.mode)}`],
+        (spec.ipv6Only ?? false) === (held.ipv6Only ?? false)
+          ? []
+          : [`ipv6Only ${held.ipv6Only ?? false} instead of ${spec.ipv6Only ?? false}`],
+      ].flat();
+      return words.length === 0 ? [] : [`${spec.key} is open already, and keeps ${words.join(' and ')} until the server is started anew`];
+    });
+  }
+
   /** Takes over sockets that were open before the process began. */
   adopt(sockets: readonly MatchedSocket[]): void {
     for (const { spec, descriptor, address } of sockets) {
@@ -81,11 +96,12 @@ export class HeldListeners {
     return this.#inTurn(() => this.#open(specs));
   }
 
-  /** Closes sockets; unknown keys are ignored. Never rejects. */
+  /** Closes sockets; unknown keys are ignored. From this call on no generation gets them. Never rejects. */
   release(keys: readonly string[]): Promise<void> {
+    const leaving = keys.flatMap((key) => this.#held.get(key) ?? []);
+    // At once: a generation that is spawned before the turn comes would serve a socket that is let go of behind its back.
+    for (const { spec } of leaving) this.#held.delete(spec.key);
     return this.#inTurn(async () => {
-      const leaving = keys.flatMap((key) => this.#held.get(key) ?? []);
-      for (const { spec } of leaving) this.#held.delete(spec.key);
       await Promise.all(leaving.map((held) => this.#close(held)));
     });
   }
@@ -158,6 +174,10 @@ function where(parts: { readonly host?: string | undefined; readonly port?: numb
     ...(port === undefined ? null : { port }),
     ...(path === undefined ? null : { path }),
   };
+}
+
+function octal(mode: number | undefined): string {
+  return mode === undefined ? 'its default' : `0${mode.toString(8)}`;
 }
 
 function toHeld(spec: SocketSpec, socket: HeldSocket): Held {

@@ -21,6 +21,9 @@ export interface KeeperSettings {
 export interface KeeperSockets {
   readonly keys: readonly string[];
   open(specs: readonly SocketSpec[]): Promise<void>;
+  /** Sentences about held sockets that are not as these specs want them. */
+  mismatches(specs: readonly SocketSpec[]): readonly string[];
+  /** Keys that are let go of are no longer among `keys` when this returns. */
   release(keys: readonly string[]): Promise<void>;
   releaseAll(): Promise<void>;
 }
@@ -37,8 +40,6 @@ export interface KeeperPorts {
   readonly sockets: KeeperSockets;
   readonly manager: ServiceManager;
   spawn(generation: number, threads: number, watcher: ProcessWatcher): SpawnedMember;
-  /** Whether a generation accepts on this socket until it ends: the admin endpoint tells how the draining goes. */
-  isForDraining(key: string): boolean;
   notify(notice: Notice): void;
   onPhase(phase: Phase): void;
   /** The first generation is ready. */

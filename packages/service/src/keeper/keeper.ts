@@ -13,6 +13,7 @@
  *
  * - One attempt at a time. An upgrade or a reload that is asked for meanwhile waits; of several, one is done.
  * - At most one generation is `current`. What is neither current nor attempted is leaving, and is killed if it does not leave in its time.
+ * - What takes the place of a dead one may be offered the configuration that was last in force; what follows another in order has to do with that on disk.
  * - A socket is let go of when no generation can be accepting on it and no attempt is under way. A server that stops so lets go of all of them before it has drained.
  */
 import type { Wakeup } from '@ferrata/clock';
@@ -20,12 +21,14 @@ import { textOf, unreachable } from '@ferrata/error';
 import { BackOff } from '../back-off.ts';
 import { TERMINAL_SIGNALS } from '../role.ts';
 import type { SocketSpec } from '../socket-spec.ts';
+import type { Attempt, AttemptReason } from './attempt.ts';
 import { Departures, KILL_MARGIN_MS } from './departures.ts';
 import { type GenerationMessage, PROTOCOL_VERSION, type ReloadOutcome } from './generation-messages.ts';
 import { describeEnd, type ProcessEnd, type ProcessWatcher } from './generation-process.ts';
 import type { KeeperPorts, KeeperSettings } from './keeper-ports.ts';
+import { KeptConfig } from './kept-config.ts';
 import { Liveness } from './liveness.ts';
-import { isDeaf, isPhase, type Member } from './member.ts';
+import { isDeaf, isPhase, type Member, newMember } from './member.ts';
 import { listOf, nameOf, seconds } from './notice-text.ts';
 import type { KeeperSignal } from './signals.ts';
 
@@ -41,21 +44,6 @@ const RESTART_DELAY_MS = { firstMs: 100, maxMs: 10_000 };
 /** The same after the death of one that had served: to start takes a while by itself, and nobody serves meanwhile. */
 const MAX_DELAY_AFTER_SERVING_MS = 1_000;
 
-type AttemptReason = 'first' | 'replace' | 'upgrade' | 'descriptors' | 'reload';
-
-/** A generation that is being started, from the opening of its sockets on. */
-interface Attempt {
-  readonly reason: AttemptReason;
-  readonly changes: readonly string[];
-  readonly deadline: Wakeup;
-  member: Member | null;
-  /** Of the process, also when that has ended already. */
-  name: string;
-  /** A reload had been waiting: if this comes to nothing, it is still to be done. */
-  readonly isReload: boolean;
-  rounds: number;
-}
-
 /** See the head of this file. */
 export class Keeper {
   readonly #settings: KeeperSettings;
@@ -64,6 +52,7 @@ export class Keeper {
   readonly #restarts: BackOff;
   readonly #ended = Promise.withResolvers<number>();
   readonly #departures: Departures;
+  readonly #lastGood = new KeptConfig();
   #current: Member | null = null;
   #attempt: Attempt | null = null;
   #retry: Wakeup | null = null;
@@ -157,18 +146,7 @@ export class Keeper {
       onMessage: (message) => this.#receive(member, message),
       onEnd: (end) => this.#handleEnd(member, end),
     };
-    const spawned = this.#ports.spawn(number, this.#threads, watcher);
-    const member: Member = {
-      ...spawned,
-      number,
-      keys: new Set(),
-      phase: 'setup',
-      isLeaving: false,
-      mayDrain: false,
-      killAt: null,
-      killer: null,
-      endIsNoNews: false,
-    };
+    const member = newMember(number, this.#ports.spawn(number, this.#threads, watcher));
     attempt.member = member;
     attempt.name = nameOf(member);
     this.#tellPhase(member);
@@ -186,6 +164,8 @@ export class Keeper {
       case 'failed':
         return attempt === null ? undefined : this.#giveUp(attempt, message.why, message.exitCode, KILL_MARGIN_MS);
       case 'reloaded':
+        // Also of an answer that comes too late: it is in force.
+        if (member === this.#current && message.outcome.kind === 'reloaded') this.#lastGood.keep(message.config);
         return this.#handleReloaded(member, message.id, message.outcome);
       case 'pong':
         return member === this.#current ? this.#liveness.answer(message.id) : undefined;
@@ -196,6 +176,7 @@ export class Keeper {
       case 'ask':
         return this.#handleAsk(member, message.what, message.id);
       case 'stopped':
+        if (attempt !== null) return this.#giveUp(attempt, 'it stopped before it was ready', 1, KILL_MARGIN_MS);
         return this.#departures.handleStopped(member, message.cut);
       default:
         return unreachable(message);
@@ -209,7 +190,14 @@ export class Keeper {
         `it speaks version ${protocol} of the protocol between processes, and this one ${PROTOCOL_VERSION}: restart the server instead`,
       );
     }
-    member.process.send({ kind: 'start', protocol: PROTOCOL_VERSION, generation: member.number, sockets: member.sockets });
+    const lastGood = attempt.reason === 'replace' ? this.#lastGood.offer() : null;
+    member.process.send({
+      kind: 'start',
+      protocol: PROTOCOL_VERSION,
+      generation: member.number,
+      sockets: member.sockets,
+      ...(lastGood === null ? null : { lastGood }),
+    });
   }
 
   #provide(attempt: Attempt, member: Member, specs: readonly SocketSpec[]): void {
@@ -226,11 +214,13 @@ export class Keeper {
     this.#attempt = null;
     this.#current = member;
     member.keys = new Set(ready.sockets.map(({ key }) => key));
+    member.lastingKeys = new Set(ready.sockets.filter(({ isForDraining }) => isForDraining === true).map(({ key }) => key));
     this.#threads = Math.max(this.#settings.threads, ready.threads);
     this.#liveness.forget();
     // It has new ones.
     if (this.#wantedUpgrade === 'descriptors') this.#wantedUpgrade = null;
     if (before !== null) this.#departures.leave(before, { kind: 'stop', why: 'superseded', graceMs, delayMs });
+    this.#lastGood.keep(ready.config);
     this.#tellPhase(member);
     const isFirst = !this.#hasServed;
     this.#hasServed = true;
@@ -238,6 +228,7 @@ export class Keeper {
     this.#info(`${nameOf(member)} serves${before === null ? '' : `; ${nameOf(before)} has ${seconds(graceMs + delayMs)} to end`}`);
     if (attempt.reason === 'reload') this.#info(`reloaded with other listeners or options${listOf(attempt.changes)}`);
     if (isFirst) this.#ports.onReady();
+    for (const text of this.#ports.sockets.mismatches(ready.sockets)) this.#warn(text);
     this.#releaseUnused();
     this.#doWanted();
   }
@@ -250,11 +241,13 @@ export class Keeper {
     if (attempt.member !== null) this.#departures.dismiss(attempt.member, patienceMs);
     if (!this.#hasServed) {
       this.#error(`the server could not start: ${why}`);
-      this.#ending = { code: exitCode > 0 && exitCode < 256 ? exitCode : 1, isOrderly: false, signals: 0 };
+      // Codes of the program's own would say something else: 2 is what systemd takes for a reason not to try again.
+      this.#ending = { code: exitCode === 2 ? 2 : 1, isOrderly: false, signals: 0 };
       return this.#finishIfDone();
     }
     if (this.#current === null) {
       this.#error(`${attempt.name} could not start: ${why}`);
+      this.#lastGood.handleFailedStart(why);
       return this.#tryAgain(RESTART_DELAY_MS.maxMs);
     }
     this.#current.process.send({ kind: 'upgradeFailed', why });
@@ -402,7 +395,7 @@ export class Keeper {
   #handleEarlyEnd(attempt: Attempt, end: ProcessEnd): void {
     const why = `it ${describeEnd(end)} before it was ready`;
     attempt.member = null;
-    if (!(TERMINAL_SIGNALS as readonly (string | null)[]).includes(end.signal)) return this.#giveUp(attempt, why, end.code ?? 1);
+    if (!(TERMINAL_SIGNALS as readonly (string | null)[]).includes(end.signal)) return this.#giveUp(attempt, why);
     this.#ports.clock.schedule(SIGNAL_LAG_MS, () => this.#giveUp(attempt, why));
   }
 
@@ -455,7 +448,8 @@ export class Keeper {
   #handlePhase(member: Member, phase: unknown): void {
     if (!isPhase(phase)) return;
     member.phase = phase;
-    if (isDeaf(phase)) member.keys = new Set([...member.keys].filter((key) => this.#ports.isForDraining(key)));
+    // One that has gone deaf by itself is on its way to its death: it will be replaced, and connections wait for the next one.
+    if (isDeaf(phase) && member.isLeaving) member.keys = new Set([...member.keys].filter((key) => member.lastingKeys.has(key)));
     this.#tellPhase(member);
     this.#releaseUnused();
   }

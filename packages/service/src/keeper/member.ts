@@ -3,6 +3,7 @@ import type { Wakeup } from '@ferrata/clock';
 import type { Phase } from '../phase.ts';
 import type { InheritedSocket } from './generation-messages.ts';
 import type { GenerationProcess } from './generation-process.ts';
+import type { SpawnedMember } from './keeper-ports.ts';
 
 /**
  * A generation.
@@ -18,6 +19,8 @@ export interface Member {
   readonly sockets: readonly InheritedSocket[];
   /** Keys of the sockets that it may be accepting on. */
   keys: ReadonlySet<string>;
+  /** Keys of those on which it accepts until it ends. */
+  lastingKeys: ReadonlySet<string>;
   phase: Phase;
   /** It has been told to stop, or to end. */
   isLeaving: boolean;
@@ -28,6 +31,23 @@ export interface Member {
   killer: Wakeup | null;
   /** However it ends: we have killed it ourselves, or it has said already what is wrong. */
   endIsNoNews: boolean;
+}
+
+/** One that has just been spawned. */
+export function newMember(number: number, { process, sockets }: SpawnedMember): Member {
+  return {
+    number,
+    process,
+    sockets,
+    keys: new Set(),
+    lastingKeys: new Set(),
+    phase: 'setup',
+    isLeaving: false,
+    mayDrain: false,
+    killAt: null,
+    killer: null,
+    endIsNoNews: false,
+  };
 }
 
 /** Phases of a generation that has stopped accepting. */

@@ -10,9 +10,9 @@ type Fields = Readonly<Record<string, unknown>>;
 const checks: Readonly<Record<GenerationMessage['kind'], (message: Fields) => boolean>> = {
   hello: ({ protocol }) => isWhole(protocol),
   need: ({ sockets }) => areSpecs(sockets),
-  ready: ({ threads, sockets }) => isWhole(threads) && areSpecs(sockets),
+  ready: ({ threads, sockets, config }) => isWhole(threads) && areSpecs(sockets) && isPacked(config),
   failed: ({ why, exitCode }) => isText(why) && isWhole(exitCode),
-  reloaded: ({ id, outcome }) => isWhole(id) && isOutcome(outcome),
+  reloaded: ({ id, outcome, config }) => isWhole(id) && isOutcome(outcome) && isPacked(config),
   pong: ({ id }) => isWhole(id),
   phase: ({ phase }) => isText(phase),
   notice: ({ notice }) => isFields(notice) && isText(notice['text']) && ['info', 'warning', 'error'].includes(notice['severity'] as string),
@@ -49,6 +49,11 @@ function areSpecs(specs: unknown): boolean {
     Array.isArray(specs) &&
     specs.every((spec) => isFields(spec) && isText(spec['key']) && ['tcp', 'unix', 'udp'].includes(spec['transport'] as string))
   );
+}
+
+/** More than are kept are none. */
+function isPacked(config: unknown): boolean {
+  return config === undefined || config === null || config instanceof Uint8Array;
 }
 
 function areTexts(texts: unknown): boolean {

@@ -33,10 +33,12 @@ export class PidFile {
   readonly #path: string;
   readonly #descriptor: number;
   readonly #inode: bigint;
+  readonly #text: string;
   #isRemoved = false;
 
-  private constructor(path: string, descriptor: number) {
+  private constructor(path: string, descriptor: number, text: string) {
     this.#path = path;
+    this.#text = text;
     this.#descriptor = descriptor;
     this.#inode = fstatSync(descriptor, { bigint: true }).ino;
   }
@@ -57,12 +59,13 @@ export class PidFile {
     try {
       // O_EXCL after a removal: a link that somebody has laid there is not followed.
       removeIfThere(draft);
-      descriptor = openSync(draft, 'wx', 0o644);
-      writeSync(descriptor, `${pid}\n`);
+      descriptor = openSync(draft, 'wx+', 0o644);
+      const text = `${pid}\n`;
+      writeSync(descriptor, text);
       // Some file systems tell only now that the disk is full.
       fsyncSync(descriptor);
       renameSync(draft, path);
-      return new PidFile(path, descriptor);
+      return new PidFile(path, descriptor, text);
     } catch (thrown) {
       if (descriptor !== null) closeSync(descriptor);
       tryTo(() => removeIfThere(draft));
@@ -76,7 +79,8 @@ export class PidFile {
     this.#isRemoved = true;
     try {
       const found = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
-      if (found?.ino !== this.#inode) return null;
+      // Another process may have put a file of its own there, or its number into this one.
+      if (found?.ino !== this.#inode || beginningOf(this.#descriptor) !== this.#text) return null;
       // Open since before privileges were given up: this works where the removal may not.
       tryTo(() => ftruncateSync(this.#descriptor, 0));
       unlinkSync(this.#path);
@@ -120,11 +124,15 @@ function livingOwner(path: string, table: ProcessTable): number | null {
 function beginning(path: string): string {
   const descriptor = openSync(path, 'r');
   try {
-    const bytes = Buffer.alloc(32);
-    return bytes.toString('latin1', 0, readSync(descriptor, bytes));
+    return beginningOf(descriptor);
   } finally {
     closeSync(descriptor);
   }
+}
+
+function beginningOf(descriptor: number): string {
+  const bytes = Buffer.alloc(32);
+  return bytes.toString('latin1', 0, readSync(descriptor, bytes, 0, bytes.length, 0));
 }
 
 function removeIfThere(path: string): void {

@@ -15,6 +15,8 @@ export interface ProcessRights {
   readonly gid: number;
   /** The numbers of a user, by name or number; null if the machine knows none. */
   userNumbers(user: string | number): { readonly uid: number; readonly gid: number } | null;
+  /** The number of a group, by name or number; null if the machine knows none. */
+  groupNumber(group: string | number): number | null;
   initgroups(user: string | number, extraGroup: string | number): void;
   setgroups(groups: readonly (string | number)[]): void;
   setgid(group: string | number): void;
@@ -45,6 +47,8 @@ export function dropPrivileges(account: Account, rights: ProcessRights | null = 
 }
 
 function becomeGroup(group: string | number, rights: ProcessRights): void {
+  // Under systemd's Group= or as it by hand: only root has groups to give up.
+  if (rights.uid !== 0 && rights.gid === rights.groupNumber(group)) return;
   // Those of root would remain.
   rights.setgroups([]);
   rights.setgid(group);
@@ -57,7 +61,7 @@ function becomeUser(user: string | number, group: string | number | null, rights
   if (primary === undefined) throw new Error(`the machine knows no user ${user}, so its group must be named, too`);
   const uid = known?.uid ?? Number(user);
   // Under systemd's User= or as the same user by hand: there is nothing to give up, and no right to set groups.
-  if (rights.uid === uid && uid !== 0 && (group === null || rights.gid === group)) return;
+  if (rights.uid === uid && uid !== 0 && (group === null || rights.gid === rights.groupNumber(group))) return;
   if (known === null) rights.setgroups([primary]);
   else rights.initgroups(user, primary);
   rights.setgid(primary);
@@ -85,6 +89,7 @@ function rightsOfProcess(): ProcessRights | null {
       return getgid.call(process);
     },
     userNumbers,
+    groupNumber,
     initgroups: (user, extraGroup) => initgroups.call(process, user, extraGroup),
     setgroups: (groups) => setgroups.call(process, groups),
     setgid: (group) => setgid.call(process, group),
@@ -94,7 +99,7 @@ function rightsOfProcess(): ProcessRights | null {
 
 /** passwd(5) first, as it needs no other program; `id` knows users of directories (LDAP), too. */
 function userNumbers(user: string | number): { readonly uid: number; readonly gid: number } | null {
-  for (const line of passwdLines()) {
+  for (const line of linesOf('/etc/passwd')) {
     const [name, , uid, gid] = line.split(':');
     if (name === user || (typeof user === 'number' && uid === String(user))) return { uid: Number(uid), gid: Number(gid) };
   }
@@ -103,9 +108,19 @@ function userNumbers(user: string | number): { readonly uid: number; readonly gi
   return uid === null || gid === null ? null : { uid, gid };
 }
 
-function passwdLines(): string[] {
+/** Only group(5): it decides no more than whether there is anything to do, and the kernel has the last word. */
+function groupNumber(group: string | number): number | null {
+  if (typeof group === 'number') return group;
+  for (const line of linesOf('/etc/group')) {
+    const [name, , gid] = line.split(':');
+    if (name === group) return Number(gid);
+  }
+  return null;
+}
+
+function linesOf(path: string): string[] {
   try {
-    return readFileSync('/etc/passwd', 'utf8').split('\n');
+    return readFileSync(path, 'utf8').split('\n');
   } catch {
     return [];
   }

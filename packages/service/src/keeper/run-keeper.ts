@@ -40,9 +40,14 @@ export async function runKeeper(plan: ServerPlan, signals: Signals): Promise<num
   const program = ownProgram(process.cwd());
   // Nothing else keeps the process alive between the death of a generation and the next one: timers of our clock do not.
   const staying = setInterval(() => {}, MAX_TIME_MS);
+  const housekeeping = new Housekeeping(plan, program);
+  // The program runs here, too, and may have begun something of its own (a client, a timer, the watching of a file). Were this process to die of that, all would.
+  const outlive = (thrown: unknown): void => housekeeping.handleUncaught(thrown);
+  process.on('uncaughtException', outlive);
   try {
-    return await new Housekeeping(plan, program).run(signals);
+    return await housekeeping.run(signals);
   } finally {
+    process.removeListener('uncaughtException', outlive);
     clearInterval(staying);
   }
 }
@@ -64,6 +69,8 @@ class Housekeeping {
   readonly #manager: ServiceManager;
   readonly #sockets: HeldListeners;
   readonly #keeper: Keeper;
+  /** Of the reading of the configuration, which may last for ever. */
+  readonly #givingUp = new AbortController();
   #reading: ConfigReading | null = null;
   #pidFile: PidFile | null = null;
 
@@ -88,7 +95,6 @@ class Housekeeping {
         const { stdio, sockets } = this.#sockets.inheritance(threads);
         return { process: spawnGeneration(this.#program, generation, stdio, watcher), sockets };
       },
-      isForDraining: (key) => key === this.#reading?.sockets.admin?.key,
       notify: (notice) => this.#notify(notice),
       onPhase: (phase) => plan.phases.set(phase),
       onReady: () => this.#tellReady(),
@@ -99,7 +105,9 @@ class Housekeeping {
     const stopped = Promise.withResolvers<'stopped'>();
     signals.hear((signal) => {
       this.#keeper.signal(signal);
-      if (this.#keeper.isEnding) stopped.resolve('stopped');
+      if (!this.#keeper.isEnding) return;
+      this.#givingUp.abort('the server is stopping');
+      stopped.resolve('stopped');
     });
     try {
       // A configuration may take for ever to load: that must not keep anybody from ending the server.
@@ -124,6 +132,12 @@ class Housekeeping {
     }
   }
 
+  /** An exception that nobody caught, or a rejection that nobody handled. */
+  handleUncaught(thrown: unknown): void {
+    const text = `the process that was started met an exception that nobody caught, and goes on: ${textOf(thrown)}`;
+    this.#notify({ severity: 'error', text });
+  }
+
   /** All that comes before the first generation. Ends early, with nothing more done, if the server is told to end meanwhile. */
   async #prepare(): Promise<void> {
     const { options, services, dependencies } = this.#plan;
@@ -133,7 +147,7 @@ class Housekeeping {
         services.map(({ name }) => name),
         dependencies,
       );
-      return await readConfig(this.#plan, systemClock, options.readyTimeoutMs);
+      return await readConfig(this.#plan, { clock: systemClock, limitMs: options.readyTimeoutMs, givenUp: this.#givingUp.signal });
     });
     this.#reading = reading;
     if (options.test || this.#keeper.isEnding) return;

@@ -6,6 +6,7 @@
  * reload has begun and that it has ended.)
  */
 import { spawn } from 'node:child_process';
+import { textOf } from '@ferrata/error';
 import { currentEnvironment, type Environment } from '../environment.ts';
 import { describeEnd } from './generation-process.ts';
 import { noServiceManager, type ServiceManager } from './service-manager.ts';
@@ -13,7 +14,7 @@ import { noServiceManager, type ServiceManager } from './service-manager.ts';
 /** A notifier that has not ended by then is given up: systemd does not read its socket. */
 const NOTIFIER_TIMEOUT_MS = 10_000;
 
-/** Runs `systemd-notify` with such arguments. @returns null when it has told them, or why it could not */
+/** Runs `systemd-notify` with such arguments. @returns null when it has told them, or why it could not; a rejection says so, too */
 export type RunNotifier = (notifySocket: string, args: readonly string[]) => Promise<string | null>;
 
 /** What `serviceManager` works with. */
@@ -86,7 +87,7 @@ class Systemd implements ServiceManager {
       const next = this.#waiting.entries().next().value;
       if (next === undefined) break;
       this.#waiting.delete(next[0]);
-      const why = await this.#run(this.#socket, next[1]);
+      const why = await this.#run(this.#socket, next[1]).catch(textOf);
       // What comes next is tried all the same: a machine under load may fail one of them.
       if (why === null || this.#hasComplained) continue;
       this.#hasComplained = true;
@@ -96,9 +97,15 @@ class Systemd implements ServiceManager {
   }
 }
 
-/** A line end would begin another variable. */
+/** Why a configuration is no good may be told at any length, and an argument of a program may not. */
+const MAX_STATUS_LENGTH = 1_000;
+
+/** A line end would begin another variable, and a NUL ends an argument. */
 function statusLine(status: string): string {
-  return `STATUS=${status.replaceAll(/[\r\n]+/g, ' ')}`;
+  return `STATUS=${status
+    .slice(0, MAX_STATUS_LENGTH)
+    .toWellFormed()
+    .replaceAll(/[\u0000-\u001f\u007f]+/g, ' ')}`;
 }
 
 function watchdogOf({ env, pid }: ServiceManagerOptions): number | null {

@@ -4,15 +4,15 @@ import type { ServiceContext } from '../service.ts';
 
 const EACH_MS = 1_000;
 
-/** The failures of one kind of one service in one thread. */
+/** The failures of one kind, of one service or of a thread. */
 export class FailureNotices {
-  readonly #context: ServiceContext<unknown>;
+  readonly #context: Pick<ServiceContext<unknown>, 'environment' | 'notify'>;
   readonly #what: string;
   #nextAt = Number.NEGATIVE_INFINITY;
   #untold = 0;
 
   /** @param what begins the notice: `a handler of a connection failed` */
-  constructor(context: ServiceContext<unknown>, what: string) {
+  constructor(context: Pick<ServiceContext<unknown>, 'environment' | 'notify'>, what: string) {
     this.#context = context;
     this.#what = what;
   }

@@ -22,6 +22,7 @@ import type { Snapshot } from '../snapshot.ts';
 import { ApplicationSlot, CurrentApplication, type Retire } from './application-slot.ts';
 import { DrainDeadline } from './drain-deadline.ts';
 import { FailureNotices } from './failure-notices.ts';
+import { onOwnDescriptors } from './own-descriptors.ts';
 import { checkCallback, checkDefinition, checkFunction, checkListening, type ListeningDefinition, placesOf } from './service-definition.ts';
 import { type AcceptFor, ServiceListeners } from './service-listeners.ts';
 import { threadCap } from './thread-cap.ts';
@@ -86,9 +87,11 @@ export class HttpService<C = undefined> implements Service<C> {
   }
 
   async start(context: ServiceContext<C>): Promise<RunningHttpService<C>> {
-    const running = new Running(this.#options, context, await makeApplication(this.#options, context, context.snapshot));
-    await running.open();
-    return running;
+    return onOwnDescriptors(context.sockets, async () => {
+      const running = new Running(this.#options, context, await makeApplication(this.#options, context, context.snapshot));
+      await running.open();
+      return running;
+    });
   }
 }
 
@@ -103,7 +106,6 @@ class Running<C> implements RunningHttpService<C> {
   readonly #retireFailures: FailureNotices;
   readonly #deadline: DrainDeadline;
   #listeners: ServiceListeners | null = null;
-  #isServerDone = false;
   #pressure: HttpServer['pressure'] = 'none';
   #draining: Promise<number> | null = null;
 
@@ -178,12 +180,9 @@ class Running<C> implements RunningHttpService<C> {
     const closing = this.#listeners?.stop();
     const { deadlines } = this.#context.environment;
     // Its own deadline is not used: ours may be brought forward, and covers what is still in its handshake.
-    void this.#server.drain(deadlines.maxDelayMs, this.#deadline.leftMs / 2).then(() => {
-      this.#isServerDone = true;
-    });
+    void this.#server.drain(deadlines.maxDelayMs, this.#deadline.leftMs / 2);
     const isOver = await this.#deadline.until(() => this.#openCount() === 0);
     const cut = isOver ? 0 : this.#openCount();
-    this.#isServerDone = true;
     this.#server.close();
     for (const server of this.#late) server.close();
     await closing;
@@ -210,8 +209,10 @@ class Running<C> implements RunningHttpService<C> {
   }
 
   #accept(stream: L4Stream): void {
-    if (!this.#isServerDone) this.#server.accept(stream);
-    else this.#acceptLate(stream);
+    // A server that drains is done with its last connection, and takes no other from then on.
+    const isServerDone = this.#draining !== null && this.#server.connectionCount === 0;
+    if (isServerDone) this.#acceptLate(stream);
+    else this.#server.accept(stream);
   }
 
   /** It was accepted before the end began, so its request is answered as those of the others are. */
@@ -249,7 +250,7 @@ function isApplication(made: unknown): made is HttpApplication {
 function httpOptions<C>({ name, http }: HttpServiceOptions<C>, context: ServiceContext<C>): HttpServerOptions {
   const given = typeof http === 'function' ? http(context) : (http ?? {});
   if (typeof given !== 'object' || given === null) throw new TypeError(`http of ${name} must give options`);
-  const { max } = threadCap(context.environment, context.threads);
+  const { max } = threadCap(context);
   // A little below the cap: the connection for which an idle one is closed must have come through it.
   const maxConnections = max === Infinity ? Infinity : Math.max(1, max - Math.ceil(Math.min(64, max / 8)));
   return { environment: context.environment, maxConnections, ...given };

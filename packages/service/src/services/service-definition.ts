@@ -2,7 +2,7 @@
 import { parseAddress, toNetAddress } from '@ferrata/net';
 import { isThenable } from '@ferrata/stream';
 import type { ListenAddress, Placement } from '../service.ts';
-import { suggestion } from '../suggest.ts';
+import { checkOptionNames } from '../suggest.ts';
 
 /** Options that every service has. */
 export interface ServiceDefinition<C> {
@@ -43,7 +43,7 @@ const placeNames: Readonly<Record<keyof ListenAddress, true>> = {
  */
 export function checkDefinition<C>(what: string, options: ServiceDefinition<C>, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw new TypeError(`${what} needs options`);
-  checkNames(what, options, [...Object.keys(definitionNames), ...known]);
+  checkOptionNames(what, options, [...Object.keys(definitionNames), ...known]);
   const { name } = options;
   if (typeof name !== 'string') throw new TypeError(`${what} needs a name`);
   if (!/^[A-Za-z0-9._-]{1,100}$/.test(name)) {
@@ -63,15 +63,6 @@ export function checkCallback(what: string, callback: unknown): void {
 /** @throws {TypeError} unless it is a function */
 export function checkFunction(what: string, callback: unknown): void {
   if (typeof callback !== 'function') throw new TypeError(`${what} must be a function`);
-}
-
-/** @throws {TypeError} that names the first option that is not known, and the one that is nearest to it */
-export function checkNames(what: string, options: object, known: readonly string[]): void {
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
-    const shown = JSON.stringify(name.slice(0, 100));
-    throw new TypeError(`${what} has no option ${shown}${suggestion(name, known) || `; it knows ${known.join(', ')}`}`);
-  }
 }
 
 /**
@@ -103,7 +94,7 @@ function checkPlaces(service: string, places: unknown, transport: 'stream' | 'ud
 
 function checkPlace(service: string, place: ListenAddress, transport: 'stream' | 'udp'): void {
   if (typeof place !== 'object' || place === null) throw new TypeError(`${service}: listen must be a list of { address, … }`);
-  checkNames(`${service}: listen`, place, Object.keys(placeNames));
+  checkOptionNames(`${service}: listen`, place, Object.keys(placeNames));
   if (place.transport !== undefined && place.transport !== 'udp') throw new TypeError(`${service}: transport is udp, or is not given`);
   if ((place.transport === 'udp') !== (transport === 'udp')) {
     throw new TypeError(`${service}: ${transport === 'udp' ? "it listens on UDP alone: say transport: 'udp'" : 'it cannot listen on UDP'}`);

@@ -77,6 +77,11 @@ export class ServiceListeners {
     return sum(this.#listeners, (listener) => listener.shedCount);
   }
 
+  /** Connections that are not over, whether they have a place or wait for one. */
+  get openCount(): number {
+    return sum(this.#listeners, (listener) => listener.connectionCount + listener.waitingCount);
+  }
+
   /** Connections on their way between the accept and the service. */
   get pendingCount(): number {
     return sum(this.#listeners, (listener) => listener.pendingCount + listener.waitingCount);
@@ -98,13 +103,13 @@ function optionsFor(
   for (const name of placeOptions) {
     if (Object.hasOwn(settings, name)) throw new TypeError(`${context.name}: accept cannot say ${name}: that is said by listen`);
   }
-  const { environment, threads } = context;
+  const { environment } = context;
   return {
     clock: environment.clock,
     onError: (error: WireError) => failures.add(error),
     ...settings,
     // Its own count, or that of the thread: never both, or a service with a higher limit could not have it.
-    ...(settings.connectionCap === undefined ? { connectionCap: threadCap(environment, threads) } : {}),
+    ...(settings.connectionCap === undefined ? { connectionCap: threadCap(context) } : {}),
     ...(place.backlog === undefined ? {} : { backlog: place.backlog }),
     ...(fd === null ? whereToListen(place) : { fd }),
   };

@@ -13,6 +13,7 @@ import type { Snapshot } from '../snapshot.ts';
 import { closeInOrder } from './close-in-order.ts';
 import { DrainDeadline } from './drain-deadline.ts';
 import { FailureNotices } from './failure-notices.ts';
+import { onOwnDescriptors } from './own-descriptors.ts';
 import { checkCallback, checkDefinition, checkFunction, checkListening, type ListeningDefinition, placesOf } from './service-definition.ts';
 import { type AcceptFor, ServiceListeners } from './service-listeners.ts';
 
@@ -71,7 +72,7 @@ export class TcpService<C = undefined> implements Service<C> {
   }
 
   async start(context: ServiceContext<C>): Promise<RunningTcpService<C>> {
-    return Running.open(this.#options, context);
+    return onOwnDescriptors(context.sockets, () => Running.open(this.#options, context));
   }
 }
 
@@ -151,17 +152,14 @@ class Running<C> implements RunningTcpService<C> {
   async #drain(): Promise<number> {
     const closing = this.#listeners?.stop();
     for (const connection of this.#streams.values()) connection.stop();
-    const isOver = await this.#deadline.until(() => this.#openCount() === 0);
-    const cut = isOver ? 0 : this.#openCount();
+    const openCount = (): number => this.#listeners?.openCount ?? 0;
+    const isOver = await this.#deadline.until(() => openCount() === 0);
+    const cut = isOver ? 0 : openCount();
     this.#isCut = true;
     for (const stream of this.#streams.keys()) stream.abort(stopped());
     this.#streams.clear();
     await closing;
     return cut;
-  }
-
-  #openCount(): number {
-    return (this.#listeners?.connectionCount ?? 0) + (this.#listeners?.pendingCount ?? 0);
   }
 
   #serve(stream: L4Stream): void {

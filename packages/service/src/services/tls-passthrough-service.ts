@@ -8,7 +8,7 @@
  * ```
  * @see RFC 6066 §3 (server names) · RFC 8446 §6 (alerts)
  */
-import { checkWholeNumber, internalError, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { checkWholeNumber, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import {
   type AddressLike,
   type ConnectOptions,
@@ -277,12 +277,11 @@ class Joints<C> {
   }
 
   async #connect(address: NetAddress, draft: Draft): Promise<L4Stream | null> {
-    const { environment, threads } = this.#context;
-    const { clock, deadlines } = environment;
+    const { clock, deadlines } = this.#context.environment;
     draft.outcome = 'connectFailed';
     try {
       // A connection to a server takes a descriptor as one from a client does.
-      return await connect(address, { clock, deadlines, connectionCap: threadCap(environment, threads), ...this.#options.connect });
+      return await connect(address, { clock, deadlines, connectionCap: threadCap(this.#context), ...this.#options.connect });
     } catch (thrown) {
       draft.error = toWireError(thrown);
       return null;
@@ -300,10 +299,7 @@ const Alert = { internalError: 0x50, unrecognizedName: 0x70 } as const;
 
 function withoutTls<Settings extends { readonly tls?: unknown }>(name: string, settings: Settings): Settings {
   if (typeof settings === 'object' && settings?.tls !== undefined) {
-    throw internalError(
-      'PASSTHROUGH_ENDS_TLS',
-      `accept of ${name} must not say tls: it would be ended here, and there would be nothing left to look at`,
-    );
+    throw new TypeError(`accept of ${name} must not say tls: it would be ended here, and there would be nothing left to look at`);
   }
   return settings;
 }

@@ -31,6 +31,7 @@ import type {
 } from '../service.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { FailureNotices } from './failure-notices.ts';
+import { onOwnDescriptors } from './own-descriptors.ts';
 import { checkCallback, checkDefinition, checkListening, type ListeningDefinition, placesOf } from './service-definition.ts';
 
 /** Options of `listenUdp` and `bindUdp` that say where. */
@@ -98,7 +99,7 @@ export class UdpService<C = undefined> implements Service<C> {
   }
 
   async start(context: ServiceContext<C>): Promise<RunningUdpService<C>> {
-    return Running.open(this.#options, context);
+    return onOwnDescriptors(context.sockets, () => Running.open(this.#options, context));
   }
 }
 

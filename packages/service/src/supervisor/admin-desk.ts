@@ -182,18 +182,18 @@ function tellPhase(target: AdminTarget): Told {
 }
 
 async function tellWorkers(target: AdminTarget): Promise<Told> {
-  return { status: 200, value: { workers: await target.workers() } };
+  return { status: 200, value: { workers: await target.workers(), main: { services: target.main() } } };
 }
 
 async function tellConnections(target: AdminTarget): Promise<Told> {
-  return { status: 200, value: { services: sums(await target.workers()) } };
+  return { status: 200, value: { services: sums(await target.workers(), target.main()) } };
 }
 
-/** The counts of all workers that have answered, and how many those are. */
+/** The counts of the main thread and of all workers that have answered, and how many workers those are. */
 type Sum = ServiceCounts & { readonly workers: number };
 
-function sums(workers: readonly AdminWorker[]): Readonly<Record<string, Sum>> {
-  const byName = new Map<string, Sum>();
+function sums(workers: readonly AdminWorker[], main: Readonly<Record<string, ServiceCounts>>): Readonly<Record<string, Sum>> {
+  const byName = new Map(Object.entries(main).map(([name, counts]): [string, Sum] => [name, { ...counts, workers: 0 }]));
   for (const { services } of workers) {
     for (const [name, { connections, accepted, shed }] of Object.entries(services ?? {})) {
       const before = byName.get(name) ?? { connections: 0, accepted: 0, shed: 0, workers: 0 };

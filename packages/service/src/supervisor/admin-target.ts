@@ -50,6 +50,8 @@ export interface AdminTarget {
   status(): AdminStatus;
   /** Asks the workers, each for a bounded time. */
   workers(): Promise<readonly AdminWorker[]>;
+  /** Services of the main thread, by name; without asking anybody. */
+  main(): Readonly<Record<string, ServiceCounts>>;
   reload(): Promise<AdminOutcome>;
   /** Stops the server in order. Settles when what was under way has ended, before the process ends. */
   drain(): Promise<AdminOutcome>;

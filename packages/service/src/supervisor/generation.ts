@@ -17,21 +17,22 @@ import type { Clock } from '@ferrata/clock';
 import { textOf } from '@ferrata/error';
 import { callUser } from '@ferrata/stream';
 import { type KeeperMessage, PROTOCOL_VERSION, type ReloadOutcome } from '../keeper/generation-messages.ts';
+import { packConfig } from '../keeper/kept-config.ts';
 import type { Phase } from '../phase.ts';
 import type { ServerPlan } from '../server-plan.ts';
-import type { Notice, ServiceSocket } from '../service.ts';
+import type { Notice, ServiceCounts, ServiceSocket } from '../service.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { ServiceHost } from '../worker/service-host.ts';
 import { type AdminEndpoint, openAdminEndpoint } from './admin.ts';
 import type { AdminStatus, AdminTarget, AdminWorker } from './admin-target.ts';
 import { diffConfigs } from './config-diff.ts';
-import { type ConfigReading, readConfig } from './config-reading.ts';
+import { type ConfigReading, type FirstReading, type ReadingOptions, readConfig, readFirstConfig } from './config-reading.ts';
 import { KeeperAsks } from './keeper-asks.ts';
 import type { KeeperChannel } from './keeper-channel.ts';
-import { type ReloadParticipant, ReloadQueue, twoPhases } from './reload.ts';
+import { MainServices } from './main-services.ts';
+import { ReloadQueue, twoPhases } from './reload.ts';
 import { sortServices } from './service-graph.ts';
 import { Shutdown, type StopRequest } from './shutdown.ts';
-import { SocketAllotment } from './socket-allotment.ts';
+import { type DescriptorTable, SocketAllotment } from './socket-allotment.ts';
 import { StartSequence } from './start-sequence.ts';
 import { type SeedParts, WorkerPool } from './worker-pool.ts';
 import type { StartThread } from './worker-thread.ts';
@@ -41,9 +42,6 @@ export const RELOAD_LIMIT_MS = 10_000;
 
 /** For what runs, when the keeper is gone: nobody would ever replace this process, and its sockets are in the way of the next one. */
 export const ORPHAN_GRACE_MS = 5_000;
-
-/** For background services of the main thread to end by themselves, when nothing is served any more. */
-export const BACKGROUND_GRACE_MS = 2_000;
 
 /** For the workers to tell their counts. */
 const COUNTS_LIMIT_MS = 1_000;
@@ -55,17 +53,14 @@ export interface GenerationSurroundings {
   readonly startThread: StartThread;
   /** Says where a thread stands; never rejects. */
   readonly reportHang: (threadId: number) => Promise<string | null>;
-  /** Closes a descriptor that nobody uses. */
-  readonly closeDescriptor: (fd: number) => void;
+  readonly descriptors: DescriptorTable;
 }
 
 /** Everything that there is once the sockets are. */
 interface Running {
   readonly pool: WorkerPool;
-  /** Services of this thread that listen: they end as those of the workers do. */
-  readonly listening: ServiceHost;
-  /** Those that don't: they go on until nothing is served any more. */
-  readonly background: ServiceHost;
+  /** Services of this thread. */
+  readonly main: MainServices;
   readonly allotment: SocketAllotment;
 }
 
@@ -78,17 +73,19 @@ export class Generation implements AdminTarget {
   readonly #reloads = new ReloadQueue(() => this.#reload());
   readonly #shutdown: Shutdown;
   readonly #exit = Promise.withResolvers<number>();
-  /** Settles when a reload that is not yet decided has to be given up. */
-  readonly #stopping = Promise.withResolvers<string>();
+  /** Aborted when a reload that is not yet decided has to be given up. */
+  readonly #stopping = new AbortController();
   #number = 0;
   #reading: ConfigReading | null = null;
   #snapshot: Snapshot<unknown> = { version: 1, config: undefined };
   #nextVersion = 2;
   #running: Running | null = null;
+  #sequence: StartSequence | null = null;
   #admin: AdminEndpoint | null = null;
   #isReady = false;
   #hasEnded = false;
   #isOrphan = false;
+  #hasToldUnkept = false;
   #asksDescriptors = false;
 
   constructor(plan: ServerPlan, surroundings: GenerationSurroundings) {
@@ -145,6 +142,10 @@ export class Generation implements AdminTarget {
     });
   }
 
+  main(): Readonly<Record<string, ServiceCounts>> {
+    return this.#running?.main.counts() ?? {};
+  }
+
   reload(): ReturnType<AdminTarget['reload']> {
     return this.#asks.ask('reload');
   }
@@ -176,6 +177,7 @@ export class Generation implements AdminTarget {
         this.#stop(message);
         return;
       case 'reload':
+        this.#asks.handleReload(message.id);
         void this.#answerReload(message.id);
         return;
       case 'ping':
@@ -211,7 +213,7 @@ export class Generation implements AdminTarget {
     const isFirst = !this.#shutdown.hasBegun;
     if (isFirst) {
       this.#reloads.close('the server is stopping');
-      this.#stopping.resolve('the server is stopping');
+      this.#stopping.abort('the server is stopping');
       void this.#finish();
     }
     if (request.why !== 'superseded' || isFirst) this.#asks.handleStop(request.why === 'superseded');
@@ -238,29 +240,32 @@ export class Generation implements AdminTarget {
 
   // ---- Start
 
-  async #start({ protocol, generation, sockets }: Extract<KeeperMessage, { kind: 'start' }>): Promise<void> {
+  async #start({ protocol, generation, sockets, lastGood }: Extract<KeeperMessage, { kind: 'start' }>): Promise<void> {
     this.#number = generation;
     if (protocol !== PROTOCOL_VERSION)
       return await this.#fail(`the keeper speaks version ${protocol} of the protocol, and this program ${PROTOCOL_VERSION}`, 1);
     this.#setPhase('bootstrap');
     let order: readonly string[];
-    let reading: ConfigReading;
+    let first: FirstReading;
     try {
       const names = this.#plan.services.map(({ name }) => name);
       order = sortServices(names, this.#plan.dependencies);
-      reading = await readConfig(this.#plan, this.#clock, this.#plan.options.readyTimeoutMs);
+      first = await readFirstConfig(this.#plan, lastGood, this.#readingOptions);
     } catch (thrown) {
-      return await this.#fail(textOf(thrown), 2);
+      if (!this.#shutdown.hasBegun) await this.#fail(textOf(thrown), 2);
+      return;
     }
     if (this.#shutdown.hasBegun || this.#hasEnded) return;
+    const { reading, warning } = first;
     const held = new Set(sockets.map(({ spec }) => spec.key));
     if (reading.sockets.all.some(({ key }) => !held.has(key))) {
       this.#surroundings.channel.send({ kind: 'need', sockets: reading.sockets.all });
       return this.#end(0);
     }
+    if (warning !== null) this.notify({ severity: 'warning', text: warning });
     this.#reading = reading;
     this.#snapshot = { version: 1, config: reading.config };
-    const allotment = new SocketAllotment(sockets, this.#plan.options.threads);
+    const allotment = new SocketAllotment(sockets, this.#plan.options.threads, this.#surroundings.descriptors);
     const mainSockets: Record<string, readonly ServiceSocket[]> = {};
     for (const { name, placement } of this.#plan.services) {
       if (placement !== 'main') continue;
@@ -270,8 +275,13 @@ export class Generation implements AdminTarget {
     }
     const running: Running = {
       pool: this.#makePool(allotment),
-      listening: this.#makeHost(mainSockets, (name) => doesListen(reading, name)),
-      background: this.#makeHost({}, (name) => !doesListen(reading, name)),
+      main: new MainServices({
+        services: this.#plan.services,
+        snapshot: this.#snapshot,
+        threads: this.#plan.options.threads,
+        sockets: mainSockets,
+        notify: (notice) => this.notify(notice),
+      }),
       allotment,
     };
     this.#running = running;
@@ -282,19 +292,6 @@ export class Generation implements AdminTarget {
     );
     running.pool.start();
     this.#sequence.start();
-  }
-
-  #sequence: StartSequence | null = null;
-
-  #makeHost(sockets: Readonly<Record<string, readonly ServiceSocket[]>>, isIn: (name: string) => boolean): ServiceHost {
-    return new ServiceHost({
-      services: this.#plan.services.filter(({ name, placement }) => placement === 'main' && isIn(name)),
-      snapshot: this.#snapshot,
-      worker: 0,
-      threads: this.#plan.options.threads,
-      sockets,
-      notify: (notice) => this.notify(notice),
-    });
   }
 
   #makePool(allotment: SocketAllotment): WorkerPool {
@@ -326,14 +323,14 @@ export class Generation implements AdminTarget {
   }
 
   /** @returns whether to go on */
-  async #openAdmin({ allotment, listening }: Running, { sockets: { admin: spec } }: ConfigReading): Promise<boolean> {
+  async #openAdmin({ allotment, main }: Running, { sockets: { admin: spec } }: ConfigReading): Promise<boolean> {
     const { admin: address } = this.#plan.options;
     if (spec === null || address === null || this.#admin !== null) return true;
     try {
       const listen = { address, ...(spec.mode === undefined ? null : { mode: spec.mode }) };
       const [socket] = allotment.take([{ listen, spec }], 0) ?? [];
       if (socket === undefined) throw new Error('no descriptor was inherited for it');
-      this.#admin = await openAdminEndpoint(socket, this, { environment: listening.environment });
+      this.#admin = await openAdminEndpoint(socket, this, { environment: main.environment });
     } catch (thrown) {
       await this.#fail(`the admin endpoint: ${textOf(thrown)}`, 1);
     }
@@ -343,11 +340,10 @@ export class Generation implements AdminTarget {
     return false;
   }
 
-  #beginService({ pool, listening, background }: Running, name: string, waitedMs: number): void {
+  #beginService({ pool, main }: Running, name: string, waitedMs: number): void {
     const service = this.#plan.services.find((candidate) => candidate.name === name);
     if (service?.placement !== 'main') return pool.beginService(name, waitedMs);
-    const host = this.#reading !== null && doesListen(this.#reading, name) ? listening : background;
-    void host.start(name, waitedMs, null).then(
+    void main.start(name, waitedMs).then(
       () => this.#handleServiceReady(name),
       (thrown: unknown) => {
         if (!this.#shutdown.hasBegun) void this.#fail(`service ${name} did not start: ${textOf(thrown)}`, 1);
@@ -371,7 +367,8 @@ export class Generation implements AdminTarget {
     running.pool.serve();
     if (!(await this.#openAdmin(running, reading))) return;
     this.#setPhase('bootstrapComplete');
-    this.#surroundings.channel.send({ kind: 'ready', threads: this.#plan.options.threads, sockets: reading.sockets.all });
+    const { threads } = this.#plan.options;
+    this.#surroundings.channel.send({ kind: 'ready', threads, sockets: reading.sockets.all, config: this.#packed(reading) });
     this.#setPhase('running');
   }
 
@@ -380,8 +377,7 @@ export class Generation implements AdminTarget {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#surroundings.channel.send({ kind: 'failed', why, exitCode });
-    const { pool, listening, background } = this.#running ?? {};
-    await Promise.all([pool?.close(), listening?.close(), background?.close(), this.#admin?.close(0)]);
+    await Promise.all([this.#running?.pool.close(), this.#running?.main.close(), this.#admin?.close(0)]);
     this.#end(exitCode);
   }
 
@@ -394,12 +390,28 @@ export class Generation implements AdminTarget {
     });
   }
 
+  get #readingOptions(): ReadingOptions {
+    return { clock: this.#clock, limitMs: this.#plan.options.readyTimeoutMs, givenUp: this.#stopping.signal };
+  }
+
+  /** For the keeper, which gives it to whoever takes the place of this generation if it dies. */
+  #packed({ config }: ConfigReading): Uint8Array | null {
+    const { bytes, why } = packConfig(config);
+    if (bytes === null && !this.#hasToldUnkept) {
+      this.#hasToldUnkept = true;
+      const text = `should this generation die while the configuration on disk is broken, none could take its place: the one in force cannot be kept (${why})`;
+      this.notify({ severity: 'warning', text });
+    }
+    return bytes;
+  }
+
   // ---- Reload
 
   async #answerReload(id: number): Promise<void> {
     const outcome = await this.#reloads.request();
-    this.#surroundings.channel.send({ kind: 'reloaded', id, outcome });
-    this.#asks.handleReloaded(outcome);
+    const config = outcome.kind === 'reloaded' && this.#reading !== null ? { config: this.#packed(this.#reading) } : null;
+    this.#surroundings.channel.send({ kind: 'reloaded', id, outcome, ...config });
+    this.#asks.handleReloaded(id, outcome);
   }
 
   async #reload(): Promise<ReloadOutcome> {
@@ -407,32 +419,27 @@ export class Generation implements AdminTarget {
     const running = this.#running;
     const before = this.#reading;
     if (!this.#isReady || running === null || before === null) return { kind: 'refused', why: 'the server is still starting' };
-    const reading = await Promise.race([readConfig(this.#plan, clock, this.#plan.options.readyTimeoutMs), this.#stopping.promise]);
-    if (typeof reading === 'string') return { kind: 'refused', why: reading };
-    if (isDeepStrictEqual(reading.config, before.config) && isDeepStrictEqual(reading.sockets, before.sockets)) {
-      return { kind: 'unchanged', version: this.#snapshot.version };
-    }
+    const reading = await readConfig(this.#plan, this.#readingOptions);
+    // What services say of a listener (its label) belongs to it: a thread that is born later would accept in another way than those that listen already.
+    const areSame = isDeepStrictEqual(reading.sockets, before.sockets) && isDeepStrictEqual(reading.listeners, before.listeners);
+    if (areSame && isDeepStrictEqual(reading.config, before.config)) return { kind: 'unchanged', version: this.#snapshot.version };
     const changes = diffConfigs(before.config, reading.config);
-    if (!isDeepStrictEqual(reading.sockets, before.sockets)) return { kind: 'needsGeneration', sockets: reading.sockets.all, changes };
+    if (!areSame) return { kind: 'needsGeneration', sockets: reading.sockets.all, changes };
 
     const next: Snapshot<unknown> = { version: this.#nextVersion, config: reading.config };
     running.pool.hold();
     try {
       await running.pool.settle(RELOAD_LIMIT_MS);
-      const { refused, isOpen } = await twoPhases(
-        next,
-        [...running.pool.participants(), mainParticipant(running.listening), mainParticipant(running.background)],
-        {
-          clock,
-          limitMs: RELOAD_LIMIT_MS,
-          givenUp: this.#stopping.promise,
-          decide: () => {
-            this.#snapshot = next;
-            this.#reading = reading;
-            this.#nextVersion = next.version + 1;
-          },
+      const { refused, isOpen } = await twoPhases(next, [...running.pool.participants(), ...running.main.participants], {
+        clock,
+        limitMs: RELOAD_LIMIT_MS,
+        givenUp: this.#stopping.signal,
+        decide: () => {
+          this.#snapshot = next;
+          this.#reading = reading;
+          this.#nextVersion = next.version + 1;
         },
-      );
+      });
       // Somebody may still answer for this version.
       if (isOpen) this.#nextVersion = next.version + 1;
       return refused === null ? { kind: 'reloaded', version: next.version, changes } : { kind: 'refused', why: refused };
@@ -445,50 +452,21 @@ export class Generation implements AdminTarget {
 
   #stopAccepting(why: StopRequest['why']): void {
     // One open descriptor is enough for the kernel to take connections that nobody would ever accept.
-    for (const fd of this.#running?.allotment.takeRest() ?? []) this.#surroundings.closeDescriptor(fd);
+    this.#running?.allotment.close();
     // The successor answers there; this one no longer knows how the server does.
     if (why === 'superseded') void this.#admin?.close();
   }
 
   async #drain(graceMs: number): Promise<number> {
     if (this.#running === null) return 0;
-    const { pool, listening } = this.#running;
-    const cut = await Promise.all([pool.drain(graceMs), listening.drain(graceMs)]);
+    const { pool, main } = this.#running;
+    const cut = await Promise.all([pool.drain(graceMs), main.drain(graceMs)]);
     return cut[0] + cut[1];
   }
 
   async #close(cut: number): Promise<void> {
-    const { pool, listening, background } = this.#running ?? {};
-    await Promise.all([pool?.close(), listening?.close(), this.#endBackground(background)]);
+    await Promise.all([this.#running?.pool.close(), this.#running?.main.end()]);
     this.#asks.handleDrained(cut);
     await this.#admin?.close();
   }
-
-  async #endBackground(background: ServiceHost | undefined): Promise<void> {
-    await background?.drain(BACKGROUND_GRACE_MS);
-    await background?.close();
-  }
-}
-
-function doesListen({ listeners }: ConfigReading, name: string): boolean {
-  return (listeners.get(name) ?? []).length > 0;
-}
-
-/** Some services of the main thread in a reload. */
-function mainParticipant(host: ServiceHost): ReloadParticipant {
-  return {
-    label: 'the main thread',
-    prepare: async (next) => {
-      try {
-        await host.prepare(next);
-        return null;
-      } catch (thrown) {
-        return textOf(thrown);
-      }
-    },
-    commit: async (version) => host.commit(version),
-    discard: (version) => host.discard(version),
-    // A commit in the main thread is one call, and over when it returns.
-    replace: () => {},
-  };
 }

@@ -76,6 +76,7 @@ class Inspection {
   readonly #resumed = Promise.withResolvers<null>();
   readonly #scripts = new Map<string, string>();
   #worker: string | null = null;
+  #isOver = false;
 
   constructor(session: InspectorSession, threadId: number) {
     this.#session = session;
@@ -98,13 +99,15 @@ class Inspection {
 
   /** Has it run on. */
   resume(): Promise<null> {
+    this.#isOver = true;
     if (this.#worker === null) return Promise.resolve(null);
     this.#send(3, 'Debugger.disable');
     return this.#resumed.promise;
   }
 
   #handleAttached({ sessionId, workerInfo }: AttachedWorker): void {
-    if (this.#worker !== null || !workerInfo.title.startsWith(this.#title)) return;
+    // Once it is over, nobody would take a pause back.
+    if (this.#isOver || this.#worker !== null || !workerInfo.title.startsWith(this.#title)) return;
     this.#worker = sessionId;
     this.#send(1, 'Debugger.enable');
     this.#send(2, 'Debugger.pause');

@@ -4,7 +4,7 @@
  * The keeper answers each question with yes or no; what comes of a yes is seen from what it does then:
  *
  * ```
- *  reload   ─yes─► reload {id} ─► reloaded, unchanged, refused
+ *  reload   ─yes─► reload {id} ─► reloaded, unchanged, refused      (one that came before the question is another's)
  *                             └─► needs a generation ─┐
  *  upgrade  ─yes────────────────────────────────────► upgrading ─► stop {superseded}: replaced  │  upgradeFailed: as before
  *  drain    ─yes─► stop ─► drained
@@ -19,8 +19,8 @@ export type AskedFor = Extract<GenerationMessage, { readonly kind: 'ask' }>['wha
 interface Ask {
   readonly what: AskedFor;
   readonly resolve: (outcome: AdminOutcome) => void;
-  /** The keeper has said yes. */
-  isGranted: boolean;
+  /** Of a reload: the one that began after it was asked for, by the keeper's number. */
+  reload: number | null;
   /** Of a reload that needs a new generation. */
   changes: readonly string[] | null;
 }
@@ -39,23 +39,27 @@ export class KeeperAsks {
   ask(what: AskedFor): Promise<AdminOutcome> {
     const id = ++this.#lastId;
     return new Promise((resolve) => {
-      this.#asks.set(id, { what, resolve, isGranted: false, changes: null });
+      this.#asks.set(id, { what, resolve, reload: null, changes: null });
       this.#send({ kind: 'ask', what, id });
     });
   }
 
   /** The keeper says yes, or why not. */
   handleAnswer(id: number, refused: string | null): void {
-    const ask = this.#asks.get(id);
-    if (ask === undefined) return;
-    if (refused === null) ask.isGranted = true;
-    else this.#settle(id, { outcome: 'busy', why: refused });
+    if (refused !== null) this.#settle(id, { outcome: 'busy', why: refused });
   }
 
-  /** A reload has ended: whoever has asked for one before it began gets its outcome. */
-  handleReloaded(outcome: ReloadOutcome): void {
+  /** A reload begins, and has not yet looked at the configuration: it is what everybody has asked for by now, and is waiting for. */
+  handleReload(reload: number): void {
+    for (const ask of this.#asks.values()) {
+      if (ask.what === 'reload') ask.reload ??= reload;
+    }
+  }
+
+  /** It has ended. Whoever asked after it had begun waits for the next one: this one may have read what was there before. */
+  handleReloaded(reload: number, outcome: ReloadOutcome): void {
     for (const [id, ask] of this.#asks) {
-      if (ask.what !== 'reload' || !ask.isGranted || ask.changes !== null) continue;
+      if (ask.reload !== reload || ask.changes !== null) continue;
       if (outcome.kind === 'needsGeneration') ask.changes = outcome.changes;
       else if (outcome.kind === 'refused') this.#settle(id, { outcome: 'refused', why: outcome.why });
       else if (outcome.kind === 'unchanged') this.#settle(id, { outcome: 'unchanged', version: outcome.version });
@@ -76,7 +80,11 @@ export class KeeperAsks {
       if (ask.what === 'drain') continue;
       if (isSuperseded && isUpgrade(ask))
         this.#settle(id, { outcome: 'replaced', ...(ask.changes === null ? null : { changes: ask.changes }) });
-      else this.#settle(id, { outcome: 'busy', why: 'the server is stopping' });
+      else
+        this.#settle(id, {
+          outcome: 'busy',
+          why: isSuperseded ? 'a new generation has taken over meanwhile: ask that one' : 'the server is stopping',
+        });
     }
   }
 

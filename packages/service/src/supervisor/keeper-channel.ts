@@ -47,7 +47,9 @@ export class ProcessChannel implements KeeperChannel {
   }
 
   open(onMessage: (message: KeeperMessage) => void, onLost: () => void): void {
-    process.on('message', (message) => onMessage(message as KeeperMessage));
+    process.on('message', (message: unknown) => {
+      if (typeof message === 'object' && message !== null) onMessage(message as KeeperMessage);
+    });
     process.on('disconnect', onLost);
     if (!process.connected) queueMicrotask(onLost);
   }

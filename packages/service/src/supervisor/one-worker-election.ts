@@ -38,6 +38,8 @@ export class OneWorkerElection {
   readonly #backOffs = new Map<string, BackOff>();
   /** By the name of a service: when it is tried again, or when its start has taken too long. */
   readonly #wakeups = new Map<string, Wakeup>();
+  /** Services that the elected worker was asked to start, and has not yet answered for. */
+  readonly #starting = new Set<string>();
   #elected: WorkerSlot | null = null;
   #sequence: StartSequence | null = null;
 
@@ -51,9 +53,9 @@ export class OneWorkerElection {
     return this.#elected?.number ?? 0;
   }
 
-  /** No service is on its way: all run, or nobody is elected. */
+  /** No service is being started; some may wait until they are tried again. */
   get isSettled(): boolean {
-    return this.#sequence === null || this.#sequence.isComplete;
+    return this.#starting.size === 0;
   }
 
   has(name: string): boolean {
@@ -80,11 +82,13 @@ export class OneWorkerElection {
 
   handleStarted(name: string): void {
     this.#disarm(name);
+    this.#starting.delete(name);
     this.#sequence?.handleReady(name);
   }
 
   /** A service did not start in the elected worker, whose others run on: it is tried again. */
   handleFailed(slot: WorkerSlot, name: string, why: string): void {
+    this.#starting.delete(name);
     if (slot === this.#elected) this.#retry(slot, name, why);
   }
 
@@ -93,6 +97,7 @@ export class OneWorkerElection {
     if (slot !== this.#elected) return;
     this.#elected = null;
     this.#sequence = null;
+    this.#starting.clear();
     this.close();
   }
 
@@ -119,6 +124,9 @@ export class OneWorkerElection {
     const sockets = this.#options.takeSockets(name);
     if (sockets === null) return false;
     slot.asked.add(name);
+    this.#starting.add(name);
+    // Of a start that has failed there may be some, too.
+    slot.sockets.set(name, [...(slot.sockets.get(name) ?? []), ...sockets]);
     slot.post({ kind: 'startService', name, waitedMs, sockets });
     return true;
   }

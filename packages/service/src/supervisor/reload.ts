@@ -34,8 +34,8 @@ export interface TwoPhaseOptions {
   readonly limitMs: number;
   /** Called when all are prepared: from now on new threads are to get the new configuration. */
   readonly decide: () => void;
-  /** Settles with why the reload is to be given up, as long as nothing is decided. */
-  readonly givenUp: Promise<string>;
+  /** Aborted, with why as its reason, when the reload is to be given up; heard of as long as nothing is decided. */
+  readonly givenUp: AbortSignal;
 }
 
 /** What came of it. */
@@ -59,15 +59,13 @@ export async function twoPhases(
     return { refused, isOpen: prepared.silent.length > 0 };
   }
   decide();
-  const committed = await gather(clock, limitMs, participants, never, async (participant) => {
+  const committed = await gather(clock, limitMs, participants, null, async (participant) => {
     await participant.commit(next.version);
     return null;
   });
   for (const participant of committed.silent) participant.replace(`it did not put a configuration in force within ${limitMs} ms`);
   return { refused: null, isOpen: false };
 }
-
-const never: Promise<string> = new Promise(() => {});
 
 function whyNot(
   answers: ReadonlyMap<ReloadParticipant, string | null>,
@@ -91,17 +89,20 @@ function gather(
   clock: Clock,
   limitMs: number,
   participants: readonly ReloadParticipant[],
-  givenUp: Promise<string>,
+  givenUp: AbortSignal | null,
   ask: (participant: ReloadParticipant) => Promise<string | null>,
 ): Promise<Gathered> {
   return new Promise((resolve) => {
     const answers = new Map<ReloadParticipant, string | null>();
     const finish = (why: string | null): void => {
       timeout.cancel();
+      givenUp?.removeEventListener('abort', handleGivenUp);
       resolve({ answers: new Map(answers), silent: participants.filter((participant) => !answers.has(participant)), givenUp: why });
     };
     const timeout = clock.schedule(limitMs, () => finish(null));
-    void givenUp.then(finish);
+    // No promise: what hangs on one that settles at the end of the process is kept until then, the configuration of every reload with it.
+    const handleGivenUp = (): void => finish(textOf(givenUp?.reason));
+    givenUp?.addEventListener('abort', handleGivenUp);
     for (const participant of participants) {
       void ask(participant)
         .catch(textOf)
@@ -110,7 +111,8 @@ function gather(
           if (answers.size === participants.length) finish(null);
         });
     }
-    if (participants.length === 0) finish(null);
+    if (givenUp?.aborted === true) handleGivenUp();
+    else if (participants.length === 0) finish(null);
   });
 }
 

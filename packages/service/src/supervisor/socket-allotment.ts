@@ -4,6 +4,9 @@
  * A thread that listens on a descriptor owns its number: when the thread closes it, or dies, the number is closed for the whole process. So each thread that is ever
  * born gets descriptors of its own, all of the same sockets; and when few are left, the keeper is asked for a new generation, which comes with new ones.
  *
+ * A thread that died may have been given descriptors that it never came to listen on: Node does not know of these, and they are given to the next thread. Which ones it
+ * closed is seen from what is behind the number: Node cannot duplicate descriptors, so a number that was closed and used again never is the same socket.
+ *
  * ```
  *  TCP, Unix: one socket, many descriptors:   [3 4 5 6 7 …]                    each thread takes the next one
  *  UDP:       many sockets, many of each:     [8 9 …] [10 11 …] [12 13 …]      socket j belongs to worker j mod threads, and to its replacements
@@ -12,6 +15,14 @@
 import type { InheritedSocket } from '../keeper/generation-messages.ts';
 import type { ListenAddress, ServiceSocket } from '../service.ts';
 import type { SocketSpec } from '../socket-spec.ts';
+
+/** The descriptors of this process. */
+export interface DescriptorTable {
+  /** What is behind a number, other for each socket; null: nothing, or it cannot be known. Never throws. */
+  identityOf(fd: number): string | null;
+  /** Never throws. */
+  close(fd: number): void;
+}
 
 /** A listener of a service, and the socket that it is. */
 export interface PlacedListener {
@@ -23,15 +34,15 @@ export interface PlacedListener {
 export class SocketAllotment {
   readonly #sockets: ReadonlyMap<string, HeldSocket>;
   readonly #threads: number;
+  readonly #table: DescriptorTable;
+  /** Of each descriptor that is taken. */
+  readonly #owners = new Map<number, Owner>();
+  #isClosed = false;
 
-  constructor(sockets: readonly InheritedSocket[], threads: number) {
+  constructor(sockets: readonly InheritedSocket[], threads: number, table: DescriptorTable) {
     this.#threads = threads;
+    this.#table = table;
     this.#sockets = new Map(sockets.map((socket) => [socket.spec.key, holdSocket(socket, threads)]));
-  }
-
-  /** Keys of the sockets that there are. */
-  get keys(): ReadonlySet<string> {
-    return new Set(this.#sockets.keys());
   }
 
   /** So many more times each worker could be replaced, as far as the scarcest of its sockets goes. `Infinity` without sockets. */
@@ -64,27 +75,46 @@ export class SocketAllotment {
           return null;
         }
         taken.push({ listen, fd, address: held.address });
-        held.owners.set(fd, group);
+        this.#owners.set(fd, { group, identity: this.#table.identityOf(fd) });
       }
     }
     return taken;
   }
 
-  /** Takes back what a thread has got, but never came to listen on. */
+  /** Takes back what no thread was told to listen on. */
   giveBack(sockets: readonly ServiceSocket[]): void {
     for (const { fd } of sockets) {
-      if (fd === null) continue;
-      for (const { owners } of this.#sockets.values()) {
-        owners.get(fd)?.unshift(fd);
-        owners.delete(fd);
-      }
+      const owner = fd === null ? undefined : this.#owners.get(fd);
+      if (fd === null || owner === undefined) continue;
+      this.#owners.delete(fd);
+      if (this.#isClosed) this.#table.close(fd);
+      else owner.group.unshift(fd);
     }
   }
 
-  /** Gives out what nobody has taken, for closing: as long as one descriptor of a socket is open, the kernel takes connections on it. */
-  takeRest(): readonly number[] {
-    return [...this.#sockets.values()].flatMap(({ groups }) => groups.flatMap((group) => group.splice(0)));
+  /** Takes back what is left of descriptors of a thread that has ended: those that it never came to listen on. */
+  recover(sockets: readonly ServiceSocket[]): void {
+    for (const socket of sockets) {
+      const owner = socket.fd === null ? undefined : this.#owners.get(socket.fd);
+      if (socket.fd === null || owner === undefined) continue;
+      if (owner.identity !== null && this.#table.identityOf(socket.fd) === owner.identity) this.giveBack([socket]);
+      else this.#owners.delete(socket.fd);
+    }
   }
+
+  /** Closes what nobody has, now and later: as long as one descriptor of a socket is open, the kernel takes connections on it. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { groups } of this.#sockets.values()) {
+      for (const group of groups) for (const fd of group.splice(0)) this.#table.close(fd);
+    }
+  }
+}
+
+interface Owner {
+  /** Where it is taken from, and goes back to. */
+  readonly group: number[];
+  readonly identity: string | null;
 }
 
 interface HeldSocket {
@@ -94,11 +124,9 @@ interface HeldSocket {
   readonly groups: readonly number[][];
   /** How many workers live off one group. */
   readonly shares: number;
-  /** Of each descriptor that is taken: the group that it belongs to. */
-  readonly owners: Map<number, number[]>;
 }
 
 function holdSocket({ spec, address, descriptors }: InheritedSocket, threads: number): HeldSocket {
   const isUdp = spec.transport === 'udp';
-  return { isUdp, address, groups: descriptors.map((group) => [...group]), shares: isUdp ? 1 : threads, owners: new Map() };
+  return { isUdp, address, groups: descriptors.map((group) => [...group]), shares: isUdp ? 1 : threads };
 }

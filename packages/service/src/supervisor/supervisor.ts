@@ -4,13 +4,13 @@
  * It carries no traffic. An exception that nobody caught here ends the process with exit code 70: what state it is in then nobody knows, the sockets are the keeper's, and
  * another generation takes over.
  */
-import { closeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { systemClock } from '@ferrata/clock';
 import type { ServerPlan } from '../server-plan.ts';
 import { Generation } from './generation.ts';
 import { reportHang } from './hang-report.ts';
 import { ProcessChannel } from './keeper-channel.ts';
+import { processDescriptors } from './process-descriptors.ts';
 import { describeThrown, ProgramThreads } from './worker-thread.ts';
 
 /** The exit code of a generation whose main thread met an exception that nobody caught; `EX_SOFTWARE` of sysexits. */
@@ -35,13 +35,7 @@ export async function runSupervisor(plan: ServerPlan): Promise<number> {
     clock: systemClock,
     startThread: threads.start,
     reportHang: (threadId) => reportHang(threadId, systemClock),
-    closeDescriptor: (fd) => {
-      try {
-        closeSync(fd);
-      } catch {
-        // It is closed already: all that was wanted.
-      }
-    },
+    descriptors: processDescriptors,
   });
   for (const output of [process.stdout, process.stderr]) {
     // A disk that is full or a reader that is gone ends no server. What workers write then is dropped, or it would fill their memory.

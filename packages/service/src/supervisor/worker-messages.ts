@@ -32,6 +32,8 @@ export interface WorkerSeed {
   /** See `heartbeats.ts`. */
   readonly heartbeats: SharedArrayBuffer;
   readonly phase: Phase;
+  /** Of `WorkerOptions`: as the main thread has it, since a worker does not read the file of options. */
+  readonly uncaught: 'replace' | 'report';
 }
 
 /** From the main thread. */

@@ -102,6 +102,8 @@ export class WorkerPool {
   #cut = 0;
   #countsId = 0;
   readonly #counted = new Map<WorkerSlot, number>();
+  /** Those being asked where they stand. */
+  readonly #asking = new Set<WorkerSlot>();
 
   constructor(options: WorkerPoolOptions, sink: WorkerPoolSink) {
     this.#options = options;
@@ -307,8 +309,8 @@ export class WorkerPool {
       return;
     }
     const { number: worker } = slot;
-    const { threads } = this.#options;
-    slot.start(this.#options.startThread, { worker, threads, sockets, heartbeats: this.#heartbeats, ...this.#options.seed() });
+    const { threads, workers, startThread, seed } = this.#options;
+    slot.start(startThread, { worker, threads, sockets, heartbeats: this.#heartbeats, uncaught: workers.uncaught, ...seed() });
     if (!isReplacement) return;
     slot.restarts += 1;
     const limitMs = this.#options.readyTimeoutMs;
@@ -336,7 +338,7 @@ export class WorkerPool {
 
   readonly #slotSink = {
     onMessage: (slot: WorkerSlot, message: WorkerMessage): void => this.#handleMessage(slot, message),
-    onEnd: (slot: WorkerSlot, why: string): void => this.#handleEnd(slot, why),
+    onEnd: (slot: WorkerSlot, why: string, isGone: boolean): void => this.#handleEnd(slot, why, isGone),
   };
 
   #handleMessage(slot: WorkerSlot, message: WorkerMessage): void {
@@ -399,11 +401,12 @@ export class WorkerPool {
 
   #handleStarted(slot: WorkerSlot, name: string): void {
     slot.started.add(name);
+    const isOfOne = this.#election.has(name);
+    if (isOfOne) this.#election.handleStarted(name);
     if (this.#mode === 'starting') {
-      const isReady = this.#election.has(name) || this.#slots.every(({ started }) => started.has(name));
+      const isReady = isOfOne || this.#slots.every(({ started }) => started.has(name));
       if (isReady) this.#sink.onServiceReady(name);
-    } else if (this.#election.has(name)) {
-      this.#election.handleStarted(name);
+    } else if (isOfOne) {
       this.#changes.changed();
     } else {
       slot.sequence?.handleReady(name);
@@ -414,9 +417,10 @@ export class WorkerPool {
   #handleStartFailed(slot: WorkerSlot, name: string, why: string): void {
     if (this.#mode === 'starting') return this.#sink.onStartFailed(`service ${name} did not start in worker ${slot.number}: ${why}`);
     if (this.#mode !== 'serving') return;
-    if (this.#election.has(name)) this.#election.handleFailed(slot, name, why);
     // A worker without one of its services is none.
-    else this.#kill(slot, `service ${name} did not start: ${why}`);
+    if (!this.#election.has(name)) return this.#kill(slot, `service ${name} did not start: ${why}`);
+    this.#election.handleFailed(slot, name, why);
+    this.#changes.changed();
   }
 
   #checkRunning(slot: WorkerSlot): void {
@@ -429,11 +433,12 @@ export class WorkerPool {
     this.#changes.changed();
   }
 
-  #handleEnd(slot: WorkerSlot, why: string): void {
+  #handleEnd(slot: WorkerSlot, why: string, isGone: boolean): void {
     this.#monitor.unwatch(slot.number);
-    for (const [name, sockets] of Object.entries(slot.sockets)) {
-      // Nothing in the thread can have listened on these.
-      if (!slot.asked.has(name)) this.#options.allotment.giveBack(sockets);
+    const { allotment } = this.#options;
+    for (const [name, sockets] of slot.sockets) {
+      if (!slot.asked.has(name)) allotment.giveBack(sockets);
+      else if (isGone) allotment.recover(sockets);
     }
     if (this.#mode === 'starting') {
       this.#sink.onStartFailed(`worker ${slot.number} died: ${why}`);
@@ -454,7 +459,11 @@ export class WorkerPool {
 
   async #tellBlocked(slot: WorkerSlot, blockedMs: number): Promise<void> {
     const { incarnation } = slot;
+    // One that hangs again while it is still being asked is told of by that. Two debuggers would be in each other's way.
+    if (this.#asking.has(slot)) return;
+    this.#asking.add(slot);
     const where = await this.#options.reportHang(slot.threadId);
+    this.#asking.delete(slot);
     if (incarnation !== slot.incarnation || !slot.isAlive) return;
     const place = where === null ? '; where is not known: it is in native code, or does not let itself be asked' : `, at ${where}`;
     this.#notify('warning', slot, `does not turn its event loop since ${Math.round(blockedMs)} ms${place}`);

@@ -23,8 +23,8 @@ export type WorkerState = 'idle' | 'starting' | 'running' | 'waiting' | 'ended';
 /** What a slot tells its pool. */
 export interface WorkerSlotSink {
   onMessage(slot: WorkerSlot, message: WorkerMessage): void;
-  /** The thread is gone; the slot has none any more. */
-  onEnd(slot: WorkerSlot, why: string): void;
+  /** The slot has no thread any more. `isGone` false: it was given up on, and may still hold what it has. */
+  onEnd(slot: WorkerSlot, why: string, isGone: boolean): void;
 }
 
 /** How long a thread that was terminated may take to end: one that hangs in the kernel does not even hear of it. */
@@ -41,7 +41,7 @@ export class WorkerSlot {
   hadServed = false;
   /** The thread has said that its module came to `run`. */
   isUp = false;
-  /** Services that were asked to start in this thread: from then on their descriptors are the thread's. */
+  /** Services that were asked to start in this thread: from then on it may listen on their descriptors. */
   readonly asked = new Set<string>();
   readonly started = new Set<string>();
   /** The order in which a replacement starts its services. */
@@ -51,8 +51,8 @@ export class WorkerSlot {
   /** As last told. */
   counts: Readonly<Record<string, ServiceCounts>> = {};
   heapUsedBytes = 0;
-  /** What the thread was born with. */
-  sockets: Readonly<Record<string, readonly ServiceSocket[]>> = {};
+  /** What the thread was given, by the name of the service: at its birth, and when it was elected. */
+  readonly sockets = new Map<string, readonly ServiceSocket[]>();
   readonly #sink: WorkerSlotSink;
   #thread: WorkerThread | null = null;
   /** Counts threads, so that one that was given up on is not heard any more. */
@@ -85,7 +85,8 @@ export class WorkerSlot {
   start(startThread: StartThread, seed: WorkerSeed): void {
     const incarnation = ++this.#incarnation;
     this.state = 'starting';
-    this.sockets = seed.sockets;
+    this.sockets.clear();
+    for (const [name, sockets] of Object.entries(seed.sockets)) this.sockets.set(name, sockets);
     this.asked.clear();
     this.started.clear();
     this.#killedBecause = null;
@@ -94,7 +95,7 @@ export class WorkerSlot {
         if (incarnation === this.#incarnation && this.#thread !== null) this.#handleMessage(message);
       },
       onEnd: (why) => {
-        if (incarnation === this.#incarnation && this.#thread !== null) this.#handleEnd(this.#killedBecause ?? why);
+        if (incarnation === this.#incarnation && this.#thread !== null) this.#handleEnd(this.#killedBecause ?? why, true);
       },
     });
   }
@@ -110,7 +111,7 @@ export class WorkerSlot {
     this.#killedBecause = why;
     const incarnation = this.#incarnation;
     const giveUp = schedule(TERMINATE_LIMIT_MS, () => {
-      if (incarnation === this.#incarnation && this.#thread !== null) this.#handleEnd(`${why}; and the thread does not end`);
+      if (incarnation === this.#incarnation && this.#thread !== null) this.#handleEnd(`${why}; and the thread does not end`, false);
     });
     // It may end at once, in a test.
     thread.terminate();
@@ -162,7 +163,7 @@ export class WorkerSlot {
     this.#sink.onMessage(this, message);
   }
 
-  #handleEnd(why: string): void {
+  #handleEnd(why: string, isGone: boolean): void {
     this.#thread = null;
     this.isUp = false;
     this.sequence = null;
@@ -173,7 +174,7 @@ export class WorkerSlot {
     this.hadServed = this.state === 'running';
     this.state = 'ended';
     this.#dropAnswers(`it died: ${why}`);
-    this.#sink.onEnd(this, why);
+    this.#sink.onEnd(this, why, isGone);
   }
 
   #dropAnswers(why: string): void {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { textOf } from '@ferrata/error';
 import type { ResolvedWorkerOptions } from '../server-options.ts';
+import { isWorkerMessage } from './worker-message-check.ts';
 import type { SupervisorMessage, WorkerMessage, WorkerSeed } from './worker-messages.ts';
 
 /** A thread that has been started. */
@@ -65,7 +66,9 @@ export class ProgramThreads {
     let end: string | null = null;
     // After the end Node says -1.
     const { threadId } = worker;
-    worker.on('message', (message: WorkerMessage) => sink.onMessage(message));
+    worker.on('message', (message: unknown) => {
+      if (isWorkerMessage(message)) sink.onMessage(message);
+    });
     worker.on('error', (thrown: unknown) => {
       end ??= describeThrown(thrown);
     });

@@ -20,6 +20,7 @@ import type {
   ServiceSocket,
 } from '../service.ts';
 import { describeThrown } from '../services/failure-notices.ts';
+import { onOwnDescriptors } from '../services/own-descriptors.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** How much later than it was told to a service may end before it is not waited for. */
@@ -87,19 +88,21 @@ export class HostedService {
   }
 
   /**
-   * A start that has failed may be tried again.
+   * A start that has failed may be tried again, with other descriptors: those it was given are closed, whatever comes of it.
    *
    * @throws whatever the service does; `SERVICE_STOPPED` if the thread began to stop meanwhile
    * @throws {TypeError} if it runs, is being started, or gives no running service
    */
   async start(waitedMs: number, sockets: readonly ServiceSocket[]): Promise<void> {
     if (this.#isStarting || this.#running !== null) throw new TypeError(`service ${this.name} was started before`);
-    if (this.#host.isStopping) throw stoppedError(this.name);
     this.#isStarting = true;
     this.#listens = sockets.length > 0;
     try {
-      await this.#service.onStartupDelay?.(waitedMs);
-      if (this.#host.isStopping) throw stoppedError(this.name);
+      // The service itself cannot close what it was never given.
+      await onOwnDescriptors(sockets, async () => {
+        if (!this.#host.isStopping) await this.#service.onStartupDelay?.(waitedMs);
+        if (this.#host.isStopping) throw stoppedError(this.name);
+      });
       const running: unknown = await this.#service.start(this.#contextOf(sockets));
       if (!isRunningService(running)) throw new TypeError(`start of service ${this.name} must give an object with counts, drain and close`);
       this.#running = running;

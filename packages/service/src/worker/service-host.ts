@@ -77,7 +77,7 @@ export class ServiceHost {
   }
 
   /**
-   * Starts a service; while a reload is under way, when that is over. One that failed may be tried again.
+   * Starts a service; while a reload is under way, when that is over. One that failed may be tried again, with other descriptors.
    *
    * @param waitedMs how long it has waited for those that it depends on
    * @param sockets what it is to listen on; null: what the host was made with

@@ -11,7 +11,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { textOf, unreachable } from '@ferrata/error';
 import type { ServerPlan } from '../server-plan.ts';
 import type { MemoryPressure, Service, ServiceSocket } from '../service.ts';
-import { describeThrown } from '../services/failure-notices.ts';
+import { describeThrown, FailureNotices } from '../services/failure-notices.ts';
 import { deepFreeze } from '../supervisor/freeze.ts';
 import { startBeating } from '../supervisor/heartbeats.ts';
 import type { SupervisorMessage, WorkerMessage, WorkerSeed } from '../supervisor/worker-messages.ts';
@@ -37,6 +37,8 @@ class WorkerRole {
   readonly #host: ServiceHost;
   readonly #worker: number;
   readonly #guard: MemoryGuard;
+  readonly #doesReport: boolean;
+  readonly #uncaught: FailureNotices;
   readonly #closed = Promise.withResolvers<void>();
   #drainCount = 0;
   #hasToldDrained = false;
@@ -57,12 +59,20 @@ class WorkerRole {
       sockets: seed.sockets,
       notify: (notice) => this.#post({ kind: 'notice', notice }),
     });
+    this.#doesReport = seed.uncaught === 'report';
+    this.#uncaught = new FailureNotices(
+      {
+        environment: this.#host.environment,
+        notify: (notice) => this.#post({ kind: 'notice', notice: { ...notice, worker: seed.worker } }),
+      },
+      'an exception that nobody caught; the worker goes on',
+    );
     this.#guard = new MemoryGuard({ onPressure: (pressure, share) => this.#onPressure(pressure, share) });
     plan.phases.set(seed.phase);
   }
 
   async run(): Promise<void> {
-    if (this.#plan.options.workers.uncaught === 'report') this.#catchAll();
+    if (this.#doesReport) this.#catchAll();
     this.#guard.start();
     this.#port.on('message', (message: SupervisorMessage) => this.#handle(message));
     this.#post({ kind: 'up', services: this.#plan.services.map(({ name }) => name) });
@@ -156,10 +166,7 @@ class WorkerRole {
     if (this.#isCatching) return;
     this.#isCatching = true;
     // Rejections that nobody handles come here, too.
-    process.on('uncaughtException', (thrown: unknown) => {
-      const text = `an exception that nobody caught; the worker goes on: ${describeThrown(thrown)}`;
-      this.#post({ kind: 'notice', notice: { severity: 'error', text, worker: this.#worker } });
-    });
+    process.on('uncaughtException', (thrown: unknown) => this.#uncaught.add(thrown));
   }
 
   #post(message: WorkerMessage): void {

@@ -1,4 +1,7 @@
-/** The keeper as a process of its own, with generations that follow a script (`test/fixtures/keeper-program.ts`). */
+/**
+ * The keeper as a process of its own, with generations that follow a script (`test/fixtures/keeper-program.ts`). Each run starts two processes and more, so each shows
+ * several things; what needs no process is shown with the keeper's mind alone.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -8,12 +11,21 @@ import { ask, gone, isAlive, ProgramRun } from './program-run.ts';
 
 const listen = [{ address: '127.0.0.1:0' }];
 
-test('a server serves, and SIGTERM ends it in order with code 0', async () => {
-  await using run = await ProgramRun.ready({ listen });
+test('a server serves, keeps a pid file, and SIGTERM ends it in order with code 0; what is the keeper’s alone does not leak into generations', async () => {
+  await using run = await ProgramRun.ready((directory) => ({ listen, options: { workingDirectory: directory, pidFile: 'run.pid' } }), {
+    env: { LISTEN_FDS: '3', LISTEN_PID: '1', LISTEN_FDNAMES: 'a:b:c', WATCHDOG_USEC: '0', NOTIFY_SOCKET: '', FERRATA_GENERATION: '5' },
+    execArgv: ['--inspect-port', '0', '--max-old-space-size=200', '--no-warnings'],
+  });
   assert.equal(await ask(run.port), '1');
+  const [first] = run.all('generation');
+  assert.deepEqual(first?.['leaked'], []);
+  assert.deepEqual(first?.['execArgv'], ['--max-old-space-size=200', '--no-warnings']);
+  const path = join(run.directory, 'run.pid');
+  assert.equal(readFileSync(path, 'utf8'), `${run.pid}\n`);
   run.signal('SIGTERM');
   assert.equal((await run.line('stop'))['why'], 'terminate');
   assert.equal(await run.exit(), 0);
+  assert.ok(!existsSync(path));
   await assert.rejects(ask(run.port));
   assert.deepEqual(
     run.all('phase').map(({ phase }) => phase),
@@ -21,8 +33,8 @@ test('a server serves, and SIGTERM ends it in order with code 0', async () => {
   );
 });
 
-test('while it drains, new connections are refused: they would wait in a queue for nobody', async () => {
-  await using run = await ProgramRun.ready({ listen, generation: { drainsForEver: true } });
+test('while it drains, new connections are refused: they would wait in a queue for nobody; a second SIGTERM ends it at once with code 143', async () => {
+  await using run = await ProgramRun.ready({ listen, generation: { drainsForEver: true }, options: { graceMs: 3_600_000 } });
   run.signal('SIGTERM');
   await run.line('phase', ({ phase }) => phase === 'shutdownStarted');
   // The sockets are closed by another thread: a connection that is not refused yet is reset.
@@ -33,50 +45,22 @@ test('while it drains, new connections are refused: they would wait in a queue f
     )
   );
   assert.ok(isAlive(run.all('generation')[0]?.['pid'] as number));
-});
-
-test('SIGINT ends it fast, with code 0', async () => {
-  await using run = await ProgramRun.ready({ listen });
-  run.signal('SIGINT');
-  assert.equal((await run.line('stop'))['why'], 'fast');
-  assert.equal(await run.exit(), 0);
-});
-
-test('a second SIGTERM ends at once what does not want to end, with code 143', async () => {
-  await using run = await ProgramRun.ready({ listen, generation: { ignoresStop: true }, options: { graceMs: 3_600_000 } });
   run.signal('SIGTERM');
-  await run.line('stop');
-  run.signal('SIGTERM');
-  assert.equal((await run.line('stop'))['why'], 'fast');
+  assert.equal((await run.line('stop', ({ why }) => why !== 'terminate'))['why'], 'fast');
   assert.equal(await run.exit(), 143);
 });
 
-test('a second SIGINT gives 130, and a third one does not wait at all', async () => {
+test('SIGINT ends it fast; a second one gives 130, and a third one does not wait at all', async () => {
   await using run = await ProgramRun.ready({ listen, generation: { ignoresStop: true }, options: { graceMs: 3_600_000 } });
   run.signal('SIGINT');
-  await run.line('stop');
+  assert.equal((await run.line('stop'))['why'], 'fast');
   run.signal('SIGINT');
   await run.line('stop');
   run.signal('SIGINT');
   assert.equal(await run.exit(), 130);
 });
 
-for (const signal of ['SIGQUIT', 'SIGUSR2'] as const) {
-  test(`${signal} upgrades: a new process serves at the same socket, the pid stays`, async () => {
-    await using run = await ProgramRun.ready({ listen });
-    run.signal(signal);
-    await run.line('upgrading');
-    assert.equal((await run.line('stop', ({ number }) => number === 1))['why'], 'superseded');
-    assert.equal(await ask(run.port), '2');
-    const [first, second] = run.all('generation').map(({ pid }) => pid as number);
-    await gone(first as number);
-    assert.ok(isAlive(second as number));
-    run.signal('SIGTERM');
-    assert.equal(await run.exit(), 0);
-  });
-}
-
-test('connections are answered by one generation or the other throughout five upgrades', async () => {
+test('SIGQUIT and SIGUSR2 upgrade: a new process serves at the same socket, the pid stays, and each connection is answered by one or the other', async () => {
   await using run = await ProgramRun.ready({ listen });
   let isOver = false;
   const answers = new Map<string, number>();
@@ -86,27 +70,30 @@ test('connections are answered by one generation or the other throughout five up
       answers.set(answer, (answers.get(answer) ?? 0) + 1);
     }
   })();
-  for (let number = 1; number <= 5; number++) {
-    run.signal('SIGQUIT');
-    await run.notice(new RegExp(`^generation ${number + 1} .*serves`));
+  for (const [index, signal] of (['SIGQUIT', 'SIGUSR2', 'SIGQUIT'] as const).entries()) {
+    run.signal(signal);
+    await run.line('upgrading');
+    await run.notice(new RegExp(`^generation ${index + 2} .*serves`));
+    assert.equal((await run.line('stop', ({ number }) => number === index + 1))['why'], 'superseded');
   }
   isOver = true;
   await load;
-  assert.equal(await ask(run.port), '6');
+  assert.equal(await ask(run.port), '4');
   assert.ok(answers.size >= 2, `${[...answers.keys()]}`);
-  for (const answer of answers.keys()) assert.match(answer, /^[1-6]$/);
+  for (const answer of answers.keys()) assert.match(answer, /^[1-4]$/);
+  const pids = run.all('generation').map(({ pid }) => pid as number);
+  for (const pid of pids.slice(0, -1)) await gone(pid);
+  assert.ok(isAlive(pids[3] as number));
 });
 
-const failures = {
-  crash: /ended with code 9 before it was ready/,
-  end: /ended with code 0 before it was ready/,
-  fail: /it was written so/,
-  oldProtocol: /speaks version 0/,
-} as const;
-
-for (const [start, why] of Object.entries(failures)) {
-  test(`an upgrade whose successor does this is rolled back, and says why: ${start}`, async () => {
-    await using run = await ProgramRun.ready({ listen });
+test('an upgrade whose successor comes to nothing is rolled back, and says why; the next one, of a program that is mended, succeeds', async () => {
+  await using run = await ProgramRun.ready({ listen });
+  const failures = {
+    crash: /ended with code 9 before it was ready/,
+    end: /ended with code 0 before it was ready/,
+    fail: /it was written so/,
+  } as const;
+  for (const [start, why] of Object.entries(failures)) {
     run.write({ listen, generation: { start: start as keyof typeof failures } });
     run.signal('SIGQUIT');
     const failed = await run.line('upgradeFailed');
@@ -114,48 +101,61 @@ for (const [start, why] of Object.entries(failures)) {
     assert.equal(failed['number'], 1);
     assert.match(String((await run.notice(/the upgrade has failed/))['text']), why);
     assert.equal(await ask(run.port), '1');
-    await gone(run.all('generation')[1]?.['pid'] as number);
-    // And the next one, of a program that is mended, succeeds.
-    run.write({ listen });
-    run.signal('SIGQUIT');
-    await run.notice(/^generation 3 .*serves/);
-    assert.equal(await ask(run.port), '3');
-  });
-}
+  }
+  // One whose configuration is broken gets none of its predecessor: that would hide it.
+  run.write({ listen: null });
+  run.signal('SIGQUIT');
+  assert.match(String((await run.notice(/the upgrade has failed/))['text']), /the configuration is no good/);
+  for (const { pid } of run.all('generation').slice(1)) await gone(pid as number);
+  run.write({ listen });
+  run.signal('SIGQUIT');
+  await run.notice(/^generation 6 .*serves/);
+  assert.equal(await ask(run.port), '6');
+});
 
-// One that hangs is given up after a time: that of an upgrade is seen with a clock of the test's own, as no process here may need to be fast.
-const starts = { crash: 9, end: 1, fail: 2, hang: 1, oldProtocol: 1 } as const;
-
-for (const [start, code] of Object.entries(starts)) {
-  test(`the first generation does this, and the server ends with code ${code}: ${start}`, async () => {
-    const options = start === 'hang' ? { readyTimeoutMs: 1_500 } : {};
-    await using run = ProgramRun.start({ listen, generation: { start: start as keyof typeof starts }, options });
-    await run.notice(/the server could not start/);
-    assert.equal(await run.exit(), code);
-    assert.equal(run.all('ready').length, 0);
-  });
-}
-
-test('a configuration that cannot be loaded ends the server with code 2', async () => {
-  await using run = ProgramRun.start({ listen: null });
+test('a first generation that says that the configuration is wrong ends the server with code 2', async () => {
+  await using run = ProgramRun.start({ listen, generation: { start: 'fail' } });
+  await run.notice(/the server could not start: it was written so/);
   assert.equal(await run.exit(), 2);
-  assert.match(String(run.all('notice')[0]?.['text']), /the configuration is no good/);
-  assert.equal(run.all('generation').length, 0);
+  assert.equal(run.all('ready').length, 0);
 });
 
-test('an address that is in use ends the server with code 1', async () => {
-  await using first = await ProgramRun.ready({ listen });
-  await using second = ProgramRun.start({ listen: [{ address: `127.0.0.1:${first.port}` }] });
-  assert.equal(await second.exit(), 1);
-  assert.match(String(second.all('notice')[0]?.['text']), /ADDRESS_IN_USE/);
-});
-
-test('with `test` the configuration is looked at, and nothing is opened', async () => {
-  await using good = ProgramRun.start({ listen, options: { test: true } });
-  assert.equal(await good.exit(), 0);
-  assert.equal(good.all('generation').length, 0);
+test('a configuration that cannot be loaded ends the server with code 2, with `test` too; one that is good and only tested opens nothing', async () => {
+  await using run = ProgramRun.start({ listen: null });
   await using bad = ProgramRun.start({ listen: null, options: { test: true } });
-  assert.equal(await bad.exit(), 2);
+  await using good = ProgramRun.start({ listen, options: { test: true } });
+  assert.deepEqual([await run.exit(), await bad.exit(), await good.exit()], [2, 2, 0]);
+  assert.match(String(run.all('notice')[0]?.['text']), /the server could not start: the configuration is no good/);
+  assert.deepEqual(
+    [run, bad, good].flatMap((each) => each.all('generation')),
+    [],
+  );
+});
+
+test('what a running server has, another one does not get, and says so; and its successor only after it was killed', async () => {
+  await using first = await ProgramRun.ready((directory) => ({ listen, options: { pidFile: join(directory, 'run.pid') } }));
+  const pidFile = join(first.directory, 'run.pid');
+  await using address = ProgramRun.start({ listen: [{ address: `127.0.0.1:${first.port}` }] });
+  await using file = ProgramRun.start({ listen, options: { pidFile } });
+  assert.deepEqual([await address.exit(), await file.exit()], [1, 1]);
+  assert.match(String(address.all('notice')[0]?.['text']), /ADDRESS_IN_USE/);
+  assert.match(String(file.all('notice')[0]?.['text']), /PID_FILE_TAKEN/);
+  assert.equal(readFileSync(pidFile, 'utf8'), `${first.pid}\n`);
+  // A successor that needs what somebody else has fails, and the old one goes on.
+  await using taker = await ProgramRun.ready({ listen });
+  first.write({ listen: [...listen, { address: `127.0.0.1:${taker.port}` }] });
+  first.signal('SIGQUIT');
+  assert.match(String((await first.notice(/the upgrade has failed/))['text']), /ADDRESS_IN_USE/);
+  assert.equal(await ask(first.port), '1');
+
+  first.signal('SIGKILL');
+  assert.equal(await first.exit(), 'SIGKILL');
+  // Without its keeper a generation ends.
+  await gone(first.all('generation')[0]?.['pid'] as number);
+  await using second = await ProgramRun.ready({ listen, options: { pidFile } });
+  assert.equal(readFileSync(pidFile, 'utf8'), `${second.pid}\n`);
+  second.signal('SIGTERM');
+  assert.equal(await second.exit(), 0);
 });
 
 test('a server whose configuration never comes can be ended', async () => {
@@ -165,53 +165,44 @@ test('a server whose configuration never comes can be ended', async () => {
   assert.equal(await run.exit(), 0);
 });
 
-test('SIGTERM while the first generation starts ends the server with code 0', async () => {
-  await using run = ProgramRun.start({ listen, generation: { start: 'hang' } });
-  await run.line('generation');
-  run.signal('SIGTERM');
-  assert.equal(await run.exit(), 0);
-});
-
-test('a generation that is killed is replaced, and no connection is refused meanwhile', async () => {
+test('a generation that is killed is replaced, with the last good configuration if that on disk is broken, and no connection is refused meanwhile', async () => {
   await using run = await ProgramRun.ready({ listen });
-  process.kill(run.all('generation')[0]?.['pid'] as number, 'SIGKILL');
+  const kill = (signal: NodeJS.Signals): boolean => process.kill(run.all('generation').at(-1)?.['pid'] as number, signal);
+  kill('SIGKILL');
   await run.notice(/was ended by SIGKILL; another one takes its place/);
   // It waits in the queue of the socket until the new one accepts it.
   assert.equal(await ask(run.port), '2');
-});
-
-test('what replaces a dead generation may fail, too: it is tried until it serves', async () => {
-  await using run = await ProgramRun.ready({ listen });
+  // What replaces it may fail, too: it is tried until it serves.
   run.write({ listen, generation: { start: 'crash' } });
-  process.kill(run.all('generation')[0]?.['pid'] as number, 'SIGSEGV');
-  await run.notice(/generation 2 .*could not start/);
+  kill('SIGSEGV');
+  await run.notice(/generation 3 .*could not start/);
   const answer = ask(run.port);
-  run.write({ listen });
-  assert.match(await answer, /^[3-9]$/);
-  run.signal('SIGTERM');
-  assert.equal(await run.exit(), 0);
-});
-
-test('SIGTERM while nothing serves ends the server', async () => {
-  await using run = await ProgramRun.ready({ listen });
+  run.write({ listen: null });
+  assert.match(await answer, /^[4-9]$/);
+  // SIGTERM while nothing serves ends the server.
   run.write({ listen, generation: { start: 'crash' } });
-  process.kill(run.all('generation')[0]?.['pid'] as number, 'SIGKILL');
-  await run.notice(/generation 2 .*could not start/);
+  kill('SIGKILL');
+  await run.notice(/could not start/);
   run.signal('SIGTERM');
   assert.equal(await run.exit(), 0);
 });
 
-test('a keeper that is killed takes its generation along', async () => {
-  await using run = await ProgramRun.ready({ listen });
-  run.signal('SIGKILL');
-  assert.equal(await run.exit(), 'SIGKILL');
-  await gone(run.all('generation')[0]?.['pid'] as number);
+test('the program’s own exceptions and rejections in the process that was started are told, and end nothing', async () => {
+  await using run = await ProgramRun.ready({ listen, strays: true });
+  await run.notice(/^the process that was started met an exception that nobody caught, and goes on: strayed timer$/);
+  await run.notice(/goes on: strayed promise$/);
+  assert.equal(await ask(run.port), '1');
+  run.signal('SIGTERM');
+  assert.equal(await run.exit(), 0);
 });
 
-test('a successor gets the sockets that its program asks for, and those that are asked for no more are closed', async () => {
+test('a successor gets the sockets that its program asks for, and those that are asked for no more are closed; reloads that need others are done by one', async () => {
+  const at = (run: ProgramRun, name: string): { address: string } => ({ address: `unix:${join(run.directory, name)}` });
   await using run = await ProgramRun.ready((directory) => ({ listen: [...listen, { address: `unix:${join(directory, 'one.sock')}` }] }));
   assert.equal(await ask(join(run.directory, 'one.sock')), '1');
-  run.write({ listen: [...listen, { address: `unix:${join(run.directory, 'two.sock')}` }] });
+  run.signal('SIGHUP');
+  await run.notice(/nothing has changed, still version 1/);
+  run.write({ listen: [...listen, at(run, 'two.sock')], generation: { reload: 'refused' } });
   run.signal('SIGQUIT');
   // The second one says what it needs, and the third one has it.
   await run.notice(/^generation 3 .*serves/);
@@ -220,79 +211,21 @@ test('a successor gets the sockets that its program asks for, and those that are
   await run.line('stop');
   await gone(run.all('generation')[0]?.['pid'] as number);
   while (existsSync(join(run.directory, 'one.sock'))) await new Promise((resolve) => setTimeout(resolve, 5));
-  run.signal('SIGTERM');
-  assert.equal(await run.exit(), 0);
-  assert.ok(!existsSync(join(run.directory, 'two.sock')));
-});
-
-test('sockets that a successor needs and that cannot be opened fail the upgrade', async () => {
-  await using taker = await ProgramRun.ready({ listen });
-  await using run = await ProgramRun.ready({ listen });
-  run.write({ listen: [...listen, { address: `127.0.0.1:${taker.port}` }] });
-  run.signal('SIGQUIT');
-  assert.match(String((await run.notice(/the upgrade has failed/))['text']), /ADDRESS_IN_USE/);
-  assert.equal(await ask(run.port), '1');
-});
-
-test('a reload that needs other sockets is done by a new generation', async () => {
-  const reloading = { generation: { reload: 'needsGeneration' } } as const;
-  await using run = await ProgramRun.ready({ listen, ...reloading });
-  run.write({ listen: [...listen, { address: `unix:${join(run.directory, 'new.sock')}` }], ...reloading });
-  run.signal('SIGHUP');
-  await run.notice(/^reloaded with other listeners or options: listen/);
-  assert.equal(await ask(join(run.directory, 'new.sock')), '2');
-});
-
-test('a reload that is refused, or changes nothing, is told', async () => {
-  await using run = await ProgramRun.ready({ listen, generation: { reload: 'refused' } });
   run.signal('SIGHUP');
   await run.notice(/the reload is refused, and nothing has changed: it was written so/);
-  run.write({ listen });
+  run.write({ listen: [...listen, at(run, 'two.sock')], generation: { reload: 'needsGeneration' } });
   run.signal('SIGQUIT');
-  await run.notice(/^generation 2 .*serves/);
+  await run.notice(/^generation 4 .*serves/);
+  run.write({ listen: [...listen, at(run, 'three.sock')] });
   run.signal('SIGHUP');
-  await run.notice(/nothing has changed, still version 1/);
-});
-
-test('nothing that is the keeper’s alone leaks into generations, and they keep Node’s other options', async () => {
-  const env = { LISTEN_FDS: '3', LISTEN_PID: '1', LISTEN_FDNAMES: 'a:b:c', WATCHDOG_USEC: '0', NOTIFY_SOCKET: '', FERRATA_GENERATION: '5' };
-  const execArgv = ['--inspect-port', '0', '--max-old-space-size=200', '--no-warnings'];
-  await using run = await ProgramRun.ready({ listen }, { env, execArgv });
-  const [first] = run.all('generation');
-  assert.deepEqual(first?.['leaked'], []);
-  assert.deepEqual(first?.['execArgv'], ['--max-old-space-size=200', '--no-warnings']);
-});
-
-test('the pid file is there while the server runs, and gone afterwards', async () => {
-  await using run = await ProgramRun.ready((directory) => ({ listen, options: { workingDirectory: directory, pidFile: 'run.pid' } }));
-  const path = join(run.directory, 'run.pid');
-  assert.equal(readFileSync(path, 'utf8'), `${run.pid}\n`);
+  await run.notice(/^reloaded with other listeners or options: listen/);
+  assert.equal(await ask(join(run.directory, 'three.sock')), '5');
   run.signal('SIGTERM');
   assert.equal(await run.exit(), 0);
-  assert.ok(!existsSync(path));
-});
-
-test('the pid file of a running server is not taken over, and stays', async () => {
-  await using first = await ProgramRun.ready((directory) => ({ listen, options: { pidFile: join(directory, 'run.pid') } }));
-  const path = join(first.directory, 'run.pid');
-  await using second = ProgramRun.start({ listen, options: { pidFile: path } });
-  assert.equal(await second.exit(), 1);
-  assert.match(String(second.all('notice')[0]?.['text']), /PID_FILE_TAKEN/);
-  assert.equal(readFileSync(path, 'utf8'), `${first.pid}\n`);
-  assert.equal(await ask(first.port), '1');
-});
-
-test('a server that was killed leaves a pid file that its successor takes', async () => {
-  await using first = await ProgramRun.ready((directory) => ({ listen, options: { pidFile: join(directory, 'run.pid') } }));
-  const pidFile = join(first.directory, 'run.pid');
-  first.signal('SIGKILL');
-  await first.exit();
-  await using second = await ProgramRun.ready({ listen, options: { pidFile } });
-  assert.equal(readFileSync(pidFile, 'utf8'), `${second.pid}\n`);
-  // Somebody else's at the end: it stays.
-  writeFileSync(pidFile, '1\n');
-  second.signal('SIGTERM');
-  assert.equal(await second.exit(), 0);
+  assert.deepEqual(
+    ['two.sock', 'three.sock'].filter((name) => existsSync(join(run.directory, name))),
+    [],
+  );
 });
 
 test('signals to the whole group end the server in order, also while it starts', async () => {

@@ -40,14 +40,14 @@ export class FakeProcess {
 
   /** The test's side. */
   say(message: GenerationMessage): void {
-    if (message.kind === 'need' || message.kind === 'failed') this.isSentAway = true;
+    if (message.kind === 'need' || message.kind === 'failed' || (message.kind === 'stopped' && !this.isReady)) this.isSentAway = true;
     if (this.isAlive) this.#watcher.onMessage(message);
   }
 
-  ready(specs: readonly SocketSpec[], threads = 2): void {
+  ready(specs: readonly SocketSpec[], config?: Uint8Array | null): void {
     this.isReady = true;
     this.keys = specs.map(({ key }) => key);
-    this.say({ kind: 'ready', threads, sockets: specs });
+    this.say({ kind: 'ready', threads: 2, sockets: specs, ...(config === undefined ? null : { config }) });
   }
 
   end(end: Partial<ProcessEnd> = { code: 0 }): void {
@@ -77,8 +77,9 @@ export const settings: KeeperSettings = {
   readyTimeoutMs: 10_000,
 };
 
+/** Port 9 is that of the admin endpoint. */
 export function spec(port: number): SocketSpec {
-  return { key: `tcp 127.0.0.1:${port}`, transport: 'tcp', host: '127.0.0.1', port };
+  return { key: `tcp 127.0.0.1:${port}`, transport: 'tcp', host: '127.0.0.1', port, ...(port === 9 ? { isForDraining: true } : null) };
 }
 
 /** A keeper in such a world. */
@@ -116,7 +117,6 @@ export class KeeperWorld {
           this.processes.push(process);
           return { process, sockets: [] };
         },
-        isForDraining: (key) => key === spec(9).key,
         notify: (notice) => this.notices.push(notice),
         onPhase: (phase) => this.phases.push(phase),
         onReady: () => (this.readyCalls += 1),
@@ -178,9 +178,13 @@ class FakeSockets {
     for (const { key } of missing) this.#held.add(key);
   }
 
+  mismatches(specs: readonly SocketSpec[]): string[] {
+    return specs.filter(({ mode }) => mode !== undefined).map(({ key }) => `${key} has another mode`);
+  }
+
   async release(keys: readonly string[]): Promise<void> {
-    await Promise.resolve();
     for (const key of keys) this.#held.delete(key);
+    await Promise.resolve();
   }
 
   releaseAll(): Promise<void> {

@@ -10,6 +10,27 @@ test('a generation that has said hello is told its number and its sockets', () =
   assert.deepEqual(world.process(1).last('start'), { kind: 'start', protocol: 1, generation: 1, sockets: [] });
 });
 
+test('a first generation that comes to nothing ends the server: with code 2 if it says that the configuration is wrong, else with 1', async () => {
+  const ways: [act: (world: KeeperWorld) => void, code: number, why: RegExp][] = [
+    [({ processes: [first] }) => first?.end({ code: 2 }), 1, /it ended with code 2 before it was ready/],
+    [({ processes: [first] }) => first?.end({ code: 0 }), 1, /it ended with code 0 before it was ready/],
+    [({ processes: [first] }) => first?.end({ signal: 'SIGSEGV' }), 1, /it was ended by SIGSEGV before it was ready/],
+    [({ processes: [first] }) => first?.say({ kind: 'failed', why: 'so', exitCode: 2 }), 2, /could not start: so/],
+    [({ processes: [first] }) => first?.say({ kind: 'hello', protocol: 0 }), 1, /it speaks version 0 of the protocol/],
+    [({ clock }) => clock.advance(settings.readyTimeoutMs), 1, /it was not ready within 10 s/],
+  ];
+  for (const [act, code, why] of ways) {
+    const world = new KeeperWorld();
+    world.run();
+    act(world);
+    world.process(1).end({ signal: 'SIGKILL' });
+    await world.settle();
+    assert.equal(world.exitCode, code);
+    assert.ok(world.said(why), String(why));
+    assert.equal(world.held.size, 0);
+  }
+});
+
 test('a generation that does not end in its time and some seconds is killed', async () => {
   const world = KeeperWorld.serving();
   world.keeper.signal('SIGTERM');
@@ -24,15 +45,21 @@ test('a generation that does not end in its time and some seconds is killed', as
 });
 
 test('a server that stops lets go of its sockets when nothing accepts on them any more, and of that of the admin endpoint at the end', async () => {
-  const world = KeeperWorld.serving([spec(1), spec(2), spec(9)]);
+  const world = KeeperWorld.serving([spec(1), spec(2)]);
+  // An upgrade may bring the admin endpoint, or put it elsewhere.
+  world.keeper.signal('SIGQUIT');
+  world.process(2).say({ kind: 'need', sockets: [spec(1), spec(2), spec(9)] });
+  await world.settle();
+  world.process(3).ready([spec(1), spec(2), spec(9)]);
+  for (const number of [1, 2]) world.process(number).end();
   world.keeper.signal('SIGTERM');
-  world.process(1).say({ kind: 'phase', phase: 'gracefulTerminate' });
+  world.process(3).say({ kind: 'phase', phase: 'gracefulTerminate' });
   await world.settle();
   assert.equal(world.held.size, 3);
-  world.process(1).say({ kind: 'phase', phase: 'shutdownStarted' });
+  world.process(3).say({ kind: 'phase', phase: 'shutdownStarted' });
   await world.settle();
   assert.deepEqual([...world.held], [spec(9).key]);
-  world.process(1).end();
+  world.process(3).end();
   await world.settle();
   assert.equal(world.held.size, 0);
 });
@@ -258,6 +285,76 @@ test('and if the successor dies, too, a third one is started', () => {
   world.process(2).end({ signal: 'SIGKILL' });
   world.clock.advance(100);
   assert.equal(world.processes.length, 3);
+});
+
+const bytes = (...values: number[]): Uint8Array => new Uint8Array(values);
+
+/** What process `number` was offered at its start. */
+function offered(world: KeeperWorld, number: number): unknown {
+  world.process(number).say({ kind: 'hello', protocol: 1 });
+  return world.process(number).last('start').lastGood;
+}
+
+test('what takes the place of a dead generation is offered the configuration that was last in force, an upgrade is not', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  assert.equal(offered(world, 2), undefined);
+  world.process(2).ready([spec(1)], bytes(1));
+  world.keeper.signal('SIGHUP');
+  world.process(2).say({ kind: 'reloaded', id: 1, outcome: { kind: 'unchanged', version: 1 } });
+  world.keeper.signal('SIGHUP');
+  world.clock.advance(settings.readyTimeoutMs);
+  // Too late to be heard as an answer; in force it is all the same.
+  world.process(2).say({ kind: 'reloaded', id: 2, outcome: { kind: 'reloaded', version: 2, changes: [] }, config: bytes(2) });
+  world.keeper.signal('SIGQUIT');
+  assert.equal(offered(world, 3), undefined);
+  world.process(2).end({ signal: 'SIGKILL' });
+  world.process(3).say({ kind: 'failed', why: 'broken', exitCode: 2 });
+  delayOfNext(world);
+  assert.deepEqual(offered(world, 4), { config: bytes(2), insteadBecause: 'broken' });
+  // One that serves says what it serves with; without it nothing is offered.
+  world.process(4).ready([spec(1)]);
+  world.process(4).end({ signal: 'SIGKILL' });
+  delayOfNext(world);
+  assert.equal(offered(world, 5), undefined);
+});
+
+test('a configuration on disk that is read and does not start gives way to the last good one, and is tried again after that', async () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGHUP');
+  world.process(1).say({ kind: 'reloaded', id: 1, outcome: { kind: 'reloaded', version: 2, changes: [] }, config: bytes(7) });
+  world.process(1).end({ signal: 'SIGKILL' });
+  delayOfNext(world);
+  assert.deepEqual(offered(world, 2), { config: bytes(7), insteadBecause: null });
+  world.taken.add(spec(2).key);
+  world.process(2).say({ kind: 'need', sockets: [spec(2)] });
+  await world.settle();
+  delayOfNext(world);
+  assert.deepEqual(offered(world, 3), { config: bytes(7), insteadBecause: `${spec(2).key} is in use` });
+  world.process(3).end({ code: 1 });
+  delayOfNext(world);
+  assert.deepEqual(offered(world, 4), { config: bytes(7), insteadBecause: null });
+});
+
+test('a generation that goes deaf by itself is going to die: its sockets are kept for the next one', async () => {
+  const world = KeeperWorld.serving();
+  world.process(1).say({ kind: 'phase', phase: 'shutdownStarted' });
+  world.process(1).say({ kind: 'stopped', cut: 0 });
+  world.process(1).say({ kind: 'phase', phase: 'terminated' });
+  await world.settle();
+  assert.deepEqual([...world.held], [spec(1).key]);
+  world.clock.advance(5_000);
+  assert.ok(world.process(1).wasKilled);
+  world.process(1).end({ signal: 'SIGKILL' });
+  delayOfNext(world);
+  assert.equal(world.processes.length, 2);
+});
+
+test('a socket that cannot be as a new generation wants it is told of', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(2).ready([{ ...spec(1), mode: 0o600 }]);
+  assert.ok(world.said(/has another mode/));
 });
 
 test('silence is told of once, and the watchdog is not fed until it ends', () => {

@@ -9,9 +9,10 @@ import type { HeldSocket, SocketToHold } from '@ferrata/net';
 import type { StreamAddress } from '@ferrata/stream';
 import fc from 'fast-check';
 import { BackOff } from '../../src/back-off.ts';
-import { describeEnd, generationEnvironment, withoutDebugging } from '../../src/keeper/generation-process.ts';
+import { describeEnd, generationEnvironment, spawnGeneration, withoutDebugging } from '../../src/keeper/generation-process.ts';
 import { HeldListeners } from '../../src/keeper/held-listeners.ts';
 import { matchSockets, passedSockets } from '../../src/keeper/inherited-sockets.ts';
+import { KeptConfig, MAX_KEPT_CONFIG_BYTES, packConfig, unpackConfig } from '../../src/keeper/kept-config.ts';
 import { isGenerationMessage } from '../../src/keeper/message-check.ts';
 import { PidFile, type ProcessTable } from '../../src/keeper/pid-file.ts';
 import { dropPrivileges, type ProcessRights } from '../../src/keeper/privileges.ts';
@@ -120,6 +121,11 @@ test('a pid file that is somebody else’s by now is left', () => {
     const other = PidFile.write(path, 43, nobody);
     assert.equal(file.remove(), null);
     assert.equal(readFileSync(path, 'utf8'), '43\n');
+    // Also if it was written into, and not put away.
+    const third = PidFile.write(path, 44, nobody);
+    writeFileSync(path, '17\n');
+    assert.equal(third.remove(), null);
+    assert.equal(readFileSync(path, 'utf8'), '17\n');
     rmSync(folder, { recursive: true });
     assert.equal(other.remove(), null);
   });
@@ -135,6 +141,7 @@ function rights(changed: Partial<ProcessRights> = {}): { readonly rights: Proces
     rights: {
       gid: 0,
       userNumbers: (user) => (user === 'www' || user === 33 ? { uid: 33, gid: 34 } : null),
+      groupNumber: (group) => (group === 'www-data' ? 34 : null),
       initgroups: (user, group) => void calls.push(`initgroups ${user} ${group}`),
       setgroups: (groups) => void calls.push(`setgroups ${groups.join()}`),
       setgid: (group) => void calls.push(`setgid ${group}`),
@@ -184,9 +191,14 @@ test('privileges that cannot be given up fail the start', () => {
 });
 
 test('who is that user already has nothing to give up', () => {
-  const { rights: process, calls } = rights({ uid: 33 });
-  dropPrivileges({ user: 'www', group: null }, process);
+  const { rights: process, calls } = rights({ uid: 33, gid: 34 });
+  for (const group of [null, 'www-data']) dropPrivileges({ user: 'www', group }, process);
+  dropPrivileges({ user: null, group: 'www-data' }, process);
   assert.deepEqual(calls, []);
+  // Of root's groups there is always something to give up.
+  const root = rights({ gid: 34 });
+  dropPrivileges({ user: null, group: 'www-data' }, root.rights);
+  assert.deepEqual(root.calls, ['setgroups ', 'setgid www-data']);
 });
 
 // ——— socket activation
@@ -302,6 +314,39 @@ test('a generation gets as many descriptors of a socket as it has threads, and s
   assert.equal(new HeldListeners({ hold, threads: 2, descriptorLimit: 96, onTrouble: () => {} }).inheritance(2).stdio.length, 0);
 });
 
+test('a socket that is being let go of is handed to nobody, though its turn has not come', async () => {
+  const { hold } = fakeHold();
+  const listeners = new HeldListeners({ hold, threads: 1, descriptorLimit: 32, onTrouble: fail });
+  await listeners.open([spec(1), spec(2)]);
+  const releasing = listeners.release([spec(1).key]);
+  assert.deepEqual(
+    listeners.inheritance(1).sockets.map((socket) => socket.spec.key),
+    [spec(2).key],
+  );
+  // Asked for again, it is opened anew.
+  await Promise.all([releasing, listeners.open([spec(1)])]);
+  assert.deepEqual(listeners.keys, [spec(2).key, spec(1).key]);
+});
+
+test('what a socket got at its birth and is to be otherwise is said', async () => {
+  const { hold } = fakeHold();
+  const listeners = new HeldListeners({ hold, threads: 1, descriptorLimit: 32, onTrouble: fail });
+  const unix: SocketSpec = { key: 'unix /a', transport: 'unix', path: '/a', mode: 0o600 };
+  await listeners.open([spec(1), unix]);
+  // A backlog is set anew by whoever listens.
+  assert.deepEqual(listeners.mismatches([{ ...spec(1), backlog: 5, ipv6Only: false }, unix, { ...spec(7), ipv6Only: true }]), []);
+  assert.deepEqual(
+    listeners.mismatches([
+      { ...spec(1), ipv6Only: true },
+      { ...unix, mode: 0o666 },
+    ]),
+    [
+      'tcp 127.0.0.1:1 is open already, and keeps ipv6Only false instead of true until the server is started anew',
+      'unix /a is open already, and keeps mode 0600 instead of 0666 until the server is started anew',
+    ],
+  );
+});
+
 test('sockets are opened once, released once, and what cannot be closed is told', async () => {
   const { hold, asked, released } = fakeHold();
   const troubles: string[] = [];
@@ -319,6 +364,29 @@ test('sockets are opened once, released once, and what cannot be closed is told'
   assert.deepEqual(released, ['1', '2', '13', '3']);
   assert.deepEqual(troubles, ['tcp 127.0.0.1:13 could not be closed: no']);
   assert.deepEqual(listeners.keys, []);
+});
+
+// ——— the configuration in force
+
+test('a configuration comes back as it went, and each time as another copy', () => {
+  const config = { hosts: new Map([['a', new Set([1n])]]), key: new Uint8Array([1, 2]), at: new Date(5), not: undefined };
+  const { bytes } = packConfig(config);
+  assert.ok(bytes !== null);
+  assert.deepEqual(unpackConfig(bytes), config);
+  assert.notEqual(unpackConfig(bytes), unpackConfig(bytes));
+});
+
+test('a configuration that is too large, or cannot be packed, is not kept, and the one before is forgotten', () => {
+  const large = packConfig('x'.repeat(MAX_KEPT_CONFIG_BYTES));
+  assert.match(large.why ?? '', /has 4194\d{3} bytes, and 4194304 are kept at most/);
+  assert.match(packConfig({ act: () => {} }).why ?? '', /could not be cloned/);
+  for (const none of [null, undefined, new Uint8Array(MAX_KEPT_CONFIG_BYTES + 1)]) {
+    const kept = new KeptConfig();
+    kept.keep(new Uint8Array(1));
+    assert.notEqual(kept.offer(), null);
+    kept.keep(none);
+    assert.equal(kept.offer(), null);
+  }
 });
 
 // ——— spawning
@@ -357,6 +425,15 @@ test('the environment of a generation has nothing in it that is its keeper’s',
   assert.deepEqual(generationEnvironment({ NODE_OPTIONS: '--inspect=1 --no-warnings' }), { NODE_OPTIONS: '--no-warnings' });
 });
 
+test('a process that has ended leaves no timer behind that would keep this one', async () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+  const program = { execPath: process.execPath, execArgv: ['-e', ''], argv: [], env: {}, directory: '/' };
+  const end = await new Promise((onEnd) => spawnGeneration(program, 1, [], { onMessage: fail, onEnd }));
+  assert.deepEqual(end, { code: 0, signal: null, why: null });
+  assert.equal(timers(), before);
+});
+
 test('the end of a process is the end of a sentence', () => {
   assert.equal(describeEnd({ code: 3, signal: null, why: null }), 'ended with code 3');
   assert.equal(describeEnd({ code: null, signal: 'SIGSEGV', why: null }), 'was ended by SIGSEGV');
@@ -379,6 +456,8 @@ test('of what comes over the channel only messages of the right shape are heard,
     { kind: 'ask', what: 'drain', id: 1 },
     { kind: 'stopped', cut: 0 },
   ];
+  for (const config of [undefined, null, new Uint8Array(2)]) assert.ok(isGenerationMessage({ ...good[2], config }));
+  assert.equal(isGenerationMessage({ ...good[2], config: 'text' }), false);
   for (const message of good) {
     assert.ok(isGenerationMessage(message), message.kind);
     for (const name of Object.keys(message))
@@ -439,7 +518,7 @@ test('systemd is told one thing after the other, and of what waits the last of e
     },
   });
   assert.equal(manager.watchdogMs, 3_000);
-  manager.ready('it\nserves');
+  manager.ready('it\nserv\0\0es');
   manager.feedWatchdog();
   manager.reloading('a');
   manager.ready('a');
@@ -453,7 +532,7 @@ test('systemd is told one thing after the other, and of what waits the last of e
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.deepEqual(told, [
-    ['READY=1', 'MAINPID=7', 'STATUS=it serves'],
+    ['READY=1', 'MAINPID=7', 'STATUS=it serv es'],
     ['RELOADING=1', 'MONOTONIC_USEC=99', 'STATUS=b'],
     ['READY=1', 'MAINPID=7', 'STATUS=b'],
     ['WATCHDOG=1'],
@@ -477,13 +556,15 @@ test('that systemd cannot be told is told once, and tried again', async () => {
     env: { NOTIFY_SOCKET: '/x' },
     pid: 7,
     onTrouble: (text) => troubles.push(text),
-    run: async () => {
+    run: async (_socket, args) => {
       runs += 1;
-      return 'no such program';
+      // An argument has an end.
+      assert.ok(args.join('').length < 2_000);
+      throw new Error('no such program');
     },
   });
   for (let count = 0; count < 3; count++) {
-    manager.ready('a');
+    manager.ready('a'.repeat(300_000));
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.equal(runs, 3);

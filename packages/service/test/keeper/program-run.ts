@@ -10,6 +10,10 @@ import type { Line, Script } from '../fixtures/keeper-program.ts';
 /** Nothing that a test waits for takes so long, however slow the machine is. */
 const PATIENCE_MS = 20_000;
 
+/** Most of the time of a process that starts goes into reading the sources; each is read once for all of them. */
+const compileCache = mkdtempSync(join(tmpdir(), 'ferrata-compiled-'));
+process.on('exit', () => rmSync(compileCache, { recursive: true, force: true }));
+
 /** How to start it. */
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>> | ((directory: string) => Readonly<Record<string, string>>);
@@ -43,7 +47,7 @@ export class ProgramRun implements AsyncDisposable {
     ];
     this.#child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...(typeof env === 'function' ? env(this.directory) : env) },
+      env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...(typeof env === 'function' ? env(this.directory) : env) },
       detached,
     });
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text));

@@ -157,7 +157,7 @@ test('the admin endpoint has a socket of its own, the last one', () => {
     services: [service('web', [{ address: '127.0.0.1:1' }])],
   });
   const { admin, all, byService } = serverSockets(plan('unix:/run/admin.sock'), undefined);
-  assert.deepEqual(admin, { key: 'unix /run/admin.sock', transport: 'unix', path: '/run/admin.sock', mode: 0o600 });
+  assert.deepEqual(admin, { key: 'unix /run/admin.sock', transport: 'unix', path: '/run/admin.sock', mode: 0o600, isForDraining: true });
   assert.deepEqual(
     all.map(({ key }) => key),
     ['tcp 127.0.0.1:1', 'unix /run/admin.sock'],

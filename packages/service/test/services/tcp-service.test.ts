@@ -125,6 +125,15 @@ test('what has not ended at the deadline is cut and counted; a second call bring
   }
 });
 
+test('one that is still being admitted at the deadline is counted once', async () => {
+  const service = serving(echo, { accept: () => ({ proxyProtocol: { trusted: ['127.0.0.1'] } }) });
+  await using host = await TestHost.start([service], undefined);
+  using client = await RawClient.connect(host.port('tcp'));
+  await until(() => host.host.counts()['tcp']?.connections === 1);
+  assert.equal(await host.host.drain(30), 1);
+  client.socket.destroy();
+});
+
 test('above the cap connections are shed', async () => {
   await using host = await TestHost.start([serving(echo, { accept: () => ({ maxConnections: 1 }) })], undefined);
   using client = await RawClient.connect(host.port('tcp'));

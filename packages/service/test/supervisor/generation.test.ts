@@ -1,6 +1,8 @@
 /** The mind of a generation, with threads, time and keeper of the test's own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { serialize } from 'node:v8';
+import { MAX_KEPT_CONFIG_BYTES, unpackConfig } from '../../src/keeper/kept-config.ts';
 import type { FakeThread } from './fixtures/fake-threads.ts';
 import { settle } from './fixtures/fake-threads.ts';
 import { PaperGeneration } from './fixtures/paper-generation.ts';
@@ -19,7 +21,10 @@ test('a generation says hello first, and goes through the phases until it is rea
   const paper = await new PaperGeneration().start();
   assert.deepEqual(paper.sent[0], { kind: 'hello', protocol: 1 });
   assert.deepEqual(paper.phases, ['bootstrap', 'bootstrapComplete', 'running']);
-  assert.deepEqual(paper.of('ready'), [{ kind: 'ready', threads: 2, sockets: [] }]);
+  assert.deepEqual(
+    paper.of('ready').map(({ threads, sockets }) => [threads, sockets]),
+    [[2, []]],
+  );
   const kinds = paper.sent
     .filter(({ kind }) => kind === 'ready' || kind === 'phase')
     .map((message) => (message.kind === 'phase' ? message.phase : 'ready'));
@@ -53,6 +58,17 @@ test('a configuration that cannot be loaded ends the start with exit code 2 and 
   paper.begin();
   assert.equal(await paper.exitCode, 2);
   assert.deepEqual(paper.of('failed'), [{ kind: 'failed', why: 'config.yaml:3: threads must be a number', exitCode: 2 }]);
+});
+
+test('a configuration that a service finds wrong ends the start with exit code 2 and the name of the service', async () => {
+  const paper = new PaperGeneration({
+    check: () => {
+      throw new Error('port 99999 is none');
+    },
+  });
+  paper.begin();
+  assert.equal(await paper.exitCode, 2);
+  assert.deepEqual(paper.of('failed'), [{ kind: 'failed', why: 'service web: port 99999 is none', exitCode: 2 }]);
 });
 
 test('a configuration that cannot be cloned is refused', async () => {
@@ -124,6 +140,111 @@ test('a module that adds other services in a worker ends the start', async () =>
   await paper.quiet();
   assert.equal(await paper.exitCode, 1);
   assert.match(paper.of('failed')[0]?.why ?? '', /adds other services \(web, other\) than that of the main thread \(web\)/);
+});
+
+// ---- The last good configuration
+
+const notGood = (): never => {
+  throw new Error('line 3 is wrong');
+};
+
+test('the keeper gets the configuration in force, at the start and with each reload', async () => {
+  const paper = await new PaperGeneration().start();
+  paper.config = { value: 2n, when: new Date(0) };
+  paper.say({ kind: 'reload', id: 1 });
+  await paper.quiet();
+  const kept = [paper.of('ready')[0]?.config, paper.of('reloaded')[0]?.config];
+  assert.deepEqual(
+    kept.map((bytes) => unpackConfig(bytes ?? new Uint8Array())),
+    [{ value: 1 }, { value: 2n, when: new Date(0) }],
+  );
+  paper.config = notGood;
+  paper.say({ kind: 'reload', id: 2 });
+  await paper.quiet();
+  assert.equal('config' in (paper.of('reloaded')[1] ?? {}), false);
+});
+
+test('a configuration that is too large to be kept is told of once', async () => {
+  const paper = new PaperGeneration();
+  const large = { text: 'x'.repeat(MAX_KEPT_CONFIG_BYTES) };
+  paper.config = large;
+  await paper.start();
+  paper.config = { ...large, value: 2 };
+  paper.say({ kind: 'reload', id: 1 });
+  await paper.quiet();
+  assert.deepEqual([paper.of('ready')[0]?.config, paper.of('reloaded')[0]?.config], [null, null]);
+  assert.equal(paper.notices.filter((text) => text.includes('cannot be kept (it has 4194')).length, 1);
+});
+
+test('a generation that replaces a dead one serves the last good configuration while that on disk is broken', async () => {
+  const paper = new PaperGeneration();
+  paper.lastGood = { config: serialize({ value: 7 }), insteadBecause: null };
+  paper.config = notGood;
+  await paper.start();
+  assert.deepEqual(paper.notices, [
+    'the configuration is broken, and the last good one is served until a reload succeeds: line 3 is wrong',
+  ]);
+  assert.equal(paper.of('notice')[0]?.notice.severity, 'warning');
+  assert.deepEqual(thread(paper, 1).seed.snapshot.config, { value: 7 });
+  assert.deepEqual(unpackConfig(paper.of('ready')[0]?.config ?? new Uint8Array()), { value: 7 });
+  paper.say({ kind: 'reload', id: 1 });
+  await paper.quiet();
+  assert.deepEqual(paper.of('reloaded')[0]?.outcome, { kind: 'refused', why: 'line 3 is wrong' });
+  paper.config = { value: 8 };
+  paper.say({ kind: 'reload', id: 2 });
+  await paper.quiet();
+  assert.deepEqual(paper.of('reloaded')[1]?.outcome, { kind: 'reloaded', version: 2, changes: ['value: 7 → 8'] });
+});
+
+test('a good configuration on disk goes before the last good one', async () => {
+  const paper = new PaperGeneration();
+  paper.lastGood = { config: serialize({ value: 7 }), insteadBecause: null };
+  await paper.start();
+  assert.deepEqual(paper.notices, []);
+  assert.deepEqual(thread(paper, 1).seed.snapshot.config, { value: 1 });
+});
+
+test('one with which no generation could start is not looked at', async () => {
+  const paper = new PaperGeneration();
+  let loads = 0;
+  paper.config = () => {
+    loads += 1;
+    return {};
+  };
+  paper.lastGood = { config: serialize({ value: 7 }), insteadBecause: 'service web did not start' };
+  await paper.start();
+  assert.equal(loads, 0);
+  assert.match(paper.notices[0] ?? '', /^no generation could start with the configuration on disk, .*: service web did not start$/);
+});
+
+test('a last good configuration that is of no use either fails with what is wrong on disk', async () => {
+  for (const config of [serialize({ value: 7 }), new Uint8Array([1, 2, 3])]) {
+    const paper = new PaperGeneration({
+      check: () => {
+        throw new Error('never good');
+      },
+    });
+    paper.lastGood = { config, insteadBecause: null };
+    paper.config = notGood;
+    paper.begin();
+    assert.equal(await paper.exitCode, 2);
+    assert.deepEqual(paper.of('failed'), [{ kind: 'failed', why: 'line 3 is wrong', exitCode: 2 }]);
+  }
+});
+
+test('a stop while a broken configuration loads has one end', async () => {
+  const paper = new PaperGeneration();
+  paper.config = async () => {
+    await settle();
+    notGood();
+  };
+  paper.begin();
+  paper.say({ kind: 'stop', why: 'terminate', graceMs: 10, delayMs: 5_000 });
+  await paper.quiet();
+  paper.clock.advance(5_000);
+  await paper.quiet();
+  assert.equal(await paper.exitCode, 0);
+  assert.equal(paper.of('failed').length, 0);
 });
 
 // ---- Deaths
@@ -217,6 +338,56 @@ test('descriptors that a thread never came to listen on are given to the next on
   assert.equal(thread(paper, 2).sockets[0]?.fd, 102);
 });
 
+test('descriptors of a service that a thread was asked to start, and never did, are given to the next one', async () => {
+  const paper = await new PaperGeneration({
+    services: [{ name: 'web', listen: ['127.0.0.1:80'] }],
+    descriptors: 3,
+    options: { ...patient },
+  }).start();
+  thread(paper, 2).die('oh no');
+  for (let round = 0; round < 5; round++) {
+    paper.clock.advance(10_000);
+    await settle();
+    const coming = thread(paper, 2);
+    coming.step();
+    assert.ok(
+      coming.received.some(({ kind }) => kind === 'startService'),
+      'it was asked',
+    );
+    coming.die('it threw before it listened');
+  }
+  paper.clock.advance(10_000);
+  await paper.quiet();
+  assert.equal(thread(paper, 2).sockets[0]?.fd, 102);
+});
+
+test('a thread that dies on its way when nothing is accepted any more leaves no descriptor open', async () => {
+  const paper = await new PaperGeneration({
+    services: [
+      { name: 'web', listen: ['127.0.0.1:80'] },
+      { name: 'once', placement: 'oneWorker', listen: ['127.0.0.1:90'] },
+    ],
+    descriptors: 4,
+    options: { ...patient },
+  }).start();
+  thread(paper, 1).die('oh no');
+  paper.clock.advance(50);
+  // Asked to start its service, and the other one the one that has moved to it; neither comes to it.
+  thread(paper, 1).step();
+  paper.say({ kind: 'stop', why: 'terminate', graceMs: 60_000, delayMs: 0 });
+  await settle();
+  thread(paper, 2).die('oh no');
+  thread(paper, 1).die('oh no');
+  await paper.quiet();
+  assert.equal(await paper.exitCode, 0);
+  const taken = new Set(paper.threads.all.flatMap(({ sockets }) => sockets.map(({ fd }) => fd)));
+  const all = paper.sockets.flatMap(({ descriptors }) => descriptors.flat());
+  assert.deepEqual(
+    paper.closed.toSorted((a, b) => a - b),
+    all.filter((fd) => !taken.has(fd)),
+  );
+});
+
 test('a new generation is asked for while some descriptors are left, once, and again when none came of it', async () => {
   const paper = await new PaperGeneration({
     services: [{ name: 'web', listen: ['127.0.0.1:80'] }],
@@ -283,6 +454,31 @@ test('a worker that turns its loop again is left alone', async () => {
   await paper.pass(5_000);
   assert.equal(hung.isAlive, true);
   assert.match(paper.notices.at(-1) ?? '', /^worker 1 runs again, after its event loop had stood still for 2\d\d\d ms$/);
+});
+
+test('a worker that hangs again while it is still being asked where is asked once', async () => {
+  const paper = await new PaperGeneration({ options: { workers: { blockedWarningMs: 1_000, blockedLimitMs: 60_000 } } }).start();
+  const answers: PromiseWithResolvers<string | null>[] = [];
+  paper.whereItHangs = (): Promise<string | null> => {
+    const answer = Promise.withResolvers<string | null>();
+    answers.push(answer);
+    return answer.promise;
+  };
+  const hung = thread(paper, 1);
+  const hangTwice = async (): Promise<void> => {
+    for (let time = 0; time < 2; time++) {
+      await paper.pass(500);
+      hung.mood = 'deaf';
+      await paper.pass(2_000);
+      hung.mood = 'obeys';
+      await paper.pass(500);
+    }
+  };
+  await hangTwice();
+  assert.equal(answers.length, 1);
+  answers[0]?.resolve('spin (app.ts:1:1)');
+  await hangTwice();
+  assert.equal(answers.length, 2);
 });
 
 test('a process that stood still as a whole blames no worker', async () => {
@@ -362,9 +558,10 @@ test('a reload reaches every worker, and says what has changed', async () => {
   paper.config = { value: 2 };
   paper.say({ kind: 'reload', id: 7 });
   await paper.quiet();
-  assert.deepEqual(paper.of('reloaded'), [
-    { kind: 'reloaded', id: 7, outcome: { kind: 'reloaded', version: 2, changes: ['value: 1 → 2'] } },
-  ]);
+  assert.deepEqual(
+    paper.of('reloaded').map(({ id, outcome }) => [id, outcome]),
+    [[7, { kind: 'reloaded', version: 2, changes: ['value: 1 → 2'] }]],
+  );
   assert.deepEqual(
     paper.threads.live.map(({ version }) => version),
     [2, 2],
@@ -495,6 +692,32 @@ test('a reload waits for a worker that is on its way', async () => {
   await paper.quiet();
   assert.equal(coming.version, 2);
   assert.equal(coming.isAlive, true);
+});
+
+test('a service of one worker that waits to be tried again holds up no reload', async () => {
+  const paper = await new PaperGeneration({
+    services: [{ name: 'web' }, { name: 'once', placement: 'oneWorker' }],
+    options: { ...patient, workers: { ...patient.workers, restartDelayMs: 5_000 } },
+  }).start();
+  const second = thread(paper, 2);
+  second.mood = 'refuses';
+  thread(paper, 1).die('oh no');
+  await paper.quiet();
+  second.mood = 'obeys';
+  paper.config = { value: 2 };
+  paper.say({ kind: 'reload', id: 1 });
+  await paper.quiet();
+  assert.equal(paper.of('reloaded')[0]?.outcome.kind, 'reloaded');
+});
+
+test('another label of a listener needs another generation: those that listen already were accepting by the old one', async () => {
+  const paper = new PaperGeneration({ services: [{ name: 'web', listen: ['127.0.0.1:80'] }] });
+  paper.label = 'plain';
+  await paper.start();
+  paper.label = 'tls';
+  paper.say({ kind: 'reload', id: 1 });
+  await paper.quiet();
+  assert.equal(paper.of('reloaded')[0]?.outcome.kind, 'needsGeneration');
 });
 
 test('a storm of reloads becomes two, and the last configuration wins', async () => {
@@ -739,6 +962,32 @@ test('a reload that was asked for settles with its outcome', async () => {
   assert.deepEqual(await asked, { outcome: 'reloaded', version: 2, changes: ['value: 1 → 2'] });
 });
 
+test('a reload that had begun before it was asked for is no answer: the next one is', async () => {
+  const paper = await new PaperGeneration().start();
+  const loading = Promise.withResolvers<unknown>();
+  paper.config = () => loading.promise;
+  paper.say({ kind: 'reload', id: 44 });
+  await settle();
+  const asked = paper.generation.reload();
+  paper.say({ kind: 'answer', id: 1, refused: null });
+  loading.resolve({ value: 2 });
+  await paper.quiet();
+  assert.equal(paper.of('reloaded').length, 1);
+  paper.config = { value: 3 };
+  paper.say({ kind: 'reload', id: 45 });
+  await paper.quiet();
+  assert.deepEqual(await asked, { outcome: 'reloaded', version: 3, changes: ['value: 2 → 3'] });
+});
+
+test('a reload that was asked for before the keeper says yes is seen, too', async () => {
+  const paper = await new PaperGeneration().start();
+  const asked = paper.generation.reload();
+  paper.say({ kind: 'reload', id: 1 });
+  paper.say({ kind: 'answer', id: 1, refused: null });
+  await paper.quiet();
+  assert.deepEqual(await asked, { outcome: 'unchanged', version: 1 });
+});
+
 test('what the keeper refuses is busy', async () => {
   const paper = await new PaperGeneration().start();
   const asked = paper.generation.upgrade();
@@ -767,4 +1016,13 @@ test('a worker that does not answer has no counts, and the others have', async (
   assert.deepEqual([one?.state, one?.services], ['running', { web: { connections: 1, accepted: 0, shed: 0 } }]);
   assert.deepEqual([two?.state, two?.services, two?.heapUsedBytes], ['blocked', null, null]);
   assert.ok((two?.blockedMs ?? 0) >= 1_500);
+});
+
+test('services of the main thread are counted at once, those that listen and the others', async () => {
+  const paper = new PaperGeneration({
+    services: [{ name: 'web' }, { name: 'door', placement: 'main', listen: ['127.0.0.1:80'] }, { name: 'health', placement: 'main' }],
+  });
+  assert.deepEqual(paper.generation.main(), {});
+  await paper.start();
+  assert.deepEqual(Object.keys(paper.generation.main()).toSorted(), ['door', 'health']);
 });

@@ -1,19 +1,28 @@
 /** The parts that the main thread of a generation is made of, each alone. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
+import { openSync } from 'node:fs';
 import { suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { ManualClock, systemClock } from '@ferrata/clock';
 import fc from 'fast-check';
 import type { InheritedSocket, ReloadOutcome } from '../../src/keeper/generation-messages.ts';
+import { PhaseFeed } from '../../src/phase.ts';
+import { resolveServerOptions } from '../../src/server-options.ts';
+import type { ServerPlan } from '../../src/server-plan.ts';
 import { diffConfigs } from '../../src/supervisor/config-diff.ts';
+import { readConfig } from '../../src/supervisor/config-reading.ts';
 import { deepFreeze } from '../../src/supervisor/freeze.ts';
 import { reportHang } from '../../src/supervisor/hang-report.ts';
 import { HeartbeatMonitor, heartbeatMemory, startBeating } from '../../src/supervisor/heartbeats.ts';
-import { ReloadQueue } from '../../src/supervisor/reload.ts';
+import { processDescriptors } from '../../src/supervisor/process-descriptors.ts';
+import { type ReloadParticipant, ReloadQueue, twoPhases } from '../../src/supervisor/reload.ts';
 import { sortServices } from '../../src/supervisor/service-graph.ts';
 import { SharedRegistry } from '../../src/supervisor/shared-registry.ts';
 import { type PlacedListener, SocketAllotment } from '../../src/supervisor/socket-allotment.ts';
 import { StartSequence } from '../../src/supervisor/start-sequence.ts';
+import { isWorkerMessage } from '../../src/supervisor/worker-message-check.ts';
 
 suite('deepFreeze', () => {
   test('freezes in depth, and gives the same value back', () => {
@@ -210,14 +219,53 @@ suite('SocketAllotment', () => {
     descriptors: [Array.from({ length: count }, (_, index) => first + index)],
   });
   const placed = ({ spec }: InheritedSocket): PlacedListener => ({ listen: { address: 'x:1' }, spec });
+  const closed: number[] = [];
+  const table = { identityOf: (fd: number) => `${fd}`, close: (fd: number) => void closed.push(fd) };
   const fds = (sockets: readonly { readonly fd: number | null }[] | null): unknown => sockets?.map(({ fd }) => fd) ?? null;
 
   test('takes all or nothing', () => {
     const [a, b] = [tcp('a', 3), tcp('b', 1, 20)];
-    const allotment = new SocketAllotment([a, b], 2);
+    const allotment = new SocketAllotment([a, b], 2, table);
     assert.deepEqual(fds(allotment.take([placed(a), placed(b)], 1)), [10, 20]);
     assert.equal(allotment.take([placed(a), placed(b)], 2), null);
-    assert.deepEqual(allotment.takeRest(), [11, 12]);
+    allotment.close();
+    assert.deepEqual(closed, [11, 12]);
+  });
+
+  test('takes back of a dead thread what still is the same socket, and touches no number that is anything else by now', () => {
+    const a = tcp('a', 5, 30);
+    const behind = new Map([30, 31, 32, 33, 34].map((fd) => [fd, 'socket a']));
+    const shut: number[] = [];
+    const allotment = new SocketAllotment([a], 2, { identityOf: (fd) => behind.get(fd) ?? null, close: (fd) => void shut.push(fd) });
+    const ofDead = [1, 1, 1].map((worker) => allotment.take([placed(a)], worker) ?? []);
+    behind.delete(30);
+    behind.set(31, 'a connection of another thread');
+    for (const sockets of ofDead) allotment.recover(sockets);
+    for (const sockets of ofDead) allotment.recover(sockets);
+    assert.deepEqual([fds(allotment.take([placed(a)], 1)), fds(allotment.take([placed(a)], 2))], [[32], [33]]);
+    allotment.close();
+    assert.deepEqual(shut, [34]);
+    allotment.recover([{ listen: { address: 'x:1' }, fd: 33, address: a.address }]);
+    assert.deepEqual(shut, [34, 33], 'what comes back when nothing is accepted any more is closed');
+  });
+
+  test('where it cannot be known what is behind a number, nothing is taken back', () => {
+    const a = tcp('a', 2, 40);
+    const shut: number[] = [];
+    const allotment = new SocketAllotment([a], 1, { identityOf: () => null, close: (fd) => void shut.push(fd) });
+    allotment.recover(allotment.take([placed(a)], 1) ?? []);
+    allotment.close();
+    assert.deepEqual(shut, [41]);
+  });
+
+  test('a descriptor of this process is known by what is behind its number', () => {
+    const [one, same, other] = [openSync('/dev/null', 'r'), openSync('/dev/null', 'r'), openSync(fileURLToPath(import.meta.url), 'r')];
+    const [first, second, third] = [one, same, other].map((fd) => processDescriptors.identityOf(fd));
+    assert.equal(first, second);
+    assert.notEqual(first, third);
+    for (const fd of [one, same, other]) processDescriptors.close(fd);
+    assert.equal(processDescriptors.identityOf(-1), null);
+    processDescriptors.close(-1);
   });
 
   test('each UDP socket belongs to one worker, through all its threads; a service alone gets all of them', () => {
@@ -230,7 +278,7 @@ suite('SocketAllotment', () => {
         [7, 8, 9],
       ],
     };
-    const allotment = new SocketAllotment([udp], 2);
+    const allotment = new SocketAllotment([udp], 2, table);
     assert.deepEqual(fds(allotment.take([placed(udp)], 1)), [1, 7]);
     assert.deepEqual(fds(allotment.take([placed(udp)], 2)), [4]);
     assert.deepEqual(fds(allotment.take([placed(udp)], 1)), [2, 8]);
@@ -239,7 +287,7 @@ suite('SocketAllotment', () => {
 
   test('with more workers than UDP sockets, some have none', () => {
     const udp: InheritedSocket = { spec: { key: 'u', transport: 'udp' }, address: { kind: 'unset' }, descriptors: [[1, 2]] };
-    const allotment = new SocketAllotment([udp], 3);
+    const allotment = new SocketAllotment([udp], 3, table);
     assert.deepEqual(
       [1, 2, 3].map((worker) => fds(allotment.take([placed(udp)], worker))),
       [[1], [], []],
@@ -248,14 +296,14 @@ suite('SocketAllotment', () => {
 
   test('without descriptors at all, a thread is told to listen at the address itself', () => {
     const bare: InheritedSocket = { ...tcp('a', 0), descriptors: [] };
-    const allotment = new SocketAllotment([bare], 2);
+    const allotment = new SocketAllotment([bare], 2, table);
     assert.deepEqual(fds(allotment.take([placed(bare)], 1)), [null]);
     assert.equal(allotment.spares, Infinity);
   });
 
   test('says how many more times each worker can be replaced', () => {
     const [a, b] = [tcp('a', 10), tcp('b', 8, 30)];
-    const allotment = new SocketAllotment([a, b], 2);
+    const allotment = new SocketAllotment([a, b], 2, table);
     assert.equal(allotment.spares, 4);
     const taken = allotment.take([placed(a), placed(b)], 1) ?? [];
     assert.equal(allotment.spares, 3);
@@ -305,6 +353,108 @@ suite('ReloadQueue', () => {
     assert.deepEqual(await queue.request(), { kind: 'refused', why: 'at once' });
     assert.deepEqual(await queue.request(), { kind: 'refused', why: 'at once' });
     assert.equal(count, 2);
+  });
+});
+
+suite('twoPhases', () => {
+  const yes: ReloadParticipant = {
+    label: 'worker 1',
+    prepare: async () => null,
+    commit: async () => {},
+    discard: () => {},
+    replace: () => {},
+  };
+  const run = (giveUp: AbortController, participant: ReloadParticipant): ReturnType<typeof twoPhases> =>
+    twoPhases({ version: 2, config: {} }, [participant], {
+      clock: new ManualClock(),
+      limitMs: 10,
+      decide: () => {},
+      givenUp: giveUp.signal,
+    });
+
+  test('leaves nothing behind on what tells of the end of the server', async () => {
+    const giveUp = new AbortController();
+    for (let round = 0; round < 3; round++) assert.deepEqual(await run(giveUp, yes), { refused: null, isOpen: false });
+    assert.equal(getEventListeners(giveUp.signal, 'abort').length, 0);
+  });
+
+  test('is given up before the decision, also when it was to be before it began', async () => {
+    const giveUp = new AbortController();
+    const running = run(giveUp, { ...yes, prepare: () => new Promise(() => {}) });
+    giveUp.abort('the server is stopping');
+    assert.deepEqual(await running, { refused: 'the server is stopping', isOpen: true });
+    assert.equal((await run(giveUp, yes)).refused, 'the server is stopping');
+  });
+});
+
+suite('readConfig', () => {
+  const plan = (load: () => unknown): ServerPlan => ({
+    options: resolveServerOptions({ config: { load } }),
+    services: [],
+    dependencies: new Map(),
+    shared: new SharedRegistry(null),
+    phases: new PhaseFeed(),
+    moduleUrl: 'file:///nowhere.ts',
+  });
+
+  test('leaves no timer and no listener behind, whatever came of it', async () => {
+    const clock = new ManualClock();
+    const giveUp = new AbortController();
+    const options = { clock, limitMs: 1_000, givenUp: giveUp.signal };
+    const { config } = await readConfig(
+      plan(() => ({ a: [1] })),
+      options,
+    );
+    assert.deepEqual(config, { a: [1] });
+    await assert.rejects(
+      readConfig(
+        plan(() => Promise.reject(new Error('no such file'))),
+        options,
+      ),
+      /no such file/,
+    );
+    assert.equal(getEventListeners(giveUp.signal, 'abort').length, 0);
+    assert.equal(clock.pendingCount, 0);
+    const waiting = readConfig(
+      plan(() => new Promise(() => {})),
+      options,
+    );
+    giveUp.abort('the server is stopping');
+    await assert.rejects(waiting, { message: 'the server is stopping' });
+    assert.equal(clock.pendingCount, 0);
+  });
+});
+
+suite('isWorkerMessage', () => {
+  test('takes what workers say', () => {
+    const counts = { web: { connections: 1, accepted: 2, shed: 0 } };
+    for (const message of [
+      { kind: 'up', services: ['web'] },
+      { kind: 'started', name: 'web' },
+      { kind: 'startFailed', name: 'web', why: 'no' },
+      { kind: 'prepared', version: 2, why: null },
+      { kind: 'prepared', version: 2, why: 'no' },
+      { kind: 'committed', version: 2 },
+      { kind: 'counts', id: 1, counts, heapUsedBytes: 1 },
+      { kind: 'notice', notice: { severity: 'info', text: 'hear', service: 'web' } },
+      { kind: 'drained', cut: 0 },
+    ]) {
+      assert.ok(isWorkerMessage(message), JSON.stringify(message));
+      // Each field matters.
+      for (const field of Object.keys(message))
+        assert.ok(!isWorkerMessage({ ...message, [field]: Symbol('other') }), `${message.kind}: ${field}`);
+    }
+  });
+
+  test('has an answer to whatever a program or a library posts', () => {
+    for (const message of [null, undefined, 'up', 7, [], {}, { kind: 'constructor' }, { kind: '__proto__' }])
+      assert.equal(isWorkerMessage(message), false);
+    const kinds = fc.constantFrom('up', 'started', 'startFailed', 'prepared', 'committed', 'counts', 'notice', 'drained');
+    fc.assert(
+      fc.property(fc.record({ kind: kinds, name: fc.anything(), notice: fc.anything(), counts: fc.anything() }), (message) => {
+        isWorkerMessage(message);
+      }),
+    );
   });
 });
 

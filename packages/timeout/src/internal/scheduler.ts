@@ -18,19 +18,20 @@
  * The intake is emptied before anything else looks at ticks (a round, `expiresAt`), and nothing is filed past it: the order in which
  * deadlines are filed is always the order of arming.
  *
- * Platforms run timers before they look what the network has brought meanwhile, so after a block of the loop every deadline that passed in it would run
- * though what it waited for has come. A round that comes late therefore steps back (`#horizon`): a deadline runs when the loop has come round once more
- * since its time, or if the round was in time.
+ * A round that comes late steps back (`#horizon`; see `late-rounds.ts`): a deadline runs when the loop has come round once more since its time, or if the round
+ * was in time.
  *
  * ```
  *    tick ─────── block ──────── late round ── input is read, and cancels or moves ── second round: what is still due runs
  * ```
+ *
  * The wheel's ticks count from `origin`. When they grow large the wheel is rebased, so a process may run for years with small integers.
  */
 import type { Clock, Wakeup } from '@ferrata/clock';
 import { checkNumber, throwCollected } from '@ferrata/error';
 import type { Deadline } from '../deadline.ts';
 import { Intake, intakeCapacity, markEvery } from './intake.ts';
+import { isLate, stepBackMs } from './late-rounds.ts';
 import { TimerWheel, unfiled, type WheelEntry } from './timer-wheel.ts';
 
 /**
@@ -47,15 +48,6 @@ const farthestTick = 4 * maxDelayTicks;
 const never = Infinity;
 /** `wakeTick` during a round: nothing is earlier, since the round itself asks for the next wake-up at its end. So too until a round that has stepped back. */
 const afterThisRound = -1;
-
-/** A round that comes so much later than it was asked for has found the loop busy. Timers alone are 1 to 2 ms late. */
-const lateMs = 10;
-/**
- * How long a late round steps back: one turn of the loop at least, and this share of the time that the loop stood still, so that a peer in the middle of
- * a handshake may take one more step; and never longer than `maxStepBackMs`.
- */
-const stepBackShare = 1 / 8;
-const maxStepBackMs = 500;
 
 /**
  * Armings within `stampingMs` from which they count as frequent. Measured, a wake-up asked for and come costs 10 to 20 readings of the
@@ -239,7 +231,7 @@ export class Scheduler {
       this.#runDue(this.#horizon(now, lateness));
     } finally {
       if (wheel.hasDue) {
-        this.#wakeIn(Math.min(Math.ceil(lateness * stepBackShare), maxStepBackMs));
+        this.#wakeIn(stepBackMs(lateness));
       } else {
         this.#wakeTick = never;
         const next = wheel.nextTick();
@@ -252,7 +244,7 @@ export class Scheduler {
   #horizon(now: number, lateness: number): number {
     const before = this.#steppedBackAt;
     this.#steppedBackAt = -Infinity;
-    if (lateness < lateMs) return Infinity;
+    if (!isLate(lateness)) return Infinity;
     this.#steppedBackAt = now;
     return before === -Infinity ? before : this.#tickAtOrBefore(before);
   }
