@@ -1,5 +1,6 @@
 /**
- * `pnpm bench NAME`: `proxy` compares proxies on this machine, `slow-reader`, `idle-connections` and `origin-restart` look at one of them;
+ * `pnpm bench NAME`: `proxy` compares proxies on this machine, `reuse` and `threads` what several workers of one are worth, `slow-reader`, `idle-connections` and
+ * `origin-restart` look at one of them;
  * `structures` compares the structures with their peers, and the name of one measures that one alone; `http1` compares the HTTP/1 codec with
  * other parsers, `http2` HTTP/2 servers and proxies with theirs, `net` TLS, relays and WebSockets with theirs; any other NAME runs
  * packages/NAME/bench/*.bench.ts, one file after the other; `packages/NAME` says that these are meant where a comparison has the same name. `--help` and a name that nothing has are answered with the names that there are.
@@ -18,6 +19,8 @@ const comparisonFiles: Readonly<Record<string, string>> = {
   'slow-reader': 'proxy/slow-reader.ts',
   'idle-connections': 'proxy/idle-connections.ts',
   'origin-restart': 'proxy/origin-restart.ts',
+  reuse: 'proxy/reuse.ts',
+  threads: 'proxy/threads.ts',
   structures: 'structures/run.ts',
   http1: 'http1/run.ts',
   http2: 'http2/run.ts',

@@ -1,12 +1,15 @@
-/** What the kernel tells of a process: its resident memory, the peak of it, and how many descriptors it has open. Linux only. */
+/** What the kernel tells of a server, with all its processes: resident memory, the peak of it, and how many descriptors are open. Linux only. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { processTree } from '../rig/process-tree.ts';
 
 const SAMPLE_MS = 20;
 
-/** The greatest resident set of a process while something went on. */
+/** The greatest resident set of a process and of those that it started, together, while something went on. */
 export class MemoryWatch {
+  /** Those that were there at the start: one that takes the place of another later is found by asking for the root again at the end. */
   readonly #pid: number;
+  readonly #members: readonly number[];
   readonly #startBytes: number;
   readonly #hasPeak: boolean;
   #peakBytes: number;
@@ -14,50 +17,61 @@ export class MemoryWatch {
 
   constructor(pid: number) {
     this.#pid = pid;
-    this.#startBytes = residentBytes(pid, 'VmRSS');
+    this.#members = processTree(pid);
+    this.#startBytes = sumOf(this.#members, 'VmRSS');
     this.#peakBytes = this.#startBytes;
-    this.#hasPeak = resetPeak(pid);
+    // Of every one of them, without an end at the first that may not be.
+    this.#hasPeak = this.#members.map(resetPeak).every(Boolean);
     void this.#sample();
   }
 
   /** Ends the watch. @returns by how many bytes the resident set grew at most */
   stop(): number {
     this.#isOver = true;
-    this.#look();
-    // The kernel's own peak misses nothing between two samples.
-    if (this.#hasPeak) this.#peakBytes = Math.max(this.#peakBytes, residentBytes(this.#pid, 'VmHWM'));
+    const members = processTree(this.#pid);
+    this.#peakBytes = Math.max(this.#peakBytes, sumOf(members, 'VmRSS'));
+    // The kernel's own peaks miss nothing between two samples; their sum is at least the peak of the sum.
+    if (this.#hasPeak) this.#peakBytes = Math.max(this.#peakBytes, sumOf(members, 'VmHWM'));
     return this.#peakBytes - this.#startBytes;
   }
 
   async #sample(): Promise<void> {
     while (!this.#isOver) {
-      this.#look();
+      this.#peakBytes = Math.max(this.#peakBytes, sumOf(this.#members, 'VmRSS'));
       await delay(SAMPLE_MS, undefined, { ref: false });
     }
   }
-
-  #look(): void {
-    this.#peakBytes = Math.max(this.#peakBytes, residentBytes(this.#pid, 'VmRSS'));
-  }
 }
 
-/** @returns 0 if the process is gone */
-export function residentBytes(pid: number, what: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-    return Number(new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
+/** @returns what a process and those that it started have; 0 if it is gone */
+export function residentBytes(pid: number): number {
+  return sumOf(processTree(pid), 'VmRSS');
 }
 
-/** @returns the sockets that a process has open; 0 if it is gone */
+/** @returns the descriptors that a process and those that it started have open; 0 if it is gone */
 export function descriptorCount(pid: number): number {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).length;
-  } catch {
-    return 0;
+  let count = 0;
+  for (const member of processTree(pid)) {
+    try {
+      count += readdirSync(`/proc/${member}/fd`).length;
+    } catch {
+      // It has ended meanwhile.
+    }
   }
+  return count;
+}
+
+function sumOf(members: readonly number[], what: 'VmRSS' | 'VmHWM'): number {
+  let bytes = 0;
+  for (const member of members) {
+    try {
+      const status = readFileSync(`/proc/${member}/status`, 'latin1');
+      bytes += Number(new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024;
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return bytes;
 }
 
 /** Starts the kernel's peak anew (proc(5), `clear_refs`). @returns false: not allowed */

@@ -1,16 +1,17 @@
-/** The command `ferrata reverse` as a suite runs it: a process of its own in front of an origin. */
+/** The command `ferrata reverse` as a suite runs it: processes of its own in front of an origin. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { killOnExit } from './clean-up.ts';
-import { askProcess } from './peer-process.ts';
+import { MemoryReports } from './memory-reports.ts';
 
 /** How long the command may take to start and to stop. */
-const START_MS = 15_000;
+const START_MS = 60_000;
 const STOP_MS = 10_000;
 
 /** A proxy in front of an origin. */
 export interface RunningProxy {
   readonly port: number;
+  /** Of the process that was started; those that serve are its children (`processTree`). */
   readonly pid: number;
   /** Null while it runs; else how it ended. */
   exit(): string | null;
@@ -38,8 +39,9 @@ export async function startFerrata(
   more: { readonly listen?: string; readonly args?: readonly string[] } = {},
 ): Promise<StartedProxy> {
   const command = fileURLToPath(new URL('../../packages/ferrata/src/main.ts', import.meta.url));
+  const reports = tellsMemory ? await MemoryReports.open() : null;
   const args = [
-    ...(tellsMemory ? ['--expose-gc', '--import', new URL('report-memory.ts', import.meta.url).href] : []),
+    ...(reports?.nodeArguments ?? []),
     command,
     'reverse',
     '--listen',
@@ -48,8 +50,10 @@ export async function startFerrata(
     typeof origin === 'string' ? origin : `http://127.0.0.1:${origin}`,
     ...(more.args ?? []),
   ];
-  const child = spawn(process.execPath, args, { stdio: tellsMemory ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...reports?.environment } });
   killOnExit(child);
+  child.once('close', () => reports?.close());
+  child.once('error', () => reports?.close());
   let output = '';
   let ended: string | null = null;
   const port = await new Promise<number>((resolve, reject) => {
@@ -78,14 +82,9 @@ export async function startFerrata(
     port,
     pid: child.pid ?? 0,
     exit: () => ended,
-    liveBytes: () => (tellsMemory ? askForMemory(child) : Promise.resolve(null)),
+    liveBytes: async () => (await reports?.liveBytes()) ?? null,
     stop: () => stop(child, () => ended),
   };
-}
-
-async function askForMemory(child: ChildProcess): Promise<number | null> {
-  const bytes = await askProcess(child, 'memory');
-  return typeof bytes === 'number' ? bytes : null;
 }
 
 async function stop(child: ChildProcess, ended: () => string | null): Promise<string | null> {

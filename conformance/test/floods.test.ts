@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { after, describe, test } from 'node:test';
@@ -32,6 +34,7 @@ import {
   Type,
   windowUpdate,
 } from '../rig/http2-bytes.ts';
+import { processTree } from '../rig/process-tree.ts';
 import { connectRawHttp2, listenRawHttp2, type RawHttp2Peer } from '../rig/raw-http2-client.ts';
 import { readKnownFailures } from '../runner.ts';
 
@@ -267,5 +270,28 @@ describe('the memory watch', () => {
     assert.equal(held.length, 64);
     assert.ok(descriptorCount(process.pid) > 2);
     assert.equal(residentBytes(0x7f_ff_ff_ff), 0);
+  });
+
+  test('counts what a server that is several processes has, whichever of them holds it', {
+    skip: process.platform !== 'linux' && '/proc is needed',
+    timeout: 20_000,
+  }, async () => {
+    // A process whose child holds 64 MiB; both end with their channel.
+    const stdio = "{ stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }";
+    const end = "process.on('disconnect', () => process.exit())";
+    const inner = `globalThis.held = Buffer.alloc(64 * 1048576, 1); process.send('held'); ${end}`;
+    const outer = `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(inner)}], ${stdio}).on('message', (held) => process.send(held)); ${end}`;
+    const child = spawn(process.execPath, ['-e', outer], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    await once(child, 'message');
+    const pid = child.pid ?? 0;
+    assert.equal(processTree(pid).length, 2);
+    assert.ok(processTree(process.pid).includes(processTree(pid)[1] ?? 0));
+    assert.ok(residentBytes(pid) > 64 * 1_048_576);
+    // Each has its own standard streams, its channel and its event loop.
+    assert.ok(descriptorCount(pid) > 2 * 8);
+    const ended = once(child, 'exit');
+    child.disconnect();
+    await ended;
+    assert.deepEqual(processTree(pid), []);
   });
 });

@@ -28,7 +28,7 @@ export interface EchoConfig {
   readonly udp: readonly string[];
   /** Above so many requests a second, of all workers together, the answer is 429. */
   readonly maxRequestsPerSecond: number;
-  /** Serves the paths of `faults.ts`, by which anybody can bring a worker down. Never where strangers can ask. */
+  /** Serves the paths of `faults.ts`, whose callbacks go wrong. Never where strangers can ask. */
   readonly faults: boolean;
 }
 
@@ -43,7 +43,9 @@ export async function readConfiguration(path: string): Promise<EchoConfig> {
   if (config.https.length > 0) {
     if (config.certificate === null) throw new Error(`${path}: "https" needs "certificate"`);
     // A worker would find out, too; here it is found before anything is done.
-    loadCertificate(config.certificate);
+    const { certificate } = loadCertificate(config.certificate);
+    // No reason to serve nobody, but one to be told.
+    if (certificate.validTo < Date.now()) console.warn(`${path}: the certificate in ${config.certificate.certificateFile} has expired`);
   }
   return config;
 }

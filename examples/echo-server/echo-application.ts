@@ -71,9 +71,7 @@ export class EchoApplication implements HttpApplication {
           respond(exchange, 200, { headers, body: `${config.message}\n` });
         });
       default:
-        return (
-          (config.faults ? misbehave(path, parameters, exchange, headers) : null) ?? answer(exchange, 404, headers, `nothing at ${path}\n`)
-        );
+        return (config.faults ? misbehave(path) : null) ?? answer(exchange, 404, headers, `nothing at ${path}\n`);
     }
   }
 

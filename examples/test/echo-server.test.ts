@@ -101,7 +101,7 @@ test('it answers by every protocol that it has', async () => {
   assert.equal(await hello.text(), 'one\n');
   assert.equal(hello.headers.get('x-request-id'), '/');
   assert.equal((await ask('/nowhere')).status, 404);
-  assert.equal((await ask('/die')).status, 404);
+  assert.equal((await ask('/throw')).status, 404);
   const body = 'x'.repeat(1_000_000);
   assert.equal(await (await ask('/echo', { method: 'POST', body })).text(), body);
   assert.equal((await (await ask('/bytes?n=1000000')).bytes()).length, 1_000_000);
@@ -148,8 +148,11 @@ test('a reload changes the message, one that is wrong changes nothing and is tol
   from = output.length;
   child.kill('SIGHUP');
   await said(/maxRequestsPerSecond/, from);
-  const statuses = await Promise.all(Array.from({ length: 30 }, async () => (await ask('/')).status));
-  assert.ok(statuses.includes(429), statuses.join(' '));
+  // On a slow machine some of them come too late to be too many.
+  for (const late = AbortSignal.timeout(DEADLINE_MS); ; late.throwIfAborted()) {
+    const statuses = await Promise.all(Array.from({ length: 30 }, async () => (await ask('/')).status));
+    if (statuses.includes(429)) break;
+  }
   from = output.length;
   configure({ maxRequestsPerSecond: 1e9 });
   child.kill('SIGHUP');

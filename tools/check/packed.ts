@@ -3,7 +3,7 @@
  *
  * For each published package: publint (is the manifest right?), attw (do its types resolve for those who import it?), a
  * list of what may be inside, and whether its source uses what it depends on. Then all tarballs are unpacked side by side, as an installation would, and every entry point is
- * imported by name and every command started: what only works from the sources fails here.
+ * imported by name, every command started, and `ferrata reverse` run once: what only works from the sources fails here.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -62,7 +62,7 @@ export async function checkPacked(packages: readonly Package[], onProgress: (tex
   return {
     passed,
     failed: problems.length,
-    note: `${counted(published.length, 'tarball')}: publint, attw, contents, import`,
+    note: `${counted(published.length, 'tarball')}: publint, attw, contents, import, one run`,
     output: problems.join('\n\n'),
   };
 }
@@ -98,14 +98,16 @@ async function checkPackage(entry: Package, folder: string): Promise<string> {
   return problems.join('\n');
 }
 
-/** Imports every entry point of every unpacked package by name, and asks every command for its version. */
+/** Imports every entry point of every unpacked package by name, asks every command for its version, and runs the server once. */
 async function importAll(published: readonly Package[], folder: string): Promise<string> {
   const specifiers: string[] = [];
   const commands: string[] = [];
+  const servers: string[] = [];
   for (const entry of published) {
     const manifest = readJson<PackedManifest>(join(folder, 'node_modules', entry.name, 'package.json'));
     for (const path of Object.keys(manifest.exports)) if (!path.endsWith('.json')) specifiers.push(`${manifest.name}${path.slice(1)}`);
     for (const path of Object.values(manifest.bin ?? {})) commands.push(join(folder, 'node_modules', entry.name, path));
+    if (manifest.bin?.['ferrata'] !== undefined) servers.push(join(folder, 'node_modules', entry.name, manifest.bin['ferrata']));
     linkOthers(entry, manifest, folder);
   }
   const script = join(folder, 'import.mjs');
@@ -114,7 +116,12 @@ async function importAll(published: readonly Package[], folder: string): Promise
   );
   writeFileSync(script, `${lines.join('\n')}\n`);
   const problems: string[] = [];
-  for (const args of [[script], ...commands.map((command) => [command, '--version'])]) {
+  const runs = [
+    [script],
+    ...commands.map((command) => [command, '--version']),
+    ...servers.map((command) => [join(import.meta.dirname, 'packed-reverse.ts'), command]),
+  ];
+  for (const args of runs) {
     const ran = await run(process.execPath, args, { cwd: folder, timeoutMs: 60_000 });
     if (ran.code !== 0) problems.push(`${args.join(' ')} of the packed packages\n${ran.output}`);
   }

@@ -248,7 +248,7 @@ export function printBars(bars: readonly Bar[], { print }: Pick<SharedOptions, '
   for (const bar of bars) {
     const outcome = bar.value === null ? warn('not judged') : isMet(bar) ? styleText('green', 'met') : fault('FAILED');
     const value = bar.value === null ? 'no figure' : `${bar.value.toFixed(2)} ${bar.unit}`;
-    print(`bar  ${bar.name}: ${value}, at most ${bar.limit} ${bar.unit}: ${outcome}\n`);
+    print(`bar  ${bar.name}: ${value}, at most ${Number(bar.limit.toFixed(3))} ${bar.unit}: ${outcome}\n`);
   }
 }
 

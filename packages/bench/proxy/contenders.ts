@@ -15,7 +15,7 @@ import { findFreePort, untilAccepting } from './ports.ts';
 import type { ProcessGroup, RunningProcess } from './processes.ts';
 
 /** How long a Node proxy may take until it prints that it is ready. */
-const READY_TIMEOUT_MS = 15_000;
+const READY_TIMEOUT_MS = 60_000;
 /** Connections that nginx's worker and haproxy are prepared for: the idle bench opens 10 000, each may need one more upstream. */
 const MAX_CONNECTIONS = 30_000;
 export const FERRATA_COMMAND: string = fileURLToPath(new URL('../../ferrata/src/main.ts', import.meta.url));
@@ -81,14 +81,14 @@ export const CONTENDERS: readonly Contender[] = [
     note: 'ferrata reverse, as a user starts it',
     isDefault: true,
     missing: () => (existsSync(FERRATA_COMMAND) ? null : `its command does not exist yet (${FERRATA_COMMAND})`),
-    start: (context) => startNode('ferrata', [FERRATA_COMMAND, 'reverse', '--listen', 'http://127.0.0.1:0', '--to', context.to], context),
+    start: (context) => startFerrata(context, 1),
   },
   {
     name: 'nginx',
     note: '1 worker, upstream keep-alive, buffers of stock size, no temporary files for bodies',
     isDefault: true,
     missing: () => (hasCommand('nginx') ? null : 'nginx is not installed'),
-    start: (context) => startNginx('nginx', '', context),
+    start: (context) => startNginx({ name: 'nginx' }, context),
   },
   {
     name: 'nginx-large-buffers',
@@ -96,7 +96,10 @@ export const CONTENDERS: readonly Contender[] = [
     isDefault: true,
     missing: () => (hasCommand('nginx') ? null : 'nginx is not installed'),
     start: (context) =>
-      startNginx('nginx-large-buffers', 'proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 256k;', context),
+      startNginx(
+        { name: 'nginx-large-buffers', bufferLines: 'proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 256k;' },
+        context,
+      ),
   },
   {
     name: 'haproxy',
@@ -200,14 +203,37 @@ export function nginxUser(): string {
   return process.getuid?.() === 0 ? 'user root;\n' : '';
 }
 
-async function startNginx(name: string, bufferLines: string, context: StartContext): Promise<RunningProxy> {
+/** How nginx differs from the stock one of the tables. */
+export interface NginxVariant {
+  readonly name: string;
+  /** Lines of its location. Default none. */
+  readonly bufferLines?: string;
+  /** Default 1. */
+  readonly workers?: number;
+  /** Idle connections to the origin that each worker keeps. Default 256. */
+  readonly keepalive?: number;
+  /** Requests on one connection to the origin. Default nginx's own: 1 000. */
+  readonly keepaliveRequests?: number;
+  /** Each worker listens on a socket of its own (SO_REUSEPORT). Default false. */
+  readonly isReusingPort?: boolean;
+}
+
+/** Starts the command of Ferrata. */
+export async function startFerrata(context: StartContext, threads: number): Promise<RunningProxy> {
+  const args = [FERRATA_COMMAND, 'reverse', '--threads', String(threads), '--listen', 'http://127.0.0.1:0', '--to', context.to];
+  return await startNode('ferrata', args, context);
+}
+
+/** Starts nginx. */
+export async function startNginx(variant: NginxVariant, context: StartContext): Promise<RunningProxy> {
+  const { name, bufferLines = '', workers = 1, keepalive = 256, keepaliveRequests = 1_000, isReusingPort = false } = variant;
   const folder = context.processes.makeFolder(name);
   const port = await findFreePort();
   const configFile = join(folder, 'nginx.conf');
   writeFileSync(
     configFile,
     `${nginxUser()}daemon off;
-worker_processes 1;
+worker_processes ${workers};
 pid ${folder}/nginx.pid;
 error_log stderr error;
 events { worker_connections ${Math.min(MAX_CONNECTIONS, context.openFiles - 64)}; }
@@ -217,9 +243,9 @@ http {
   tcp_nodelay on;
   keepalive_timeout 75s;
   ${temporaryPaths(folder)}
-  upstream origin { server ${new URL(context.to).host}; keepalive 256; }
+  upstream origin { server ${new URL(context.to).host}; keepalive ${keepalive}; keepalive_requests ${keepaliveRequests}; }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096${isReusingPort ? ' reuseport' : ''};
     location / {
       ${bufferLines}
       ${NGINX_TO_ORIGIN}

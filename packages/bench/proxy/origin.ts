@@ -23,6 +23,14 @@ export interface Origin {
   readonly process: RunningProcess;
   /** Starts it again on the same port, after it was killed. */
   restart(): Promise<void>;
+  /** What it has accepted and answered since some moment, this question included: for differences, `countsBetween`. @throws {Error} if it does not answer */
+  counts(): Promise<OriginCounts>;
+}
+
+/** Counts of an origin. */
+export interface OriginCounts {
+  readonly connections: number;
+  readonly requests: number;
 }
 
 /**
@@ -53,7 +61,19 @@ export async function startOrigin(processes: ProcessGroup, cores: string, sizes:
       await current.kill();
       current = await launch();
     },
+    async counts() {
+      const answer = await fetch(`http://127.0.0.1:${port}/status`, { headers: { Connection: 'close' } });
+      const text = await answer.text();
+      const found = /^ *(\d+) \d+ (\d+) *$/m.exec(text);
+      if (found === null) throw new Error(`the origin does not tell what it has counted: ${text}`);
+      return { connections: Number(found[1]), requests: Number(found[2]) };
+    },
   };
+}
+
+/** Returns what came between two questions, the second of which was a connection and a request itself. */
+export function countsBetween(before: OriginCounts, after: OriginCounts): OriginCounts {
+  return { connections: after.connections - before.connections - 1, requests: after.requests - before.requests - 1 };
 }
 
 /** Returns a body of exactly that many bytes. */
@@ -90,6 +110,7 @@ http {
   server {
     listen 127.0.0.1:${port} backlog=4096;
     root ${folder};
+    location = /status { stub_status; }
 ${inline.join('\n')}
   }
 }

@@ -56,6 +56,15 @@ export function usageOf(pid: number): Usage {
   return { cpuMs, userMs, systemMs };
 }
 
+/** Returns the time on a CPU, in ms, of each living thread of a process and its descendants, by its number; empty where the kernel does not tell. */
+export function threadUsageOf(pid: number): ReadonlyMap<number, number> {
+  const usage = new Map<number, number>();
+  for (const member of processTree(pid)) {
+    for (const [thread, cpuMs] of scheduledMsByThread(member.pid) ?? []) usage.set(thread, cpuMs);
+  }
+  return usage;
+}
+
 /**
  * Returns what was used between two readings, with the exact total divided into user and system as the ticks of that time divide.
  */
@@ -132,19 +141,26 @@ function readStat(pid: number): ProcessStat | null {
 }
 
 function scheduledMs(pid: number): number | null {
-  let nanoseconds = 0;
+  let sumMs = 0;
+  for (const [, cpuMs] of scheduledMsByThread(pid) ?? []) sumMs += cpuMs;
+  return sumMs === 0 ? null : sumMs;
+}
+
+/** Null where the process is gone, or the kernel does not keep the figure. */
+function scheduledMsByThread(pid: number): readonly (readonly [number, number])[] | null {
   let threads: readonly string[];
   try {
     threads = readdirSync(`/proc/${pid}/task`);
   } catch {
     return null;
   }
+  const found: (readonly [number, number])[] = [];
   for (const thread of threads) {
     const text = readProc(pid, `task/${thread}/schedstat`);
     if (text === null) return null;
-    nanoseconds += Number(text.split(' ')[0]);
+    found.push([Number(thread), Number(text.split(' ')[0]) / 1e6]);
   }
-  return nanoseconds === 0 ? null : nanoseconds / 1e6;
+  return found;
 }
 
 function readProc(pid: number, file: string): string | null {

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isMet, parseCommandLine, positiveInteger, positiveNumber, SHARED_OPTIONS, UsageError } from '../proxy/command-line.ts';
 import { chooseContenders } from '../proxy/contenders.ts';
-import { usageBetween } from '../proxy/process-usage.ts';
+import { countsBetween } from '../proxy/origin.ts';
+import { threadUsageOf, usageBetween, usageOf } from '../proxy/process-usage.ts';
+import { bursts, closedLoop, freshConnections } from '../proxy/reuse-load.ts';
 import { formatBytes, parseSize } from '../proxy/sizes.ts';
 import { describeErrors, errorCount, parseLoadReport } from '../proxy/wrk.ts';
 
@@ -107,4 +112,49 @@ test('with --json FILE the file holds the figures, and standard output the table
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('the loads of the reuse bench: as many requests as they say, over as many connections, and over another one where the server closes in order', async () => {
+  let connections = 0;
+  let requests = 0;
+  let perConnection = 0;
+  const server = createServer((request, response) => {
+    requests++;
+    if (perConnection > 0 && ++perConnection > 5) {
+      perConnection = 1;
+      response.setHeader('Connection', 'close');
+    }
+    response.end(`answer to ${request.url}`);
+  });
+  server.on('connection', () => connections++).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const counted = async (run: (port: number, path: string) => Promise<number>): Promise<readonly number[]> => {
+    [connections, requests] = [0, 0];
+    const sent = await run(port, '/a');
+    return [sent, requests, connections];
+  };
+  assert.deepEqual(await counted((...where) => closedLoop(4, 40).run(...where)), [40, 40, 4]);
+  assert.deepEqual(await counted((...where) => freshConnections(3, 20).run(...where)), [20, 20, 20]);
+  const [sent, arrived, opened] = await counted((...where) => bursts(6, 10, 1).run(...where));
+  assert.equal(sent, arrived);
+  assert.ok(opened !== undefined && opened <= 6);
+  // The same bursts each time: proxies are compared by them.
+  assert.deepEqual((await counted((...where) => bursts(6, 10, 1).run(...where)))[0], sent);
+  perConnection = 1;
+  assert.deepEqual(await counted((...where) => closedLoop(1, 20).run(...where)), [20, 20, 4]);
+  server.closeAllConnections();
+  server.close();
+  await assert.rejects(closedLoop(1, 1).run(port, '/a'));
+});
+
+test('of two counts of an origin the second question is left out', () => {
+  assert.deepEqual(countsBetween({ connections: 3, requests: 10 }, { connections: 6, requests: 111 }), { connections: 2, requests: 100 });
+});
+
+test('the CPU time of the threads is that of the process', { skip: process.platform !== 'linux' && '/proc is needed' }, () => {
+  const threads = threadUsageOf(process.pid);
+  assert.ok(threads.has(process.pid), 'its main thread');
+  const sum = [...threads.values()].reduce((all, cpuMs) => all + cpuMs, 0);
+  assert.ok(sum > 0 && sum <= usageOf(process.pid).cpuMs);
 });

@@ -24,7 +24,7 @@ export interface ReverseArguments {
   readonly caFiles: readonly string[];
   /** Requests at once on one connection to an origin that speaks HTTP/2. Default 100. */
   readonly upstreamStreams: number;
-  /** Connections at once to one origin that speaks HTTP/2. Default 64. */
+  /** Connections of each thread at once to one origin that speaks HTTP/2. Default 64. */
   readonly upstreamConnections: number;
   /** Whether each request gets a JSON line on standard output. Default: no. */
   readonly hasAccessLog: boolean;
@@ -34,12 +34,27 @@ export interface ReverseArguments {
   readonly readTimeoutMs: number;
   /** How long a client's connection may stay without a request. Default 60 s. */
   readonly idleTimeoutMs: number;
-  /** How long running requests get to end after SIGTERM or SIGINT. Default 30 s. */
-  readonly graceMs: number;
   /** The most that a request's head may measure, 64 bytes to 16 MiB. Default 32 768. */
   readonly maxHeaderBytes: number;
-  /** Worker threads, 1 to 1024. Default 1. */
-  readonly threads: number;
+  /** Only looks at the arguments, and at the files that they name. Default: no. */
+  readonly isTest: boolean;
+  /** Options of the server in YAML, for what the command line does not say; null: none. */
+  readonly configFile: string | null;
+  /** Of the server, whatever it serves. */
+  readonly server: ServerArguments;
+}
+
+/** What a server can be told beside what it serves; what is not there stands in `configFile`, or has its default. */
+export interface ServerArguments {
+  /** Worker threads, 1 to 256. Default 1. */
+  readonly threads?: number;
+  /** How long running requests get to end after SIGTERM, or when another generation has taken over. Default 30 s. */
+  readonly graceMs?: number;
+  readonly pidFile?: string;
+  /** `127.0.0.1:9000`, `unix:/run/ferrata-admin.sock`. */
+  readonly admin?: string;
+  readonly user?: string | number;
+  readonly group?: string | number;
 }
 
 /** What the command line asks for. */
@@ -67,18 +82,25 @@ export const help = `ferrata: a reverse proxy
   --no-verify             https:// origins: takes anybody for the origin, whatever its certificate
   --upstream-streams N    HTTP/2: requests at once on one connection to an origin (100)
   --upstream-connections N
-                          HTTP/2: connections at once to one origin (64)
+                          HTTP/2: connections at once to one origin, of each thread (64)
   --access-log            one JSON line on standard output for each request
   --connect-timeout TIME  until a connection to an origin stands (3s)
   --read-timeout TIME     until an origin sends the first, and then the next, byte of its response (60s)
   --idle-timeout TIME     how long a client's connection may stay without a request (60s)
   --max-header-bytes N    size of a request's head (32768)
   --threads N             worker threads (1)
-  --grace TIME            after SIGTERM or SIGINT: time for running requests to end (30s)
+  --grace TIME            after SIGTERM, or an upgrade: time for running requests to end (30s)
+  --pid-file FILE         where to write the number of the process while it runs
+  --admin ADDRESS         health, readiness, reload, upgrade by HTTP: 127.0.0.1:9000 or unix:/path.sock
+  --user NAME, --group NAME
+                          whom to become when the listeners are open
+  --conf FILE             options of the server as YAML, for what is not written here; see the README
+  --test                  looks at the arguments and the files that they name, and ends: 0 if all is well, 2 if not
   --help, --version
 
   TIME is a number with a unit, 500ms, 3s or 2m; without a unit it is seconds.
-  Prints \`ready URL\` for each listener once it accepts. A first SIGTERM or SIGINT ends in order, a second one at once.
+  Prints \`ready URL\` for each listener once it accepts. Signals: SIGTERM ends in order, SIGINT at once, SIGHUP reads certificates and
+  authorities again, SIGQUIT or SIGUSR2 starts the program anew without losing a connection.
 `;
 
 const options = {
@@ -97,6 +119,12 @@ const options = {
   'max-header-bytes': { type: 'string' },
   threads: { type: 'string' },
   grace: { type: 'string' },
+  conf: { type: 'string' },
+  'pid-file': { type: 'string' },
+  admin: { type: 'string' },
+  user: { type: 'string' },
+  group: { type: 'string' },
+  test: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const;
@@ -130,15 +158,43 @@ export function parseCommand(argv: readonly string[]): Command {
       connectTimeoutMs: parseTime('--connect-timeout', values['connect-timeout'], 3_000),
       readTimeoutMs: parseTime('--read-timeout', values['read-timeout'], 60_000),
       idleTimeoutMs: parseTime('--idle-timeout', values['idle-timeout'], 60_000),
-      graceMs: parseTime('--grace', values.grace, 30_000),
       maxHeaderBytes: parseCount('--max-header-bytes', values['max-header-bytes'], { fallback: 32_768, least: 64, most: 16_777_216 }),
-      threads: parseCount('--threads', values.threads, { fallback: 1, least: 1, most: 1_024 }),
+      isTest: values.test ?? false,
+      configFile: values.conf ?? null,
+      server: serverArguments(values),
     },
   };
 }
 
 function parseCert(argv: readonly string[]): Command {
   return wantsCertHelp(argv) ? { kind: 'certHelp' } : { kind: 'cert', arguments: parseCertArguments(argv) };
+}
+
+function serverArguments(values: {
+  readonly threads?: string | undefined;
+  readonly grace?: string | undefined;
+  readonly conf?: string | undefined;
+  readonly 'pid-file'?: string | undefined;
+  readonly admin?: string | undefined;
+  readonly user?: string | undefined;
+  readonly group?: string | undefined;
+}): ServerArguments {
+  const { threads, grace, conf, 'pid-file': pidFile, admin, user, group } = values;
+  for (const [option, value] of Object.entries({ conf, 'pid-file': pidFile, admin, user, group }))
+    if (value === '') throw new UsageError(`--${option} needs a value`);
+  return {
+    ...(threads === undefined ? {} : { threads: parseCount('--threads', threads, { fallback: 1, least: 1, most: 256 }) }),
+    ...(grace === undefined ? {} : { graceMs: parseTime('--grace', grace, 0) }),
+    ...(pidFile === undefined ? {} : { pidFile }),
+    ...(admin === undefined ? {} : { admin }),
+    ...(user === undefined ? {} : { user: accountOf(user) }),
+    ...(group === undefined ? {} : { group: accountOf(group) }),
+  };
+}
+
+/** A number is the number itself: nobody has such a name. */
+function accountOf(text: string): string | number {
+  return /^\d+$/.test(text) ? Number(text) : text;
 }
 
 /** Addresses that are each right and make no sense together. */

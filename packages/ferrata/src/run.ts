@@ -1,21 +1,19 @@
 /** Runs the command: arguments in, exit code out. */
 import { readFileSync } from 'node:fs';
-import { systemClock } from '@ferrata/clock';
-import { isWireError, type WireError } from '@ferrata/error';
-import { type CertificateReload, TlsClient } from '@ferrata/net';
-import { AccessLog } from './access-log.ts';
 import { help, parseCommand, type ReverseArguments } from './arguments.ts';
 import { type CertArguments, certHelp } from './cert-arguments.ts';
-import { shellFile, usageLines } from './cert-usage.ts';
-import { ExitCode, endSignal } from './end-signal.ts';
-import { OriginNotices } from './origin-notices.ts';
+import { usageLines } from './cert-usage.ts';
+import { ExitCode } from './end-signal.ts';
 import { Output } from './output.ts';
-import { type ReverseProxy, type ReverseProxyOptions, startReverseProxy } from './reverse-proxy.ts';
-import { formatUrl } from './urls.ts';
+import { loadReverseConfig } from './reverse-config.ts';
 import { UsageError } from './usage-error.ts';
 
 /** How long the last lines may take to reach whoever reads them. */
 const LAST_LINES_MS = 1_000;
+
+/** One thread serves tens of thousands of requests a second; more are worth their memory only where there are CPUs for them. */
+const DEFAULT_THREADS = 1;
+const DEFAULT_GRACE_MS = 30_000;
 
 /** Runs `ferrata` with its arguments, the program's name left out. @returns the exit code */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -54,107 +52,43 @@ async function runCommand(argv: readonly string[], output: Output, notices: Outp
 }
 
 async function runReverse(args: ReverseArguments, output: Output, notices: Output): Promise<number> {
-  if (args.threads > 1) notices.write(`ferrata: --threads ${args.threads}: this version serves with one thread; going on with one\n`);
-  if (!args.isVerifying) notices.write('ferrata: --no-verify: whoever is on the path can be an https:// origin; for tests alone\n');
-  const failures = new OriginNotices(
-    (sentence) => notices.write(`ferrata: ${sentence}\n`),
-    () => systemClock.now(),
-  );
-  const log = args.hasAccessLog ? new AccessLog(output, () => systemClock.wallNow()) : null;
-  let proxy: ReverseProxy | null = null;
-  let isCut = false;
-  // Before the first `ready`: whoever reads that line may send a signal at once.
-  const hasToEnd = endSignal({
-    onSecond() {
-      if (proxy === null || log === null) return;
-      isCut = true;
-      return cutAndLog(proxy, log, output);
-    },
-  });
+  // Only this command serves.
+  const [{ reverseServer, urlOf }, { readServerConfig, SetupError }] = await Promise.all([
+    import('./reverse-server.ts'),
+    import('@ferrata/service'),
+  ]);
+  let start: () => Promise<number>;
+  let isReady = args.isTest;
   try {
-    proxy = await startReverseProxy({
-      ...args,
-      ...tlsOptions(args, notices),
-      onOriginFailed: (origin, error) => failures.tell(formatUrl(origin), error),
-      onHookFailed: (error) => notices.write(`ferrata: the access log failed: ${error.message}\n`),
-      ...(log === null
-        ? {}
-        : {
-            onSession: (session, error) => log.logSession(session, error),
-            onRefused: (refusal) => log.logRefusal(refusal),
-            onHandshakeFailed: (error, info) => log.logHandshakeFailure(error, info),
-          }),
+    start = reverseServer({
+      threads: DEFAULT_THREADS,
+      graceMs: DEFAULT_GRACE_MS,
+      ...(args.configFile === null ? {} : readServerConfig(args.configFile)),
+      ...args.server,
+      test: args.isTest,
+      config: { load: () => loadReverseConfig(args) },
+      onNotice({ severity, text }) {
+        // That the first generation serves is what the lines for standard output say.
+        if (isReady || severity !== 'info') notices.write(`ferrata: ${oneLine(text)}\n`);
+      },
+      onReady(listeners) {
+        isReady = true;
+        if (!args.isVerifying) notices.write('ferrata: --no-verify: whoever is on the path can be an https:// origin; for tests alone\n');
+        output.write(listeners.map((listener) => `ready ${urlOf(listener)}\n`).join(''));
+      },
     });
   } catch (error) {
-    if (!isWireError(error)) throw error;
-    notices.write(`ferrata: ${error.message}${keyAdvice(error, args)}\n`);
-    return ExitCode.failed;
+    if (error instanceof SetupError) throw new UsageError(error.problems.join('\nferrata: '), { cause: error });
+    // What the server says of its options begins with their names, which are those of the command line.
+    if (error instanceof RangeError) throw new UsageError(`--${error.message}`, { cause: error });
+    throw error;
   }
-  const urls = proxy.listeners.map(({ address }, index) => formatUrl({ ...address, isSecure: args.listen[index]?.isSecure === true }));
-  output.write(urls.map((url) => `ready ${url}\n`).join(''));
-  await hasToEnd;
-  const cut = await proxy.stop(args.graceMs);
-  // The second signal ends the process, with its own exit code.
-  if (isCut) await new Promise<never>(() => {});
-  log?.flush();
-  if (cut > 0) {
-    const what = cut === 1 ? '1 connection was' : `${cut} connections were`;
-    notices.write(`ferrata: ${what} still busy after the grace and had to be cut\n`);
-  }
-  return ExitCode.ok;
+  return await start();
 }
 
-/** What the options of TLS are for the proxy. @throws {UsageError} when the file of authorities cannot be read */
-function tlsOptions(args: ReverseArguments, notices: Output): Pick<ReverseProxyOptions, 'tls' | 'upstreamTls'> {
-  const { certificates, isVerifying, caFiles } = args;
-  const onReload = (reload: CertificateReload): void => notices.write(`ferrata: ${reloadSentence(reload)}\n`);
-  return {
-    ...(certificates.length === 0 ? {} : { tls: { certificates, onReload } }),
-    upstreamTls: { verifyCert: isVerifying, ...(caFiles.length === 0 ? {} : { ca: caFiles.map(readAuthorities) }) },
-  };
-}
-
-/** What has become of a certificate whose files were looked at again. */
-function reloadSentence({ label, error, concern, isReplaced }: CertificateReload): string {
-  // The errors name it, too.
-  const textOf = ({ message }: WireError): string => message.replace(`${label}: `, '');
-  if (error !== null) return `${label}: the new certificate or its key cannot be used, the old ones serve on: ${textOf(error)}`;
-  if (concern !== null) return `${label}: ${textOf(concern)}`;
-  return isReplaced ? `${label}: new connections get the new certificate` : `${label}: the certificate and its key can be read again`;
-}
-
-function readAuthorities(file: string): string {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new UsageError(`--ca ${file}: it cannot be read: ${(error as Error).message}`, { cause: error });
-  }
-  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new UsageError(`--ca ${file}: there is no certificate in PEM in it`);
-  try {
-    // Each file by itself, so that the sentence names the right one.
-    new TlsClient({ ca: text });
-  } catch (error) {
-    throw new UsageError(`--ca ${file}: there is something in it that is no certificate: ${(error as Error).message}`, { cause: error });
-  }
-  return text;
-}
-
-/** PEM says so by its label (RFC 7468 §11) or, in the older forms, by a header (RFC 1421 §4.6.1.1). */
-const encryptedKey = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m;
-
-/** What to do about a key that OpenSSL would only call unreadable; empty if that is not it. */
-function keyAdvice({ reason }: WireError, { certificates }: ReverseArguments): string {
-  if (reason !== 'TLS_KEY_UNREADABLE') return '';
-  for (const { keyFile } of certificates) {
-    try {
-      if (encryptedKey.test(readFileSync(keyFile, 'utf8')))
-        return `; --key ${keyFile} is encrypted, and the command asks for no passphrase: decrypt it by openssl pkey -in ${shellFile(keyFile)} -out FILE`;
-    } catch {
-      // Then the error tells of it.
-    }
-  }
-  return '';
+/** A notice is a line, whatever a peer or a file has brought into it. */
+function oneLine(text: string): string {
+  return text.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ');
 }
 
 async function runCert(args: CertArguments, output: Output, notices: Output): Promise<number> {
@@ -173,13 +107,6 @@ async function runCert(args: CertArguments, output: Output, notices: Output): Pr
     notices.write(`ferrata: the certificate could not be written: ${error.message}\n`);
     return ExitCode.failed;
   }
-}
-
-/** Every request that still ran gets its line, and whoever reads the lines some time to take them. */
-async function cutAndLog(proxy: ReverseProxy, log: AccessLog, output: Output): Promise<void> {
-  await proxy.cut();
-  log.flush();
-  await output.flush(LAST_LINES_MS);
 }
 
 function version(): string {

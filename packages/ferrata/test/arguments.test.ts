@@ -11,17 +11,19 @@ function reverse(...rest: string[]) {
 }
 
 test('the defaults are those of the table of limits', () => {
-  const { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, graceMs, maxHeaderBytes, threads, hasAccessLog } = reverse();
+  const { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, maxHeaderBytes, hasAccessLog, isTest, configFile, server } = reverse();
   assert.deepEqual(
-    { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, graceMs, maxHeaderBytes, threads, hasAccessLog },
+    { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, maxHeaderBytes, hasAccessLog, isTest, configFile, server },
     {
       connectTimeoutMs: 3_000,
       readTimeoutMs: 60_000,
       idleTimeoutMs: 60_000,
-      graceMs: 30_000,
       maxHeaderBytes: 32_768,
-      threads: 1,
       hasAccessLog: false,
+      isTest: false,
+      configFile: null,
+      // What is not written stands in a file, or has the default of the command.
+      server: {},
     },
   );
 });
@@ -114,7 +116,31 @@ test('times take a unit, and are seconds without one', () => {
   assert.equal(reverse('--connect-timeout', '250ms').connectTimeoutMs, 250);
   assert.equal(reverse('--read-timeout', '1.5s').readTimeoutMs, 1_500);
   assert.equal(reverse('--idle-timeout', '2m').idleTimeoutMs, 120_000);
-  assert.equal(reverse('--grace', '5').graceMs, 5_000);
+  assert.equal(reverse('--grace', '5').server.graceMs, 5_000);
+});
+
+test('what is for the server, whatever it serves: a number of a user is a number, names are names, and nothing is empty', () => {
+  const { server, isTest, configFile } = reverse(
+    '--threads',
+    '2',
+    '--pid-file',
+    '/run/a.pid',
+    '--admin',
+    '127.0.0.1:9000',
+    '--user',
+    '33',
+    '--group',
+    'www-data',
+    '--conf',
+    'a.yaml',
+    '--test',
+  );
+  assert.deepEqual(
+    [server, isTest, configFile],
+    [{ threads: 2, pidFile: '/run/a.pid', admin: '127.0.0.1:9000', user: 33, group: 'www-data' }, true, 'a.yaml'],
+  );
+  for (const option of ['--pid-file', '--admin', '--user', '--group', '--conf'])
+    assert.throws(() => reverse(`${option}=`), new RegExp(`UsageError: ${option} needs a value`));
 });
 
 test('origins may speak HTTP/2, each for itself', () => {
@@ -233,6 +259,7 @@ for (const [option, value] of [
   ['--upstream-connections', 'many'],
   ['--threads', '0'],
   ['--threads', '1.5'],
+  ['--threads', '257'],
 ] as const) {
   test(`${option}=${value} is refused with an example or a range`, () => {
     assert.throws(

@@ -40,6 +40,10 @@ test('--help and --version say what they are asked for on standard output, and e
     '--max-header-bytes',
     '--threads',
     '--grace',
+    '--pid-file',
+    '--admin',
+    '--user',
+    '--test',
   ]) {
     assert.ok(help.stdout.includes(option), option);
   }
@@ -126,13 +130,6 @@ test('origins may be IPv6 addresses, names and Unix sockets', async () => {
   assert.equal((await ferrata.logged((line) => line.target === '/six')).upstream, `[::1]:${over6.port}`);
   assert.match((await ferrata.logged((line) => line.target === '/name')).upstream ?? '', new RegExp(`:${byName.port}$`));
   assert.equal((await ferrata.logged((line) => line.target === '/unix')).upstream, `unix:${socketPath}`);
-});
-
-test('--threads above 1 says that one thread serves, and goes on', async () => {
-  const { port } = await httpOrigin(mirror);
-  const ferrata = await startFerrata([port], ['--threads', '4']);
-  assert.match(ferrata.stderr, /--threads 4: this version serves with one thread/);
-  assert.equal((await ask({ port: ferrata.port })).method, 'GET');
 });
 
 test('a reader of standard output that goes away stops the log, not the traffic', async () => {

@@ -22,3 +22,17 @@ test('with few there are 128 places, 128 that wait and 256 connections, with ple
   assert.deepEqual(handshakeShares(64), { maxHandshakes: 16, maxPending: 16 });
   assert.equal(connectionShare(64, handshakeShares(64)), 16);
 });
+
+test('the shares of several threads fit together, with eight descriptors more for each of them; none is left without', () => {
+  for (const limit of [4096, 20_000, 65_536, 1_048_576]) {
+    for (const threads of [2, 3, 16]) {
+      const shares = handshakeShares(limit, threads);
+      const connections = connectionShare(limit, shares, threads);
+      const used = (shares.maxHandshakes + shares.maxPending + 2 * connections) * threads;
+      assert.ok(used <= limit - 256 - 8 * (threads - 1), `${threads} threads, ${limit}`);
+      assert.ok(used >= (limit - 256 - 8 * (threads - 1)) * 0.98, `${threads} threads, ${limit}: next to nothing is left over`);
+    }
+  }
+  assert.equal(connectionShare(1_024, null, 4), 93);
+  assert.equal(connectionShare(1_024, handshakeShares(1_024, 256), 256), 16);
+});

@@ -134,7 +134,7 @@ test('M8: what still runs after --grace is cut, visibly, and said; the exit code
   ferrata.child.kill('SIGTERM');
   const { code, stderr } = await within('the end of the command', ferrata.ended);
   assert.equal(code, 0);
-  assert.match(stderr, /^ferrata: 1 connection was still busy after the grace and had to be cut\n$/);
+  assert.match(stderr, /^ferrata: generation 1 \(process \d+\): 1 connection was still busy after the grace and had to be cut\n$/);
   await client.untilEnd();
   assert.ok(client.received.endsWith('first'));
   assert.equal(ferrata.log.length, 1, 'the request that was cut is in the log');
@@ -164,7 +164,7 @@ test('M8: an open tunnel goes on during the grace, and is cut after it', async (
   assert.ok(!client.hasEnded && !client.isClosed);
   const { code, signal, stderr } = await within('the end of the command', ferrata.ended);
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
-  assert.match(stderr, /^ferrata: 1 connection was still busy after the grace and had to be cut\n$/);
+  assert.match(stderr, /^ferrata: generation 1 \(process \d+\): 1 connection was still busy after the grace and had to be cut\n$/);
   assert.ok((await client.untilEnd()).endsWith(`\r\n\r\nbefore;${during}`));
   assert.deepEqual(
     ferrata.log.map((line) => [line.target, line.status, line.bytesIn, line.bytesOut]),

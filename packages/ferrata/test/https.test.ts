@@ -287,7 +287,7 @@ describe('https:// origins', () => {
       '--key',
       encrypted,
     );
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     assert.match(
       stderr,
       /--key \S+encrypted-key\.pem is encrypted, and the command asks for no passphrase: decrypt it by openssl pkey -in \S+ -out FILE\n$/,
@@ -317,7 +317,10 @@ describe('https:// origins', () => {
       writeFileSync(broken, `${authority.certificate}\n${block}`);
       const { code, stderr } = await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'https://127.0.0.1:1', '--ca', broken);
       assert.equal(code, 2, stderr);
-      assert.match(stderr, /^ferrata: --ca \S+broken-ca\.pem: there is something in it that is no certificate: [^\n]*\n$/);
+      assert.match(
+        stderr,
+        /^ferrata: the server could not start: --ca \S+broken-ca\.pem: there is something in it that is no certificate: [^\n]*\n$/,
+      );
     }
   });
 
@@ -468,7 +471,7 @@ describe('what cannot work is told at the start', () => {
   const start = (cert: string, key: string) =>
     runFerrata('reverse', '--listen', 'https://127.0.0.1:0', '--cert', cert, '--key', key, ...to);
 
-  test('certificates that are not there, are none, or do not fit their key: exit code 1, and the file is named', async () => {
+  test('certificates that are not there, are none, or do not fit their key: exit code 2, and the file is named', async () => {
     const nonsense = join(folder, 'nonsense.pem');
     writeFileSync(nonsense, 'nonsense');
     const other: FiledCertificate = await file('other', ['localhost']);
@@ -480,9 +483,9 @@ describe('what cannot work is told at the start', () => {
     ];
     const ends = await Promise.all(tries.map(async ([cert, key, says]) => ({ says, ended: await start(cert, key) })));
     for (const { says, ended } of ends) {
-      assert.equal(ended.code, 1, ended.stderr);
+      assert.equal(ended.code, 2, ended.stderr);
       assert.equal(ended.stdout, '');
-      assert.match(ended.stderr, /^ferrata: tls TLS_[^\n]*\n$/);
+      assert.match(ended.stderr, /^ferrata: the server could not start: tls TLS_[^\n]*\n$/);
       assert.match(ended.stderr, says);
     }
   });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { connectError, tlsError } from '@ferrata/error';
 import { OriginNotices } from '../src/origin-notices.ts';
+import { ToldMemory } from '../src/told-memory.ts';
 
 test('each origin and reason at once, and then once a minute, with how often it was', () => {
   const clock = new ManualClock();
@@ -35,13 +36,23 @@ test('each origin and reason at once, and then once a minute, with how often it 
   ]);
 });
 
-test('reasons without end take no memory without end', () => {
-  let count = 0;
-  const notices = new OriginNotices(
-    () => count++,
-    () => 0,
+test('what one thread has told is known to the others', () => {
+  const told: string[] = [];
+  const memory = new ToldMemory();
+  const [one, other] = [1, 2].map(
+    (thread) =>
+      new OriginNotices(
+        (sentence) => told.push(`${thread} ${sentence}`),
+        () => 0,
+        new ToldMemory(memory.buffer),
+      ),
   );
-  for (let index = 0; index < 1_025; index++) notices.tell('https://a', connectError(`R${index}`, 'x'));
-  notices.tell('https://a', connectError('R0', 'x'));
-  assert.equal(count, 1_026, 'what was told first is forgotten');
+  const refused = connectError('CONNECT_REFUSED', 'refused');
+  one?.tell('http://a', refused);
+  other?.tell('http://a', refused);
+  other?.tell('http://b', refused);
+  assert.deepEqual(told, [
+    '1 --to http://a: no connection: connect CONNECT_REFUSED: refused',
+    '2 --to http://b: no connection: connect CONNECT_REFUSED: refused',
+  ]);
 });

@@ -6,8 +6,10 @@
 import { writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
+import { isMainThread } from 'node:worker_threads';
 import { textOf } from '@ferrata/error';
+import { type FileReading, keepFileReading, keptFileReading, unpackFileReading } from './kept-options.ts';
+import { roleOfThread } from './role.ts';
 import { readServerConfig } from './server-config-file.ts';
 import { DAEMON_REFUSED, type ServerFileOptions } from './server-config-keys.ts';
 import { resolveServerOptions, type ServerOptions, serverRanges } from './server-options.ts';
@@ -99,7 +101,8 @@ export function joinServerOptions<C>(
  * The options of a program, changed by its command line and the file that this names: for `new Server(commandLineOptions({ … }))`.
  *
  * Ends the process if there is nothing to go on with: with 0 after printing help, with 2 after saying on standard error all that is wrong. Worker threads do not read the
- * file but have what their main thread has read: one that takes the place of another must come up whatever has become of the file since.
+ * file but have what their main thread has read: one that takes the place of another must come up whatever has become of the file since. So has a process that takes the place of
+ * one that died, if the file is no good any more; standard error says so.
  */
 export function commandLineOptions<C = undefined>(
   program: ServerOptions<C> = {},
@@ -110,30 +113,58 @@ export function commandLineOptions<C = undefined>(
     const { configFile, options, wantsHelp, positionals } = serverArguments(argv);
     if (wantsHelp) return end(0, 1, `${basename(process.argv[1] ?? name)} [options]\n\n${SERVER_HELP}`);
     if (positionals.length > 0) throw new SetupError([`'${positionals.join(' ')}' belongs to no option; --help lists them`]);
-    const joined = joinServerOptions(program, configFile === null ? {} : fileOptions(configFile), options);
-    resolveServerOptions(joined);
-    return joined;
+    const join = (read: ServerFileOptions): ServerOptions<C> => {
+      const joined = joinServerOptions(program, read, options);
+      resolveServerOptions(joined);
+      return joined;
+    };
+    return configFile === null ? join({}) : joinFile(configFile, name, join);
   } catch (error) {
     const problems = error instanceof SetupError ? error.problems : [textOf(error)];
     return end(2, 2, problems.map((problem) => `${name}: ${problem}\n`).join(''));
   }
 }
 
-function fileOptions(file: string): ServerFileOptions {
-  const key = `ferrata: ${file}`;
-  if (!isMainThread) return (getEnvironmentData(key) as ServerFileOptions | undefined) ?? {};
-  const read = readServerConfig(file);
-  setEnvironmentData(key, read);
-  return read;
+function joinFile<Joined>(file: string, name: string, join: (options: ServerFileOptions) => Joined): Joined {
+  if (!isMainThread) {
+    const kept = keptFileReading();
+    return join(kept?.file === file ? kept.options : readServerConfig(file));
+  }
+  // Before anything else: what the environment says to a generation is not for the processes that the program starts.
+  const role = roleOfThread();
+  let reading: FileReading;
+  let joined: Joined;
+  try {
+    reading = { file, options: readServerConfig(file) };
+    joined = join(reading.options);
+  } catch (thrown) {
+    const kept = role.kind === 'generation' && role.keptOptions !== null ? unpackFileReading(role.keptOptions) : null;
+    if (kept?.file !== file) throw thrown;
+    reading = kept;
+    try {
+      joined = join(reading.options);
+    } catch {
+      // What is to be mended is on disk.
+      throw thrown;
+    }
+    const why = thrown instanceof SetupError ? thrown.problems.join('; ') : textOf(thrown);
+    say(2, `${name}: the file of options is broken, and what was last read from it is in force until an upgrade succeeds: ${why}\n`);
+  }
+  keepFileReading(reading);
+  return joined;
 }
 
 function end(code: number, descriptor: number, text: string): never {
+  say(descriptor, text);
+  process.exit(code);
+}
+
+function say(descriptor: number, text: string): void {
   try {
     writeSync(descriptor, text);
   } catch {
     // Whoever should read it is gone.
   }
-  process.exit(code);
 }
 
 function isName(name: string): name is Name {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,10 +81,21 @@ describe('a program that takes its options from the command line', () => {
      import { commandLineOptions } from ${module};
      const options = commandLineOptions({ name: 'app', threads: 1 });
      console.log(JSON.stringify({ isMainThread, ...options }, (_, value) => (value === Infinity ? 'never' : value)));
+     if (isMainThread && process.env.SHOW_ENVIRONMENT) {
+       if (process.env.FERRATA_KEPT_OPTIONS !== undefined) throw new Error('it would be handed on');
+       process.channel.unref();
+       new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+     }
      if (isMainThread && process.env.REMOVE) { rmSync(process.env.REMOVE); new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) }); }`,
   );
+  // Each process reads the same sources.
+  const compileCache = { NODE_COMPILE_CACHE: join(folder, 'compiled') };
   const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}): SpawnSyncReturns<string> =>
-    spawnSync(process.execPath, [program, ...args], { encoding: 'utf8', timeout: 20_000, env: { ...process.env, ...env } });
+    spawnSync(process.execPath, [program, ...args], {
+      encoding: 'utf8',
+      timeout: 20_000,
+      env: { ...process.env, ...compileCache, ...env },
+    });
 
   test('goes on with all of them together', () => {
     const file = join(folder, 'good.yaml');
@@ -127,5 +139,73 @@ describe('a program that takes its options from the command line', () => {
         { isMainThread: false, name: 'app', threads: 2, workers: { blockedLimitMs: 'never' } },
       ],
     );
+  });
+
+  describe('and whose process takes the place of one that died', () => {
+    const file = join(folder, 'broken.yaml');
+    const kept = { file, options: { threads: 3, workers: { blockedLimitMs: Infinity } } };
+    // A generation has a channel; this is what its keeper says to it in the environment.
+    const born = async (
+      text: string,
+      args: readonly string[] = [],
+      generation = '2',
+    ): Promise<{ code: number | null; stdout: string; stderr: string }> => {
+      const env = { ...process.env, ...compileCache, FERRATA_GENERATION: generation, FERRATA_KEPT_OPTIONS: text, SHOW_ENVIRONMENT: '1' };
+      const child = spawn(process.execPath, [program, '-c', file, ...args], {
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        env,
+        timeout: 20_000,
+      });
+      const output = { stdout: '', stderr: '' };
+      child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (output.stdout += chunk));
+      child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
+      const [code] = (await once(child, 'close')) as [number | null];
+      return { code, ...output };
+    };
+
+    test('goes on with what that had read if the file is wrong or gone, says so, and hands it on to its threads and to the next one', async () => {
+      for (const content of ['thread: 1\n', null]) {
+        if (content === null) rmSync(file);
+        else writeFileSync(file, content);
+        const { code, stdout, stderr } = await born(JSON.stringify(kept), ['--threads', '1']);
+        assert.equal(code, 0, stderr);
+        const lines = stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as unknown);
+        const options = { name: 'app', threads: 1, workers: { blockedLimitMs: 'never' } };
+        assert.deepEqual(lines, [
+          { isMainThread: true, ...options },
+          { isMainThread: false, ...options },
+        ]);
+        assert.match(
+          stderr,
+          /^app: the file of options is broken, and what was last read from it is in force until an upgrade succeeds: .*broken\.yaml/,
+        );
+        assert.equal(stderr.split('\n').length, 2, 'told once');
+      }
+    });
+
+    test('prefers the file while it is good', async () => {
+      writeFileSync(file, 'threads: 2\n');
+      const { code, stdout, stderr } = await born(JSON.stringify(kept));
+      assert.deepEqual([code, stderr], [0, '']);
+      assert.deepEqual(JSON.parse(stdout.split('\n')[0] as string), { isMainThread: true, name: 'app', threads: 2 });
+    });
+
+    test('ends with 2 and what is wrong with the file if what was kept is no good either, is of another file, or comes from nobody’s keeper', async () => {
+      writeFileSync(file, 'thread: 1\n');
+      const texts = [
+        'nonsense{',
+        'null',
+        JSON.stringify({ ...kept, file: 'other.yaml' }),
+        JSON.stringify({ file, options: { thread: 1 } }),
+      ];
+      const ends = await Promise.all([...texts.map((text) => born(text)), born(JSON.stringify(kept), [], 'none')]);
+      for (const { code, stdout, stderr } of ends) {
+        assert.deepEqual([code, stdout], [2, '']);
+        assert.equal(stderr, `app: ${file}:1:1: there is no key thread; did you mean threads?\n`);
+      }
+    });
   });
 });

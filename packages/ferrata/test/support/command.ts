@@ -1,5 +1,8 @@
 /** Runs the `ferrata` command as a child process, and ends it whatever becomes of the test. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +12,17 @@ export const DEADLINE_MS = 30_000;
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const demo = fileURLToPath(new URL('../../../../tools/start.ts', import.meta.url));
+
+/** Most of the time of a process that starts goes into reading the sources; each is read once for all of them. */
+const compileCache = mkdtempSync(join(tmpdir(), 'ferrata-compiled-'));
+
+/** Whatever becomes of the tests, a time-out of the whole file among it, their programs end with them. */
+const running = new Set<Program>();
+process.on('exit', () => {
+  for (const program of running) program.killAll();
+  rmSync(compileCache, { recursive: true, force: true });
+});
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
 
 /** How a program ended. */
 export interface Ended {
@@ -39,34 +53,44 @@ export interface LogLine {
   readonly error: string | null;
 }
 
+/** Threads that other work on the machine has held up for seconds. */
+const slowness = /^ferrata: worker \d+ (?:does not turn its event loop since|runs again, after its event loop had stood still).*\n/gm;
+
 /** A program that runs. */
 export class Program {
   readonly child: ChildProcessByStdio<null, Readable, Readable>;
   readonly ended: Promise<Ended>;
   stdout = '';
-  stderr = '';
+  #stderr = '';
   readonly #wake: (() => void)[] = [];
 
   constructor(file: string, args: readonly string[], env: Readonly<Record<string, string | undefined>> = {}) {
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined, NODE_OPTIONS: undefined, ...env },
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, NODE_OPTIONS: undefined, NODE_COMPILE_CACHE: compileCache, ...env },
     });
     const { child } = this;
+    running.add(this);
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
       this.#tell();
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      this.stderr += text;
+      this.#stderr += text;
       this.#tell();
     });
     this.ended = new Promise((resolve) => {
       child.on('close', (code, signal) => {
+        running.delete(this);
         resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
         this.#tell();
       });
     });
+  }
+
+  /** What it has said, but for what only a busy machine makes it say. */
+  get stderr(): string {
+    return this.#stderr.replaceAll(slowness, '');
   }
 
   /** Waits until `find` returns something, asking after each piece of output. */
@@ -89,8 +113,32 @@ export class Program {
 
   /** Ends it if it still runs. */
   async kill(): Promise<void> {
-    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGKILL');
+    this.killAll();
     await this.ended;
+  }
+
+  /** Does the same to the processes that it has started. */
+  killAll(): void {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const children = this.children;
+    this.child.kill('SIGKILL');
+    for (const pid of children) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    }
+  }
+
+  /** The processes that it has started; none where there is no /proc. */
+  get children(): readonly number[] {
+    const { pid = 0 } = this.child;
+    try {
+      return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+    } catch {
+      return [];
+    }
   }
 
   #tell(): void {

@@ -78,8 +78,17 @@ export type KeeperMessage =
 export type GenerationMessage =
   | { readonly kind: 'hello'; readonly protocol: number }
   | { readonly kind: 'need'; readonly sockets: readonly SocketSpec[] }
-  /** `config`: that in force, packed by `packConfig`; null: it could not be packed. Left out: the keeper is to keep none. */
-  | { readonly kind: 'ready'; readonly threads: number; readonly sockets: readonly SocketSpec[]; readonly config?: Uint8Array | null }
+  /**
+   * `config`: that in force, packed by `packConfig`; null: it could not be packed. Left out: the keeper is to keep none. `fileOptions`: those of the server's file, packed
+   * by `packFileReading`; the same goes for them. They come back in the environment of the next process, not in `start`: without them it would have ended by then.
+   */
+  | {
+      readonly kind: 'ready';
+      readonly threads: number;
+      readonly sockets: readonly SocketSpec[];
+      readonly config?: Uint8Array | null;
+      readonly fileOptions?: string | null;
+    }
   /** It could not start, and exits. `exitCode` is that of the keeper if this was the first one. */
   | { readonly kind: 'failed'; readonly why: string; readonly exitCode: number }
   /** `config` as in `ready`, when the outcome is `reloaded`. */

@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { textOf } from '@ferrata/error';
 import { currentEnvironment, type Environment } from '../environment.ts';
-import { GENERATION_VARIABLE } from '../role.ts';
+import { GENERATION_VARIABLE, OPTIONS_VARIABLE } from '../role.ts';
 import type { GenerationMessage, KeeperMessage } from './generation-messages.ts';
 import { isGenerationMessage } from './message-check.ts';
 
@@ -88,23 +88,27 @@ export function generationEnvironment(env: Environment): Environment {
   return { ...kept, NODE_OPTIONS: withoutDebugging(options.split(/\s+/)).join(' ') };
 }
 
-/**
- * Spawns a generation.
- *
- * @param stdio the keeper's descriptors that the child gets from place 3 on
- */
-export function spawnGeneration(
-  program: Program,
-  generation: number,
-  stdio: readonly number[],
-  watcher: ProcessWatcher,
-): GenerationProcess {
+/** What a generation is born with. */
+export interface Birth {
+  readonly generation: number;
+  /** See `Role`. */
+  readonly keptOptions: string | null;
+  /** The keeper's descriptors that the child gets from place 3 on. */
+  readonly stdio: readonly number[];
+}
+
+/** Spawns a generation. */
+export function spawnGeneration(program: Program, { generation, keptOptions, stdio }: Birth, watcher: ProcessWatcher): GenerationProcess {
   let child: ChildProcess;
   try {
     child = spawn(program.execPath, [...program.execArgv, ...program.argv], {
       // A directory that a deployment has removed meanwhile would fail the spawn.
       ...(existsSync(program.directory) ? { cwd: program.directory } : null),
-      env: { ...program.env, [GENERATION_VARIABLE]: String(generation) },
+      env: {
+        ...program.env,
+        [GENERATION_VARIABLE]: String(generation),
+        ...(keptOptions === null ? null : { [OPTIONS_VARIABLE]: keptOptions }),
+      },
       stdio: ['inherit', 'inherit', 'inherit', ...stdio, 'ipc'],
       // As JSON the bytes of a configuration would become an object with a name for each.
       serialization: 'advanced',

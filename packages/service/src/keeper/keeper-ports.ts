@@ -39,7 +39,8 @@ export interface KeeperPorts {
   readonly clock: Clock;
   readonly sockets: KeeperSockets;
   readonly manager: ServiceManager;
-  spawn(generation: number, threads: number, watcher: ProcessWatcher): SpawnedMember;
+  /** @param keptOptions of one that died, see `unpackFileReading`; null: it is to do with the file on disk */
+  spawn(generation: number, threads: number, keptOptions: string | null, watcher: ProcessWatcher): SpawnedMember;
   notify(notice: Notice): void;
   onPhase(phase: Phase): void;
   /** The first generation is ready. */

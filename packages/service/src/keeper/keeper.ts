@@ -146,7 +146,8 @@ export class Keeper {
       onMessage: (message) => this.#receive(member, message),
       onEnd: (end) => this.#handleEnd(member, end),
     };
-    const member = newMember(number, this.#ports.spawn(number, this.#threads, watcher));
+    const keptOptions = attempt.reason === 'replace' ? this.#lastGood.fileOptions : null;
+    const member = newMember(number, this.#ports.spawn(number, this.#threads, keptOptions, watcher));
     attempt.member = member;
     attempt.name = nameOf(member);
     this.#tellPhase(member);
@@ -221,6 +222,7 @@ export class Keeper {
     if (this.#wantedUpgrade === 'descriptors') this.#wantedUpgrade = null;
     if (before !== null) this.#departures.leave(before, { kind: 'stop', why: 'superseded', graceMs, delayMs });
     this.#lastGood.keep(ready.config);
+    this.#lastGood.keepFileOptions(ready.fileOptions);
     this.#tellPhase(member);
     const isFirst = !this.#hasServed;
     this.#hasServed = true;

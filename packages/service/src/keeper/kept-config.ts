@@ -5,6 +5,7 @@
  */
 import { deserialize, serialize } from 'node:v8';
 import { textOf } from '@ferrata/error';
+import { MAX_KEPT_OPTIONS_BYTES } from '../kept-options.ts';
 import type { LastGood } from './generation-messages.ts';
 
 /** A configuration of more bytes is not kept: each reload sends it to the keeper. */
@@ -34,7 +35,7 @@ export function unpackConfig(bytes: Uint8Array): unknown {
 }
 
 /**
- * The keeper's copy of the configuration in force.
+ * The keeper's copy of the configuration in force, and of the options of the server's file.
  *
  * A generation that takes the place of a dead one gets it for the case that the configuration on disk is broken. If what is on disk is read well and yet nothing comes of it (its sockets cannot
  * be opened, a service does not start with it), the next attempt takes the copy at once; should that fail, too, the one after looks at the disk again: by then it may have been mended.
@@ -42,11 +43,22 @@ export function unpackConfig(bytes: Uint8Array): unknown {
 export class KeptConfig {
   #bytes: Uint8Array | null = null;
   #insteadBecause: string | null = null;
+  #fileOptions: string | null = null;
 
   /** A generation serves with it. Without any, or with one that is too large, none is kept: an older one is not in force any more. */
   keep(bytes: Uint8Array | null | undefined): void {
     this.#bytes = bytes instanceof Uint8Array && bytes.length <= MAX_KEPT_CONFIG_BYTES ? bytes : null;
     this.#insteadBecause = null;
+  }
+
+  /** A generation runs with them. Without any, or with too many, none are kept. */
+  keepFileOptions(text: string | null | undefined): void {
+    this.#fileOptions = typeof text === 'string' && Buffer.byteLength(text) <= MAX_KEPT_OPTIONS_BYTES ? text : null;
+  }
+
+  /** For a generation that takes the place of a dead one, should the file be no good by then; null: none are kept. */
+  get fileOptions(): string | null {
+    return this.#fileOptions;
   }
 
   /** For a generation that takes the place of a dead one; null: nothing is kept. */

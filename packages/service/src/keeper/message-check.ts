@@ -10,7 +10,8 @@ type Fields = Readonly<Record<string, unknown>>;
 const checks: Readonly<Record<GenerationMessage['kind'], (message: Fields) => boolean>> = {
   hello: ({ protocol }) => isWhole(protocol),
   need: ({ sockets }) => areSpecs(sockets),
-  ready: ({ threads, sockets, config }) => isWhole(threads) && areSpecs(sockets) && isPacked(config),
+  ready: ({ threads, sockets, config, fileOptions }) =>
+    isWhole(threads) && areSpecs(sockets) && isPacked(config) && (fileOptions === undefined || fileOptions === null || isText(fileOptions)),
   failed: ({ why, exitCode }) => isText(why) && isWhole(exitCode),
   reloaded: ({ id, outcome, config }) => isWhole(id) && isOutcome(outcome) && isPacked(config),
   pong: ({ id }) => isWhole(id),

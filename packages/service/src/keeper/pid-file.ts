@@ -1,7 +1,8 @@
 /**
  * The file that holds the process id.
  *
- * - It is written beside its place and moved there, so that nobody reads half of a number, and a full disk is found out before anything is served.
+ * - It is written beside its place and linked there, so that nobody reads half of a number, a full disk is found out before anything is served, and of two processes that
+ *   start at the same moment one gets the place.
  * - A file of a process that lives is not taken over. A number may have been given to another process since; so, where the kernel tells (Linux), a process
  *   that began after the file was written is not the one that wrote it.
  * - It is removed only if it is still ours. A directory that the process may no longer write to after it has given up its privileges leaves an empty file.
@@ -11,6 +12,8 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
+  linkSync,
+  lstatSync,
   openSync,
   readFileSync,
   readSync,
@@ -19,7 +22,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { ioError, textOf, type WireError } from '@ferrata/error';
+import { ioError, textOf, WireError } from '@ferrata/error';
 
 /** Who lives, and since when. Replaced in tests. */
 export interface ProcessTable {
@@ -50,13 +53,11 @@ export class PidFile {
    * @throws {WireError} `PID_FILE_FAILED` if it cannot be written: no such directory, no permission, no space left
    */
   static write(path: string, pid: number = process.pid, table: ProcessTable = systemProcesses): PidFile {
-    const owner = ownerOrFailure(path, table);
-    if (owner !== null && owner !== pid) {
-      throw ioError('PID_FILE_TAKEN', `the pid file ${path} belongs to process ${owner}, which is running`, { fault: 'local' });
-    }
     const draft = `${path}.${pid}.new`;
     let descriptor: number | null = null;
     try {
+      // Before anything is written: whoever may not write there is told so of a running server all the same.
+      refuseOther(path, livingOwner(path, table), pid);
       // O_EXCL after a removal: a link that somebody has laid there is not followed.
       removeIfThere(draft);
       descriptor = openSync(draft, 'wx+', 0o644);
@@ -64,12 +65,13 @@ export class PidFile {
       writeSync(descriptor, text);
       // Some file systems tell only now that the disk is full.
       fsyncSync(descriptor);
-      renameSync(draft, path);
+      takePlace(path, draft, pid, table);
       return new PidFile(path, descriptor, text);
     } catch (thrown) {
       if (descriptor !== null) closeSync(descriptor);
+      throw thrown instanceof WireError ? thrown : notWritten(path, thrown);
+    } finally {
       tryTo(() => removeIfThere(draft));
-      throw notWritten(path, thrown);
     }
   }
 
@@ -93,12 +95,52 @@ export class PidFile {
   }
 }
 
-function ownerOrFailure(path: string, table: ProcessTable): number | null {
-  try {
-    return livingOwner(path, table);
-  } catch (thrown) {
-    throw notWritten(path, thrown);
+/** Each time another process has taken the place, and ended. */
+const MAX_TRIES = 100;
+
+/** Gives the draft the place if that is free, or has the file of a process that is gone. @throws {WireError} if another one has it */
+function takePlace(path: string, draft: string, pid: number, table: ProcessTable): void {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    if (linkIfFree(draft, path)) return;
+    const found = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    refuseOther(path, livingOwner(path, table), pid);
+    if (found !== undefined) putAway(path, found.ino, `${draft}.old`);
   }
+  throw new Error('others take its place again and again');
+}
+
+function refuseOther(path: string, owner: number | null, pid: number): void {
+  if (owner === null || owner === pid) return;
+  throw ioError('PID_FILE_TAKEN', `the pid file ${path} belongs to process ${owner}, which is running`, { fault: 'local' });
+}
+
+const noLinkCodes: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+function linkIfFree(draft: string, path: string): boolean {
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    if (!noLinkCodes.has(code)) throw thrown;
+    // A file system without links. Two at the same moment may both come through here; that is better than no server.
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
+    renameSync(draft, path);
+    return true;
+  }
+}
+
+/** Removes the file that was looked at. Between the look and a removal another process may have put its own there, which would be lost: so it is moved, and looked at again. */
+function putAway(path: string, inode: bigint, aside: string): void {
+  try {
+    renameSync(path, aside);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw thrown;
+  }
+  if (lstatSync(aside, { bigint: true }).ino !== inode) linkIfFree(aside, path);
+  removeIfThere(aside);
 }
 
 function notWritten(path: string, thrown: unknown): WireError {

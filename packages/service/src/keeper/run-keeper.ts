@@ -91,9 +91,9 @@ class Housekeeping {
       clock: systemClock,
       sockets: this.#sockets,
       manager: this.#manager,
-      spawn: (generation, threads, watcher) => {
+      spawn: (generation, threads, keptOptions, watcher) => {
         const { stdio, sockets } = this.#sockets.inheritance(threads);
-        return { process: spawnGeneration(this.#program, generation, stdio, watcher), sockets };
+        return { process: spawnGeneration(this.#program, { generation, keptOptions, stdio }, watcher), sockets };
       },
       notify: (notice) => this.#notify(notice),
       onPhase: (phase) => plan.phases.set(phase),

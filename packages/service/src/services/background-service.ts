@@ -10,10 +10,10 @@
  */
 import { checkNumber } from '@ferrata/error';
 import { isThenable } from '@ferrata/stream';
+import { describeThrown } from '../describe-thrown.ts';
 import type { ListenAddress, RunningService, Service, ServiceContext, ServiceCounts } from '../service.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { DrainDeadline } from './drain-deadline.ts';
-import { describeThrown } from './failure-notices.ts';
 import { checkCallback, checkDefinition, checkFunction, type ServiceDefinition } from './service-definition.ts';
 
 /** Options of a `BackgroundService`. Times in milliseconds. */

@@ -7,6 +7,12 @@ import type { HttpEnvironment } from '@ferrata/http';
  */
 const LOOK_EACH_MS = 20;
 
+/**
+ * What those get at most that are on their way through the filter, the PROXY header or the handshake. A request is on its way only with one that goes on at once; one that
+ * stays silent would hold up the end for the whole time that a handshake may take.
+ */
+const PENDING_LIMIT_MS = 3_000;
+
 /** When what still runs is cut. */
 export class DrainDeadline {
   readonly #environment: HttpEnvironment;
@@ -37,6 +43,18 @@ export class DrainDeadline {
       if (leftMs === 0) return false;
       await this.#wait(Math.min(leftMs, LOOK_EACH_MS));
     }
+  }
+
+  /**
+   * Waits until no connection is served and none is on its way, for these 3 s at most.
+   *
+   * @returns how many are served at the end, and have to be cut; those that were still on their way had nothing that could be
+   */
+  async untilServed(servedCount: () => number, pendingCount: () => number): Promise<number> {
+    const patience = new DrainDeadline(this.#environment);
+    patience.hasten(PENDING_LIMIT_MS);
+    await this.until(() => servedCount() === 0 && (patience.leftMs === 0 || pendingCount() === 0));
+    return servedCount();
   }
 
   async #wait(delayMs: number): Promise<void> {

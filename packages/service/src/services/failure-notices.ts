@@ -1,5 +1,5 @@
 /** Tells the operator of failures that peers can cause at will: the first at once, then one a second at most, with how many there were. */
-import { textOf } from '@ferrata/error';
+import { describeThrown } from '../describe-thrown.ts';
 import type { ServiceContext } from '../service.ts';
 
 const EACH_MS = 1_000;
@@ -27,23 +27,5 @@ export class FailureNotices {
     const more = this.#untold === 0 ? '' : ` (and ${this.#untold} more since the last notice)`;
     this.#untold = 0;
     this.#context.notify({ severity: 'error', text: `${this.#what}: ${describeThrown(thrown)}${more}` });
-  }
-}
-
-/** What was thrown, with the place in the user's code that it comes from, as far as there is one; of a bounded length. */
-export function describeThrown(thrown: unknown): string {
-  const text = textOf(thrown);
-  const place = placeOf(thrown);
-  const whole = place === undefined ? text : `${text} (${place})`;
-  return whole.length > 1_000 ? `${whole.slice(0, 1_000)}…` : whole;
-}
-
-function placeOf(thrown: unknown): string | undefined {
-  try {
-    const stack: unknown = thrown instanceof Error ? thrown.stack : undefined;
-    return typeof stack === 'string' ? /^\s+(at .+)$/m.exec(stack)?.[1] : undefined;
-  } catch {
-    // A getter, or a proxy, of whoever threw it.
-    return undefined;
   }
 }

@@ -3,9 +3,10 @@
  *
  * - `prepare` makes the application of the next snapshot; `commit` swaps it in. Exchanges that have begun keep theirs, on connections that stay open.
  * - Draining: no new connection; running exchanges end, answers say `Connection: close` (HTTP/2: GOAWAY); WebSockets and tunnels have the whole time. It is over as
- *   soon as the last connection is.
+ *   soon as the last connection is; what has not come through its PROXY header or handshake within 3 s of it is waited for no longer, and not counted as cut.
  * - A throw or a rejection of the application ends its own exchange.
  */
+import { internalError } from '@ferrata/error';
 import { type HttpApplication, HttpServer, type HttpServerOptions } from '@ferrata/http';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import type {
@@ -108,6 +109,7 @@ class Running<C> implements RunningHttpService<C> {
   #listeners: ServiceListeners | null = null;
   #pressure: HttpServer['pressure'] = 'none';
   #draining: Promise<number> | null = null;
+  #isOver = false;
 
   constructor(options: HttpServiceOptions<C>, context: ServiceContext<C>, application: HttpApplication) {
     this.#options = options;
@@ -181,8 +183,11 @@ class Running<C> implements RunningHttpService<C> {
     const { deadlines } = this.#context.environment;
     // Its own deadline is not used: ours may be brought forward, and covers what is still in its handshake.
     void this.#server.drain(deadlines.maxDelayMs, this.#deadline.leftMs / 2);
-    const isOver = await this.#deadline.until(() => this.#openCount() === 0);
-    const cut = isOver ? 0 : this.#openCount();
+    const cut = await this.#deadline.untilServed(
+      () => this.#servedCount(),
+      () => this.#listeners?.pendingCount ?? 0,
+    );
+    this.#isOver = true;
     this.#server.close();
     for (const server of this.#late) server.close();
     await closing;
@@ -198,10 +203,6 @@ class Running<C> implements RunningHttpService<C> {
     await soon.until(() => this.#servedCount() === 0);
   }
 
-  #openCount(): number {
-    return this.#servedCount() + (this.#listeners?.pendingCount ?? 0);
-  }
-
   #servedCount(): number {
     let count = this.#server.connectionCount;
     for (const server of this.#late) count += server.connectionCount;
@@ -209,6 +210,10 @@ class Running<C> implements RunningHttpService<C> {
   }
 
   #accept(stream: L4Stream): void {
+    if (this.#isOver) {
+      stream.abort(internalError('SERVER_CLOSED', 'the server is closing'));
+      return;
+    }
     // A server that drains is done with its last connection, and takes no other from then on.
     const isServerDone = this.#draining !== null && this.#server.connectionCount === 0;
     if (isServerDone) this.#acceptLate(stream);

@@ -77,9 +77,9 @@ export class ServiceListeners {
     return sum(this.#listeners, (listener) => listener.shedCount);
   }
 
-  /** Connections that are not over, whether they have a place or wait for one. */
-  get openCount(): number {
-    return sum(this.#listeners, (listener) => listener.connectionCount + listener.waitingCount);
+  /** Open connections that have been handed over. */
+  get servedCount(): number {
+    return sum(this.#listeners, (listener) => listener.connectionCount - listener.pendingCount);
   }
 
   /** Connections on their way between the accept and the service. */

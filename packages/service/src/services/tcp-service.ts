@@ -3,7 +3,8 @@
  *
  * - The handler gets the stream unread and attached to nobody. One that returns a promise is done when that settles: a stream that is still open then is closed in
  *   order, or, if it rejected, aborted. One that returns nothing (a sink was attached) leaves the stream to its sink.
- * - Draining: no new connection, `connection.stopping` is aborted, streams have the time that is left, and are cut then. It is over as soon as the last stream is.
+ * - Draining: no new connection, `connection.stopping` is aborted, streams have the time that is left, and are cut then. It is over as soon as the last stream is;
+ *   what has not come through its PROXY header or handshake within 3 s of it is waited for no longer, and not counted as cut.
  * - Nothing is wrapped around a stream: the way of its bytes is that of `@ferrata/net`.
  */
 import { internalError, textOf } from '@ferrata/error';
@@ -152,9 +153,11 @@ class Running<C> implements RunningTcpService<C> {
   async #drain(): Promise<number> {
     const closing = this.#listeners?.stop();
     for (const connection of this.#streams.values()) connection.stop();
-    const openCount = (): number => this.#listeners?.openCount ?? 0;
-    const isOver = await this.#deadline.until(() => openCount() === 0);
-    const cut = isOver ? 0 : openCount();
+    const listeners = this.#listeners;
+    const cut = await this.#deadline.untilServed(
+      () => listeners?.servedCount ?? 0,
+      () => listeners?.pendingCount ?? 0,
+    );
     this.#isCut = true;
     for (const stream of this.#streams.keys()) stream.abort(stopped());
     this.#streams.clear();

@@ -18,6 +18,7 @@ import { textOf } from '@ferrata/error';
 import { callUser } from '@ferrata/stream';
 import { type KeeperMessage, PROTOCOL_VERSION, type ReloadOutcome } from '../keeper/generation-messages.ts';
 import { packConfig } from '../keeper/kept-config.ts';
+import { packFileReading } from '../kept-options.ts';
 import type { Phase } from '../phase.ts';
 import type { ServerPlan } from '../server-plan.ts';
 import type { Notice, ServiceCounts, ServiceSocket } from '../service.ts';
@@ -368,7 +369,8 @@ export class Generation implements AdminTarget {
     if (!(await this.#openAdmin(running, reading))) return;
     this.#setPhase('bootstrapComplete');
     const { threads } = this.#plan.options;
-    this.#surroundings.channel.send({ kind: 'ready', threads, sockets: reading.sockets.all, config: this.#packed(reading) });
+    const fileOptions = packFileReading();
+    this.#surroundings.channel.send({ kind: 'ready', threads, sockets: reading.sockets.all, config: this.#packed(reading), fileOptions });
     this.#setPhase('running');
   }
 

@@ -6,12 +6,13 @@
  */
 import type { Readable } from 'node:stream';
 import { systemClock } from '@ferrata/clock';
+import { describeThrown } from '../describe-thrown.ts';
 import type { ServerPlan } from '../server-plan.ts';
 import { Generation } from './generation.ts';
 import { reportHang } from './hang-report.ts';
 import { ProcessChannel } from './keeper-channel.ts';
 import { processDescriptors } from './process-descriptors.ts';
-import { describeThrown, ProgramThreads } from './worker-thread.ts';
+import { ProgramThreads } from './worker-thread.ts';
 
 /** The exit code of a generation whose main thread met an exception that nobody caught; `EX_SOFTWARE` of sysexits. */
 export const UNCAUGHT_EXIT_CODE = 70;

@@ -1,7 +1,7 @@
 /** One worker thread, from its birth to its end: Node's `Worker` as the pool sees it, so that a test can put another thing in its place. */
 import type { Readable } from 'node:stream';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
-import { textOf } from '@ferrata/error';
+import { describeThrown } from '../describe-thrown.ts';
 import type { ResolvedWorkerOptions } from '../server-options.ts';
 import { isWorkerMessage } from './worker-message-check.ts';
 import type { SupervisorMessage, WorkerMessage, WorkerSeed } from './worker-messages.ts';
@@ -96,16 +96,4 @@ export class ProgramThreads {
       if (this.#outputs.size === 0) this.#onOutputEnd?.();
     });
   }
-}
-
-/** An error as half a sentence: with its code where that says more, and the line where it was thrown. */
-export function describeThrown(thrown: unknown): string {
-  const { code, stack } = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as {
-    readonly code?: unknown;
-    readonly stack?: unknown;
-  };
-  const text = textOf(thrown);
-  const coded = typeof code === 'string' && !text.includes(code) ? `${code}: ${text}` : text;
-  const place = typeof stack === 'string' ? /^ +at (.+)$/m.exec(stack)?.[1] : undefined;
-  return place === undefined ? coded : `${coded} (at ${place})`;
 }

@@ -9,6 +9,7 @@
 import { internalError, textOf } from '@ferrata/error';
 import type { HttpEnvironment } from '@ferrata/http';
 import { callUser } from '@ferrata/stream';
+import { describeThrown } from '../describe-thrown.ts';
 import type {
   MemoryPressure,
   Notice,
@@ -19,7 +20,6 @@ import type {
   ServiceCounts,
   ServiceSocket,
 } from '../service.ts';
-import { describeThrown } from '../services/failure-notices.ts';
 import { onOwnDescriptors } from '../services/own-descriptors.ts';
 import type { Snapshot } from '../snapshot.ts';
 

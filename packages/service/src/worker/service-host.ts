@@ -11,8 +11,8 @@
  * - What a `prepare` makes after its reload was given up is discarded when it comes.
  */
 import { HttpEnvironment } from '@ferrata/http';
+import { describeThrown } from '../describe-thrown.ts';
 import type { MemoryPressure, Notice, PreparedUpdate, Service, ServiceCounts, ServiceSocket } from '../service.ts';
-import { describeThrown } from '../services/failure-notices.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { HostedService, type HostSide } from './hosted-service.ts';
 

@@ -9,9 +9,10 @@
 import { getHeapStatistics } from 'node:v8';
 import type { MessagePort } from 'node:worker_threads';
 import { textOf, unreachable } from '@ferrata/error';
+import { describeThrown } from '../describe-thrown.ts';
 import type { ServerPlan } from '../server-plan.ts';
 import type { MemoryPressure, Service, ServiceSocket } from '../service.ts';
-import { describeThrown, FailureNotices } from '../services/failure-notices.ts';
+import { FailureNotices } from '../services/failure-notices.ts';
 import { deepFreeze } from '../supervisor/freeze.ts';
 import { startBeating } from '../supervisor/heartbeats.ts';
 import type { SupervisorMessage, WorkerMessage, WorkerSeed } from '../supervisor/worker-messages.ts';

@@ -13,7 +13,15 @@ const listen = [{ address: '127.0.0.1:0' }];
 
 test('a server serves, keeps a pid file, and SIGTERM ends it in order with code 0; what is the keeper’s alone does not leak into generations', async () => {
   await using run = await ProgramRun.ready((directory) => ({ listen, options: { workingDirectory: directory, pidFile: 'run.pid' } }), {
-    env: { LISTEN_FDS: '3', LISTEN_PID: '1', LISTEN_FDNAMES: 'a:b:c', WATCHDOG_USEC: '0', NOTIFY_SOCKET: '', FERRATA_GENERATION: '5' },
+    env: {
+      LISTEN_FDS: '3',
+      LISTEN_PID: '1',
+      LISTEN_FDNAMES: 'a:b:c',
+      WATCHDOG_USEC: '0',
+      NOTIFY_SOCKET: '',
+      FERRATA_GENERATION: '5',
+      FERRATA_KEPT_OPTIONS: 'x',
+    },
     execArgv: ['--inspect-port', '0', '--max-old-space-size=200', '--no-warnings'],
   });
   assert.equal(await ask(run.port), '1');
@@ -179,6 +187,8 @@ test('a generation that is killed is replaced, with the last good configuration 
   const answer = ask(run.port);
   run.write({ listen: null });
   assert.match(await answer, /^[4-9]$/);
+  const kept = run.all('generation').map(({ keptOptions }) => keptOptions);
+  assert.deepEqual(kept.slice(0, 4), [null, 'of 1', 'of 2', 'of 2']);
   // SIGTERM while nothing serves ends the server.
   run.write({ listen, generation: { start: 'crash' } });
   kill('SIGKILL');

@@ -10,6 +10,8 @@ import type { SocketSpec } from '../../src/socket-spec.ts';
 /** A process that exists only here. */
 export class FakeProcess {
   readonly number: number;
+  /** In its environment. */
+  readonly keptOptions: string | null;
   readonly received: KeeperMessage[] = [];
   readonly #watcher: ProcessWatcher;
   /** Keys of the sockets that it listens on. */
@@ -20,8 +22,9 @@ export class FakeProcess {
   /** It has said that it ends. */
   isSentAway = false;
 
-  constructor(number: number, watcher: ProcessWatcher) {
+  constructor(number: number, watcher: ProcessWatcher, keptOptions: string | null) {
     this.number = number;
+    this.keptOptions = keptOptions;
     this.#watcher = watcher;
   }
 
@@ -112,8 +115,8 @@ export class KeeperWorld {
           status: () => {},
           feedWatchdog: () => told.push('watchdog'),
         },
-        spawn: (number, _threads, watcher) => {
-          const process = new FakeProcess(number, watcher);
+        spawn: (number, _threads, keptOptions, watcher) => {
+          const process = new FakeProcess(number, watcher, keptOptions);
           this.processes.push(process);
           return { process, sockets: [] };
         },

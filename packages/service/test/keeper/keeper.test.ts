@@ -319,6 +319,35 @@ test('what takes the place of a dead generation is offered the configuration tha
   assert.equal(offered(world, 5), undefined);
 });
 
+test('what takes the place of a dead generation is born with the options of the file that were last read, an upgrade is not', () => {
+  const world = new KeeperWorld();
+  world.run();
+  const serves = (number: number, fileOptions?: string | null): void =>
+    world.process(number).say({ kind: 'ready', threads: 2, sockets: [spec(1)], ...(fileOptions === undefined ? null : { fileOptions }) });
+  serves(1, 'read by 1');
+  world.keeper.signal('SIGQUIT');
+  world.process(2).say({ kind: 'failed', why: 'broken', exitCode: 2 });
+  world.process(1).end({ signal: 'SIGKILL' });
+  delayOfNext(world);
+  // It does not become ready, and another one takes its place.
+  world.process(3).end({ code: 1 });
+  delayOfNext(world);
+  // One that says nothing of a file has none; more than can be handed on is kept by nobody.
+  for (const [number, fileOptions] of [
+    [4, undefined],
+    [5, null],
+    [6, 'x'.repeat(65_537)],
+  ] as const) {
+    serves(number, fileOptions);
+    world.process(number).end({ signal: 'SIGKILL' });
+    delayOfNext(world);
+  }
+  assert.deepEqual(
+    world.processes.map(({ keptOptions }) => keptOptions),
+    [null, null, 'read by 1', 'read by 1', null, null, null],
+  );
+});
+
 test('a configuration on disk that is read and does not start gives way to the last good one, and is tried again after that', async () => {
   const world = KeeperWorld.serving();
   world.keeper.signal('SIGHUP');

@@ -1,6 +1,18 @@
 /** The smaller parts of the keeper, each by itself. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import fs, {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -73,6 +85,61 @@ test('a number that another process has got since does not keep the pid file tak
     const later = { isAlive: () => true, startedAt: () => 1_010_000 };
     assert.throws(() => PidFile.write(path, 42, { ...later, startedAt: () => 1_001_000 }), { reason: 'PID_FILE_TAKEN' });
     assert.equal(PidFile.write(path, 42, later).remove(), null);
+  });
+});
+
+test('of two that start at the same moment one has the pid file, and the other one says which', () => {
+  inFolder((folder) => {
+    const path = join(folder, 'a.pid');
+    // Both find the file of one that is gone. At each of its looks the other one is a step further: it takes the place at the first, or at the second.
+    for (const steps of [1, 2]) {
+      writeFileSync(path, '17\n');
+      let looks = 0;
+      let other: PidFile | undefined;
+      const table: ProcessTable = {
+        startedAt: () => null,
+        isAlive: (pid) => {
+          if (pid === 17 && ++looks === steps) other = PidFile.write(path, 43, nobody);
+          return pid === 43;
+        },
+      };
+      assert.throws(() => PidFile.write(path, 42, table), { reason: 'PID_FILE_TAKEN', message: /process 43/ });
+      assert.equal(readFileSync(path, 'utf8'), '43\n');
+      assert.deepEqual(readdirSync(folder), ['a.pid']);
+      assert.equal(other?.remove(), null);
+      assert.equal(existsSync(path), false);
+    }
+  });
+});
+
+test('a pid file that is a link to nothing is put away', () => {
+  inFolder((folder) => {
+    const path = join(folder, 'a.pid');
+    symlinkSync(join(folder, 'nowhere'), path);
+    const file = PidFile.write(path, 42, nobody);
+    assert.deepEqual(readdirSync(folder), ['a.pid']);
+    assert.equal(file.remove(), null);
+  });
+});
+
+test('where the file system has no links the pid file is moved to its place', (t) => {
+  inFolder((folder) => {
+    const path = join(folder, 'a.pid');
+    t.mock.method(fs, 'linkSync', () => {
+      throw Object.assign(new Error('no links here'), { code: 'EPERM' });
+    });
+    syncBuiltinESMExports();
+    try {
+      writeFileSync(path, '17\n');
+      const file = PidFile.write(path, 42, nobody);
+      assert.equal(readFileSync(path, 'utf8'), '42\n');
+      assert.throws(() => PidFile.write(path, 43, everybody), { reason: 'PID_FILE_TAKEN' });
+      assert.equal(file.remove(), null);
+      assert.deepEqual(readdirSync(folder), []);
+    } finally {
+      t.mock.restoreAll();
+      syncBuiltinESMExports();
+    }
   });
 });
 
@@ -429,7 +496,9 @@ test('a process that has ended leaves no timer behind that would keep this one',
   const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   const before = timers();
   const program = { execPath: process.execPath, execArgv: ['-e', ''], argv: [], env: {}, directory: '/' };
-  const end = await new Promise((onEnd) => spawnGeneration(program, 1, [], { onMessage: fail, onEnd }));
+  const end = await new Promise((onEnd) =>
+    spawnGeneration(program, { generation: 1, keptOptions: null, stdio: [] }, { onMessage: fail, onEnd }),
+  );
   assert.deepEqual(end, { code: 0, signal: null, why: null });
   assert.equal(timers(), before);
 });
@@ -458,6 +527,8 @@ test('of what comes over the channel only messages of the right shape are heard,
   ];
   for (const config of [undefined, null, new Uint8Array(2)]) assert.ok(isGenerationMessage({ ...good[2], config }));
   assert.equal(isGenerationMessage({ ...good[2], config: 'text' }), false);
+  for (const fileOptions of [undefined, null, '{}']) assert.ok(isGenerationMessage({ ...good[2], fileOptions }));
+  assert.equal(isGenerationMessage({ ...good[2], fileOptions: {} }), false);
   for (const message of good) {
     assert.ok(isGenerationMessage(message), message.kind);
     for (const name of Object.keys(message))

@@ -8,6 +8,7 @@ import type { TicketKeys } from '@ferrata/net';
 import { HttpService } from '../../src/services/http-service.ts';
 import { sharedTicketKeys } from '../../src/services/shared-ticket-keys.ts';
 import { SharedRegistry } from '../../src/supervisor/shared-registry.ts';
+import { RawClient, until } from './raw-client.ts';
 import { loopback, TestHost } from './service-harness.ts';
 
 const authority = await createAuthority();
@@ -71,6 +72,14 @@ test('threads that share ticket keys resume each other’s TLS sessions, and tho
     assert.equal(isReused, false);
     assert.equal((await request(another.port('web'), session)).isReused, shares);
   }
+});
+
+test('a client that never shakes hands is not counted as cut', async () => {
+  await using host = await TestHost.start([secure()], undefined);
+  using silent = await RawClient.connect(host.port('web'));
+  await until(() => host.host.counts()['web']?.connections === 1);
+  assert.equal(await host.host.drain(30), 0);
+  silent.socket.destroy();
 });
 
 test('memory that is running out is told to the server, which closes the heaviest connection in the last stage', async () => {

@@ -317,6 +317,25 @@ test('a connection that was accepted before the drain and is still being admitte
   assert.equal(await drained, 0);
 });
 
+test('one that is still being admitted at the end is not counted as cut, and is not served after it', async () => {
+  const seen: string[] = [];
+  const service = answering(
+    (exchange) => {
+      seen.push(exchange.request.target);
+      respond(exchange, 200, { body: 'served' });
+      return ignore;
+    },
+    { accept: () => ({ proxyProtocol: { trusted: ['127.0.0.1'], timeoutMs: 600_000 } }) },
+  );
+  await using host = await TestHost.start([service], undefined);
+  using client = await RawClient.connect(host.port('web'));
+  await until(() => host.host.counts()['web']?.connections === 1);
+  assert.equal(await host.host.drain(30), 0);
+  client.write(`PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n${GET}`);
+  await client.closed();
+  assert.deepEqual([client.text, seen], ['', []]);
+});
+
 test('above the cap of a listener connections are shed, and counted', async () => {
   const service = answering(
     (exchange) => {

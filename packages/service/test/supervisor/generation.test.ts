@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { serialize } from 'node:v8';
+import { setEnvironmentData } from 'node:worker_threads';
 import { MAX_KEPT_CONFIG_BYTES, unpackConfig } from '../../src/keeper/kept-config.ts';
+import { type FileReading, keepFileReading, MAX_KEPT_OPTIONS_BYTES, unpackFileReading } from '../../src/kept-options.ts';
 import type { FakeThread } from './fixtures/fake-threads.ts';
 import { settle } from './fixtures/fake-threads.ts';
 import { PaperGeneration } from './fixtures/paper-generation.ts';
@@ -162,6 +164,23 @@ test('the keeper gets the configuration in force, at the start and with each rel
   paper.say({ kind: 'reload', id: 2 });
   await paper.quiet();
   assert.equal('config' in (paper.of('reloaded')[1] ?? {}), false);
+});
+
+test('the keeper gets what was read from the server’s file, as a text that comes back as it went, and nothing of more than 64 KiB', async () => {
+  const reading = { file: 'a.yaml', options: { threads: 2, workers: { blockedLimitMs: Infinity } } };
+  const readyWith = async (kept: FileReading): Promise<string | null | undefined> => {
+    keepFileReading(kept);
+    const paper = await new PaperGeneration().start();
+    return paper.of('ready')[0]?.fileOptions;
+  };
+  try {
+    assert.deepEqual(unpackFileReading((await readyWith(reading)) ?? ''), reading);
+    assert.equal(await readyWith({ ...reading, file: 'ä'.repeat(MAX_KEPT_OPTIONS_BYTES / 2) }), null);
+  } finally {
+    setEnvironmentData('ferrata: options of the file', undefined);
+  }
+  const paper = await new PaperGeneration().start();
+  assert.equal(paper.of('ready')[0]?.fileOptions, null);
 });
 
 test('a configuration that is too large to be kept is told of once', async () => {

@@ -1,0 +1,218 @@
+/** Clients of HTTP/2: many streams on one connection, by our own client over TCP and by Node's over TLS. */
+import { once } from 'node:events';
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
+import { concatBytes } from '@ferrata/bytes';
+import { isWireError } from '@ferrata/error';
+import { type ResponseHead, requestHead } from '@ferrata/headers';
+import { type ClientExchangeHandler, type ClientSession, HttpEnvironment } from '@ferrata/http';
+import { peer, UpstreamConnector } from '@ferrata/upstream';
+import type { LoadClient, LoadContext, SeenConnection } from '../load.ts';
+import { LoadFailure } from '../tally.ts';
+import { bodyOf } from './http1.ts';
+
+const TIMEOUT_MS = 30_000;
+
+/** What a client read of an answer. */
+interface Http2Answer {
+  readonly status: number;
+  readonly token: string | null;
+  readonly servedBy: string | null;
+  readonly config: string | null;
+  readonly body: Uint8Array;
+}
+
+/** Sends one request. @returns null: the server has said that it did not look at it (REFUSED_STREAM, or above the last stream of GOAWAY) */
+type SendOne = (token: string, body: Buffer) => Promise<Http2Answer | null>;
+
+/** Closed loops that share connections of our client's, over TCP. */
+export function ourHttp2Streams(streams: number, pauseMs = 0): LoadClient {
+  return async (context) => {
+    const { http } = context.target;
+    const connector = new UpstreamConnector({ environment: new HttpEnvironment() });
+    const there = peer('path' in http ? `unix:${http.path}` : `127.0.0.1:${http.port}`, { protocol: 'http2' });
+    const connections = new WeakMap<ClientSession, SeenConnection>();
+    const loops = Array.from({ length: streams }, () => {
+      let last: ClientSession | null = null;
+      const send: SendOne = async (token, body) => {
+        const session = connector.take(there) ?? (await connector.connect(there));
+        last = session;
+        if (!connections.has(session)) {
+          connections.set(session, { version: 0 });
+          context.tally.connections++;
+        }
+        return await sendByOurs(session, token, body);
+      };
+      return loop('http2 ours', context, send, () => (last === null ? { version: 0 } : (connections.get(last) ?? { version: 0 })), pauseMs);
+    });
+    await Promise.all(loops);
+    connector.close();
+  };
+}
+
+/** Closed loops that share a connection of Node's client, over TLS. */
+export function nodeHttp2Streams(streams: number, pauseMs = 0): LoadClient {
+  return async (context) => {
+    const { https } = context.target;
+    if (https === null) return;
+    let current: { readonly session: ClientHttp2Session; readonly seen: SeenConnection; isGoing: boolean } | null = null;
+    const open = (): NonNullable<typeof current> => {
+      const session = connectHttp2(`https://localhost:${https.port}`, { ca: https.ca, lookup: toLoopback });
+      const made = { session, seen: { version: 0 }, isGoing: false };
+      context.tally.connections++;
+      session.on('goaway', () => {
+        made.isGoing = true;
+      });
+      session.on('error', () => {
+        made.isGoing = true;
+      });
+      session.on('close', () => {
+        made.isGoing = true;
+      });
+      return made;
+    };
+    const loops = Array.from({ length: streams }, () => {
+      let last: NonNullable<typeof current> | null = null;
+      const send: SendOne = async (token, body) => {
+        if (current === null || current.isGoing || current.session.closed || current.session.destroyed) current = open();
+        last = current;
+        return await sendByNode(current.session, token, body);
+      };
+      return loop('http2 node', context, send, () => last?.seen ?? { version: 0 }, pauseMs);
+    });
+    await Promise.all(loops);
+    (current as ReturnType<typeof open> | null)?.session.destroy();
+  };
+}
+
+async function loop(kind: string, context: LoadContext, send: SendOne, seen: () => SeenConnection, pauseMs: number): Promise<void> {
+  let servedBy: string | null = null;
+  while (!context.isStopping) {
+    const token = context.token();
+    const body = bodyOf(token, 200);
+    context.tally.send(kind);
+    try {
+      const since = performance.now();
+      const answer = await send(token, body);
+      if (answer === null) {
+        context.tally.retry();
+        continue;
+      }
+      ({ servedBy } = answer);
+      if (answer.status !== 200) throw new LoadFailure(`status ${answer.status}`);
+      if (answer.token !== token) throw new LoadFailure('the token of another request, or none');
+      if (!body.equals(answer.body)) throw new LoadFailure('another body than was sent');
+      context.seen(answer, seen());
+      context.tally.answer(performance.now() - since);
+    } catch (error) {
+      context.tally.fail(kind, error, servedBy);
+      await context.pause(20);
+    }
+    if (pauseMs > 0) await context.pause(pauseMs);
+  }
+}
+
+async function sendByOurs(session: ClientSession, token: string, body: Uint8Array): Promise<Http2Answer | null> {
+  return await new Promise((resolve, reject) => {
+    const pieces: Uint8Array[] = [];
+    let head: ResponseHead | null = null;
+    const handler: ClientExchangeHandler = {
+      onInterim() {},
+      onResponse(response) {
+        head = response;
+      },
+      onTunnel() {},
+      onResponseData(chunk) {
+        pieces.push(chunk);
+      },
+      onResponseEnd() {},
+      onRequestDrain() {},
+      onClientClose(error) {
+        if (head !== null && error === null) {
+          const { status, headers } = head;
+          resolve({
+            status,
+            token: headers.get('x-request-id') ?? null,
+            servedBy: headers.get('x-served-by') ?? null,
+            config: headers.get('x-config') ?? null,
+            body: concatBytes(pieces),
+          });
+        } else if (head === null && isWireError(error) && error.retry === 'always') {
+          resolve(null);
+        } else {
+          reject(new LoadFailure(error?.reason ?? 'no answer', head !== null));
+        }
+      },
+    };
+    try {
+      const headers = { Host: 'localhost', 'X-Request-Id': token };
+      const exchange = session.request(requestHead('POST', '/echo', { headers }), { bodyLength: body.length, upgrade: null }, handler);
+      exchange.sendData(body);
+      exchange.sendEnd();
+    } catch {
+      // The connection has stopped to take requests between the choice and the call: nothing was sent.
+      resolve(null);
+    }
+  });
+}
+
+async function sendByNode(session: ClientHttp2Session, token: string, body: Buffer): Promise<Http2Answer | null> {
+  return await new Promise((resolve, reject) => {
+    const pieces: Buffer[] = [];
+    let fields: Readonly<Record<string, unknown>> | null = null;
+    let stream: ReturnType<ClientHttp2Session['request']>;
+    try {
+      stream = session.request({ ':method': 'POST', ':path': '/echo', 'x-request-id': token, 'content-length': body.length });
+    } catch {
+      // It has heard GOAWAY, or was closed: nothing was sent.
+      resolve(null);
+      return;
+    }
+    const timer = setTimeout(() => {
+      reject(new LoadFailure(`no whole answer in ${TIMEOUT_MS} ms`, fields !== null));
+      stream.close(constants.NGHTTP2_CANCEL);
+    }, TIMEOUT_MS);
+    let failure: string | null = null;
+    stream.on('response', (headers) => {
+      fields = headers;
+    });
+    stream.on('data', (chunk: Buffer) => pieces.push(chunk));
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      failure = error.code ?? error.message;
+    });
+    stream.on('close', () => {
+      clearTimeout(timer);
+      const text = (name: string): string | null => (typeof fields?.[name] === 'string' ? fields[name] : null);
+      if (fields !== null && failure === null && stream.rstCode === constants.NGHTTP2_NO_ERROR) {
+        resolve({
+          status: Number(fields[':status']),
+          token: text('x-request-id'),
+          servedBy: text('x-served-by'),
+          config: text('x-config'),
+          body: Buffer.concat(pieces),
+        });
+      } else if (fields === null && (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || failure === 'ERR_HTTP2_GOAWAY_SESSION')) {
+        resolve(null);
+      } else {
+        reject(new LoadFailure(failure ?? `reset with ${stream.rstCode}`, fields !== null));
+      }
+    });
+    stream.end(body);
+  });
+}
+
+/** `localhost` without a question to the system's resolver. */
+function toLoopback(
+  _name: string,
+  options: { readonly all?: boolean | undefined },
+  answer: (error: null, address: string | { address: string; family: number }[], family?: number) => void,
+): void {
+  if (options.all === true) answer(null, [{ address: '127.0.0.1', family: 4 }]);
+  else answer(null, '127.0.0.1', 4);
+}
+
+/** Waits until a session is ready. */
+export async function openNodeHttp2(port: number, ca: string): Promise<ClientHttp2Session> {
+  const session = connectHttp2(`https://localhost:${port}`, { ca, lookup: toLoopback });
+  await once(session, 'connect');
+  return session;
+}

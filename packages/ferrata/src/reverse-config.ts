@@ -1,0 +1,118 @@
+/** The configuration that every thread of `ferrata reverse` works by: what the command line says, and what is in the files that it names. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isWireError, type WireError } from '@ferrata/error';
+import { loadCertificate, TlsClient, type TlsClientOptions } from '@ferrata/net';
+import type { CertificateFiles, ReverseArguments } from './arguments.ts';
+import { shellFile } from './cert-usage.ts';
+import { UsageError } from './usage-error.ts';
+
+/** A certificate with what was in its files when they were good. */
+export interface KeptCertificate extends CertificateFiles {
+  /** The beginning of the SHA-256 of both: what is told when they change. */
+  readonly fingerprint: string;
+  /** Both as PEM: a thread that takes the place of another serves them while the files cannot be used. By its name, nobody is shown it. */
+  readonly certificateAndKey: string;
+}
+
+/** Plain data, the same for all threads. */
+export interface ReverseConfig
+  extends Pick<
+    ReverseArguments,
+    | 'listen'
+    | 'to'
+    | 'isVerifying'
+    | 'upstreamStreams'
+    | 'upstreamConnections'
+    | 'hasAccessLog'
+    | 'connectTimeoutMs'
+    | 'readTimeoutMs'
+    | 'idleTimeoutMs'
+    | 'maxHeaderBytes'
+  > {
+  readonly certificates: readonly KeptCertificate[];
+  /** Whom to trust as authorities for origins, as PEM: a thread that takes the place of another needs no file for it. None: those that Node comes with. */
+  readonly authorities: readonly { readonly file: string; readonly pem: string }[];
+}
+
+/**
+ * Reads and checks all files.
+ *
+ * @throws {UsageError} that names the file, and says what is wrong with it
+ */
+export function loadReverseConfig(args: ReverseArguments): ReverseConfig {
+  const { listen, to, isVerifying, upstreamStreams, upstreamConnections, hasAccessLog } = args;
+  const { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, maxHeaderBytes } = args;
+  return {
+    listen,
+    to,
+    isVerifying,
+    upstreamStreams,
+    upstreamConnections,
+    hasAccessLog,
+    connectTimeoutMs,
+    readTimeoutMs,
+    idleTimeoutMs,
+    maxHeaderBytes,
+    certificates: args.certificates.map(keepCertificate),
+    authorities: args.caFiles.map((file) => ({ file, pem: readAuthorities(file) })),
+  };
+}
+
+/** Whom to trust. */
+export function upstreamTlsOf({ isVerifying, authorities }: Pick<ReverseConfig, 'isVerifying' | 'authorities'>): TlsClientOptions {
+  return { verifyCert: isVerifying, ...(authorities.length === 0 ? {} : { ca: authorities.map(({ pem }) => pem) }) };
+}
+
+/** What the certificates of a configuration are, for a look at whether those of another one are the same. */
+export function certificatesMark({ certificates }: Pick<ReverseConfig, 'certificates'>): string {
+  return certificates.map(({ fingerprint }) => fingerprint).join(' ');
+}
+
+/** The same of the authorities. */
+export function authoritiesMark({ authorities }: Pick<ReverseConfig, 'authorities'>): string {
+  return authorities.map(({ pem }) => pem).join('\n');
+}
+
+function keepCertificate(files: CertificateFiles): KeptCertificate {
+  try {
+    const { certificatePem, keyPem } = loadCertificate(files);
+    const certificateAndKey = certificatePem + keyPem;
+    return { ...files, fingerprint: createHash('sha256').update(certificateAndKey).digest('hex').slice(0, 16), certificateAndKey };
+  } catch (error) {
+    if (!isWireError(error)) throw error;
+    throw new UsageError(`${error.message}${keyAdvice(error, files)}`, { cause: error });
+  }
+}
+
+function readAuthorities(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`--ca ${file}: it cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new UsageError(`--ca ${file}: there is no certificate in PEM in it`);
+  try {
+    // Each file by itself, so that the sentence names the right one.
+    new TlsClient({ ca: text });
+  } catch (error) {
+    throw new UsageError(`--ca ${file}: there is something in it that is no certificate: ${(error as Error).message}`, { cause: error });
+  }
+  return text;
+}
+
+/** PEM says so by its label (RFC 7468 §11) or, in the older forms, by a header (RFC 1421 §4.6.1.1). */
+const encryptedKey = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m;
+
+/** What to do about a key that OpenSSL would only call unreadable; empty if that is not it. */
+function keyAdvice({ reason }: WireError, { keyFile }: CertificateFiles): string {
+  if (reason !== 'TLS_KEY_UNREADABLE') return '';
+  try {
+    if (encryptedKey.test(readFileSync(keyFile, 'utf8')))
+      return `; --key ${keyFile} is encrypted, and the command asks for no passphrase: decrypt it by openssl pkey -in ${shellFile(keyFile)} -out FILE`;
+  } catch {
+    // Then the error tells of it.
+  }
+  return '';
+}

@@ -1,0 +1,44 @@
+/** What a reverse proxy can be told. */
+import type { WireError } from '@ferrata/error';
+import type { Refusal } from '@ferrata/http';
+import type { TlsClientOptions, TlsServerOptions } from '@ferrata/net';
+import type { ProxySession } from '@ferrata/proxy';
+import type { StreamInfo } from '@ferrata/stream';
+import type { ListenAddress, OriginAddress } from './urls.ts';
+
+/** What to run. Times in milliseconds. */
+export interface ReverseProxyOptions {
+  /** Where to accept connections; at least one. */
+  readonly listen: readonly ListenAddress[];
+  /** Where requests go, in turn; at least one. */
+  readonly to: readonly OriginAddress[];
+  /**
+   * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. Unless it says otherwise, `alpn` is `h2` and `http/1.1`, `maxHandshakes`
+   * 1 024 and `maxPending` 8 192, or less: both together are at most a quarter of the open files, and with few of them an eighth each.
+   */
+  readonly tls?: TlsServerOptions;
+  /** TLS towards the origins with `isSecure`. Default: verified by the authorities that Node comes with. */
+  readonly upstreamTls?: TlsClientOptions;
+  /** Called for each connection whose TLS handshake failed, with the facts of the connection below. Must not throw. */
+  readonly onHandshakeFailed?: (error: WireError, info: StreamInfo) => void;
+  /** Called each time no connection could be made to an origin. Must not throw. */
+  readonly onOriginFailed?: (origin: OriginAddress, error: WireError) => void;
+  /** HTTP/2: requests at once on one connection to an origin. Default 100. */
+  readonly upstreamStreams?: number;
+  /** HTTP/2: connections at once to one origin. Default 64. */
+  readonly upstreamConnections?: number;
+  /** Until a connection to an origin stands. Default 3 000. */
+  readonly connectTimeoutMs?: number;
+  /** Until an origin sends the first byte of its response, and between two bytes of it. Default 60 000. */
+  readonly readTimeoutMs?: number;
+  /** How long a client's connection may stay without a request. Default 60 000; a new connection has 15 000 for its first byte in any case. */
+  readonly idleTimeoutMs?: number;
+  /** Bytes of a request's head. Default 32 768. Raising it lets each connection hold more memory. */
+  readonly maxHeaderBytes?: number;
+  /** Called once for each request that reached the proxy. */
+  readonly onSession?: (session: ProxySession, error: WireError | null) => void;
+  /** Called once for each request that was refused before. */
+  readonly onRefused?: (refusal: Refusal) => void;
+  /** Called with what `onSession` threw; the request itself is not affected. Must not throw. Default: nothing. */
+  readonly onHookFailed?: (error: WireError) => void;
+}
