@@ -53,7 +53,7 @@ async function runCommand(argv: readonly string[], output: Output, notices: Outp
 
 async function runReverse(args: ReverseArguments, output: Output, notices: Output): Promise<number> {
   // Only this command serves.
-  const [{ reverseServer, urlOf }, { readServerConfig, SetupError }] = await Promise.all([
+  const [{ reverseServer, urlOf }, { SetupError, withServerFile }] = await Promise.all([
     import('./reverse-server.ts'),
     import('@ferrata/service'),
   ]);
@@ -63,7 +63,7 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
     start = reverseServer({
       threads: DEFAULT_THREADS,
       graceMs: DEFAULT_GRACE_MS,
-      ...(args.configFile === null ? {} : readServerConfig(args.configFile)),
+      ...(args.configFile === null ? {} : withServerFile(args.configFile, 'ferrata', (options) => options)),
       ...args.server,
       test: args.isTest,
       config: { load: () => loadReverseConfig(args) },

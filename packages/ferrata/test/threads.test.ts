@@ -263,12 +263,14 @@ test('--pid-file holds the number of the process that was started, through an up
   assert.ok(!existsSync(path));
 });
 
-test('--conf says what the command line does not, and is refused where it is wrong', async () => {
+test('--conf says what the command line does not, and is refused where it is wrong, but by whoever takes the place of a dead one', {
+  skip: process.platform !== 'linux' && '/proc is needed',
+}, async () => {
   const path = join(folder, 'server.yaml');
   const pidFile = join(folder, 'by-file.pid');
   writeFileSync(path, `version: 1\nthreads: 2\npid_file: ${pidFile}\n`);
   const socketPath = join(folder, 'conf.sock');
-  await startFerrata([origin.port], ['--conf', path, '--admin', `unix:${socketPath}`]);
+  const ferrata = await startFerrata([origin.port], ['--conf', path, '--admin', `unix:${socketPath}`]);
   const { workers } = JSON.parse((await admin('/workers', socketPath)).text) as { readonly workers: readonly WorkerOfAdmin[] };
   assert.equal(workers.length, 2);
   assert.ok(existsSync(pidFile));
@@ -276,6 +278,13 @@ test('--conf says what the command line does not, and is refused where it is wro
   const { code, stderr } = await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'http://127.0.0.1:1', '--conf', path);
   assert.equal(code, 2);
   assert.match(stderr, /^ferrata: \S+server\.yaml:2:1: .*threads\?/);
+
+  // M4: whoever takes the place of a dead one comes up with what was last read.
+  const [serving = 0] = ferrata.children;
+  process.kill(serving, 'SIGKILL');
+  await ferrata.until('the successor', () => /generation 2 \(process \d+\) serves/.test(ferrata.stderr));
+  assert.match(ferrata.stderr, /ferrata: the file of options is broken, and what was last read from it is in force.*threads\?/);
+  assert.equal(await once(ferrata.port, '/'), 200);
 });
 
 test('options of the server that make no sense are wrong arguments', async () => {

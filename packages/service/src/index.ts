@@ -7,6 +7,7 @@ export { Server, type ServiceHandle } from './server.ts';
 export { commandLineOptions, joinServerOptions, SERVER_HELP, type ServerArguments, serverArguments } from './server-arguments.ts';
 export { parseServerConfig, readServerConfig } from './server-config-file.ts';
 export { type ServerFileOptions } from './server-config-keys.ts';
+export { withServerFile } from './server-file.ts';
 export { type ConfigSource, type ReadyListener, type ServerOptions, type WorkerOptions } from './server-options.ts';
 export {
   type ListenAddress,

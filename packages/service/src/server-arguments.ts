@@ -3,15 +3,11 @@
  *
  * What is said nearer to the moment counts: an argument more than the file, the file more than the program.
  */
-import { writeSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isMainThread } from 'node:worker_threads';
 import { textOf } from '@ferrata/error';
-import { type FileReading, keepFileReading, keptFileReading, unpackFileReading } from './kept-options.ts';
-import { roleOfThread } from './role.ts';
-import { readServerConfig } from './server-config-file.ts';
 import { DAEMON_REFUSED, type ServerFileOptions } from './server-config-keys.ts';
+import { say, withServerFile } from './server-file.ts';
 import { resolveServerOptions, type ServerOptions, serverRanges } from './server-options.ts';
 import { SetupError } from './setup-error.ts';
 import { suggestion } from './suggest.ts';
@@ -118,53 +114,16 @@ export function commandLineOptions<C = undefined>(
       resolveServerOptions(joined);
       return joined;
     };
-    return configFile === null ? join({}) : joinFile(configFile, name, join);
+    return configFile === null ? join({}) : withServerFile(configFile, name, join);
   } catch (error) {
     const problems = error instanceof SetupError ? error.problems : [textOf(error)];
     return end(2, 2, problems.map((problem) => `${name}: ${problem}\n`).join(''));
   }
 }
 
-function joinFile<Joined>(file: string, name: string, join: (options: ServerFileOptions) => Joined): Joined {
-  if (!isMainThread) {
-    const kept = keptFileReading();
-    return join(kept?.file === file ? kept.options : readServerConfig(file));
-  }
-  // Before anything else: what the environment says to a generation is not for the processes that the program starts.
-  const role = roleOfThread();
-  let reading: FileReading;
-  let joined: Joined;
-  try {
-    reading = { file, options: readServerConfig(file) };
-    joined = join(reading.options);
-  } catch (thrown) {
-    const kept = role.kind === 'generation' && role.keptOptions !== null ? unpackFileReading(role.keptOptions) : null;
-    if (kept?.file !== file) throw thrown;
-    reading = kept;
-    try {
-      joined = join(reading.options);
-    } catch {
-      // What is to be mended is on disk.
-      throw thrown;
-    }
-    const why = thrown instanceof SetupError ? thrown.problems.join('; ') : textOf(thrown);
-    say(2, `${name}: the file of options is broken, and what was last read from it is in force until an upgrade succeeds: ${why}\n`);
-  }
-  keepFileReading(reading);
-  return joined;
-}
-
 function end(code: number, descriptor: number, text: string): never {
   say(descriptor, text);
   process.exit(code);
-}
-
-function say(descriptor: number, text: string): void {
-  try {
-    writeSync(descriptor, text);
-  } catch {
-    // Whoever should read it is gone.
-  }
 }
 
 function isName(name: string): name is Name {

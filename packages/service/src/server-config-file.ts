@@ -15,11 +15,12 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { textOf } from '@ferrata/error';
-import { type Document, isAlias, isMap, isScalar, LineCounter, type Pair, type ParsedNode, parseDocument, type YAMLMap } from 'yaml';
+import type { Document, LineCounter, Pair, ParsedNode, YAMLMap } from 'yaml';
 import { type ConfigKey, DAEMON_REFUSED, foreignKeys, type ServerFileOptions, serverKeys, workerKeys } from './server-config-keys.ts';
 import { resolveServerOptions, serverRanges } from './server-options.ts';
 import { SetupError } from './setup-error.ts';
 import { suggestion } from './suggest.ts';
+import { loadYaml, type Yaml } from './yaml-parser.ts';
 
 /** Such a file has a few hundred bytes. The limit is for a log or an image that is named by mistake: what makes the parser slowest, nothing but brackets, is refused within a second. */
 export const MAX_CONFIG_BYTES = 65_536;
@@ -68,7 +69,8 @@ type Values = Record<string, unknown>;
 class ConfigReading {
   readonly #text: string;
   readonly #file: string;
-  readonly #lines = new LineCounter();
+  readonly #yaml: Yaml = loadYaml();
+  readonly #lines: LineCounter = new this.#yaml.LineCounter();
   #hasListedKeys = false;
   readonly #problems: { readonly at: number; readonly text: string }[] = [];
 
@@ -83,7 +85,7 @@ class ConfigReading {
       this.#report(pos[0], cut(message.replace(/^Maximum call stack.*/, 'is nested too deeply')));
     const options: Values = {};
     const { contents } = document;
-    if (isMap(contents)) this.#readTop(contents, options);
+    if (this.#yaml.isMap(contents)) this.#readTop(contents, options);
     else if (this.#problems.length === 0)
       this.#report(contents?.range?.[0] ?? 0, 'has no keys; was it written whole? An empty file would be: version: 1');
     if (this.#problems.length === 0) this.#checkTogether(options, contents?.range?.[0] ?? 0);
@@ -93,7 +95,7 @@ class ConfigReading {
 
   #parse(): Document.Parsed {
     try {
-      return parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
+      return this.#yaml.parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
     } catch (error) {
       // The parser is not ours, and this is the only place that hears of it.
       throw new SetupError([`${this.#file}: cannot be read as YAML: ${textOf(error)}`], { cause: error });
@@ -116,7 +118,7 @@ class ConfigReading {
 
   #readWorkers(node: ParsedNode | null, at: number): Values {
     const options: Values = {};
-    if (!isMap(node)) {
+    if (!this.#yaml.isMap(node)) {
       this.#report(at, 'workers must have keys of its own, such as max_old_generation_mb');
       return options;
     }
@@ -134,7 +136,7 @@ class ConfigReading {
     for (const { key: keyNode, value: node } of map.items as readonly Pair<ParsedNode, ParsedNode | null>[]) {
       const at = keyNode.range[0];
       if (!this.#isPlain(keyNode) || (node !== null && !this.#isPlain(node))) continue;
-      if (!isScalar(keyNode) || typeof keyNode.value !== 'string') {
+      if (!this.#yaml.isScalar(keyNode) || typeof keyNode.value !== 'string') {
         this.#report(at, 'a key must be a name');
         continue;
       }
@@ -145,13 +147,13 @@ class ConfigReading {
         continue;
       }
       seen.set(key, at);
-      yield { key, value: isScalar(node) ? node.value : node, node, at };
+      yield { key, value: this.#yaml.isScalar(node) ? node.value : node, node, at };
     }
   }
 
   /** An alias means what stands elsewhere, and a chain of them more than a machine can hold. */
   #isPlain(node: ParsedNode): boolean {
-    const isPlain = !isAlias(node) && node.anchor === undefined;
+    const isPlain = !this.#yaml.isAlias(node) && node.anchor === undefined;
     if (!isPlain) this.#report(node.range[0], 'anchors and aliases are not taken: write the value itself');
     return isPlain;
   }
@@ -268,7 +270,7 @@ function cut(text: string): string {
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(cut(value));
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value);
-  return isMap(value) ? 'keys of its own' : 'a list';
+  return loadYaml().isMap(value) ? 'keys of its own' : 'a list';
 }
 
 function readWhole(file: string): Uint8Array {
