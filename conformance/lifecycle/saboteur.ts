@@ -14,7 +14,7 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { isMainThread, resourceLimits, threadId, workerData } from 'node:worker_threads';
 
@@ -86,7 +86,7 @@ function breakWorker(at: string, worker: number): void {
       break;
     case 'heap': {
       const kept: unknown[] = [];
-      for (;;) kept.push(numbers());
+      for (;;) kept.push(numbers(131_072));
     }
     case 'fill':
       fill(isReleased);
@@ -96,12 +96,21 @@ function breakWorker(at: string, worker: number): void {
   }
 }
 
-/** A mebibyte of the heap. */
-function numbers(): readonly number[] {
-  return Array.from({ length: 131_072 }, Math.random);
+/** So many numbers take eight bytes of the heap each. */
+function numbers(count: number): readonly number[] {
+  return Array.from({ length: count }, Math.random);
 }
 
-/** Holds nearly all of this thread's heap until it is released, a bit more each turn: the loop turns, and requests are answered meanwhile. */
+/** As the server counts it: the room for what is new counts whole, as V8 gives up when it could not keep all of that. */
+function heapUsed(): number {
+  const spaces = getHeapSpaceStatistics().filter(({ space_name }) => space_name !== 'read_only_space' && !space_name.startsWith('shared_'));
+  return spaces.reduce(
+    (sum, { space_name, space_size, space_used_size }) => sum + (space_name === 'new_space' ? space_size : space_used_size),
+    0,
+  );
+}
+
+/** Holds nearly all of this thread's heap until it is released, a quarter of a mebibyte more each turn: the loop turns, and requests are answered meanwhile. */
 function fill(isReleased: () => boolean): void {
   const kept: unknown[] = [];
   const limit = (resourceLimits.maxOldGenerationSizeMb ?? 0) * MIB;
@@ -110,8 +119,8 @@ function fill(isReleased: () => boolean): void {
       kept.length = 0;
       clearInterval(timer);
       collect();
-    } else if (getHeapStatistics().used_heap_size < limit * FILL_SHARE) {
-      kept.push(numbers());
+    } else if (heapUsed() < limit * FILL_SHARE) {
+      kept.push(numbers(32_768));
     } else {
       // What is garbage counts only once it was looked for.
       collect();
