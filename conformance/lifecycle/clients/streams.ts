@@ -72,8 +72,8 @@ async function converse(port: number, token: string, goesOn: () => Promise<boole
   }
 }
 
-/** A slow machine is no loss, nor is a worker that is blocked for a while. */
-const LOST_AFTER_MS = 8_000;
+/** A slow machine is no loss, nor is a worker that is blocked, or a server that is paused for 10 s. */
+const LOST_AFTER_MS = 20_000;
 
 /** One datagram a time that must come back; a peer of its own for each run, or one for all. One that does not come back in time is counted as lost. */
 export function datagrams(pauseMs = 10, isOnePeer = true): LoadClient {
