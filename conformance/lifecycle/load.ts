@@ -58,6 +58,8 @@ export interface Load {
   stop(): Promise<void>;
   /** Lets clients begin nothing more, and waits for none. */
   abandon(): void;
+  /** Waits until there have been as many answers as there are clients. @throws if that does not come about */
+  hasBegun(): Promise<void>;
 }
 
 /** Ends before this are the server's business, after it the load's. */
@@ -92,6 +94,13 @@ export function startLoad(target: LoadTarget, clients: readonly LoadClient[], wa
   return {
     tally,
     abandon: () => stopping.abort(),
+    hasBegun: async () => {
+      const latest = performance.now() + STOP_MS;
+      while (tally.answered < clients.length) {
+        if (performance.now() > latest) throw new Error(`the load has had ${tally.answered} answers in ${STOP_MS / 1000} s`);
+        await delay(10);
+      }
+    },
     stop: async () => {
       stopping.abort();
       const timer = new AbortController();

@@ -2,7 +2,7 @@
  * A server with everything that a server has: services on threads, a configuration that can be reloaded, and upgrades that lose no connection.
  *
  * ```sh
- * node examples/echo-server/server.ts examples/echo-server/echo.json --threads 2 --admin unix:/tmp/echo-admin.sock
+ * node examples/echo-server/server.ts examples/echo-server/echo.json --threads 2 --admin 127.0.0.1:9000
  * kill -HUP  PID     # reads echo.json again
  * kill -USR2 PID     # starts the program anew, from what is on disk now, behind the same sockets
  * kill -TERM PID     # ends when what is under way has ended

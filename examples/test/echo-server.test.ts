@@ -73,8 +73,8 @@ before(async () => {
   const [certificateFile, keyFile] = [join(folder, 'server.pem'), join(folder, 'server.key')];
   writeFileSync(certificateFile, chain);
   writeFileSync(keyFile, key, { mode: 0o600 });
-  const any = ['127.0.0.1:0'];
-  configure({ message: 'one', http: any, https: any, certificate: { certificateFile, keyFile }, tcp: any, udp: any });
+  const anyPort = ['127.0.0.1:0'];
+  configure({ message: 'one', http: anyPort, https: anyPort, certificate: { certificateFile, keyFile }, tcp: anyPort, udp: anyPort });
   child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM, configFile, '--threads', '2'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_TEST_CONTEXT: undefined },

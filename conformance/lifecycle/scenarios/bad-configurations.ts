@@ -166,7 +166,7 @@ async function runUser(stage: Stage): Promise<void> {
 async function runStorm(stage: Stage): Promise<void> {
   const target = await stage.start({ threads: 2, graceMs: 60_000 });
   const load = stage.load(target, lightClients());
-  await delay(300);
+  await load.hasBegun();
   for (let number = 2; number <= 301; number++) {
     target.configure({ message: `m${number}` });
     target.server.signal('SIGHUP');

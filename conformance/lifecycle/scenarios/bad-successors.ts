@@ -1,5 +1,4 @@
 /** An upgrade that does not come to be (M9): the old process goes on, loses nobody, and says why. The next one that is sound takes over. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { lightClients } from '../mixes.ts';
 import type { Scenario, Stage } from '../scenario.ts';
 import { writeOptions } from '../targets.ts';
@@ -13,7 +12,7 @@ async function run(stage: Stage): Promise<void> {
   const options = { threads: 2, graceMs: 20_000, readyTimeoutMs: READY_MS };
   const target = await stage.start(options);
   const load = stage.load(target, lightClients());
-  await delay(300);
+  await load.hasBegun();
   const before = await generationOf(target);
   const served = target.server.descendants();
 

@@ -1,5 +1,4 @@
 /** Callbacks of the user that go wrong (M5): each costs its own exchange, and nobody else's. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { Http1Connection } from '../http1-connection.ts';
 import { lightClients } from '../mixes.ts';
 import type { Scenario, Stage } from '../scenario.ts';
@@ -8,7 +7,7 @@ import { reasonOf } from '../tally.ts';
 async function run(stage: Stage): Promise<void> {
   const target = await stage.start({ threads: 2 });
   const load = stage.load(target, lightClients());
-  await delay(200);
+  await load.hasBegun();
   const before = await workersOf(target.server);
   for (const path of ['/throw', '/throw-later', '/reject', '/garbage']) {
     for (let index = 0; index < 5; index++) {

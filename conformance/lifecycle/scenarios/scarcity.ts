@@ -90,7 +90,7 @@ async function runDescriptors(stage: Stage): Promise<void> {
 async function runHeap(stage: Stage): Promise<void> {
   const target = await stage.start({ threads: 2, maxOldGenerationMb: 64 });
   const load = stage.load(target, [keptConnections({ pauseMs: 5 }), keptConnections({ pauseMs: 5 }), freshConnections({ pauseMs: 5 })]);
-  await delay(300);
+  await load.hasBegun();
   let from = target.server.output.length;
   target.sabotageWorker('fill');
   for (const level of ['tight', 'critical']) {

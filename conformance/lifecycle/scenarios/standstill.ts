@@ -9,7 +9,7 @@ async function runBlock(stage: Stage): Promise<void> {
   const target = await stage.start({ threads: 2 });
   const load = stage.load(target, lightClients());
   const webSockets = await Promise.all(Array.from({ length: 8 }, () => HeldWebSocket.open(target.load.http)));
-  await delay(300);
+  await load.hasBegun();
   const from = target.server.output.length;
   target.sabotageWorker('block');
   // Long enough for a client's and a server's short limits to pass meanwhile.
@@ -39,7 +39,7 @@ async function runPause(stage: Stage): Promise<void> {
   const target = await stage.start({ threads: 2 });
   const load = stage.load(target, lightClients());
   const webSockets = await Promise.all(Array.from({ length: 4 }, () => HeldWebSocket.open(target.load.http)));
-  await delay(300);
+  await load.hasBegun();
   const everyone = [target.server.pid, ...target.server.descendants()];
   const [generation] = target.server.descendants();
   for (const [pids, ms] of [

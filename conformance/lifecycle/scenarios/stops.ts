@@ -214,7 +214,7 @@ async function runDeadline(stage: Stage): Promise<void> {
 async function runDelayed(stage: Stage): Promise<void> {
   const target = await stage.start({ threads: 2, graceMs: GRACE_MS, preStopDelayMs: 8_000 });
   const load = stage.load(target, lightClients());
-  await delay(300);
+  await load.hasBegun();
   target.server.signal('SIGTERM');
   const isTold = await target.server.until(async () => (await target.server.admin('GET', '/ready')).status === 503, 8_000);
   stage.must('readiness is false before it closes', isTold, 'it stayed true');

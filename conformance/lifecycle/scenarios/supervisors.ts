@@ -45,7 +45,7 @@ async function runActivation(stage: Stage): Promise<void> {
     freshConnections({ pauseMs: 5, door: 'unix' }),
     keptConnections({ pauseMs: 5 }),
   ]);
-  await delay(300);
+  await load.hasBegun();
   stage.check('an upgrade hands them on', await upgrade(target));
   stage.check('another upgrade, too', await upgrade(target));
   await delay(300);

@@ -109,7 +109,7 @@ workers:
     ['version: "1"', /version must be 1, not "1"/],
     ['daemon: true', /^app\.yaml:1:1: daemon: the server does not put itself into the background.*docs\/operations\.md$/],
     ['daemon: yes', /daemon must be false, not "yes"/],
-    ['upgrade_sock: /tmp/x', /upgrade_sock is not needed: a new process inherits the sockets/],
+    ['upgrade_sock: /run/x.sock', /upgrade_sock is not needed: a new process inherits the sockets/],
     ['work_stealing: true', /work_stealing has no meaning: each worker thread has an event loop of its own/],
     ['s2n_config_cache_size: 10', /s2n_config_cache_size has no meaning/],
     ['graceful_shutdown_timeout_seconds: 5', /add it to that$/],
