@@ -1,7 +1,7 @@
 /** What the kernel tells of a server, with all its processes: resident memory, the peak of it, and how many descriptors are open. Linux only. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { processTree } from '../rig/process-tree.ts';
+import { type ProcessIdentity, processTree } from '@ferrata/tools/process-tree';
 
 const SAMPLE_MS = 20;
 
@@ -9,7 +9,7 @@ const SAMPLE_MS = 20;
 export class MemoryWatch {
   /** Those that were there at the start: one that takes the place of another later is found by asking for the root again at the end. */
   readonly #pid: number;
-  readonly #members: readonly number[];
+  readonly #members: readonly ProcessIdentity[];
   readonly #startBytes: number;
   readonly #hasPeak: boolean;
   #peakBytes: number;
@@ -51,7 +51,7 @@ export function residentBytes(pid: number): number {
 /** @returns the descriptors that a process and those that it started have open; 0 if it is gone */
 export function descriptorCount(pid: number): number {
   let count = 0;
-  for (const member of processTree(pid)) {
+  for (const { pid: member } of processTree(pid)) {
     try {
       count += readdirSync(`/proc/${member}/fd`).length;
     } catch {
@@ -61,11 +61,11 @@ export function descriptorCount(pid: number): number {
   return count;
 }
 
-function sumOf(members: readonly number[], what: 'VmRSS' | 'VmHWM'): number {
+function sumOf(members: readonly ProcessIdentity[], what: 'VmRSS' | 'VmHWM'): number {
   let bytes = 0;
-  for (const member of members) {
+  for (const { pid } of members) {
     try {
-      const status = readFileSync(`/proc/${member}/status`, 'latin1');
+      const status = readFileSync(`/proc/${pid}/status`, 'latin1');
       bytes += Number(new RegExp(`^${what}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) * 1024;
     } catch {
       // It has ended meanwhile.
@@ -75,7 +75,7 @@ function sumOf(members: readonly number[], what: 'VmRSS' | 'VmHWM'): number {
 }
 
 /** Starts the kernel's peak anew (proc(5), `clear_refs`). @returns false: not allowed */
-function resetPeak(pid: number): boolean {
+function resetPeak({ pid }: ProcessIdentity): boolean {
   try {
     writeFileSync(`/proc/${pid}/clear_refs`, '5');
     return true;

@@ -30,7 +30,8 @@ export interface Http1Request {
   readonly onBody?: (chunk: Buffer) => Promise<void> | undefined;
 }
 
-const CONNECT_MS = 30_000;
+/** Longer than a worker may be blocked in a handshake, or a server paused. */
+const CONNECT_MS = 60_000;
 
 /** Opens a socket. @throws {LoadFailure} when nobody accepts, or the handshake fails */
 export async function openSocket(endpoint: Endpoint): Promise<Socket> {
@@ -42,11 +43,15 @@ export async function openSocket(endpoint: Endpoint): Promise<Socket> {
           ? connectTcp({ port: endpoint.port, host: endpoint.host ?? '127.0.0.1' })
           : connectTls({ port: endpoint.port, host: '127.0.0.1', ca: endpoint.ca, servername: 'localhost', ALPNProtocols: ['http/1.1'] });
     const timer = setTimeout(() => fail(new LoadFailure('no connection in time')), CONNECT_MS);
+    let port: number | null = null;
+    socket.once('connect', () => {
+      port = socket.localPort ?? null;
+    });
     const fail = (error: unknown): void => {
       clearTimeout(timer);
       socket.destroy();
       const code = (error as NodeJS.ErrnoException).code;
-      reject(error instanceof LoadFailure ? error : new LoadFailure(`connect ${code ?? String(error)}`));
+      reject(new LoadFailure(error instanceof LoadFailure ? error.reason : `connect ${code ?? String(error)}`, false, port));
     };
     socket.once('error', fail);
     socket.once(endpoint.ca === undefined ? 'connect' : 'secureConnect', () => {
@@ -65,6 +70,8 @@ export class Http1Connection {
   readonly socket: Socket;
   /** Who serves it, as the last answer has said. */
   servedBy: string | null = null;
+  /** The client's own; null: a Unix socket has none. */
+  readonly port: number | null;
   /** Another request may be sent. */
   isReusable = true;
   requestCount = 0;
@@ -74,6 +81,7 @@ export class Http1Connection {
 
   constructor(socket: Socket) {
     this.socket = socket;
+    this.port = socket.localPort ?? null;
     socket.on('data', (chunk: Buffer) => {
       this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
       // Whoever reads the body slowly holds the server back by this.

@@ -58,12 +58,14 @@ export interface Load {
   stop(): Promise<void>;
   /** Lets clients begin nothing more, and waits for none. */
   abandon(): void;
-  /** Waits until there have been as many answers as there are clients. @throws if that does not come about */
+  /** Waits until clients of every kind have had an answer. @throws if that does not come about */
   hasBegun(): Promise<void>;
+  /** Waits for so many answers more. @throws if they do not come */
+  goesOn(answers: number): Promise<void>;
 }
 
-/** Ends before this are the server's business, after it the load's. */
-const STOP_MS = 90_000;
+/** Longer than any client waits: ends before this are the server's business, after it the load's. */
+const STOP_MS = 120_000;
 
 let tokens = 0;
 
@@ -91,15 +93,19 @@ export function startLoad(target: LoadTarget, clients: readonly LoadClient[], wa
   // One that throws is a fault of ours, and must not hide as a load that had nothing to say.
   const all = Promise.all(clients.map((client) => client(context)));
   all.catch(() => undefined);
+  const until = async (isSo: () => boolean): Promise<void> => {
+    for (const latest = performance.now() + STOP_MS; !isSo(); await delay(10)) {
+      if (performance.now() > latest)
+        throw new Error(`in ${STOP_MS / 1000} s clients have had ${answersText(tally)}; ${tally.failureText()}`);
+    }
+  };
   return {
     tally,
     abandon: () => stopping.abort(),
-    hasBegun: async () => {
-      const latest = performance.now() + STOP_MS;
-      while (tally.answered < clients.length) {
-        if (performance.now() > latest) throw new Error(`the load has had ${tally.answered} answers in ${STOP_MS / 1000} s`);
-        await delay(10);
-      }
+    hasBegun: async () => await until(() => [...tally.sentByKind.keys()].every((kind) => tally.answeredByKind.has(kind))),
+    goesOn: async (answers) => {
+      const enough = tally.answered + answers;
+      await until(() => tally.answered >= enough);
     },
     stop: async () => {
       stopping.abort();
@@ -110,4 +116,8 @@ export function startLoad(target: LoadTarget, clients: readonly LoadClient[], wa
       if (isLate) throw new Error(`clients were still waiting ${STOP_MS / 1000} s after the load was stopped`);
     },
   };
+}
+
+function answersText({ sentByKind, answeredByKind }: Tally): string {
+  return [...sentByKind.keys()].map((kind) => `${answeredByKind.get(kind) ?? 0} answers by ${kind}`).join(', ');
 }

@@ -3,6 +3,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createAuthority } from '@ferrata/dev-certificates';
+import { providePrograms } from '@ferrata/tools/peers';
 import { TemporaryFolder } from '../rig/clean-up.ts';
 import { type KnownFailures, type Outcome, readKnownFailures, report, summarise } from '../runner.ts';
 import { figureTable } from './figure-table.ts';
@@ -40,6 +41,7 @@ const runs = SCENARIOS.filter(({ id }) => values.only === undefined || values.on
   (scenario) =>
     scenario.targets.filter((target) => values.target === undefined || target === values.target).map((target) => ({ scenario, target })),
 );
+providePrograms([...new Set(runs.flatMap(({ scenario }) => scenario.programs ?? []))], say);
 const waiting = runs.filter(({ scenario }) => !scenario.isHeavy);
 await Promise.all(Array.from({ length: AT_ONCE }, runNext));
 for (const { scenario, target } of runs.filter((run) => run.scenario.isHeavy)) await play(scenario, target);
@@ -53,12 +55,16 @@ const known = readKnownFailures(new URL('known-failures.txt', import.meta.url));
 setTimeout(() => process.exit(), 2_000).unref();
 process.exitCode = report('lifecycle', summarise(outcomes, whole ? known : relevant(known)));
 
+function say(line: string): void {
+  console.log(`lifecycle: ${line}`);
+}
+
 async function runNext(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await play(next.scenario, next.target);
 }
 
 async function play(scenario: Scenario, targetName: TargetName): Promise<void> {
-  const stage = new Stage({ rig, isLong: values.long, targetName, scenario, say: (line) => console.log(`lifecycle: ${line}`) });
+  const stage = new Stage({ rig, isLong: values.long, targetName, scenario, say });
   let timer: NodeJS.Timeout | undefined;
   const tooLong = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`not done after ${LIMIT_MS / 1000} s`)), LIMIT_MS);
@@ -79,7 +85,8 @@ async function play(scenario: Scenario, targetName: TargetName): Promise<void> {
 
 async function makeCertificates(): Promise<ConstructorParameters<typeof TargetRig>[1]> {
   const authority = await createAuthority();
-  const [ours, other] = [await authority.issue({ names: ['localhost'] }), await authority.issue({ names: ['other.test'] })];
+  const [ours, again] = [await authority.issue({ names: ['localhost'] }), await authority.issue({ names: ['localhost'] })];
+  const other = await authority.issue({ names: ['other.test'] });
   const day = 86_400_000;
   const old = await authority.issue({
     names: ['localhost'],
@@ -97,6 +104,7 @@ async function makeCertificates(): Promise<ConstructorParameters<typeof TargetRi
     keyFile: write('server.key', ours.key),
     expired: { certificateFile: write('expired.pem', old.chain), keyFile: write('expired.key', old.key) },
     otherKeyFile: write('other.key', other.key),
+    pairs: [ours.chain + ours.key, again.chain + again.key],
   };
 }
 

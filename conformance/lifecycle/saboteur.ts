@@ -6,17 +6,21 @@
  * |---|---|
  * | `start` | a process that begins while it is there does what it says: `crash`, `segv`, `hang` |
  * | `worker` | one worker thread takes the file, and does what it says: `die`, `reject`, `block`, `heap`, `fill` |
- * | `done` | gets a line of each thread that has taken a file, as `PID.WORKER.THREAD` |
+ * | `done` | gets a line of each thread that has taken a file, as `PID.WORKER.THREAD MS`, the time being monotonic |
+ * | `accepted` | gets a line of each connection that a worker accepts, as `PORT PID.WORKER.THREAD MS`, if it was there when the worker began |
  * | `release` | as soon as it is there `block` and `fill` end |
  * | `measure` | each thread collects its garbage, once for each text that stands there |
  * | `measured` | gets a line of each thread that has done so, as `TEXT PID WORKER BYTES-OF-HEAP`; worker 0 is the main thread |
  */
-import { appendFileSync, existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { subscribe } from 'node:diagnostics_channel';
+import { appendFileSync, existsSync, readFileSync, renameSync, rmSync, stat } from 'node:fs';
 import { flushCompileCache } from 'node:module';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { isMainThread, resourceLimits, threadId, workerData } from 'node:worker_threads';
+import { monotonicMs } from './monotonic.ts';
 
 const POLL_MS = 20;
 
@@ -37,12 +41,22 @@ if (folder !== undefined && isMainThread) {
   breakStart(folder);
   // The next process that runs these modules starts faster; most servers of the suite do not live to do it at their end.
   setTimeout(flushCompileCache, 1_000).unref();
+  // Has libuv start its pool: threads that are counted are not to come by whatever needs them first.
+  stat(folder, () => undefined);
 }
+if (folder !== undefined && seed !== undefined && existsSync(join(folder, 'accepted'))) tellAccepted(join(folder, 'accepted'), seed.worker);
 if (folder !== undefined) setInterval(look, POLL_MS, folder).unref();
 
 function look(at: string): void {
   measure(at);
   if (seed !== undefined) breakWorker(at, seed.worker);
+}
+
+function tellAccepted(file: string, worker: number): void {
+  subscribe('net.server.socket', (message) => {
+    const { remotePort } = (message as { readonly socket: Socket }).socket;
+    if (remotePort !== undefined) appendFileSync(file, `${remotePort} ${process.pid}.${worker}.${threadId} ${monotonicMs()}\n`);
+  });
 }
 
 function breakStart(at: string): void {
@@ -72,7 +86,7 @@ function breakWorker(at: string, worker: number): void {
   }
   const what = textOf(own);
   rmSync(own);
-  appendFileSync(join(at, 'done'), `${process.pid}.${worker}.${threadId}\n`);
+  appendFileSync(join(at, 'done'), `${process.pid}.${worker}.${threadId} ${monotonicMs()}\n`);
   const end = performance.now() + (what === 'block' ? LONGEST_BLOCK_MS : LONGEST_FILL_MS);
   const isReleased = (): boolean => existsSync(join(at, 'release')) || performance.now() > end;
   switch (what) {

@@ -1,4 +1,5 @@
 /** What a scenario is, and what it gets: servers to start, checks to make, a line of figures to leave. */
+import type { PeerProgram } from '@ferrata/tools/peers';
 import type { Outcome } from '../runner.ts';
 import { type AnswerWatcher, type Load, type LoadClient, startLoad } from './load.ts';
 import type { Tally } from './tally.ts';
@@ -11,6 +12,8 @@ export interface Scenario {
   readonly targets: readonly TargetName[];
   /** Both cores are needed, and nothing else may run beside it. */
   readonly isHeavy: boolean;
+  /** Programs that it needs. They are installed before anything runs: that holds up everything, clients too. */
+  readonly programs?: readonly PeerProgram[];
   run(stage: Stage): Promise<void>;
 }
 

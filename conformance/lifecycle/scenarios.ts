@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they run. */
 import type { Scenario } from './scenario.ts';
+import { accessLog } from './scenarios/access-log.ts';
 import { badConfigurations } from './scenarios/bad-configurations.ts';
 import { badSuccessors } from './scenarios/bad-successors.ts';
 import { clockJumps } from './scenarios/clock-jumps.ts';
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...badConfigurations,
   ...scarcity,
   hooks,
+  accessLog,
   ...supervisors,
   systemFaults,
   upgrades,

@@ -4,14 +4,14 @@
  * The process that is started (the keeper) starts others. Their pids are read from `/proc`, so that what a server leaves behind is seen, and ended.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type ProcessStat, processGroup } from '@ferrata/tools/process-tree';
 import { cleanUpOnExit } from '../rig/clean-up.ts';
 import { Http1Connection } from './http1-connection.ts';
 
 /** From sources, on a machine that is busy. */
 const START_MS = 60_000;
-const KEPT_OUTPUT = 200_000;
+const KEPT_OUTPUT = 2_000_000;
 
 /** How to start one. */
 export interface ServerStart {
@@ -180,12 +180,14 @@ export class ServerProcess {
 
   /** The processes of the server that are left, without the first: those of its own process group. */
   descendants(): readonly number[] {
-    return groupOf(this.pid).filter((pid) => pid !== this.pid);
+    return this.#others().map(({ pid }) => pid);
   }
 
   /** Those that the first one has started itself. */
   children(): readonly number[] {
-    return this.descendants().filter((pid) => parentOf(pid) === this.pid);
+    return this.#others()
+      .filter(({ parentPid }) => parentPid === this.pid)
+      .map(({ pid }) => pid);
   }
 
   /** Asks the admin endpoint. @throws when it does not answer */
@@ -201,8 +203,17 @@ export class ServerProcess {
     }
   }
 
+  #others(): readonly ProcessStat[] {
+    return this.#group().filter(({ pid }) => pid !== this.pid);
+  }
+
+  /** One that could not be started has none. */
+  #group(): readonly ProcessStat[] {
+    return this.#child.pid === undefined ? [] : processGroup(this.pid);
+  }
+
   #killAll(): void {
-    for (const pid of [...groupOf(this.pid)].toReversed()) {
+    for (const { pid } of this.#group().toReversed()) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
@@ -220,34 +231,4 @@ export class ServerProcess {
 export function endingText(ending: Ending | null): string {
   if (ending === null) return 'nothing yet';
   return ending.signal ?? `code ${String(ending.code)}`;
-}
-
-/** The living processes of a process group. */
-function groupOf(leader: number): readonly number[] {
-  if (leader === 0) return [];
-  const found: number[] = [];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const [state = '', , group = ''] = statusOf(name);
-      if (Number(group) === leader && state !== 'Z') found.push(Number(name));
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  return found;
-}
-
-/** What stands behind the name in `/proc/PID/stat`: state, parent, process group and more. */
-function statusOf(pid: number | string): readonly string[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-function parentOf(pid: number): number | null {
-  try {
-    return Number(statusOf(pid)[1]);
-  } catch {
-    return null;
-  }
 }

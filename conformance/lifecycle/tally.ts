@@ -9,23 +9,31 @@
  * ```
  */
 
+import { monotonicMs } from './monotonic.ts';
+
 /** How a request ended that was not answered. */
 export class LoadFailure extends Error {
   /** Stable: what failures are counted by. */
   readonly reason: string;
   /** Part of the answer was there. */
   readonly isCut: boolean;
+  /** The client's own port, where whoever reports the failure has no connection yet. */
+  readonly port: number | null;
 
-  constructor(reason: string, isCut = false) {
+  constructor(reason: string, isCut = false, port: number | null = null) {
     super(reason);
     this.reason = reason;
     this.isCut = isCut;
+    this.port = port;
   }
 
   override get name(): string {
     return 'LoadFailure';
   }
 }
+
+/** A connection on which something failed. */
+export type FailedConnection = Pick<FailureRecord, 'servedBy' | 'port'>;
 
 /** One failure, and what is known of the connection that it happened on. */
 export interface FailureRecord {
@@ -34,6 +42,8 @@ export interface FailureRecord {
   readonly isCut: boolean;
   /** What earlier answers on the connection said of who serves it; null: there was none. */
   readonly servedBy: string | null;
+  /** The client's own port; null: it had none, or was not connected. */
+  readonly port: number | null;
   /** Monotonic milliseconds. */
   readonly at: number;
 }
@@ -55,14 +65,17 @@ export class Tally {
   slowestMs = 0;
   readonly failures: FailureRecord[] = [];
   readonly sentByKind = new Map<string, number>();
+  readonly answeredByKind = new Map<string, number>();
 
   send(kind: string): void {
     this.sent++;
     this.sentByKind.set(kind, (this.sentByKind.get(kind) ?? 0) + 1);
   }
 
-  answer(ms: number): void {
+  /** @param ms how long it took; absent: it was asked to take long */
+  answer(kind: string, ms = 0): void {
     this.answered++;
+    this.answeredByKind.set(kind, (this.answeredByKind.get(kind) ?? 0) + 1);
     if (ms > this.slowestMs) this.slowestMs = ms;
   }
 
@@ -70,12 +83,13 @@ export class Tally {
     this.retried++;
   }
 
-  fail(kind: string, error: unknown, servedBy: string | null): void {
+  fail(kind: string, error: unknown, connection: FailedConnection | null): void {
     const isCut = error instanceof LoadFailure && error.isCut;
     if (isCut) this.cut++;
     else this.failed++;
     if (this.failures.length >= KEPT_FAILURES) return;
-    this.failures.push({ kind, reason: reasonOf(error), isCut, servedBy, at: performance.now() });
+    const port = connection?.port ?? (error instanceof LoadFailure ? error.port : null);
+    this.failures.push({ kind, reason: reasonOf(error), isCut, servedBy: connection?.servedBy ?? null, port, at: monotonicMs() });
   }
 
   /** By kind and reason, the most frequent first: for a sentence. */

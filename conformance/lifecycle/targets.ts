@@ -6,6 +6,7 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Accepted } from './culprits.ts';
 import type { LoadTarget } from './load.ts';
 import { ServerProcess, type ServerStart } from './server-process.ts';
 
@@ -25,6 +26,8 @@ export interface Certificates {
   readonly expired: { readonly certificateFile: string; readonly keyFile: string };
   /** Of another certificate. */
   readonly otherKeyFile: string;
+  /** Two that clients take, each with its key in one text: they can take each other's place in one step. */
+  readonly pairs: readonly [string, string];
 }
 
 /** How a server is to be started. Times in ms. */
@@ -44,6 +47,10 @@ export interface TargetOptions {
   readonly isTest?: boolean;
   /** Any user may read and write in the folder of the server. */
   readonly isOpenToAll?: boolean;
+  /** The proxy tells of each request. */
+  readonly hasAccessLog?: boolean;
+  /** Its workers note which connections they accept: `Target.accepted`. */
+  readonly tellsAccepted?: boolean;
   /** Passed on to the process. */
   readonly process?: Partial<Pick<ServerStart, 'env' | 'descriptors' | 'stdout' | 'cwd' | 'readyLine'>>;
   /** Started by this program, which gets ours behind its own arguments. */
@@ -57,6 +64,7 @@ export class Target {
   readonly folder: string;
   readonly load: LoadTarget;
   #config: Record<string, unknown>;
+  readonly #pairs: Certificates['pairs'];
 
   constructor(parts: {
     readonly name: TargetName;
@@ -64,17 +72,19 @@ export class Target {
     readonly folder: string;
     readonly load: LoadTarget;
     readonly config: Record<string, unknown>;
+    readonly pairs: Certificates['pairs'];
   }) {
     this.name = parts.name;
     this.server = parts.server;
     this.folder = parts.folder;
     this.load = parts.load;
     this.#config = parts.config;
+    this.#pairs = parts.pairs;
   }
 
-  /** Where the configuration of the services stands. */
+  /** Where the configuration of the services stands; of the proxy, what can change of it: its certificate. */
   get configFile(): string {
-    return join(this.folder, 'echo.json');
+    return join(this.folder, this.name === 'echo-server' ? 'echo.json' : 'reverse.pem');
   }
 
   /** Where the options of the server stand that may differ in the next process. */
@@ -86,6 +96,12 @@ export class Target {
   configure(change: Readonly<Record<string, unknown>>): void {
     this.#config = { ...this.#config, ...change };
     this.writeConfig(JSON.stringify(this.#config));
+  }
+
+  /** Writes a configuration that is another one than that of the number before: a message, or the other certificate. */
+  configureNumber(number: number): void {
+    if (this.name === 'echo-server') this.configure({ message: `m${number}` });
+    else this.writeConfig(this.#pairs[number % 2 === 0 ? 0 : 1]);
   }
 
   /** Writes whatever there is to be read instead. */
@@ -125,6 +141,8 @@ export class Target {
     const { value } = await this.server.admin('GET', '/workers');
     const expected = pids.length + (value['workers'] as readonly unknown[]).length;
     await this.server.until(() => threads().length >= expected, 30_000);
+    // Threads that begin later are not asked.
+    rmSync(join(this.folder, 'measure'));
     return threads();
   }
 
@@ -137,7 +155,25 @@ export class Target {
 
   /** The threads that have taken an order, as `PID.WORKER.THREAD`. */
   sabotaged(): readonly string[] {
-    return linesOf(join(this.folder, 'done'));
+    return this.#done().map(([by = '']) => by);
+  }
+
+  /** When a thread took its order, in monotonic milliseconds; null: it has had none. */
+  sabotagedAt(by: string): number | null {
+    const line = this.#done().find(([of]) => of === by);
+    return line === undefined ? null : Number(line[1]);
+  }
+
+  /** The connections that its workers have accepted, if they note them. */
+  accepted(): readonly Accepted[] {
+    return linesOf(join(this.folder, 'accepted')).map((line) => {
+      const [port, by = '', at] = line.split(' ');
+      return { port: Number(port), by, at: Number(at) };
+    });
+  }
+
+  #done(): readonly (readonly string[])[] {
+    return linesOf(join(this.folder, 'done')).map((line) => line.split(' '));
   }
 
   /** Ends it in order. @returns what was wrong with that */
@@ -174,7 +210,7 @@ export class TargetRig {
   }
 
   async startEcho(options: TargetOptions = {}): Promise<Target> {
-    const folder = this.#newFolder();
+    const folder = this.#newFolder(options);
     const { ca, file, keyFile } = this.certificates;
     const config: Record<string, unknown> = {
       message: 'm1',
@@ -215,6 +251,7 @@ export class TargetRig {
         udp: port('udp'),
       },
       config,
+      pairs: this.certificates.pairs,
     });
   }
 
@@ -222,8 +259,10 @@ export class TargetRig {
     // One for all of them: it is not what is tried.
     this.#origin ??= this.startEcho({ threads: 1 });
     const origin = await this.#origin;
-    const folder = this.#newFolder();
-    const { ca, file, keyFile } = this.certificates;
+    const folder = this.#newFolder(options);
+    const { ca, pairs } = this.certificates;
+    const pem = join(folder, 'reverse.pem');
+    writeFileSync(pem, pairs[1]);
     const to = 'port' in origin.load.http ? origin.load.http.port : 0;
     const args = [
       FERRATA_PROGRAM,
@@ -235,9 +274,9 @@ export class TargetRig {
       '--listen',
       `http://unix:${join(folder, 'http.sock')}`,
       '--cert',
-      file,
+      pem,
       '--key',
-      keyFile,
+      pem,
       '--to',
       `http://127.0.0.1:${to}`,
       '--threads',
@@ -246,6 +285,7 @@ export class TargetRig {
       `${options.graceMs ?? 20_000}ms`,
       '--admin',
       `unix:${join(folder, 'admin.sock')}`,
+      ...(options.hasAccessLog === true ? ['--access-log'] : []),
     ];
     const server = await ServerProcess.start({ ...startOf(folder, args, options), readyLine: /^ready http:\/\/unix:/m });
     const port = (scheme: string): number =>
@@ -262,19 +302,23 @@ export class TargetRig {
         udp: null,
       },
       config: {},
+      pairs,
     });
   }
 
-  #newFolder(): string {
+  #newFolder({ tellsAccepted = false }: TargetOptions): string {
     const folder = join(this.folder, String(++this.#count));
     mkdirSync(folder);
+    if (tellsAccepted) writeFileSync(join(folder, 'accepted'), '');
     return folder;
   }
 }
 
 function linesOf(file: string): readonly string[] {
   try {
-    return readFileSync(file, 'utf8').trim().split('\n');
+    return readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
   } catch {
     return [];
   }

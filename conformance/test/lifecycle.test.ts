@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -17,12 +17,14 @@ import { nodeHttp2Streams, ourHttp2Streams } from '../lifecycle/clients/http2.ts
 import { tcpEchoes } from '../lifecycle/clients/streams.ts';
 import { webSockets } from '../lifecycle/clients/websockets.ts';
 import { ConfigurationsSeen } from '../lifecycle/configurations-seen.ts';
+import { type Accepted, unexplained } from '../lifecycle/culprits.ts';
 import { figureTable } from '../lifecycle/figure-table.ts';
 import { type LoadClient, type LoadTarget, startLoad } from '../lifecycle/load.ts';
+import { unanswered } from '../lifecycle/mixes.ts';
 import { isPattern } from '../lifecycle/pattern.ts';
 import { figuresOf } from '../lifecycle/process-figures.ts';
 import { growth } from '../lifecycle/scenarios/growth.ts';
-import type { Tally } from '../lifecycle/tally.ts';
+import { type FailureRecord, Tally } from '../lifecycle/tally.ts';
 import { echoBytes, echoing, patternOf } from './echoing-application.ts';
 
 /** Runs clients until each of them has had some answers, or failures. */
@@ -147,6 +149,70 @@ test('two messages of one version, and a version that goes back on a connection,
   assert.throws(() => seen.watch({ servedBy: null, config: null }, connection), /who made it/);
 });
 
+test('a failure is explained by the death of who accepted its connection, and by nothing else', () => {
+  const accepted: readonly Accepted[] = [
+    { port: 4_000, by: '7.1.1', at: 100 },
+    { port: 4_001, by: '7.2.2', at: 110 },
+    { port: 4_000, by: '7.2.2', at: 300 },
+  ];
+  const diedAt = (by: string): number | null => (by === '7.1.1' ? 200 : null);
+  const failed = (port: number | null, at: number): FailureRecord => ({
+    kind: 'kept http',
+    reason: 'r',
+    isCut: false,
+    servedBy: null,
+    port,
+    at,
+  });
+  assert.equal(unexplained([failed(4_000, 201)], accepted, diedAt, 0), null);
+  assert.match(unexplained([failed(4_000, 199)], accepted, diedAt, 9) ?? '', /a connection of 7\.1\.1, 1 ms before that died/);
+  assert.match(unexplained([failed(4_001, 201)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
+  // The same port, used again by a client whom another one serves.
+  assert.match(unexplained([failed(4_000, 301)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
+  const unseen = [failed(null, 201), failed(4_002, 201)];
+  assert.equal(unexplained(unseen, accepted, diedAt, 2), null);
+  assert.match(unexplained(unseen, accepted, diedAt, 1) ?? '', /of 2 nobody knows whose they were, not 1 at most/);
+});
+
+test('the client of a failure is known by its port, before an answer and in a handshake, too', async () => {
+  const seen: number[] = [];
+  const silent = await scripted((socket) => {
+    seen.push(socket.remotePort ?? 0);
+    socket.destroy();
+  });
+  const https = { ...silent, ca: '' } as NonNullable<LoadTarget['https']>;
+  const clients = [
+    freshConnections(),
+    freshConnections({ door: 'https' }),
+    nodeHttp2Streams(1),
+    ourHttp2Streams(1),
+    webSockets(1),
+    downloads({ bytes: 1 }),
+  ];
+  const { failures } = await tallyOf({ http: silent, https }, clients, 60);
+  const unknown = failures.filter(({ port }) => port === null || !seen.includes(port));
+  assert.deepEqual([...new Set(unknown.map(({ kind, reason }) => `${kind}: ${reason}`))], []);
+  assert.deepEqual([...new Set(failures.map(({ kind }) => kind))].toSorted(), [
+    'fast download http',
+    'fresh http',
+    'fresh https',
+    'http2 node',
+    'http2 ours',
+    'websocket',
+  ]);
+});
+
+test('clients that were never answered are named', () => {
+  const tally = new Tally();
+  for (const kind of ['fresh http', 'fresh unix', 'kept http', 'kept https', 'http2 ours', 'http2 node', 'websocket']) tally.answer(kind);
+  for (const kind of ['fast download http', 'slow download http', 'slow download https']) tally.answer(kind);
+  tally.send('fresh https');
+  assert.equal(unanswered(tally, false), 'none was of fresh https');
+  tally.answer('fresh https');
+  assert.equal(unanswered(tally, false), null);
+  assert.equal(unanswered(tally, true), 'none was of tcp, udp');
+});
+
 test('growth of threads, descriptors, heap or memory is seen, and noise is not', () => {
   const own = figuresOf(process.pid);
   assert.ok(own !== null && own.threads > 1 && own.descriptors > 2 && own.residentBytes > 1e6 && own.processorMs > 0);
@@ -160,23 +226,27 @@ test('growth of threads, descriptors, heap or memory is seen, and noise is not',
   assert.match(growth(before, { ...before, residentBytes: before.residentBytes + 1e8 }) ?? '', /more memory/);
 });
 
-/** A process with one worker, as servers have them; both say nothing and do nothing. */
+/** A process with one worker, as servers have them, which listens and says where. */
 const IDLE_SERVER = `
   import { Worker } from 'node:worker_threads';
-  new Worker('setInterval(() => undefined, 1000)', { eval: true, workerData: { ferrataService: { worker: 1 } } });
+  const code = 'import { createServer } from "node:net"; createServer((socket) => socket.resume()).listen(0, "127.0.0.1", function () { console.log(this.address().port) })';
+  new Worker(code, { eval: true, workerData: { ferrataService: { worker: 1 } } });
 `;
 
-test('what the saboteur is told it does: a worker is blocked until it is released, heaps are measured in all threads, and one that is to die dies', async () => {
+test('what the saboteur is told it does: connections that are accepted are noted, a worker is blocked until it is released, heaps are measured in all threads, and one that is to die dies', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'ferrata-saboteur-'));
+  writeFileSync(join(folder, 'accepted'), '');
   const saboteur = new URL('../lifecycle/saboteur.ts', import.meta.url).href;
   const child = spawn(process.execPath, ['--import', saboteur, '--input-type=module', '--eval', IDLE_SERVER], {
     env: { ...process.env, NODE_TEST_CONTEXT: undefined, LIFECYCLE_SABOTAGE: folder },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   after(() => {
     child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   });
+  let port = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (port += text));
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
   const ended = once(child, 'close');
@@ -189,6 +259,11 @@ test('what the saboteur is told it does: a worker is blocked until it is release
   const until = async (isSo: () => boolean): Promise<void> => {
     for (const end = performance.now() + 30_000; !isSo(); await delay(10)) assert.ok(performance.now() < end, said);
   };
+  await until(() => port !== '');
+  const client = connect(Number(port), '127.0.0.1').on('error', () => undefined);
+  await once(client, 'connect');
+  const own = client.localPort;
+  await until(() => lines('accepted', `${own} ${child.pid}.1.`).length === 1);
   writeFileSync(join(folder, 'worker'), 'block');
   await until(() => lines('done', `${child.pid}.1.`).length === 1);
   writeFileSync(join(folder, 'measure'), 'first');

@@ -51,8 +51,10 @@ export async function readConfiguration(path: string): Promise<EchoConfig> {
 }
 
 async function readText(path: string): Promise<string> {
+  if (path === '') throw new Error('say with which configuration: server.ts FILE [options]');
   const file = await open(path, 'r');
   try {
+    if (!(await file.stat()).isFile()) throw new Error(`${path} is no file`);
     const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_BYTES + 1), 0, MAX_BYTES + 1);
     if (bytesRead > MAX_BYTES) throw new Error(`${path} has more than ${MAX_BYTES} bytes: that is no configuration`);
     return buffer.toString('utf8', 0, bytesRead);

@@ -21,7 +21,8 @@ import { echoBytes, echoDatagrams } from './echo-bytes.ts';
 
 const REPORT_EVERY_MS = 10_000;
 
-const [configFile = '', ...options] = process.argv.slice(2);
+const [first = '', ...others] = process.argv.slice(2);
+const [configFile, options] = first.startsWith('-') ? ['', [first, ...others]] : [first, others];
 
 const server = new Server(
   commandLineOptions<EchoConfig>(

@@ -1,6 +1,6 @@
 /** echo-server/server.ts, run as a reader would run it: served, reloaded, upgraded and stopped. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -171,4 +171,21 @@ test('an upgrade puts another process in its place, and SIGTERM ends it with 0',
   child.kill('SIGTERM');
   const [code] = await ended;
   assert.equal(code, 0);
+});
+
+test('it says what it needs: a file by name, its options on request', () => {
+  const run = (...args: string[]): readonly [number | null, string] => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', PROGRAM, ...args], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+      timeout: DEADLINE_MS,
+    });
+    return [status, stdout + stderr];
+  };
+  assert.deepEqual(run(), [2, 'echo: the server could not start: say with which configuration: server.ts FILE [options]\n']);
+  assert.deepEqual(run('--test'), [2, 'echo: say with which configuration: server.ts FILE [options]\n']);
+  assert.deepEqual(run(folder, '--test'), [2, `echo: ${folder} is no file\n`]);
+  const [status, help] = run('--help');
+  assert.equal(status, 0);
+  assert.match(help, /^ {2}-t, --test/m);
 });

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 
 const [command = ''] = process.argv.slice(2);
 const answer = 'from the origin';
+const LIMIT_MS = 60_000;
 
 const origin = createServer((_request, response) => response.end(answer)).listen(0, '127.0.0.1');
 await once(origin, 'listening');
@@ -18,6 +19,8 @@ const child = spawn(process.execPath, [command, 'reverse', '--threads', '2', '--
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 const ended = once(child, 'close');
+// One that hangs is ended, and has failed by that.
+const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
 const url = await Promise.race([readyUrl(), ended.then(() => null)]);
 let problem = '';
 if (url === null) {
@@ -31,6 +34,7 @@ if (url === null) {
   child.kill('SIGTERM');
 }
 const [code, signal] = (await ended) as [number | null, NodeJS.Signals | null];
+clearTimeout(timer);
 if (problem === '' && code !== 0) problem = `SIGTERM ended it with ${String(code ?? signal)}`;
 origin.close();
 if (problem !== '') {

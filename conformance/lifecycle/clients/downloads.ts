@@ -1,5 +1,6 @@
 /** Clients that download: as fast as they can, or by so many bytes a second. Every byte is looked at. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Http1Connection } from '../http1-connection.ts';
 import type { LoadClient } from '../load.ts';
 import { isPattern } from '../pattern.ts';
 import { LoadFailure } from '../tally.ts';
@@ -22,10 +23,10 @@ export function downloads({ door = 'http', bytes, lastsMs = 0, pauseMs = 0 }: Do
     const kind = `${lastsMs > 0 ? 'slow' : 'fast'} download ${door}`;
     while (endpoint !== null && !context.isStopping) {
       context.tally.send(kind);
-      let servedBy: string | null = null;
+      let connection: Http1Connection | null = null;
       try {
         const since = performance.now();
-        const connection = await openCounted(endpoint, context);
+        connection = await openCounted(endpoint, context);
         const token = context.token();
         let position = 0;
         const take = (chunk: Buffer): Promise<void> | undefined => {
@@ -35,24 +36,16 @@ export function downloads({ door = 'http', bytes, lastsMs = 0, pauseMs = 0 }: Do
           return ahead > 20 ? delay(ahead) : undefined;
         };
         const request = `GET /bytes?n=${bytes} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: ${token}\r\nConnection: close\r\n\r\n`;
-        try {
-          const answer = await connection.exchange({
-            bytes: Buffer.from(request, 'latin1'),
-            timeoutMs: lastsMs + 60_000,
-            onBody: take,
-          });
-          if (answer.status !== 200) throw new LoadFailure(`status ${answer.status}`);
-          if (answer.fields.get('x-request-id') !== token) throw new LoadFailure('the token of another request, or none');
-          if (position !== bytes) throw new LoadFailure('another length than was asked for', true);
-        } finally {
-          ({ servedBy } = connection);
-          connection.close();
-        }
-        context.tally.answered++;
+        const answer = await connection.exchange({ bytes: Buffer.from(request, 'latin1'), timeoutMs: lastsMs + 60_000, onBody: take });
+        if (answer.status !== 200) throw new LoadFailure(`status ${answer.status}`);
+        if (answer.fields.get('x-request-id') !== token) throw new LoadFailure('the token of another request, or none');
+        if (position !== bytes) throw new LoadFailure('another length than was asked for', true);
+        context.tally.answer(kind);
       } catch (error) {
-        context.tally.fail(kind, error, servedBy);
+        context.tally.fail(kind, error, connection);
         await context.pause(50);
       }
+      connection?.close();
       if (pauseMs > 0) await context.pause(pauseMs);
     }
   };

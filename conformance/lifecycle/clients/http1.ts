@@ -3,7 +3,8 @@ import { type Endpoint, Http1Connection } from '../http1-connection.ts';
 import type { LoadClient, LoadContext, LoadTarget, SeenConnection } from '../load.ts';
 import { LoadFailure } from '../tally.ts';
 
-const TIMEOUT_MS = 30_000;
+/** Longer than a worker may be blocked, or a server paused. */
+const TIMEOUT_MS = 60_000;
 
 /** Which door of the target a client knocks at. */
 export type Door = 'http' | 'https' | 'unix';
@@ -35,9 +36,9 @@ export function freshConnections(options: Http1ClientOptions = {}): LoadClient {
         const since = performance.now();
         connection = await openCounted(endpoint, context);
         await echo(connection, context, { version: 0 }, options.bodyBytes, true);
-        context.tally.answer(performance.now() - since);
+        context.tally.answer(kind, performance.now() - since);
       } catch (error) {
-        context.tally.fail(kind, error, connection?.servedBy ?? null);
+        context.tally.fail(kind, error, connection);
         await context.pause(20);
       }
       connection?.close();
@@ -59,13 +60,15 @@ export function keptConnections(options: Http1ClientOptions = {}): LoadClient {
       try {
         const since = performance.now();
         if (connection?.isReusable !== true) {
+          // One that cannot be opened is not the one before.
+          connection = null;
           connection = await openCounted(endpoint, context);
           seen = { version: 0 };
         }
         await echo(connection, context, seen, options.bodyBytes, false);
-        context.tally.answer(performance.now() - since);
+        context.tally.answer(kind, performance.now() - since);
       } catch (error) {
-        context.tally.fail(kind, error, connection?.servedBy ?? null);
+        context.tally.fail(kind, error, connection);
         connection?.close();
         connection = null;
         await context.pause(20);

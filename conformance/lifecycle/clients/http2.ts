@@ -1,6 +1,7 @@
 /** Clients of HTTP/2: many streams on one connection, by our own client over TCP and by Node's over TLS. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { concatBytes } from '@ferrata/bytes';
 import { isWireError } from '@ferrata/error';
 import { type ResponseHead, requestHead } from '@ferrata/headers';
@@ -9,8 +10,10 @@ import { peer, UpstreamConnector } from '@ferrata/upstream';
 import type { LoadClient, LoadContext, SeenConnection } from '../load.ts';
 import { LoadFailure } from '../tally.ts';
 import { bodyOf } from './http1.ts';
+import { portOf } from './websockets.ts';
 
-const TIMEOUT_MS = 30_000;
+/** Longer than a worker may be blocked, or a server paused. */
+const TIMEOUT_MS = 60_000;
 
 /** What a client read of an answer. */
 interface Http2Answer {
@@ -24,25 +27,34 @@ interface Http2Answer {
 /** Sends one request. @returns null: the server has said that it did not look at it (REFUSED_STREAM, or above the last stream of GOAWAY) */
 type SendOne = (token: string, body: Buffer) => Promise<Http2Answer | null>;
 
+/** A connection of many streams, and what is known of it. */
+interface SharedConnection extends SeenConnection {
+  servedBy: string | null;
+  port: number | null;
+}
+
 /** Closed loops that share connections of our client's, over TCP. */
 export function ourHttp2Streams(streams: number, pauseMs = 0): LoadClient {
   return async (context) => {
     const { http } = context.target;
     const connector = new UpstreamConnector({ environment: new HttpEnvironment() });
     const there = peer('path' in http ? `unix:${http.path}` : `127.0.0.1:${http.port}`, { protocol: 'http2' });
-    const connections = new WeakMap<ClientSession, SeenConnection>();
+    const connections = new WeakMap<ClientSession, SharedConnection>();
     const loops = Array.from({ length: streams }, () => {
-      let last: ClientSession | null = null;
+      let last: SharedConnection | null = null;
       const send: SendOne = async (token, body) => {
+        last = null;
         const session = connector.take(there) ?? (await connector.connect(there));
-        last = session;
-        if (!connections.has(session)) {
-          connections.set(session, { version: 0 });
+        let connection = connections.get(session);
+        if (connection === undefined) {
+          connection = { version: 0, servedBy: null, port: portOf(session) };
+          connections.set(session, connection);
           context.tally.connections++;
         }
+        last = connection;
         return await sendByOurs(session, token, body);
       };
-      return loop('http2 ours', context, send, () => (last === null ? { version: 0 } : (connections.get(last) ?? { version: 0 })), pauseMs);
+      return loop('http2 ours', context, { send, connection: () => last, pauseMs });
     });
     await Promise.all(loops);
     connector.close();
@@ -54,20 +66,21 @@ export function nodeHttp2Streams(streams: number, pauseMs = 0): LoadClient {
   return async (context) => {
     const { https } = context.target;
     if (https === null) return;
-    let current: { readonly session: ClientHttp2Session; readonly seen: SeenConnection; isGoing: boolean } | null = null;
+    let current: (SharedConnection & { readonly session: ClientHttp2Session; isGoing: boolean }) | null = null;
     const open = (): NonNullable<typeof current> => {
-      const session = connectHttp2(`https://localhost:${https.port}`, { ca: https.ca, lookup: toLoopback });
-      const made = { session, seen: { version: 0 }, isGoing: false };
+      const socket = openTls(https.port, https.ca);
+      const session = connectHttp2('https://localhost', { createConnection: () => socket });
+      const made = { session, version: 0, servedBy: null, port: null as number | null, isGoing: false };
       context.tally.connections++;
-      session.on('goaway', () => {
-        made.isGoing = true;
+      // Before the handshake: one that breaks in it was somebody's, too.
+      socket.once('connect', () => {
+        made.port = socket.localPort ?? null;
       });
-      session.on('error', () => {
-        made.isGoing = true;
-      });
-      session.on('close', () => {
-        made.isGoing = true;
-      });
+      for (const event of ['goaway', 'error', 'close']) {
+        session.on(event, () => {
+          made.isGoing = true;
+        });
+      }
       return made;
     };
     const loops = Array.from({ length: streams }, () => {
@@ -77,15 +90,21 @@ export function nodeHttp2Streams(streams: number, pauseMs = 0): LoadClient {
         last = current;
         return await sendByNode(current.session, token, body);
       };
-      return loop('http2 node', context, send, () => last?.seen ?? { version: 0 }, pauseMs);
+      return loop('http2 node', context, { send, connection: () => last, pauseMs });
     });
     await Promise.all(loops);
     (current as ReturnType<typeof open> | null)?.session.destroy();
   };
 }
 
-async function loop(kind: string, context: LoadContext, send: SendOne, seen: () => SeenConnection, pauseMs: number): Promise<void> {
-  let servedBy: string | null = null;
+interface StreamLoop {
+  readonly send: SendOne;
+  /** The one that the last request went to; null: it came to none. */
+  readonly connection: () => SharedConnection | null;
+  readonly pauseMs: number;
+}
+
+async function loop(kind: string, context: LoadContext, { send, connection, pauseMs }: StreamLoop): Promise<void> {
   while (!context.isStopping) {
     const token = context.token();
     const body = bodyOf(token, 200);
@@ -97,14 +116,15 @@ async function loop(kind: string, context: LoadContext, send: SendOne, seen: () 
         context.tally.retry();
         continue;
       }
-      ({ servedBy } = answer);
+      const shared = connection() ?? { version: 0, servedBy: null, port: null };
+      shared.servedBy = answer.servedBy;
       if (answer.status !== 200) throw new LoadFailure(`status ${answer.status}`);
       if (answer.token !== token) throw new LoadFailure('the token of another request, or none');
       if (!body.equals(answer.body)) throw new LoadFailure('another body than was sent');
-      context.seen(answer, seen());
-      context.tally.answer(performance.now() - since);
+      context.seen(answer, shared);
+      context.tally.answer(kind, performance.now() - since);
     } catch (error) {
-      context.tally.fail(kind, error, servedBy);
+      context.tally.fail(kind, error, connection());
       await context.pause(20);
     }
     if (pauseMs > 0) await context.pause(pauseMs);
@@ -200,19 +220,13 @@ async function sendByNode(session: ClientHttp2Session, token: string, body: Buff
   });
 }
 
-/** `localhost` without a question to the system's resolver. */
-function toLoopback(
-  _name: string,
-  options: { readonly all?: boolean | undefined },
-  answer: (error: null, address: string | { address: string; family: number }[], family?: number) => void,
-): void {
-  if (options.all === true) answer(null, [{ address: '127.0.0.1', family: 4 }]);
-  else answer(null, '127.0.0.1', 4);
+function openTls(port: number, ca: string): TLSSocket {
+  return connectTls({ port, host: '127.0.0.1', ca, servername: 'localhost', ALPNProtocols: ['h2'] });
 }
 
 /** Waits until a session is ready. */
 export async function openNodeHttp2(port: number, ca: string): Promise<ClientHttp2Session> {
-  const session = connectHttp2(`https://localhost:${port}`, { ca, lookup: toLoopback });
+  const session = connectHttp2('https://localhost', { createConnection: () => openTls(port, ca) });
   await once(session, 'connect');
   return session;
 }

@@ -1,10 +1,12 @@
 /** Clients of the TCP echo service and of the UDP one. */
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import type { Socket } from 'node:net';
 import { openSocket } from '../http1-connection.ts';
 import type { LoadClient } from '../load.ts';
 import { LoadFailure } from '../tally.ts';
 
-const TIMEOUT_MS = 30_000;
+/** Longer than a worker may be blocked, or a server paused. */
+const TIMEOUT_MS = 60_000;
 
 /** How long a connection lives before its client ends it: a server that stops lets it, and nothing is cut. */
 const LIFE_MS = 1_000;
@@ -15,23 +17,27 @@ export function tcpEchoes(pauseMs = 5): LoadClient {
     const { tcp } = context.target;
     while (tcp !== null && !context.isStopping) {
       context.tally.send('tcp');
+      let socket: Socket | null = null;
+      let port: number | null = null;
       try {
-        await converse(tcp, context.token(), async () => {
+        socket = await openSocket({ port: tcp });
+        port = socket.localPort ?? null;
+        await converse(socket, context.token(), async () => {
           await context.pause(pauseMs);
           return !context.isStopping;
         });
-        context.tally.answered++;
+        context.tally.answer('tcp');
         context.tally.connections++;
       } catch (error) {
-        context.tally.fail('tcp', error, null);
+        context.tally.fail('tcp', error, { servedBy: null, port });
         await context.pause(20);
       }
+      socket?.destroy();
     }
   };
 }
 
-async function converse(port: number, token: string, goesOn: () => Promise<boolean>): Promise<void> {
-  const socket = await openSocket({ port });
+async function converse(socket: Socket, token: string, goesOn: () => Promise<boolean>): Promise<void> {
   const since = performance.now();
   let sent = '';
   let received = '';
@@ -68,23 +74,29 @@ async function converse(port: number, token: string, goesOn: () => Promise<boole
     if (received !== sent) throw new LoadFailure('bytes behind the last');
   } finally {
     clearTimeout(timer);
-    socket.destroy();
   }
 }
 
-/** A slow machine is no loss, nor is a worker that is blocked, or a server that is paused for 10 s. */
-const LOST_AFTER_MS = 20_000;
+/** Options of `datagrams`. */
+export interface DatagramOptions {
+  /** Between an answer and the next. Default 10. */
+  readonly pauseMs?: number;
+  /** One socket for all, or one for each. Default true. */
+  readonly isOnePeer?: boolean;
+  /** When one is given up. Default 60 000: a slow machine is no loss, nor is a worker that is blocked for 25 s, or a server that is paused for 10 s. */
+  readonly lostAfterMs?: number | undefined;
+}
 
-/** One datagram a time that must come back; a peer of its own for each run, or one for all. One that does not come back in time is counted as lost. */
-export function datagrams(pauseMs = 10, isOnePeer = true): LoadClient {
+/** One datagram a time that must come back. One that does not come back in time is counted as lost. */
+export function datagrams({ pauseMs = 10, isOnePeer = true, lostAfterMs = 60_000 }: DatagramOptions = {}): LoadClient {
   return async (context) => {
     const { udp } = context.target;
     if (udp === null) return;
-    const open = (): Socket => createSocket('udp4').on('error', () => undefined);
+    const open = (): DatagramSocket => createSocket('udp4').on('error', () => undefined);
     let socket = open();
     const ask = async (token: string): Promise<boolean> =>
       await new Promise((resolve) => {
-        const timer = setTimeout(() => done(false), LOST_AFTER_MS);
+        const timer = setTimeout(() => done(false), lostAfterMs);
         const hear = (message: Buffer): void => {
           // An answer to one that was given up may still come.
           if (message.toString('latin1') === token) done(true);
@@ -101,7 +113,7 @@ export function datagrams(pauseMs = 10, isOnePeer = true): LoadClient {
       context.tally.send('udp');
       const since = performance.now();
       if (await ask(context.token())) {
-        context.tally.answer(performance.now() - since);
+        context.tally.answer('udp', performance.now() - since);
       } else {
         context.tally.lost++;
         context.tally.fail('udp', new LoadFailure('a datagram did not come back'), null);

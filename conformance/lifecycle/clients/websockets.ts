@@ -11,7 +11,8 @@ const LIFE_MS = 1_000;
 /** Messages that are under way at once. */
 const WINDOW = 4;
 
-const TIMEOUT_MS = 30_000;
+/** Longer than a worker may be blocked, or a server paused. */
+const TIMEOUT_MS = 60_000;
 
 /** One connection after the other; each counts as one that was sent, and as answered if every message came back and the other side said goodbye too. */
 export function webSockets(pauseMs = 5): LoadClient {
@@ -22,16 +23,25 @@ export function webSockets(pauseMs = 5): LoadClient {
     const there = peer('path' in http ? `unix:${http.path}` : `127.0.0.1:${http.port}`);
     while (!context.isStopping) {
       context.tally.send('websocket');
+      let port: number | null = null;
       try {
-        await converse({ session: await connector.connect(there), environment }, context, pauseMs);
-        context.tally.answered++;
+        const session = await connector.connect(there);
+        port = portOf(session);
+        await converse({ session, environment }, context, pauseMs);
+        context.tally.answer('websocket');
       } catch (error) {
-        context.tally.fail('websocket', error, null);
+        context.tally.fail('websocket', error, { servedBy: null, port });
         await context.pause(20);
       }
     }
     connector.close();
   };
+}
+
+/** @returns our own port of a connection; null: a Unix socket has none */
+export function portOf({ stream }: ClientSession): number | null {
+  const { localAddress } = stream.info;
+  return localAddress.kind === 'ip' ? localAddress.port : null;
 }
 
 interface Connected {

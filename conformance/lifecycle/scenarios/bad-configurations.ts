@@ -1,6 +1,6 @@
 /** A reload that cannot be (M6): nothing changes, the process lives, and one sentence says why. And storms of them (M7). */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -30,7 +30,7 @@ async function run(stage: Stage): Promise<void> {
   const whole = { http: ['127.0.0.1:0', `unix:${target.folder}/http.sock`] };
 
   const bad: readonly BadConfiguration[] = [
-    { name: 'a syntax error', put: () => target.writeConfig('{ "message": "x", }'), says: /JSON/ },
+    { name: 'a syntax error', put: () => target.writeConfig('{ "message": "x", }'), says: /echo\.json.*JSON/s },
     { name: 'half of it', put: () => target.writeConfig('{ "message": "half", "http": ["127.0.'), says: /JSON/ },
     { name: 'nothing', put: () => target.writeConfig(''), says: /JSON/ },
     { name: 'no UTF-8', put: () => target.writeConfig(Buffer.from([0xff, 0xfe, 0x7b, 0x7d])), says: /JSON/ },
@@ -38,7 +38,7 @@ async function run(stage: Stage): Promise<void> {
     { name: 'a list that is none', put: () => target.configure({ message: 'm1', http: 'no list' }), says: /http/ },
     { name: 'a setting that there is not', put: () => target.configure({ ...whole, massage: 'x' }), says: /massage/ },
     { name: 'no file', put: () => undefined, says: /ENOENT|no such file/ },
-    { name: 'a folder', put: () => mkdirSync(target.configFile), says: /EISDIR|directory/ },
+    { name: 'a folder', put: () => mkdirSync(target.configFile), says: /EISDIR|directory|no file/ },
     { name: '100 MiB', put: () => target.writeConfig(Buffer.alloc(104_857_600, 0x20)), says: /bytes/ },
     { name: 'a loop of links', put: () => loop(target), says: /ELOOP|symbolic/ },
     { name: 'a malformed address', put: () => target.configure({ massage: undefined, http: ['127.0.0.1:99999'] }), says: /99999/ },
@@ -48,6 +48,7 @@ async function run(stage: Stage): Promise<void> {
       says: new RegExp(`${takenPort}`),
     },
     { name: 'an address that is not ours', put: () => target.configure({ http: [...whole.http, '192.0.2.1:8080'] }), says: /192\.0\.2\.1/ },
+    { name: 'a Unix socket in no folder', put: () => target.configure({ http: [...whole.http, 'unix:/nowhere/a.sock'] }), says: /nowhere/ },
     {
       name: 'no certificate',
       put: () => target.configure({ ...whole, certificate: { certificateFile: '/nowhere', keyFile: '/nowhere' } }),
@@ -224,7 +225,7 @@ async function messageIs(target: Target, message: string): Promise<string | null
   try {
     const { body } = await connection.exchange({
       bytes: Buffer.from('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
-      timeoutMs: 10_000,
+      timeoutMs: 30_000,
     });
     return body.toString() === `${message}\n` ? null : `the message is ${body.toString().trim()}, not ${message}`;
   } finally {
@@ -241,9 +242,53 @@ async function isOpen(path: string): Promise<boolean> {
   }
 }
 
+/** The proxy, whose configuration is its certificate: what cannot be read or used is refused, and the one in force is served on. */
+async function runProxy(stage: Stage): Promise<void> {
+  const target = await stage.start({ threads: 2 });
+  const load = stage.load(target, lightClients());
+  await load.hasBegun();
+  const { certificates } = stage.rig;
+  const sound = readFileSync(target.configFile, 'utf8');
+  const [certificate = ''] = sound.split('-----BEGIN PRIVATE KEY-----');
+  for (const [name, text] of [
+    ['no certificate', 'no certificate'],
+    ['half of it', sound.slice(0, sound.length / 2)],
+    ['nothing', ''],
+    ["another certificate's key", certificate + readFileSync(certificates.otherKeyFile, 'utf8')],
+    ['no file', null],
+  ] as const) {
+    if (text === null) rmSync(target.configFile);
+    else target.writeConfig(text);
+    const from = target.server.output.length;
+    const { status, value } = await target.server.admin('POST', '/reload');
+    const why = typeof value['why'] === 'string' ? value['why'] : '';
+    stage.must(`${name}: refused`, status === 422, `${status} ${JSON.stringify(value)}`);
+    stage.must(`${name}: says why, and of which file`, why.includes(target.configFile), why === '' ? JSON.stringify(value) : why);
+    stage.must(
+      `${name}: in a line of the log, too`,
+      await target.server.says(/reverse\.pem/, 30_000, from),
+      target.server.output.slice(from),
+    );
+    // Who looks at the certificate takes it.
+    const seen = await (target.load.https === null ? Promise.reject(new Error('no door')) : openSocket(target.load.https)).then(
+      (socket) => void socket.destroy(),
+      (error: unknown) => reasonOf(error),
+    );
+    stage.check(`${name}: the one in force is served`, seen ?? null);
+  }
+  target.configureNumber(2);
+  const { status, value } = await target.server.admin('POST', '/reload');
+  stage.must('a sound one is taken', status === 200 && value['outcome'] === 'reloaded', `${status} ${JSON.stringify(value)}`);
+  await load.stop();
+  stage.nothingFailed('nothing failed', load.tally);
+  await stage.settles(target);
+  stage.check('it stops in order', await target.stop());
+}
+
 /** Reloads that are refused, and storms of reloads. */
 export const badConfigurations: readonly Scenario[] = [
   { id: 'bad-configurations', targets: ['echo-server'], isHeavy: false, run },
+  { id: 'bad-certificates', targets: ['reverse'], isHeavy: false, run: runProxy },
   { id: 'bad-configurations-of-a-user', targets: ['echo-server'], isHeavy: false, run: runUser },
   { id: 'reload-storm', targets: ['echo-server'], isHeavy: false, run: runStorm },
 ];

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { installCommand, type PeerProgram, providePrograms } from '@ferrata/tools/peers';
+import { installCommand, type PeerProgram } from '@ferrata/tools/peers';
 import { Http1Connection } from '../http1-connection.ts';
 import { lightClients } from '../mixes.ts';
 import type { Scenario, Stage } from '../scenario.ts';
@@ -23,10 +23,9 @@ const TEN_YEARS_S = 10 * 365 * 86_400;
 const TOLERANCE_S = 120;
 
 async function run(stage: Stage): Promise<void> {
-  const missing = providePrograms([FAKETIME], (line) => stage.say(line));
   const library = libraryPath();
   if (library === null) {
-    stage.skip('clock', `libfaketime is missing; install it with: ${installCommand(missing)}`);
+    stage.skip('clock', `libfaketime is missing; install it with: ${installCommand([FAKETIME])}`);
     return;
   }
   const file = join(stage.rig.folder, `clock-${stage.targetName}`);
@@ -112,4 +111,4 @@ function libraryPath(): string | null {
 }
 
 /** A clock that jumps. */
-export const clockJumps: Scenario = { id: 'clock-jumps', targets: ['echo-server', 'reverse'], isHeavy: false, run };
+export const clockJumps: Scenario = { id: 'clock-jumps', targets: ['echo-server', 'reverse'], isHeavy: false, programs: [FAKETIME], run };

@@ -1,4 +1,4 @@
-/** Fifty upgrades and fifty reloads: no thread, no descriptor and no heap may be left over from any of them (I13). */
+/** Fifty reloads, fifty upgrades and fifty deaths of workers: no thread, no descriptor and no heap may be left over from any of them (I13). */
 import { keptConnections } from '../clients/http1.ts';
 import { figuresOf, type ProcessFigures } from '../process-figures.ts';
 import type { Scenario, Stage } from '../scenario.ts';
@@ -17,13 +17,11 @@ async function run(stage: Stage): Promise<void> {
   const cycles = stage.isLong ? 50 : 4;
   const target = await stage.start({ threads: 2, graceMs: 60_000 });
   const load = stage.load(target, [keptConnections({ pauseMs: 20 }), keptConnections({ pauseMs: 20 })]);
-  await reloadOften(target, 5);
+  stage.check('reloads to begin with', await reloadOften(target, 2, 6));
   const beforeReloads = await quiet(target);
-  await reloadOften(target, stage.isLong ? 50 : 20);
-  const afterReloads = await quiet(target);
-  stage.check('reloads: the process that serves', growth(beforeReloads.generation, afterReloads.generation));
-  stage.check('reloads: the keeper', growth(beforeReloads.keeper, afterReloads.keeper));
-  for (let cycle = 0; cycle < 1; cycle++) stage.check(`upgrade ${cycle} to begin with`, await upgrade(target));
+  stage.check('reloads', await reloadOften(target, 7, stage.isLong ? 56 : 26));
+  judge(stage, 'reloads', beforeReloads, await quiet(target));
+  stage.check('an upgrade to begin with', await upgrade(target));
   const beforeUpgrades = await quiet(target);
   for (let cycle = 0; cycle < cycles; cycle++) {
     const problem = await upgrade(target);
@@ -31,20 +29,55 @@ async function run(stage: Stage): Promise<void> {
   }
   const afterUpgrades = await quiet(target);
   await load.stop();
-  stage.check('upgrades: the process that serves', growth(beforeUpgrades.generation, afterUpgrades.generation));
-  stage.check('upgrades: the keeper', growth(beforeUpgrades.keeper, afterUpgrades.keeper));
   stage.nothingFailed('nothing failed', load.tally);
-  stage.figure(`keeper after ${cycles} upgrades: ${figureText(beforeUpgrades.keeper, afterUpgrades.keeper)}`);
-  stage.figure(`generation: ${figureText(beforeUpgrades.generation, afterUpgrades.generation)}`);
-  stage.figure(`generation after reloads: ${figureText(beforeReloads.generation, afterReloads.generation)}`);
+  judge(stage, 'upgrades', beforeUpgrades, afterUpgrades);
+  // The first death has the process learn what it needs to replace a worker.
+  stage.check('a death to begin with', await killWorkers(target, 1));
+  const beforeDeaths = await quiet(target);
+  stage.check('deaths', await killWorkers(target, cycles));
+  judge(stage, 'deaths', beforeDeaths, await quiet(target));
   stage.check('it stops in order', await target.stop());
 }
 
-async function reloadOften(target: Target, count: number): Promise<void> {
-  for (let index = 0; index < count; index++) {
-    target.configure({ message: `g${index}` });
-    await target.server.admin('POST', '/reload');
+function judge(stage: Stage, what: string, before: Both, after: Both): void {
+  for (const which of ['generation', 'keeper'] as const) {
+    stage.check(`${what}: the ${which}`, growth(before[which], after[which]));
+    stage.figure(`${which} after ${what}: ${figureText(before[which], after[which])}`);
   }
+}
+
+/** @returns why not all of them came into force, or null */
+async function reloadOften(target: Target, first: number, last: number): Promise<string | null> {
+  for (let number = first; number <= last; number++) {
+    target.configureNumber(number);
+    const { status, value } = await target.server.admin('POST', '/reload');
+    if (status !== 200 || value['outcome'] !== 'reloaded') return `reload ${number}: ${status} ${JSON.stringify(value)}`;
+  }
+  return null;
+}
+
+/** Has one worker after the other die, each when all are there. @returns why not, or null */
+async function killWorkers(target: Target, count: number): Promise<string | null> {
+  for (let number = 0; number < count; number++) {
+    const deaths = target.sabotaged().length;
+    target.sabotageWorker('die');
+    const isTaken = await target.server.until(() => target.sabotaged().length > deaths, 30_000);
+    const isWhole = await target.server.until(async () => await areAllRunning(target), 60_000);
+    if (!isTaken || !isWhole) return `death ${number}: ${isTaken ? 'it was not replaced' : 'nobody died'}`;
+  }
+  return null;
+}
+
+/** Another thread in the place of each that died. */
+async function areAllRunning(target: Target): Promise<boolean> {
+  const [pid, other] = target.server.descendants();
+  // One whose spare descriptors are used up has another in its place, which counts anew.
+  if (other !== undefined) return false;
+  const { value } = await target.server.admin('GET', '/workers');
+  const workers = value['workers'] as readonly { readonly state: string; readonly restarts: number }[];
+  const restarts = workers.reduce((sum, worker) => sum + worker.restarts, 0);
+  const deaths = target.sabotaged().filter((by) => by.startsWith(`${pid}.`)).length;
+  return restarts >= deaths && workers.every(({ state }) => state === 'running');
 }
 
 /** What a process holds. */
@@ -92,4 +125,4 @@ function figureText(before: Held, after: Held): string {
 }
 
 /** Fifty cycles. */
-export const growthScenario: Scenario = { id: 'growth', targets: ['echo-server'], isHeavy: false, run };
+export const growthScenario: Scenario = { id: 'growth', targets: ['echo-server', 'reverse'], isHeavy: false, run };

@@ -4,7 +4,7 @@ import { connectWebSocket, type WebSocketSession } from '@ferrata/tunnel';
 import { peer, UpstreamConnector } from '@ferrata/upstream';
 import type { Endpoint } from '../http1-connection.ts';
 
-const ANSWER_MS = 30_000;
+const ANSWER_MS = 60_000;
 
 /** One connection. */
 export class HeldWebSocket {

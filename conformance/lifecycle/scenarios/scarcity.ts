@@ -76,7 +76,7 @@ async function runDescriptors(stage: Stage): Promise<void> {
   const isWell = await target.server.until(async () => (await problemOfOne(target)) === null, 30_000);
   stage.must('it recovers by itself', isWell, (await problemOfOne(target)) ?? '');
   const load = stage.load(target, [freshConnections({ pauseMs: 2 }), keptConnections({ pauseMs: 2 })]);
-  await delay(1_000);
+  await load.goesOn(200);
   await load.stop();
   stage.nothingFailed('behind it nothing fails', load.tally);
   await stage.settles(target);
@@ -115,7 +115,7 @@ async function runHeap(stage: Stage): Promise<void> {
     return (value['workers'] as readonly { readonly state: string }[]).every(({ state }) => state === 'running');
   }, 60_000);
   stage.must('all workers are there again', isWhole, target.server.output.slice(from));
-  await delay(500);
+  await load.goesOn(50);
   await load.stop();
   stage.count(load.tally);
   const [, dead] = target.sabotaged();
@@ -170,12 +170,13 @@ async function runSinks(stage: Stage): Promise<void> {
     ['no such folder', '/nowhere/at/all.pid'],
   ] as const) {
     const failing = await stage.rig.startEcho({ threads: 1, pidFile: path, process: { readyLine: null } });
-    // Either it says so and ends with 1, or it says so and serves; never silently, never by a crash.
-    const isSettled = await failing.server.until(async () => failing.server.ending !== null || (await isReady(failing)), 60_000);
-    stage.must(`pid file, ${name}: settled`, isSettled, failing.server.output.slice(-400));
-    stage.must(`pid file, ${name}: says why`, /pid/i.test(failing.server.output), failing.server.output.slice(-400));
-    const { ending } = failing.server;
-    stage.must(`pid file, ${name}: ends in order, or serves`, ending === null || ending.code === 1, String(ending?.code ?? ending?.signal));
+    const ending = await failing.server.exit(60_000);
+    stage.must(
+      `pid file, ${name}: ends with 1`,
+      ending?.code === 1,
+      `${ending?.code ?? ending?.signal}: ${failing.server.output.slice(-400)}`,
+    );
+    stage.must(`pid file, ${name}: says why`, failing.server.output.includes(path), failing.server.output.slice(-400));
     await failing.kill();
   }
   await fullDisk(stage);
@@ -211,16 +212,24 @@ async function fullDisk(stage: Stage): Promise<void> {
   await target.kill();
 }
 
+/** More than a pipe between two processes holds, and what Node reads ahead of it. */
+const PIPE_BYTES = 500_000;
+
 /** An output that nobody reads, while the server has very much to tell. */
 async function runSlowOutput(stage: Stage): Promise<void> {
-  const target = await stage.start({ threads: 2 });
+  const target = await stage.start({ threads: 2, hasAccessLog: true });
   target.server.holdOutput();
-  const load = stage.load(target, [keptConnections({ pauseMs: 1 }), freshConnections({ pauseMs: 1 })]);
-  // Each reload that is refused is a line; a pipe holds some hundreds of them.
-  target.writeConfig(`{ "${'x'.repeat(2_000)}`);
-  for (let index = 0; index < 400; index++) {
-    target.server.signal('SIGHUP');
-    await delay(5);
+  const load = stage.load(target, [keptConnections(), keptConnections(), keptConnections(), freshConnections()]);
+  await load.hasBegun();
+  if (stage.targetName === 'echo-server') {
+    // Each reload that is refused is told of, with the name of what there is not.
+    target.writeConfig(JSON.stringify({ ['x'.repeat(20_000)]: 1 }));
+    let told = 0;
+    for (let index = 0; index < 40; index++) told += String((await target.server.admin('POST', '/reload')).value['why']).length;
+    stage.must('it had more to tell than a pipe holds', told > PIPE_BYTES, `${told} bytes`);
+  } else {
+    // Each request is a line of some hundred bytes.
+    await load.goesOn(PIPE_BYTES / 100);
   }
   // Whoever waits for a pipe that nobody reads waits for ever.
   stage.check('it serves', await problemOfOne(target));
@@ -233,8 +242,8 @@ async function runSlowOutput(stage: Stage): Promise<void> {
 
 /** Too little of something. */
 export const scarcity: readonly Scenario[] = [
-  { id: 'no-descriptors', targets: ['echo-server'], isHeavy: false, run: runDescriptors },
+  { id: 'no-descriptors', targets: ['echo-server', 'reverse'], isHeavy: false, run: runDescriptors },
   { id: 'no-heap', targets: ['echo-server'], isHeavy: false, run: runHeap },
   { id: 'no-sinks', targets: ['echo-server'], isHeavy: false, run: runSinks },
-  { id: 'slow-output', targets: ['echo-server'], isHeavy: false, run: runSlowOutput },
+  { id: 'slow-output', targets: ['echo-server', 'reverse'], isHeavy: false, run: runSlowOutput },
 ];

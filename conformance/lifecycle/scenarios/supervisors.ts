@@ -48,7 +48,7 @@ async function runActivation(stage: Stage): Promise<void> {
   await load.hasBegun();
   stage.check('an upgrade hands them on', await upgrade(target));
   stage.check('another upgrade, too', await upgrade(target));
-  await delay(300);
+  await load.goesOn(50);
   await load.stop();
   stage.nothingFailed('nothing failed', load.tally);
   for (const door of ['http', 'unix'])
@@ -80,7 +80,7 @@ async function runNotify(stage: Stage): Promise<void> {
   let told = '';
   receiver.stdout.setEncoding('utf8').on('data', (text: string) => (told += text));
   try {
-    for (let wait = 0; wait < 250 && !told.includes('bound'); wait++) await delay(20);
+    for (const end = performance.now() + 30_000; !told.includes('bound') && performance.now() < end; ) await delay(20);
     const target = await stage.start({
       threads: 1,
       graceMs: 5_000,
@@ -97,16 +97,15 @@ async function runNotify(stage: Stage): Promise<void> {
     stage.must('RELOADING=1, then READY=1', await hears(/RELOADING=1[^]*READY=1/, 30_000, from), told.slice(from));
     from = told.length;
     stage.check('an upgrade', await upgrade(target));
-    await delay(500);
+    from = told.length;
+    stage.check('it stops in order', await target.stop());
+    stage.must('STOPPING=1', await hears(/STOPPING=1/, 30_000, from), told.slice(from));
     const pids = [...told.matchAll(/MAINPID=(\d+)/g)].map(([, pid]) => Number(pid));
     stage.must(
       'the main process stays the same',
       pids.every((pid) => pid === target.server.pid),
       pids.join(', '),
     );
-    from = told.length;
-    stage.check('it stops in order', await target.stop());
-    stage.must('STOPPING=1', await hears(/STOPPING=1/, 30_000, from), told.slice(from));
   } finally {
     await endProcess(receiver);
   }
@@ -120,6 +119,7 @@ async function runContainer(stage: Stage): Promise<void> {
   }
   const target = await stage.start({ threads: 2, graceMs: 5_000, wrapper: ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] });
   const load = stage.load(target, [freshConnections({ pauseMs: 2 }), keptConnections({ pauseMs: 2 })]);
+  await load.hasBegun();
   // `unshare` waits outside; its child is the first process inside.
   const [first] = target.server.children();
   if (first === undefined) throw new Error('nobody runs in the namespace');

@@ -1,6 +1,5 @@
 /** Upgrades under load: the bar is that no client notices. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { everything } from '../mixes.ts';
+import { everything, unanswered } from '../mixes.ts';
 import { sumOf } from '../process-figures.ts';
 import type { Scenario, Stage } from '../scenario.ts';
 import { type Target, writeOptions } from '../targets.ts';
@@ -12,7 +11,10 @@ const UPGRADE_MS = 90_000;
 
 /** Has a server replace its process, and waits until it has. @returns why not, or null */
 export async function upgrade(target: Target, signal: NodeJS.Signals | 'admin' = 'SIGUSR2'): Promise<string | null> {
-  const before = await generationOf(target);
+  let before = 0;
+  // Nobody's number is 0, and any would be higher.
+  await target.server.until(async () => (before = await generationOf(target)) > 0, UPGRADE_MS);
+  if (before === 0) return `nobody says which generation serves, for ${UPGRADE_MS / 1000} s`;
   if (signal === 'admin') {
     const { status, value } = await target.server.admin('POST', '/upgrade', UPGRADE_MS);
     if (status !== 200) return `the admin endpoint answers ${status} ${JSON.stringify(value)}`;
@@ -34,23 +36,31 @@ export async function generationOf(target: Target): Promise<number> {
 }
 
 async function run(stage: Stage): Promise<void> {
+  const isEcho = stage.targetName === 'echo-server';
   const target = await stage.start({ threads: 2, graceMs: GRACE_MS });
   const load = stage.load(target, everything());
-  await delay(1_000);
+  await load.hasBegun();
+  const first = await generationOf(target);
   const since = performance.now();
   // By the proxy the same is tried again: in the short form not as often.
-  const count = stage.targetName === 'echo-server' || stage.isLong ? 10 : 6;
+  const count = isEcho || stage.isLong ? 10 : 6;
   for (let number = 1; number <= count; number++) {
     // By each of the ways there are, and to another number of threads and back.
     const way = number % 3 === 0 ? 'admin' : number % 2 === 0 ? 'SIGQUIT' : 'SIGUSR2';
-    if (stage.targetName === 'echo-server') writeOptions(target.folder, { threads: number % 4 === 0 ? 3 : 2, graceMs: GRACE_MS });
+    const threads = isEcho && number % 4 === 0 ? 3 : 2;
+    if (isEcho) writeOptions(target.folder, { threads, graceMs: GRACE_MS });
     stage.check(`upgrade ${number} by ${way}`, await upgrade(target, way));
-    await delay(stage.isLong ? 2_000 : 300);
+    const { value } = await target.server.admin('GET', '/workers');
+    const workers = (value['workers'] as readonly unknown[]).length;
+    stage.must(`upgrade ${number}: ${threads} workers`, workers === threads, `${workers} are`);
+    await load.goesOn(stage.isLong ? 2_000 : 200);
   }
   stage.figure(`${count} upgrades in ${((performance.now() - since) / 1000).toFixed(1)} s`);
-  await delay(500);
+  const last = await generationOf(target);
+  stage.must('each made one generation', last === first + count, `${first} at first, then ${last}`);
   await load.stop();
   stage.nothingFailed('nothing failed', load.tally);
+  stage.check('clients of every kind were answered', unanswered(load.tally, isEcho));
   await stage.settles(target);
   const alone = await target.server.until(() => target.server.descendants().length === 1, GRACE_MS + 30_000);
   stage.must('one process serves at the end', alone, `${target.server.descendants().length} do`);

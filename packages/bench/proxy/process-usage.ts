@@ -13,12 +13,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-
-/** A process, told apart from a later one with the same number by when it started (in ticks since boot). */
-export interface ProcessIdentity {
-  readonly pid: number;
-  readonly startTime: number;
-}
+import { processTree, readStat } from '@ferrata/tools/process-tree';
 
 /** What a process tree has used since it started. */
 export interface Usage {
@@ -28,15 +23,6 @@ export interface Usage {
   readonly userMs: number;
   /** The system part as the kernel's ticks divide it, in ms. */
   readonly systemMs: number;
-}
-
-/** Fields of /proc/PID/stat that are used here. */
-interface ProcessStat {
-  readonly state: string;
-  readonly parentPid: number;
-  readonly userTicks: number;
-  readonly systemTicks: number;
-  readonly startTime: number;
 }
 
 /** Returns what a process and its descendants have used so far; all zero when it is gone. */
@@ -97,47 +83,6 @@ export function residentBytesOf(pid: number): number {
     bytes += Number(match?.[1] ?? 0) * 1024;
   }
   return bytes;
-}
-
-/** Returns a process and all its descendants, itself first; empty when it is gone. */
-export function processTree(pid: number): readonly ProcessIdentity[] {
-  const root = readStat(pid);
-  if (root === null) return [];
-  const tree: ProcessIdentity[] = [{ pid, startTime: root.startTime }];
-  const all = listProcesses();
-  // The list grows while it is walked: that is the breadth-first search.
-  for (const member of tree) {
-    for (const candidate of all) {
-      if (candidate.stat.parentPid === member.pid) tree.push({ pid: candidate.pid, startTime: candidate.stat.startTime });
-    }
-  }
-  return tree;
-}
-
-/** Returns whether a process still runs. One that has ended and only waits for its parent to notice does not. */
-export function isRunning(identity: ProcessIdentity): boolean {
-  const stat = readStat(identity.pid);
-  return stat !== null && stat.startTime === identity.startTime && stat.state !== 'Z' && stat.state !== 'X';
-}
-
-function listProcesses(): { pid: number; stat: ProcessStat }[] {
-  const found: { pid: number; stat: ProcessStat }[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid)) continue;
-    const stat = readStat(pid);
-    if (stat !== null) found.push({ pid, stat });
-  }
-  return found;
-}
-
-function readStat(pid: number): ProcessStat | null {
-  const text = readProc(pid, 'stat');
-  if (text === null) return null;
-  // The second field is the command in parentheses and may itself hold blanks and parentheses; the last ')' ends it. So index 0 is field 3.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  const field = (number: number): number => Number(fields[number - 3]);
-  return { state: fields[0] ?? '', parentPid: field(4), userTicks: field(14), systemTicks: field(15), startTime: field(22) };
 }
 
 function scheduledMs(pid: number): number | null {

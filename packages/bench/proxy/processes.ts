@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRunning, type ProcessIdentity, processTree } from './process-usage.ts';
+import { isRunning, type ProcessIdentity, processTree } from '@ferrata/tools/process-tree';
 
 /** How long a process may take to end after SIGTERM before it is killed. */
 const STOP_GRACE_MS = 3000;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import { isRunning, processTree, residentBytesOf, usageOf } from '../proxy/process-usage.ts';
+import { isRunning, processTree } from '@ferrata/tools/process-tree';
+import { residentBytesOf, usageOf } from '../proxy/process-usage.ts';
 import { type RunningProcess, withProcesses } from '../proxy/processes.ts';
 
 const skip = process.platform === 'linux' ? false : 'reads /proc, which only Linux has';

@@ -5,7 +5,7 @@ import { type CertArguments, certHelp } from './cert-arguments.ts';
 import { usageLines } from './cert-usage.ts';
 import { ExitCode } from './end-signal.ts';
 import { Output } from './output.ts';
-import { loadReverseConfig } from './reverse-config.ts';
+import { certificateConcerns, loadReverseConfig, type ReverseConfig } from './reverse-config.ts';
 import { UsageError } from './usage-error.ts';
 
 /** How long the last lines may take to reach whoever reads them. */
@@ -14,6 +14,9 @@ const LAST_LINES_MS = 1_000;
 /** One thread serves tens of thousands of requests a second; more are worth their memory only where there are CPUs for them. */
 const DEFAULT_THREADS = 1;
 const DEFAULT_GRACE_MS = 30_000;
+
+/** What notices begin with, unless the file of the server's options says otherwise. */
+const NAME = 'ferrata';
 
 /** Runs `ferrata` with its arguments, the program's name left out. @returns the exit code */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -60,30 +63,40 @@ async function runReverse(args: ReverseArguments, output: Output, notices: Outpu
   let start: () => Promise<number>;
   let isReady = args.isTest;
   try {
+    const file = args.configFile === null ? {} : withServerFile(args.configFile, NAME, (options) => options);
+    const { name = NAME } = file;
+    const tell = (text: string): void => notices.write(`${name}: ${text}\n`);
     start = reverseServer({
       threads: DEFAULT_THREADS,
       graceMs: DEFAULT_GRACE_MS,
-      ...(args.configFile === null ? {} : withServerFile(args.configFile, 'ferrata', (options) => options)),
+      ...file,
       ...args.server,
       test: args.isTest,
-      config: { load: () => loadReverseConfig(args) },
+      config: { load: async () => (args.isTest ? await testedConfig(args, tell) : loadReverseConfig(args)) },
       onNotice({ severity, text }) {
         // That the first generation serves is what the lines for standard output say.
-        if (isReady || severity !== 'info') notices.write(`ferrata: ${oneLine(text)}\n`);
+        if (isReady || severity !== 'info') tell(oneLine(text));
       },
       onReady(listeners) {
         isReady = true;
-        if (!args.isVerifying) notices.write('ferrata: --no-verify: whoever is on the path can be an https:// origin; for tests alone\n');
+        if (!args.isVerifying) tell('--no-verify: whoever is on the path can be an https:// origin; for tests alone');
         output.write(listeners.map((listener) => `ready ${urlOf(listener)}\n`).join(''));
       },
     });
   } catch (error) {
     if (error instanceof SetupError) throw new UsageError(error.problems.join('\nferrata: '), { cause: error });
-    // What the server says of its options begins with their names, which are those of the command line.
-    if (error instanceof RangeError) throw new UsageError(`--${error.message}`, { cause: error });
+    // What the server says of its options begins with their names, which are those of the command line but for one.
+    if (error instanceof RangeError) throw new UsageError(`--${error.message.replace(/^pidFile\b/, 'pid-file')}`, { cause: error });
     throw error;
   }
   return await start();
+}
+
+/** Whoever looks before a start hears what it would tell of the certificates. */
+async function testedConfig(args: ReverseArguments, tell: (text: string) => void): Promise<ReverseConfig> {
+  const config = loadReverseConfig(args);
+  for (const concern of await certificateConcerns(args.certificates)) tell(oneLine(concern));
+  return config;
 }
 
 /** A notice is a line, whatever a peer or a file has brought into it. */

@@ -5,8 +5,8 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type Ended, runFerrata, startCommand, startFerrata, within } from './support/command.ts';
-import { closedPort, httpOrigin, type Mirrored, mirror, RawClient } from './support/peers.ts';
+import { type Ended, runFerrata, startFerrata, within } from './support/command.ts';
+import { httpOrigin, type Mirrored, mirror, RawClient } from './support/peers.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ferrata-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -151,8 +151,8 @@ test('a reader of standard output that has stopped holds up neither the traffic 
   ferrata.child.stdout.pause();
   const client = new RawClient(ferrata.port);
   const target = `/${'a'.repeat(4_000)}`;
-  // More than any pipe holds.
-  const count = 500;
+  // More than pipes and sockets hold.
+  const count = 250;
   client
     .send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(count - 1))
     .send(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
@@ -162,15 +162,4 @@ test('a reader of standard output that has stopped holds up neither the traffic 
   assert.equal(await within('the end of the command', exited), 0);
   ferrata.child.stdout.resume();
   await ferrata.ended;
-});
-
-test('SIGINT and SIGTERM right after the ready line end it with exit code 0', async () => {
-  const port = await closedPort();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const ferrata = startCommand('reverse', '--listen', 'http://127.0.0.1:0', '--to', `http://127.0.0.1:${port}`);
-    ferrata.child.stdout.once('data', () => ferrata.child.kill(signal));
-    const { code, stderr } = await within('the end of the command', ferrata.ended);
-    assert.equal(code, 0);
-    assert.equal(stderr, '');
-  }
 });

@@ -37,117 +37,83 @@ async function endedWell(ferrata: Ferrata): Promise<void> {
   assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
 }
 
-test('M8: without a connection it ends at once', async () => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+test('M8: without a connection it ends at once, also right behind its ready line', async () => {
+  const ends = (['SIGTERM', 'SIGINT'] as const).map(async (signal) => {
     const ferrata = await startFerrata([whole.port]);
     ferrata.child.kill(signal);
     await endedWell(ferrata);
-  }
+  });
+  await Promise.all(ends);
 });
 
-test('M8: idle connections stay open for a request that is on its way, which is answered with Connection: close; the others are closed after that', async () => {
-  const ferrata = await startFerrata([whole.port]);
-  const clients = [1, 2, 3].map(() => new RawClient(ferrata.port).send('GET /a HTTP/1.1\r\nHost: a\r\n\r\n'));
-  const [first, ...others] = await Promise.all(
-    clients.map(async (client) => {
-      assert.doesNotMatch(await client.until('"url":"/a"'), /^connection: close/im);
-      return client;
-    }),
-  );
-  assert.ok(first !== undefined);
+test('M8: what has begun goes on to its end: a head, an upload and a download; idle connections stay open for a request that is on its way', async () => {
+  const uploading = Promise.withResolvers<void>();
+  const downloading = Promise.withResolvers<ServerResponse>();
+  const origin = await httpOrigin((request, response) => {
+    if (request.url === '/download') {
+      response.writeHead(200, { 'Content-Length': 10 }).write('first');
+      downloading.resolve(response);
+      return;
+    }
+    if (request.url === '/upload') request.once('data', () => uploading.resolve());
+    mirror(request, response);
+  });
+  const ferrata = await startFerrata([origin.port], ['--access-log']);
+  const connected = (): RawClient => new RawClient(ferrata.port);
+
+  const head = connected().send('GET /head HTTP/1.1\r\nHo');
+  await once(head.socket, 'connect');
+  const upload = connected().send('POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345');
+  const download = connected().send('GET /download HTTP/1.1\r\nHost: a\r\n\r\n');
+  // An answer on a connection that came later: the one whose head has begun has been accepted by then.
+  const idle = [connected(), connected(), connected()] as const;
+  for (const client of idle) {
+    client.send('GET /before HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.doesNotMatch(await client.until('"url":"/before"'), /^connection: close/im);
+  }
+  await within('the upload', uploading.promise);
+  await download.until('first');
   const events: string[] = [];
+  const [asking, ...others] = idle;
   for (const client of others) client.socket.on('end', () => events.push('an idle one was closed'));
   await signalled(ferrata);
-  first.send('GET /b HTTP/1.1\r\nHost: a\r\n\r\n');
-  const answer = await first.untilEnd();
-  assert.match(answer, /"url":"\/b"/);
-  assert.match(answer, /^connection: close\r$/im);
+
+  asking.send('GET /after HTTP/1.1\r\nHost: a\r\n\r\n');
+  const late = await asking.untilEnd();
+  assert.match(late, /"url":"\/after"/);
+  assert.match(late, /^connection: close\r$/im);
   events.push('the later request was answered');
-  for (const client of others) {
+  head.send('st: a\r\n\r\n');
+  const whenWhole = await head.untilEnd();
+  assert.match(whenWhole, /"url":"\/head"/);
+  assert.match(whenWhole, /^connection: close\r$/im);
+  upload.send('67890');
+  assert.match(await upload.untilEnd(), /"body":"1234567890"/);
+  // Its head has gone out without Connection: close, so it comes to be idle.
+  (await downloading.promise).end('later');
+  await download.until('firstlater');
+  for (const client of [...others, download]) {
     await client.untilEnd();
     assert.equal(client.error, null);
   }
   assert.deepEqual(events, ['the later request was answered', 'an idle one was closed', 'an idle one was closed']);
+  assert.ok(download.received.endsWith('\r\n\r\nfirstlater'));
   await endedWell(ferrata);
+  const logged = ferrata.log.find(({ target }) => target === '/download');
+  assert.deepEqual([logged?.status, logged?.bytesOut, logged?.outcome], [200, 10, 'completed']);
+  assert.equal(ferrata.log.length, 7);
 });
 
-test('M8: a head that has begun is read to its end and answered', async () => {
-  const ferrata = await startFerrata([whole.port]);
-  const client = new RawClient(ferrata.port).send('GET /mid-head HTTP/1.1\r\nHo');
-  await once(client.socket, 'connect');
-  // A second connection answered: the first has been accepted by then.
-  await new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n').untilEnd();
-  await signalled(ferrata);
-  client.send('st: a\r\n\r\n');
-  const answer = await client.untilEnd();
-  assert.match(answer, /"url":"\/mid-head"/);
-  assert.match(answer, /^connection: close\r$/im);
-  await endedWell(ferrata);
-});
-
-test('M8: an upload that has begun is read to its end and answered', async () => {
-  const arrived = Promise.withResolvers<void>();
-  const origin = await httpOrigin((request, response) => {
-    request.once('data', () => arrived.resolve());
-    mirror(request, response);
-  });
-  const ferrata = await startFerrata([origin.port]);
-  const client = new RawClient(ferrata.port).send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345');
-  await arrived.promise;
-  await signalled(ferrata);
-  client.send('67890');
-  const answer = await client.untilEnd();
-  assert.match(answer, /"body":"1234567890"/);
-  await endedWell(ferrata);
-});
-
-/** An origin that sends half of its answer, and the rest when told. */
-async function slowOrigin(): Promise<{ readonly port: number; readonly response: Promise<ServerResponse> }> {
-  const begun = Promise.withResolvers<ServerResponse>();
-  const { port } = await httpOrigin((_request, response) => {
-    response.writeHead(200, { 'Content-Length': 10 }).write('first');
-    begun.resolve(response);
-  });
-  return { port, response: begun.promise };
-}
-
-test('M8: a download that has begun is sent to its end', async () => {
-  const origin = await slowOrigin();
-  const ferrata = await startFerrata([origin.port], ['--access-log']);
-  const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-  await client.until('first');
-  await signalled(ferrata);
-  (await origin.response).end('later');
-  assert.match(await client.untilEnd(), /firstlater$/);
-  await endedWell(ferrata);
-  assert.deepEqual(
-    ferrata.log.map((line) => [line.status, line.bytesOut, line.outcome]),
-    [[200, 10, 'completed']],
-  );
-});
-
-test('M8: what still runs after --grace is cut, visibly, and said; the exit code is 0', async () => {
-  const origin = await slowOrigin();
-  const ferrata = await startFerrata([origin.port], ['--grace', '300ms', '--access-log']);
-  const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-  await client.until('first');
-  ferrata.child.kill('SIGTERM');
-  const { code, stderr } = await within('the end of the command', ferrata.ended);
-  assert.equal(code, 0);
-  assert.match(stderr, /^ferrata: generation 1 \(process \d+\): 1 connection was still busy after the grace and had to be cut\n$/);
-  await client.untilEnd();
-  assert.ok(client.received.endsWith('first'));
-  assert.equal(ferrata.log.length, 1, 'the request that was cut is in the log');
-});
-
-test('M8: an open tunnel goes on during the grace, and is cut after it', async () => {
-  const origin = await httpOrigin(mirror);
+test('M8: during the grace an open tunnel and a download go on; after it they are cut, visibly, and that is said; the exit code is 0', async () => {
+  const origin = await httpOrigin((_request, response) => response.writeHead(200, { 'Content-Length': 10 }).write('first'));
   origin.server.on('upgrade', (_request, socket) => {
     socket.on('error', () => {});
     socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n');
     socket.pipe(socket);
   });
   const ferrata = await startFerrata([origin.port], ['--grace', '2s', '--access-log']);
+  const download = new RawClient(ferrata.port).send('GET /download HTTP/1.1\r\nHost: a\r\n\r\n');
+  await download.until('first');
   const client = new RawClient(ferrata.port).send('GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
   assert.equal(statusOf(await client.until('\r\n\r\n')), 101);
   client.send('before;');
@@ -161,15 +127,15 @@ test('M8: an open tunnel goes on during the grace, and is cut after it', async (
     client.send(piece);
     await client.until(piece);
   }
-  assert.ok(!client.hasEnded && !client.isClosed);
+  assert.ok(!client.hasEnded && !client.isClosed && !download.hasEnded && !download.isClosed);
   const { code, signal, stderr } = await within('the end of the command', ferrata.ended);
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
-  assert.match(stderr, /^ferrata: generation 1 \(process \d+\): 1 connection was still busy after the grace and had to be cut\n$/);
+  assert.match(stderr, /^ferrata: generation 1 \(process \d+\): 2 connections were still busy after the grace and had to be cut\n$/);
   assert.ok((await client.untilEnd()).endsWith(`\r\n\r\nbefore;${during}`));
-  assert.deepEqual(
-    ferrata.log.map((line) => [line.target, line.status, line.bytesIn, line.bytesOut]),
-    [['/tunnel', 101, 'before;'.length + during.length, 'before;'.length + during.length]],
-  );
+  assert.ok((await download.untilEnd()).endsWith('first'));
+  const lines = new Map(ferrata.log.map((line) => [line.target, [line.status, line.bytesIn, line.bytesOut]]));
+  const echoed = 'before;'.length + during.length;
+  assert.deepEqual(Object.fromEntries(lines), { '/download': [200, 0, 5], '/tunnel': [101, echoed, echoed] });
 });
 
 for (const [signal, code] of [
@@ -177,7 +143,7 @@ for (const [signal, code] of [
   ['SIGINT', 130],
 ] as const) {
   test(`M8: a second signal, ${signal}, ends it at once with ${code}, and what ran is in the log`, async () => {
-    const origin = await slowOrigin();
+    const origin = await httpOrigin((_request, response) => response.writeHead(200, { 'Content-Length': 10 }).write('first'));
     const ferrata = await startFerrata([origin.port], ['--access-log']);
     const client = new RawClient(ferrata.port).send('GET /cut HTTP/1.1\r\nHost: a\r\n\r\n');
     assert.equal(statusOf(await client.until('first')), 200);

@@ -1,13 +1,47 @@
 /** Which status goes with which fault, what the access log says about it, and that the next request is served. */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { startFerrata } from './support/command.ts';
+import { startFerrata, within } from './support/command.ts';
 import { closedPort, exchange, httpOrigin, mirror, RawClient, rawOrigin, statusOf } from './support/peers.ts';
 
 const origin = await httpOrigin(mirror);
-const ferrata = await startFerrata([origin.port], ['--access-log', '--max-header-bytes', '20000']);
 
-const get = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+/** What the origin does with a request for `/NAME`. */
+const behaviours: Readonly<Record<string, (socket: Socket) => void>> = {
+  'status-413': (socket) => socket.end('HTTP/1.1 413 Too Much\r\nContent-Length: 3\r\n\r\nbig'),
+  ends: (socket) => socket.end(),
+  resets: (socket) => socket.resetAndDestroy(),
+  nonsense: (socket) => socket.end('nonsense\r\n\r\n'),
+  'two-lengths': (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'),
+  'length-and-chunks': (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'),
+  switches: (socket) => socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'),
+  endless: (socket) => socket.end(`HTTP/1.1 200 OK\r\n${`X: ${'y'.repeat(9_000)}\r\n`.repeat(5)}`),
+  silence: () => {},
+  half: (socket) => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'),
+  whole: (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+};
+const arrivals = new EventEmitter();
+const scripted = await rawOrigin((socket) => {
+  socket.on('data', (chunk: Buffer) => {
+    const name = /^[A-Z]+ \/(\S+) /.exec(chunk.toString('latin1'))?.[1] ?? '';
+    behaviours[name]?.(socket);
+    arrivals.emit(name, socket);
+  });
+});
+const nobody = await closedPort();
+
+const [ferrata, inFront, inFrontOfNobody, hasty] = await Promise.all([
+  startFerrata([origin.port], ['--access-log', '--max-header-bytes', '20000']),
+  startFerrata([scripted.port], ['--access-log']),
+  startFerrata([nobody], ['--access-log']),
+  startFerrata([scripted.port], ['--access-log', '--read-timeout', '200ms', '--idle-timeout', '200ms']),
+]);
+
+function getting(target: string): string {
+  return `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
+}
 
 const refused: readonly (readonly [name: string, status: number, request: string])[] = [
   ['a line that is no request line', 400, 'NONSENSE\r\n\r\n'],
@@ -34,19 +68,19 @@ const refused: readonly (readonly [name: string, status: number, request: string
 ];
 
 for (const [name, status, request] of refused) {
-  test(`${name} is ${status}, closes the connection and is logged`, async () => {
-    const answer = await exchange(ferrata.port, request);
+  test(`${name} is ${status}, closes the connection and has its line in the log`, async () => {
+    const client = new RawClient(ferrata.port);
+    await once(client.socket, 'connect');
+    const from = `127.0.0.1:${client.socket.localPort}`;
+    const answer = await client.send(request).untilEnd();
     assert.equal(statusOf(answer), status, answer);
     assert.match(answer, /^connection: close\r$/im);
-    const line = await ferrata.logged((entry) => entry.status === status && entry.outcome === 'rejected' && entry.upstream === null);
+    const line = await ferrata.logged((entry) => entry.client === from);
+    assert.deepEqual([line.status, line.outcome, line.upstream, line.attempts], [status, 'rejected', null, 0]);
     assert.match(line.error ?? '', /^[A-Z][A-Z0-9_]+$/);
-    assert.equal(line.attempts, 0);
+    client.socket.destroy();
   });
 }
-
-test('each refused request has a line of its own in the access log', async () => {
-  await ferrata.until('all lines', () => ferrata.log.filter((entry) => entry.outcome === 'rejected').length >= refused.length);
-});
 
 test('CONNECT is 405: a reverse proxy makes no tunnels', async () => {
   const answer = await exchange(ferrata.port, 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n');
@@ -76,94 +110,78 @@ test('a trailer section that is too big is 431 (RFC 6585 §5), a chunk line that
   assert.equal((await ferrata.logged((entry) => entry.target === '/extension')).error, 'H1_CHUNK_LINE_TOO_LONG');
 });
 
-test('a status of the origin, 413 for one, goes through as it is', async () => {
-  const { port } = await httpOrigin((_request, response) => response.writeHead(413, { 'Content-Length': 3 }).end('big'));
-  const proxy = await startFerrata([port], ['--access-log']);
-  const answer = await exchange(proxy.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc');
-  assert.equal(statusOf(answer), 413);
-  assert.equal((await proxy.logged((entry) => entry.status === 413)).outcome, 'completed');
-});
-
 test('an origin that refuses connections is 502, and the log names it', async () => {
-  const port = await closedPort();
-  const proxy = await startFerrata([port], ['--access-log']);
-  assert.equal(statusOf(await exchange(proxy.port, get)), 502);
-  const line = await proxy.logged((entry) => entry.status === 502);
-  assert.deepEqual([line.upstream, line.outcome], [`127.0.0.1:${port}`, 'upstream_error']);
+  assert.equal(statusOf(await exchange(inFrontOfNobody.port, getting('/'))), 502);
+  const line = await inFrontOfNobody.logged((entry) => entry.status === 502);
+  assert.deepEqual([line.upstream, line.outcome], [`127.0.0.1:${nobody}`, 'upstream_error']);
   assert.match(line.error ?? '', /REFUSED/);
 });
 
-const misbehaving: readonly (readonly [name: string, status: number, answer: string | null])[] = [
-  ['ends the connection without an answer', 502, ''],
-  ['resets it', 502, null],
-  ['answers what is no HTTP', 502, 'nonsense\r\n\r\n'],
-  ['answers with two lengths', 502, 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
-  ['answers with a length and chunks', 502, 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
-  ['switches protocols unasked', 502, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'],
-  ['sends a head without end', 502, `HTTP/1.1 200 OK\r\n${`X: ${'y'.repeat(9_000)}\r\n`.repeat(5)}`],
-];
+test('a status of the origin, 413 for one, goes through as it is', async () => {
+  const answer = await exchange(inFront.port, 'POST /status-413 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc');
+  assert.equal(statusOf(answer), 413);
+  assert.ok(answer.endsWith('\r\n\r\nbig'), answer);
+  const line = await inFront.logged((entry) => entry.target === '/status-413');
+  assert.deepEqual([line.status, line.outcome], [413, 'completed']);
+});
 
-for (const [name, status, bytes] of misbehaving) {
-  test(`an origin that ${name} is ${status}`, async () => {
-    const { port } = await rawOrigin((socket) => {
-      socket.once('data', () => {
-        if (bytes === null) socket.resetAndDestroy();
-        else socket.end(bytes, 'latin1');
-      });
-    });
-    const proxy = await startFerrata([port], ['--access-log']);
-    const answer = await exchange(proxy.port, get);
-    assert.equal(statusOf(answer), status, answer);
-    assert.equal((await proxy.logged((entry) => entry.status === status)).outcome, 'upstream_error');
+for (const [does, name] of [
+  ['ends the connection without an answer', 'ends'],
+  ['resets it', 'resets'],
+  ['answers what is no HTTP', 'nonsense'],
+  ['answers with two lengths', 'two-lengths'],
+  ['answers with a length and chunks', 'length-and-chunks'],
+  ['switches protocols unasked', 'switches'],
+  ['sends a head without end', 'endless'],
+] as const) {
+  test(`an origin that ${does} is 502`, async () => {
+    const answer = await exchange(inFront.port, getting(`/${name}`));
+    assert.equal(statusOf(answer), 502, answer);
+    const line = await inFront.logged((entry) => entry.target === `/${name}`);
+    assert.deepEqual([line.status, line.outcome], [502, 'upstream_error']);
   });
 }
 
-test('an origin that says nothing within --read-timeout is 504', async () => {
-  const { port } = await rawOrigin(() => {});
-  const proxy = await startFerrata([port], ['--access-log', '--read-timeout', '200ms']);
-  assert.equal(statusOf(await exchange(proxy.port, get)), 504);
-  const line = await proxy.logged((entry) => entry.status === 504);
-  assert.equal(line.outcome, 'timeout');
-  assert.ok((line.durationMs ?? 0) >= 200);
-});
-
-test('an origin that stops within the body leaves the client with a message that is visibly cut', async () => {
-  const { port } = await rawOrigin((socket) =>
-    socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')),
-  );
-  const proxy = await startFerrata([port], ['--access-log', '--read-timeout', '200ms']);
-  const answer = await exchange(proxy.port, get);
-  assert.equal(statusOf(answer), 200);
-  assert.match(answer, /hello/);
-  assert.doesNotMatch(answer, /0\r\n\r\n$/);
-  const line = await proxy.logged(() => true);
-  assert.deepEqual([line.status, line.bytesOut, line.outcome], [200, 5, 'timeout']);
-});
-
 test('a client that goes away has its request cancelled at the origin, and the log says so', async () => {
-  const closed = Promise.withResolvers<void>();
-  const arrived = Promise.withResolvers<void>();
-  const { port } = await httpOrigin((request, response) => {
-    arrived.resolve();
-    response.on('close', () => closed.resolve());
-    request.resume();
-  });
-  const proxy = await startFerrata([port], ['--access-log']);
-  const client = new RawClient(proxy.port).send('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n');
-  await arrived.promise;
+  const arrived = once(arrivals, 'silence');
+  const client = new RawClient(inFront.port).send('GET /silence HTTP/1.1\r\nHost: a\r\n\r\n');
+  const [socket] = (await within('the request', arrived)) as [Socket];
+  const closed = new Promise<void>((resolve) => void socket.once('close', () => resolve()));
   client.reset();
-  await closed.promise;
-  const line = await proxy.logged((entry) => entry.target === '/slow');
+  await within('the connection to the origin to be closed', closed);
+  const line = await inFront.logged((entry) => entry.target === '/silence');
   assert.deepEqual([line.status, line.outcome], [0, 'client_abort']);
   assert.notEqual(line.upstream, null);
 });
 
+test('an origin that says nothing within --read-timeout is 504', async () => {
+  assert.equal(statusOf(await exchange(hasty.port, getting('/silence'))), 504);
+  const line = await hasty.logged((entry) => entry.target === '/silence');
+  assert.deepEqual([line.status, line.outcome], [504, 'timeout']);
+  assert.ok((line.durationMs ?? 0) >= 200);
+});
+
+test('an origin that stops within the body leaves the client with a message that is visibly cut', async () => {
+  const answer = await exchange(hasty.port, getting('/half'));
+  assert.equal(statusOf(answer), 200);
+  assert.match(answer, /hello/);
+  assert.doesNotMatch(answer, /0\r\n\r\n$/);
+  const line = await hasty.logged((entry) => entry.target === '/half');
+  assert.deepEqual([line.status, line.bytesOut, line.outcome], [200, 5, 'timeout']);
+});
+
 test('an idle client is closed after --idle-timeout without a line in the log, and one that never speaks as well', async () => {
-  const proxy = await startFerrata([origin.port], ['--access-log', '--idle-timeout', '200ms']);
-  const silent = new RawClient(proxy.port);
-  const client = new RawClient(proxy.port).send('GET /once HTTP/1.1\r\nHost: a\r\n\r\n');
-  assert.equal((await client.untilEnd()).split('HTTP/1.1 200').length - 1, 1);
+  const silent = new RawClient(hasty.port);
+  const client = new RawClient(hasty.port).send('GET /whole HTTP/1.1\r\nHost: a\r\n\r\n');
+  await Promise.all([silent, client].map(({ socket }) => once(socket, 'connect')));
+  const [never, served] = [silent, client].map(({ socket }) => `127.0.0.1:${socket.localPort}`);
+  assert.match(await client.untilEnd(), /^HTTP\/1\.1 200 [^]*\r\n\r\nok$/);
   assert.equal(await silent.untilEnd(), '');
-  await proxy.logged((entry) => entry.target === '/once');
-  assert.equal(proxy.log.length, 1);
+  // Its line comes behind all that there would be of them.
+  await exchange(hasty.port, getting('/status-413'));
+  await hasty.logged((entry) => entry.target === '/status-413');
+  assert.deepEqual(
+    hasty.log.filter((entry) => entry.client === never || entry.client === served).map(({ target }) => target),
+    ['/whole'],
+  );
 });

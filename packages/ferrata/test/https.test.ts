@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createSecureServer, connect as h2Connect } from 'node:http2';
 import { request } from 'node:https';
@@ -32,11 +32,29 @@ import {
 const execute = promisify(execFile);
 
 const here = await file('here', ['localhost', '127.0.0.1']);
-const plain = await httpOrigin(mirror);
+const one = await file('one', ['one.example.test']);
+const wild = await file('wild', ['*.example.test']);
+/** `/slow` is answered when it is told to be. */
+const slow = { asked: Promise.withResolvers<void>(), mayAnswer: Promise.withResolvers<void>() };
+const plain = await httpOrigin((incoming, response) => {
+  if (incoming.url !== '/slow') return mirror(incoming, response);
+  slow.asked.resolve();
+  void slow.mayAnswer.promise.then(() => response.end('late'));
+});
 const secure = await httpsOrigin(here.issued);
 const old = await httpsOrigin(here.issued, { isHttp1Only: true });
 
 const listen = ['--listen', 'https://127.0.0.1:0', ...here.args];
+const socketPath = join(folder, 'in.sock');
+
+/** The command with everything that listeners have; in front of an origin without TLS, and in front of one with it. */
+const [front, both] = await Promise.all([
+  startFerrata(
+    [plain.port],
+    [...listen, ...one.args, ...wild.args, '--listen', 'http://127.0.0.1:0', '--listen', `https://unix:${socketPath}`, '--access-log'],
+  ),
+  startFerrata([`https://127.0.0.1:${secure.port}`], [...listen, '--ca', caFile]),
+]);
 
 /** A skip with its reason, where a program is not installed. */
 function needs(program: string): { readonly skip?: string } {
@@ -62,7 +80,7 @@ async function untilRefused(port: number): Promise<void> {
 
 describe('https:// listeners', () => {
   test('HTTP/2 and HTTP/1.1 as ALPN has it, and X-Forwarded-Proto says https', async () => {
-    const ferrata = await startFerrata([plain.port], [...listen, '--access-log']);
+    const ferrata = front;
     assert.match(ferrata.url, /^https:\/\/127\.0\.0\.1:[1-9]\d*$/);
     const one = JSON.parse((await ask(`${ferrata.url}/one`)).body) as Mirrored;
     assert.deepEqual([one.url, one.headers['x-forwarded-proto'], one.headers['x-forwarded-for']], ['/one', 'https', '127.0.0.1']);
@@ -80,12 +98,7 @@ describe('https:// listeners', () => {
   });
 
   test('beside http:// listeners, and on Unix sockets', async () => {
-    const socketPath = join(folder, 'in.sock');
-    const ferrata = await startFerrata(
-      [plain.port],
-      [...listen, '--listen', 'http://127.0.0.1:0', '--listen', `https://unix:${socketPath}`],
-    );
-    const [first = '', second = '', third] = ferrata.urls;
+    const [first = '', second = '', third] = front.urls;
     assert.deepEqual([first.slice(0, 8), second.slice(0, 7), third], ['https://', 'http://', `https://unix:${socketPath}`]);
     assert.equal((await ask(first)).status, 200);
     const open = JSON.parse(await (await fetch(second, { headers: { Connection: 'close' } })).text()) as Mirrored;
@@ -95,8 +108,6 @@ describe('https:// listeners', () => {
   });
 
   test('the certificate is chosen by the name that the client asks for: exactly, by wildcard, else the first', async () => {
-    const [one, wild] = [await file('one', ['one.example.test']), await file('wild', ['*.example.test'])];
-    const ferrata = await startFerrata([plain.port], [...listen, ...one.args, ...wild.args]);
     for (const [servername, certificate] of [
       ['one.example.test', one],
       ['two.example.test', wild],
@@ -105,7 +116,7 @@ describe('https:// listeners', () => {
       ['unknown.test', here],
       ['', here],
     ] as const) {
-      const socket = await tlsClient(ferrata.port, { servername, checkServerIdentity: () => undefined });
+      const socket = await tlsClient(front.port, { servername, checkServerIdentity: () => undefined });
       assert.equal(socket.getPeerX509Certificate()?.serialNumber.toLowerCase(), certificate.issued.serialNumber, servername);
       socket.destroy();
     }
@@ -139,7 +150,7 @@ describe('https:// listeners', () => {
   });
 
   test('a handshake that fails is in the access log, with the address of the client, and harms nobody', async () => {
-    const ferrata = await startFerrata([plain.port], [...listen, '--access-log']);
+    const ferrata = front;
     const socket = tcpConnect(ferrata.port, '127.0.0.1').on('error', () => {});
     await once(socket, 'connect');
     const client = `127.0.0.1:${socket.localPort}`;
@@ -157,53 +168,6 @@ describe('https:// listeners', () => {
     gone.resetAndDestroy();
     assert.match((await ferrata.logged((logged) => logged.client === from)).error ?? '', /./);
     assert.equal((await ask(ferrata.url)).status, 200);
-  });
-
-  test('SIGTERM: a running request is finished over TLS, and the command ends with 0', async () => {
-    const { promise: mayAnswer, resolve: release } = Promise.withResolvers<void>();
-    const { promise: asked, resolve: tell } = Promise.withResolvers<void>();
-    const slow = await httpOrigin((_incoming, response) => {
-      tell();
-      void mayAnswer.then(() => response.end('late'));
-    });
-    const ferrata = await startFerrata([slow.port], listen);
-    const answer = ask(ferrata.url);
-    await within('the request', asked);
-    ferrata.child.kill('SIGTERM');
-    await untilRefused(ferrata.port);
-    release();
-    assert.deepEqual([(await answer).status, (await answer).body], [200, 'late']);
-    assert.equal((await within('the end of the command', ferrata.ended)).code, 0);
-  });
-});
-
-describe('the end, over TLS', () => {
-  test('a client that had connected before the signal may still shake hands and ask', async () => {
-    const ferrata = await startFerrata([plain.port], listen);
-    const { url, port } = ferrata;
-    const early = tcpConnect(port, '127.0.0.1').on('error', () => {});
-    after(() => early.destroy());
-    await once(early, 'connect');
-    assert.equal((await ask(url)).status, 200, 'it was accepted');
-    ferrata.child.kill('SIGTERM');
-    await untilRefused(port);
-    const socket = await tlsClient(port, { socket: early, servername: 'localhost', ALPNProtocols: ['http/1.1'] });
-    socket.setEncoding('latin1').write('GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    const [text] = (await within('an answer', once(socket, 'data'))) as [string];
-    assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
-    socket.end();
-    assert.equal((await within('the end of the command', ferrata.ended)).code, 0);
-  });
-
-  test('one that never shakes hands holds nothing up for long', async () => {
-    const ferrata = await startFerrata([plain.port], [...listen, '--grace', '100ms']);
-    const silent = tcpConnect(ferrata.port, '127.0.0.1').on('error', () => {});
-    after(() => silent.destroy());
-    await once(silent, 'connect');
-    assert.equal((await ask(ferrata.url)).status, 200);
-    ferrata.child.kill('SIGTERM');
-    const { code, stderr } = await within('the end of the command', ferrata.ended);
-    assert.deepEqual([code, stderr], [0, '']);
   });
 });
 
@@ -294,28 +258,45 @@ describe('https:// origins', () => {
     );
   });
 
-  test('several --ca: each of them is trusted, an indented one, too', async () => {
+  test('several --ca: each of them is trusted, an indented one, too; over Unix sockets the certificate is for localhost', async () => {
     const other = await createAuthority();
     const theirs = await httpsOrigin(await other.issue({ names: ['127.0.0.1'] }));
+    const path = join(folder, 'out.sock');
+    await httpsOrigin(here.issued, { path });
     const otherFile = join(folder, 'other-ca.pem');
     writeFileSync(otherFile, other.certificate.replaceAll(/^/gm, '  '));
     const ferrata = await startFerrata(
-      [`https://127.0.0.1:${secure.port}`, `https://127.0.0.1:${theirs.port}`],
-      ['--ca', caFile, '--ca', otherFile],
+      [`https://127.0.0.1:${secure.port}`, `https://127.0.0.1:${theirs.port}`, `https://unix:${path}`],
+      ['--ca', caFile, '--ca', otherFile, '--access-log'],
     );
-    for (let round = 0; round < 4; round++) assert.equal((await fetch(ferrata.url, { headers: { Connection: 'close' } })).status, 200);
+    for (let round = 0; round < 6; round++) {
+      const answer = await fetch(`${ferrata.url}/${round}`, { headers: { Connection: 'close' } });
+      assert.equal(((await answer.json()) as Seen).version, '2.0');
+    }
+    const lines = await Promise.all([0, 1, 2].map((round) => ferrata.logged(({ target }) => target === `/${round}`)));
+    assert.deepEqual(
+      lines.map(({ upstream, attempts }) => [upstream, attempts]),
+      [
+        [`127.0.0.1:${secure.port}`, 1],
+        [`127.0.0.1:${theirs.port}`, 1],
+        [`unix:${path}`, 1],
+      ],
+    );
     assert.equal(ferrata.stderr, '');
   });
 
   test('--ca with a broken certificate behind a good one is told in a sentence', async () => {
-    const broken = join(folder, 'broken-ca.pem');
-    for (const block of [
+    const blocks = [
       '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
       '-----BEGIN CERTIFICATE-----\nMIIB',
       '-----BEGIN CERTIFICATE-----\n-\n-----END CERTIFICATE-----\n',
-    ]) {
+    ];
+    const ends = blocks.map((block, index) => {
+      const broken = join(folder, `${index}-broken-ca.pem`);
       writeFileSync(broken, `${authority.certificate}\n${block}`);
-      const { code, stderr } = await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'https://127.0.0.1:1', '--ca', broken);
+      return runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'https://127.0.0.1:1', '--ca', broken);
+    });
+    for (const { code, stderr } of await Promise.all(ends)) {
       assert.equal(code, 2, stderr);
       assert.match(
         stderr,
@@ -349,32 +330,22 @@ describe('https:// origins', () => {
   });
 
   test('U15: an origin that speaks first and without TLS, one that cuts, one that stalls: 502 or 504 with a reason, and not a byte of theirs', async () => {
-    const talking = await rawOrigin((socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\ninjected'));
-    const cutting = await rawOrigin((socket) => void socket.once('data', () => socket.destroy()));
-    const stalling = await rawOrigin((socket) => void socket.resume());
-    for (const [origin, status, reason] of [
-      [talking, 502, /^TLS_NOT_TLS$/],
-      [cutting, 502, /^TLS_HANDSHAKE_CUT$|^CONNECTION_/],
-      [stalling, 504, /^CONNECT_TOTAL_TIMEOUT$/],
-    ] as const) {
-      const ferrata = await startFerrata(
-        [`https://127.0.0.1:${origin.port}`],
-        ['--no-verify', '--access-log', '--connect-timeout', '200ms'],
-      );
-      const response = await fetch(`${ferrata.url}/u15`);
+    let behaves: (socket: Socket) => void = () => {};
+    const origin = await rawOrigin((socket) => behaves(socket));
+    const ferrata = await startFerrata([`https://127.0.0.1:${origin.port}`], ['--no-verify', '--access-log', '--connect-timeout', '500ms']);
+    for (const [path, behaviour, status, reason, outcome] of [
+      ['/talks', (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\ninjected'), 502, /^TLS_NOT_TLS$/, 'upstream_error'],
+      ['/cuts', (socket) => socket.once('data', () => socket.destroy()), 502, /^TLS_HANDSHAKE_CUT$|^CONNECTION_/, 'upstream_error'],
+      ['/stalls', (socket) => socket.resume(), 504, /^CONNECT_TOTAL_TIMEOUT$/, 'timeout'],
+    ] as const satisfies readonly (readonly [string, (socket: Socket) => void, number, RegExp, string])[]) {
+      behaves = behaviour;
+      const response = await fetch(`${ferrata.url}${path}`, { headers: { Connection: 'close' } });
       assert.equal(response.status, status);
       assert.doesNotMatch(await response.text(), /injected/);
-      const line = await ferrata.logged(({ target }) => target === '/u15');
+      const line = await ferrata.logged(({ target }) => target === path);
       assert.match(line.error ?? '', reason);
-      assert.ok(['upstream_error', 'timeout'].includes(line.outcome));
+      assert.equal(line.outcome, outcome);
     }
-  });
-
-  test('over Unix sockets the certificate is for localhost', async () => {
-    const path = join(folder, 'out.sock');
-    await httpsOrigin(here.issued, { path });
-    const ferrata = await startFerrata([`https://unix:${path}`], ['--ca', caFile]);
-    assert.equal(((await (await fetch(ferrata.url)).json()) as Seen).version, '2.0');
   });
 
   test('TLS on both sides: an upgrade goes to an origin that would choose HTTP/2 by HTTP/1.1, and becomes a tunnel', async () => {
@@ -383,9 +354,8 @@ describe('https:// origins', () => {
       socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${incoming.headers.upgrade}\r\n\r\n`);
       socket.pipe(socket);
     });
-    const ferrata = await startFerrata([`https://127.0.0.1:${secure.port}`], [...listen, '--ca', caFile]);
-    assert.equal((await seen(ferrata.url)).version, '2.0');
-    const sent = request(ferrata.url, {
+    assert.equal((await seen(both.url)).version, '2.0');
+    const sent = request(both.url, {
       ca: authority.certificate,
       agent: false,
       headers: { Connection: 'Upgrade', Upgrade: 'echo' },
@@ -402,8 +372,7 @@ describe('https:// origins', () => {
 
 describe('other people’s clients', () => {
   test('curl: HTTP/2, HTTP/1.1, TLS 1.2 and 1.3', needs('curl'), async () => {
-    const ferrata = await startFerrata([`https://127.0.0.1:${secure.port}`], [...listen, '--ca', caFile]);
-    const args = ['-sS', '--cacert', caFile, '-w', '\n%{http_version}', `${ferrata.url}/curl`];
+    const args = ['-sS', '--cacert', caFile, '-w', '\n%{http_version}', `${both.url}/curl`];
     for (const [options, version] of [
       [['--http2'], '2'],
       [['--http1.1'], '1.1'],
@@ -416,12 +385,11 @@ describe('other people’s clients', () => {
   });
 
   test('openssl s_client: verified, resumed, ALPN', needs('openssl'), async () => {
-    const ferrata = await startFerrata([plain.port], listen);
     const session = join(folder, 'session.pem');
     const args = [
       's_client',
       '-connect',
-      `127.0.0.1:${ferrata.port}`,
+      `127.0.0.1:${front.port}`,
       '-CAfile',
       caFile,
       '-verify_return_error',
@@ -434,7 +402,7 @@ describe('other people’s clients', () => {
     assert.match(first, /ALPN protocol: h2/);
     const again = await run('/bin/sh', ['-c', 'exec openssl "$@" </dev/null', 'sh', ...args, '-sess_in', session]);
     assert.match(again, /Reused, TLSv1\.2/);
-    const refused = execute('/bin/sh', ['-c', 'exec openssl s_client -connect "$0" -tls1_1 </dev/null', `127.0.0.1:${ferrata.port}`]);
+    const refused = execute('/bin/sh', ['-c', 'exec openssl s_client -connect "$0" -tls1_1 </dev/null', `127.0.0.1:${front.port}`]);
     await assert.rejects(refused, /alert protocol version|no protocols available/);
   });
 
@@ -495,13 +463,16 @@ describe('what cannot work is told at the start', () => {
     const broken = join(folder, 'broken.pem');
     writeFileSync(empty, '');
     writeFileSync(broken, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
-    after(() => rmSync(empty, { force: true }));
-    for (const [ca, says] of [
+    const tries = [
       [join(folder, 'none.pem'), /--ca .*none\.pem: it cannot be read: ENOENT/],
       [empty, /--ca .*empty\.pem: there is no certificate/],
       [broken, /--ca .*broken\.pem/],
-    ] as const) {
-      const ended = await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'https://127.0.0.1:1', '--ca', ca);
+    ] as const;
+    const ends = tries.map(async ([ca, says]) => ({
+      says,
+      ended: await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'https://127.0.0.1:1', '--ca', ca),
+    }));
+    for (const { says, ended } of await Promise.all(ends)) {
       assert.deepEqual([ended.code, ended.stdout], [2, ''], ended.stderr);
       assert.match(ended.stderr, says);
     }
@@ -523,5 +494,40 @@ describe('what cannot work is told at the start', () => {
     assert.match((await runFerrata('cert', '--help')).stdout, /^ferrata cert dev: /);
     const wrong = await runFerrata('cert', 'prod', 'a');
     assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
+  });
+});
+
+/** Last, as it ends what the others share. */
+describe('the end, over TLS', () => {
+  test('SIGTERM: a running request is finished, a client that had connected before the signal may still shake hands and ask, and the command ends with 0', async () => {
+    const { url, port } = front;
+    const early = tcpConnect(port, '127.0.0.1').on('error', () => {});
+    after(() => early.destroy());
+    await once(early, 'connect');
+    const running = ask(`${url}/slow`);
+    await within('the request', slow.asked.promise);
+    assert.equal((await ask(url)).status, 200, 'it was accepted');
+    front.child.kill('SIGTERM');
+    await untilRefused(port);
+    const socket = await tlsClient(port, { socket: early, servername: 'localhost', ALPNProtocols: ['http/1.1'] });
+    socket.setEncoding('latin1').write('GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const [text] = (await within('an answer', once(socket, 'data'))) as [string];
+    assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
+    socket.end();
+    slow.mayAnswer.resolve();
+    const { status, body } = await running;
+    assert.deepEqual([status, body], [200, 'late']);
+    assert.equal((await within('the end of the command', front.ended)).code, 0);
+  });
+
+  test('one that never shakes hands holds nothing up for long', async () => {
+    const ferrata = await startFerrata([plain.port], [...listen, '--grace', '100ms']);
+    const silent = tcpConnect(ferrata.port, '127.0.0.1').on('error', () => {});
+    after(() => silent.destroy());
+    await once(silent, 'connect');
+    assert.equal((await ask(ferrata.url)).status, 200);
+    ferrata.child.kill('SIGTERM');
+    const { code, stderr } = await within('the end of the command', ferrata.ended);
+    assert.deepEqual([code, stderr], [0, '']);
   });
 });

@@ -15,7 +15,8 @@ function answers(client: RawClient): number {
 test('C9: three hundred idle connections are each served again, need few connections to the origin, and end in order', async () => {
   let connections = 0;
   origin.server.on('connection', () => connections++);
-  const ferrata = await startFerrata([origin.port]);
+  // Idle connections are given half of the grace for a request that is on its way.
+  const ferrata = await startFerrata([origin.port], ['--grace', '2s']);
   const clients = Array.from({ length: 300 }, () => new RawClient(ferrata.port));
   for (const client of clients) {
     client.send(get);

@@ -1,13 +1,15 @@
 /** What becomes of messages on their way through the command, both ways. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, test } from 'node:test';
+import type { Socket } from 'node:net';
+import { test } from 'node:test';
 import { startFerrata } from './support/command.ts';
 import { exchange, httpOrigin, type Mirrored, mirror, RawClient, rawOrigin, statusOf } from './support/peers.ts';
 
 const origin = await httpOrigin(mirror);
-const ferrata = await startFerrata([origin.port]);
+/** What the scripted origin does with what it gets, as the test that runs says. */
+let script: (socket: Socket, received: string) => void = (socket) => socket.destroy();
+const scriptedOrigin = await rawOrigin((socket) => void socket.on('data', (chunk: Buffer) => script(socket, chunk.toString('latin1'))));
+const [ferrata, scripted] = await Promise.all([startFerrata([origin.port]), startFerrata([scriptedOrigin.port])]);
 
 /** Sends a whole request with `Connection: close`, and parses what the mirror says. */
 async function reflect(head: string, body = ''): Promise<Mirrored> {
@@ -17,15 +19,13 @@ async function reflect(head: string, body = ''): Promise<Mirrored> {
   return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as Mirrored;
 }
 
-/** Starts an origin that answers each request (one without a body, in one piece) with these bytes, and the command in front of it. */
-async function inFrontOf(answer: string, afterwards: 'leave' | 'end' = 'leave'): Promise<number> {
-  const { port } = await rawOrigin((socket) => {
-    socket.on('data', () => {
-      socket.write(answer, 'latin1');
-      if (afterwards === 'end') socket.end();
-    });
-  });
-  return (await startFerrata([port])).port;
+/** Has the origin behind `scripted` answer each request (one without a body, in one piece) with these bytes. @returns the port of the command */
+function inFrontOf(answer: string, afterwards: 'leave' | 'end' = 'leave'): number {
+  script = (socket) => {
+    socket.write(answer, 'latin1');
+    if (afterwards === 'end') socket.end();
+  };
+  return scripted.port;
 }
 
 test('X-Forwarded-For, -Proto and -Host say who asked, how, and for which host; Host is kept', async () => {
@@ -57,7 +57,7 @@ test('hop-by-hop fields end here, also those that Connection names; what it may 
 });
 
 test('hop-by-hop fields of a response end here too, and its other fields keep their order, case and number', async () => {
-  const port = await inFrontOf(
+  const port = inFrontOf(
     'HTTP/1.1 200 Fine\r\nSet-Cookie: a=1\r\nX-Odd-CASE: v\r\nset-cookie: b=2\r\nConnection: x-gone\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok',
   );
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
@@ -97,21 +97,21 @@ test('an HTTP/1.0 request that asks for it keeps its connection', async () => {
 });
 
 test('a chunked response reaches an HTTP/1.0 client without chunks, up to the end of the connection', async () => {
-  const port = await inFrontOf('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n');
+  const port = inFrontOf('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n');
   const answer = await exchange(port, 'GET / HTTP/1.0\r\n\r\n');
   assert.doesNotMatch(answer, /transfer-encoding|content-length/i);
   assert.ok(answer.endsWith('\r\n\r\nabcdefg'));
 });
 
 test('a response up to the end of the connection reaches an HTTP/1.1 client in chunks', async () => {
-  const port = await inFrontOf('HTTP/1.1 200 OK\r\n\r\nabcdefg', 'end');
+  const port = inFrontOf('HTTP/1.1 200 OK\r\n\r\nabcdefg', 'end');
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   assert.match(answer, /^Transfer-Encoding: chunked\r$/im);
   assert.ok(answer.endsWith('7\r\nabcdefg\r\n0\r\n\r\n'), answer);
 });
 
 test('a response of HTTP/1.0 goes on as HTTP/1.1', async () => {
-  const port = await inFrontOf('HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok', 'end');
+  const port = inFrontOf('HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok', 'end');
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok$/);
 });
@@ -128,7 +128,7 @@ test('a chunked request with trailers keeps both; forbidden trailers are dropped
 });
 
 test('trailers of a response reach the client', async () => {
-  const port = await inFrontOf('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n');
+  const port = inFrontOf('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n');
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: close, te\r\n\r\n');
   assert.ok(answer.endsWith('3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n'), answer);
 });
@@ -138,7 +138,7 @@ for (const [name, head] of [
   ['304 with the length of what it stands for', 'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nContent-Length: 500\r\n\r\n'],
 ] as const) {
   test(`${name} has no body, and the connection goes on behind it (RFC 9112 §6.3)`, async () => {
-    const port = await inFrontOf(head);
+    const port = inFrontOf(head);
     const client = new RawClient(port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.until('\r\n\r\n');
     client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
@@ -150,7 +150,7 @@ for (const [name, head] of [
 }
 
 test('HEAD gets the head that GET would get, its Content-Length included, and no body (RFC 9110 §9.3.2)', async () => {
-  const port = await inFrontOf('HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n');
+  const port = inFrontOf('HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n');
   const client = new RawClient(port).send('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n');
   assert.match(await client.until('\r\n\r\n'), /^Content-Length: 1234\r$/im);
   client.send('HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
@@ -160,16 +160,13 @@ test('HEAD gets the head that GET would get, its Content-Length included, and no
 });
 
 test('Expect: 100-continue goes to the origin, and its 100 comes back before the body is sent (RFC 9110 §10.1.1)', async () => {
-  const { port } = await rawOrigin((socket) => {
-    let received = '';
-    socket.on('data', (chunk: Buffer) => {
-      received += chunk.toString('latin1');
-      if (received.endsWith('\r\n\r\n') && /^expect: 100-continue\r$/im.test(received)) socket.write('HTTP/1.1 100 Continue\r\n\r\n');
-      if (received.endsWith('body')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone');
-    });
-  });
-  const { port: proxyPort } = await startFerrata([port]);
-  const client = new RawClient(proxyPort).send(
+  let received = '';
+  script = (socket, piece) => {
+    received += piece;
+    if (received.endsWith('\r\n\r\n') && /^expect: 100-continue\r$/im.test(received)) socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+    if (received.endsWith('body')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone');
+  };
+  const client = new RawClient(scripted.port).send(
     'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\nConnection: close\r\n\r\n',
   );
   await client.until('HTTP/1.1 100 Continue\r\n\r\n');
@@ -183,25 +180,19 @@ test('Expect: 100-continue without a body does not hold anything up', async () =
 });
 
 test('103 Early Hints come through before the response (RFC 8297)', async () => {
-  const port = await inFrontOf(
-    'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
-  );
+  const port = inFrontOf('HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
   assert.match(answer, /^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
 });
 
 test('an upgrade goes through: 101, early bytes, then both ways until one side ends (RFC 9110 §7.8)', async () => {
-  const server = createServer();
-  server.on('upgrade', (request, socket, head) => {
+  origin.server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {});
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${request.headers.upgrade}\r\nConnection: Upgrade\r\n\r\nearly:`);
     socket.write(head);
     socket.pipe(socket);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  after(() => server.close());
-  const { port } = await startFerrata([(server.address() as AddressInfo).port]);
-  const client = new RawClient(port).send('GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+  const client = new RawClient(ferrata.port).send('GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
   const head = await client.until('early:');
   assert.match(head, /^HTTP\/1\.1 101 Switching Protocols\r\n/);
   assert.match(head, /^upgrade: echo\r$/im);
@@ -215,7 +206,7 @@ test('an upgrade goes through: 101, early bytes, then both ways until one side e
 });
 
 test('an upgrade that the origin does not want is an ordinary request', async () => {
-  const port = await inFrontOf('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno');
+  const port = inFrontOf('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno');
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n');
   assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*no$/);
 });

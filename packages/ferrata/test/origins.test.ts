@@ -1,10 +1,10 @@
 /** Several origins: turns, fail-over, pooled connections and stale ones. */
 import assert from 'node:assert/strict';
-import { Agent, get } from 'node:http';
+import { Agent, createServer, get } from 'node:http';
 import { after, test } from 'node:test';
 import { OriginRing } from '../src/origin-ring.ts';
 import { type Ferrata, startFerrata, within } from './support/command.ts';
-import { closedPort, exchange, httpOrigin, mirror, type Origin, rawOrigin, statusOf } from './support/peers.ts';
+import { closedPort, exchange, httpOrigin, type Origin, rawOrigin, statusOf } from './support/peers.ts';
 
 const agent = new Agent({ keepAlive: true });
 after(() => agent.destroy());
@@ -25,15 +25,26 @@ function named(name: string): Promise<Origin> {
   return httpOrigin((_request, response) => response.end(name));
 }
 
-test('origins take turns', async () => {
+test('origins take turns; connections to them are used again, and the log says so', async () => {
   const origins = await Promise.all(['a', 'b', 'c'].map(named));
-  const ferrata = await startFerrata(origins.map(({ port }) => port));
+  let connections = 0;
+  for (const { server } of origins) server.on('connection', () => connections++);
+  const ferrata = await startFerrata(
+    origins.map(({ port }) => port),
+    ['--access-log'],
+  );
   const answers: string[] = [];
   for (let i = 0; i < 7; i++) answers.push(await ask(ferrata));
   assert.deepEqual(answers, ['200 a', '200 b', '200 c', '200 a', '200 b', '200 c', '200 a']);
+  assert.equal(connections, 3);
+  await ferrata.until('all lines', () => ferrata.log.length === 7);
+  assert.deepEqual(
+    ferrata.log.map((line) => line.reused),
+    [false, false, false, true, true, true, true],
+  );
 });
 
-test('an origin that refuses connections is stepped over: no request fails while another one is there', async () => {
+test('an origin that refuses connections is stepped over: no request fails while another one is there; one that comes back is used again', async () => {
   const [dead, alsoDead, alive] = await Promise.all([closedPort(), closedPort(), named('alive')]);
   const ferrata = await startFerrata([dead, alsoDead, alive.port], ['--access-log']);
   const answers = await Promise.all(Array.from({ length: 3 }, () => ask(ferrata)));
@@ -42,34 +53,16 @@ test('an origin that refuses connections is stepped over: no request fails while
   await ferrata.until('all lines', () => ferrata.log.length === 23);
   const tried = ferrata.log.filter((line) => line.attempts > 1).length;
   assert.ok(tried <= 6, `a dead origin is passed over for a while, not tried each time its turn comes: ${tried} of 23 requests met one`);
-});
 
-test('an origin that comes back is used again', async () => {
-  const port = await closedPort();
-  const alive = await named('alive');
-  const ferrata = await startFerrata([port, alive.port]);
-  assert.equal(await ask(ferrata), '200 alive');
-  const { createServer } = await import('node:http');
   const back = createServer((_request, response) => response.end('back'));
-  await new Promise<void>((resolve) => back.listen(port, '127.0.0.1', resolve));
-  after(() => void back.close());
+  await new Promise<void>((resolve) => back.listen(dead, '127.0.0.1', resolve));
+  after(() => {
+    back.close();
+    back.closeAllConnections();
+  });
   let answer = '';
-  for (let i = 0; i < 10_000 && answer !== '200 back'; i++) answer = await ask(ferrata);
+  for (let i = 0; i < 100_000 && answer !== '200 back'; i++) answer = await ask(ferrata);
   assert.equal(answer, '200 back');
-});
-
-test('connections to an origin are used again, and the log says so', async () => {
-  let connections = 0;
-  const origin = await httpOrigin(mirror);
-  origin.server.on('connection', () => connections++);
-  const ferrata = await startFerrata([origin.port], ['--access-log']);
-  for (let i = 0; i < 5; i++) await ask(ferrata);
-  assert.equal(connections, 1);
-  await ferrata.until('all lines', () => ferrata.log.length === 5);
-  assert.deepEqual(
-    ferrata.log.map((line) => line.reused),
-    [false, true, true, true, true],
-  );
 });
 
 test('a connection that the origin closes while the request is on its way is replaced: an idempotent request is sent again, once', async () => {

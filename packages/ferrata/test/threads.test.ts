@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
-import { type Ferrata, runFerrata, startCommand, startFerrata, within } from './support/command.ts';
+import { type Ferrata, runFerrata, startFerrata, within } from './support/command.ts';
 import { closedPort, httpOrigin, mirror, RawClient, rawOrigin } from './support/peers.ts';
 import { ask, authority, caFile, file, httpsOrigin, replace } from './support/tls.ts';
 
@@ -46,9 +47,11 @@ async function ended(ferrata: Ferrata): Promise<number | null> {
   return (await within('the end of the command', ferrata.ended)).code;
 }
 
-test('I12: two threads and an upgrade in the middle: every request has its line exactly once, whole, and the listeners are announced once', async () => {
-  const ferrata = await startFerrata([origin.port], ['--threads', '2', '--access-log']);
+test('I12: two threads and an upgrade in the middle: every request has its line exactly once, whole, the listeners are announced once, and --pid-file holds the number of the process that was started', async () => {
+  const pidFile = join(folder, 'ferrata.pid');
+  const ferrata = await startFerrata([origin.port], ['--threads', '2', '--access-log', '--pid-file', pidFile]);
   const { port } = ferrata;
+  assert.equal(readFileSync(pidFile, 'utf8').trim(), String(ferrata.child.pid));
   const paths: string[] = [];
   let isUpgraded = false;
   const upgraded = ferrata.until('the second generation', () => /generation 2 \(process \d+\) serves/.test(ferrata.stderr));
@@ -64,9 +67,11 @@ test('I12: two threads and an upgrade in the middle: every request has its line 
     paths.push(path);
   }
   for (let index = 0; index < 10; index++) assert.equal(await once(port, '/after'), 200);
+  assert.equal(readFileSync(pidFile, 'utf8').trim(), String(ferrata.child.pid));
   ferrata.child.kill('SIGTERM');
   assert.equal(await ended(ferrata), 0);
-  assert.deepEqual(ferrata.urls.length, 1);
+  assert.ok(!existsSync(pidFile));
+  assert.equal(ferrata.urls.length, 1);
   const lines = ferrata.stdout.split('\n').filter((line) => line !== '' && !line.startsWith('ready '));
   assert.equal(ferrata.log.length, lines.length, 'no line is torn');
   assert.deepEqual(
@@ -77,26 +82,6 @@ test('I12: two threads and an upgrade in the middle: every request has its line 
     paths.toSorted(),
   );
   assert.equal(ferrata.log.filter(({ target }) => target === '/after').length, 10);
-});
-
-test('both threads serve, and the admin endpoint tells of them', async () => {
-  const socketPath = join(folder, 'admin.sock');
-  const ferrata = await startFerrata([origin.port], ['--threads', '2', '--admin', `unix:${socketPath}`]);
-  await within(
-    'both threads to have accepted',
-    (async () => {
-      for (;;) {
-        for (let index = 0; index < 10; index++) assert.equal(await once(ferrata.port, '/'), 200);
-        const { workers } = JSON.parse((await admin('/workers', socketPath)).text) as { readonly workers: readonly WorkerOfAdmin[] };
-        assert.equal(workers.length, 2);
-        if (workers.every(({ services }) => (services['reverse']?.accepted ?? 0) > 0)) return;
-      }
-    })(),
-  );
-  assert.equal((await admin('/ready', socketPath)).status, 200);
-  const drained = await admin('/drain', socketPath, 'POST');
-  assert.ok(drained.status < 300, drained.text);
-  assert.equal(await ended(ferrata), 0);
 });
 
 interface WorkerOfAdmin {
@@ -113,8 +98,10 @@ test('an origin that refuses is told of by one thread, however many meet it', as
   assert.equal(countOf(ferrata.stderr, 'no connection'), 1, ferrata.stderr);
 });
 
-test('a TLS session goes on with whichever thread accepts the next connection', async () => {
-  const ferrata = await startFerrata([origin.port], ['--threads', '2', '--listen', 'https://127.0.0.1:0', ...here.args]);
+test('a TLS session goes on with whichever thread accepts the next connection; a certificate that is replaced is told of once, and served by both', async () => {
+  const files = await file('renewed', ['localhost', '127.0.0.1']);
+  const before = files.issued.serialNumber.toLowerCase();
+  const ferrata = await startFerrata([origin.port], ['--threads', '2', '--listen', 'https://127.0.0.1:0', ...files.args]);
   const handshake = (session: Buffer | null): Promise<{ readonly isReused: boolean; readonly session: Buffer }> =>
     within(
       'a handshake and an answer',
@@ -143,18 +130,13 @@ test('a TLS session goes on with whichever thread accepts the next connection', 
     assert.ok(next.isReused, `connection ${index}`);
     ({ session } = next);
   }
-});
 
-test('a certificate that is replaced is told of once, and served by both threads', async () => {
-  const files = await file('renewed', ['localhost', '127.0.0.1']);
-  const before = files.issued.serialNumber;
-  const ferrata = await startFerrata([origin.port], ['--threads', '2', '--listen', 'https://127.0.0.1:0', ...files.args]);
-  assert.equal((await ask(ferrata.url)).serial, before.toLowerCase());
+  assert.equal((await ask(ferrata.url)).serial, before);
   await file('renewed', ['localhost', '127.0.0.1']);
   await within(
     'the new certificate alone to be served',
     (async () => {
-      for (let same = 0; same < 12; ) same = (await ask(ferrata.url)).serial === before.toLowerCase() ? 0 : same + 1;
+      for (let same = 0; same < 12; ) same = (await ask(ferrata.url)).serial === before ? 0 : same + 1;
     })(),
   );
   ferrata.child.kill('SIGTERM');
@@ -251,19 +233,7 @@ test('--test looks at arguments and files, opens nothing, and ends with 0 or 2',
   assert.match(bad.stderr, /^ferrata: .*TLS_KEY_UNREADABLE.*\n$/);
 });
 
-test('--pid-file holds the number of the process that was started, through an upgrade, and is gone afterwards', async () => {
-  const path = join(folder, 'ferrata.pid');
-  const ferrata = await startFerrata([origin.port], ['--pid-file', path]);
-  assert.equal(readFileSync(path, 'utf8').trim(), String(ferrata.child.pid));
-  ferrata.child.kill('SIGQUIT');
-  await ferrata.until('the second generation', () => ferrata.stderr.includes('generation 2'));
-  assert.equal(readFileSync(path, 'utf8').trim(), String(ferrata.child.pid));
-  ferrata.child.kill('SIGTERM');
-  assert.equal(await ended(ferrata), 0);
-  assert.ok(!existsSync(path));
-});
-
-test('--conf says what the command line does not, and is refused where it is wrong, but by whoever takes the place of a dead one', {
+test('--conf says what the command line does not, both threads serve, the admin endpoint tells of them; it is refused where it is wrong, but by whoever takes the place of a dead one', {
   skip: process.platform !== 'linux' && '/proc is needed',
 }, async () => {
   const path = join(folder, 'server.yaml');
@@ -271,9 +241,19 @@ test('--conf says what the command line does not, and is refused where it is wro
   writeFileSync(path, `version: 1\nthreads: 2\npid_file: ${pidFile}\n`);
   const socketPath = join(folder, 'conf.sock');
   const ferrata = await startFerrata([origin.port], ['--conf', path, '--admin', `unix:${socketPath}`]);
-  const { workers } = JSON.parse((await admin('/workers', socketPath)).text) as { readonly workers: readonly WorkerOfAdmin[] };
-  assert.equal(workers.length, 2);
   assert.ok(existsSync(pidFile));
+  await within(
+    'both threads to have accepted',
+    (async () => {
+      for (;;) {
+        for (let index = 0; index < 10; index++) assert.equal(await once(ferrata.port, '/'), 200);
+        const { workers } = JSON.parse((await admin('/workers', socketPath)).text) as { readonly workers: readonly WorkerOfAdmin[] };
+        assert.equal(workers.length, 2);
+        if (workers.every(({ services }) => (services['reverse']?.accepted ?? 0) > 0)) return;
+      }
+    })(),
+  );
+  assert.equal((await admin('/ready', socketPath)).status, 200);
   writeFileSync(path, 'version: 1\nthread: 2\n');
   const { code, stderr } = await runFerrata('reverse', '--listen', 'http://127.0.0.1:0', '--to', 'http://127.0.0.1:1', '--conf', path);
   assert.equal(code, 2);
@@ -285,6 +265,9 @@ test('--conf says what the command line does not, and is refused where it is wro
   await ferrata.until('the successor', () => /generation 2 \(process \d+\) serves/.test(ferrata.stderr));
   assert.match(ferrata.stderr, /ferrata: the file of options is broken, and what was last read from it is in force.*threads\?/);
   assert.equal(await once(ferrata.port, '/'), 200);
+  const drained = await admin('/drain', socketPath, 'POST');
+  assert.ok(drained.status < 300, drained.text);
+  assert.equal(await ended(ferrata), 0);
 });
 
 test('options of the server that make no sense are wrong arguments', async () => {
@@ -301,14 +284,16 @@ test('options of the server that make no sense are wrong arguments', async () =>
   assert.match(stderr, /^ferrata: --admin must be an address of loopback or a Unix socket.*\n$/);
 });
 
-test('when the one that was started is killed, nobody is left behind', async () => {
-  const silent = await rawOrigin(() => {});
-  const ferrata = startCommand('reverse', '--listen', 'http://127.0.0.1:0', '--to', `http://127.0.0.1:${silent.port}`);
-  await ferrata.until('ready', () => ferrata.urls.length === 1);
-  const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-  await within('a connection', new Promise<void>((resolve) => client.socket.once('connect', () => resolve())));
+test('when the one that was started is killed, what runs is finished, and nobody is left behind', async () => {
+  const arrived = Promise.withResolvers<Socket>();
+  const waiting = await rawOrigin((socket) => void socket.once('data', () => arrived.resolve(socket)));
+  const ferrata = await startFerrata([waiting.port]);
+  const client = new RawClient(ferrata.port).send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  const socket = await within('the request', arrived.promise);
   ferrata.child.kill('SIGKILL');
+  await within('its end', new Promise<void>((resolve) => void ferrata.child.once('exit', () => resolve())));
+  socket.end('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate');
+  assert.match(await client.untilEnd(), /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nlate$/);
   // Both ends of its pipes are closed only when its children have ended, too.
   await within('the end of all of it', ferrata.ended);
-  await client.untilEnd();
 });

@@ -41,7 +41,8 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   readonly #application: HttpApplication;
   readonly #options: ResolvedHttp1ServerOptions;
   readonly #http2: ResolvedHttp2ServerOptions | null;
-  readonly #drainIdleMs: number;
+  /** A drain with little time makes it less. */
+  #drainIdleMs: number;
   readonly #maxConnections: number;
   /** The longest-standing first; see `#shedIdle`. */
   readonly #sessions = new Set<ServerSession>();
@@ -64,6 +65,13 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   /** Connections that are open, tunnels included. */
   get connectionCount(): number {
     return this.#sessions.size;
+  }
+
+  /** Connections that are not idle: something may be lost if they are cut now. Looks at each. */
+  get busyCount(): number {
+    let count = 0;
+    for (const session of this.#sessions) if (!session.isIdle) count++;
+    return count;
   }
 
   /**
@@ -153,23 +161,24 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   }
 
   /**
-   * Ends in order: running exchanges are finished, answers say `Connection: close`, idle connections are closed after `drainIdleMs`. What is
+   * Ends in order: running exchanges are finished, answers say `Connection: close`, connections that stand idle, or come to, are closed `drainIdleMs` later. What is
    * left after `graceMs` is cut. A second call with a shorter grace shortens the first.
    *
    * @param maxIdleMs a bound on `drainIdleMs`. Default half of `graceMs`: clients of idle connections see the end and close, too, so that none of them has to be cut
-   * @returns how many connections had to be cut
+   * @returns how many connections had to be cut; none of those that were idle by then
    * @throws {RangeError} when a time is below 0
    */
   async drain(graceMs: number, maxIdleMs: number = graceMs / 2): Promise<number> {
     checkNumber('graceMs', graceMs, { min: 0 });
     checkNumber('maxIdleMs', maxIdleMs, { min: 0 });
     this.#isDraining = true;
-    const closeIdleAt = this.environment.now() + Math.min(this.#drainIdleMs, maxIdleMs);
+    this.#drainIdleMs = Math.min(this.#drainIdleMs, maxIdleMs);
+    const closeIdleAt = this.environment.now() + this.#drainIdleMs;
     for (const session of this.#sessions) session.drain(closeIdleAt);
     if (this.#sessions.size > 0) await this.#untilEmpty(graceMs);
-    const left = this.#sessions.size;
+    const { busyCount } = this;
     this.close();
-    return left;
+    return busyCount;
   }
 
   /** Cuts every connection at once. */

@@ -50,7 +50,10 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   #isFull = false;
   readonly #progress = new WriteProgress();
   #halfClosedAt = Number.POSITIVE_INFINITY;
+  /** When an idle connection is closed, as the server drains. */
   #closeAt = Number.POSITIVE_INFINITY;
+  /** How long one that has become idle is kept then. */
+  #keepIdleMs = 0;
   /** Once all is said. */
   #lingering: Lingering | null = null;
   /** Chunks that came since the machine last wanted one. */
@@ -95,12 +98,17 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     return this.stream.bufferedBytes + (this.#mode === Mode.serving ? outputBytes + bufferedBytes : 0);
   }
 
-  /** The running exchange is the last; an idle connection is closed at `closeIdleAt`, so that a request on its way is still answered. */
+  /**
+   * The running exchange is the last, unless its head was sent before; an idle connection is closed at `closeIdleAt`, or, if it becomes idle later, after the time that
+   * this is from now: so that a request on its way is still answered.
+   */
   drain(closeIdleAt: number): void {
     if (this.#mode !== Mode.serving) return;
+    const now = this.#environment.now();
     this.#machine.drain();
-    this.#closeAt = closeIdleAt;
-    this.#watch();
+    this.#closeAt = Math.min(this.#closeAt, closeIdleAt);
+    this.#keepIdleMs = closeIdleAt - now;
+    this.#watch(now);
   }
 
   /** Drops the connection at once. */
@@ -280,6 +288,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     if (!this.#isPumping || this.#machine.outputBytes >= FLUSH_AT_BYTES) this.#flush();
     exchange.close(null);
     const now = this.#isPumping ? this.#environment.recentNow : this.#environment.now();
+    this.#closeAt = Math.max(this.#closeAt, now + this.#keepIdleMs);
     if (this.#isRequestPaused) {
       this.#isRequestPaused = false;
       this.#machine.setReadingPaused(false, now);

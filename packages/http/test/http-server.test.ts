@@ -67,17 +67,52 @@ describe('a draining server', () => {
     assert.equal(rig.armed, 0);
   });
 
-  it('finishes running exchanges, and closes the connection after one whose head had gone out', async () => {
-    const rig = new ServerRig({ drainIdleMs: 100 });
-    const before = rig.connect();
-    await before.send(get());
-    rig.last.exchange.sendHead({ status: 200, reason: 'OK', version: 11, headers: new HeaderMap() }, 0);
+  it('finishes running exchanges, and after one whose head had promised to go on waits for the request on its way', async () => {
+    for (const asksAgain of [true, false]) {
+      const rig = new ServerRig({ drainIdleMs: 100 });
+      const before = rig.connect();
+      await before.send(get());
+      rig.last.exchange.sendHead({ status: 200, reason: 'OK', version: 11, headers: new HeaderMap() }, 0);
+      const drained = rig.server.drain(10_000);
+      await rig.advance(5_000);
+      rig.last.exchange.sendEnd();
+      await rig.advance(90);
+      assert.equal(before.sink.hasEnded, false);
+      rig.onRequest = echoTarget;
+      if (asksAgain) assert.match(await before.send(get('/next')), /Connection: close\r\n[^]*\/next$/);
+      else await rig.advance(20);
+      assert.equal(before.sink.hasEnded, true);
+      await before.end();
+      assert.equal(await drained, 0);
+    }
+  });
+
+  it('does not count those as cut that are idle when the grace is over: nothing of them is lost', async () => {
+    const rig = new ServerRig();
+    const download = rig.connect();
+    await download.send(get());
+    const { exchange } = rig.last;
+    exchange.sendHead({ status: 200, reason: 'OK', version: 11, headers: new HeaderMap() }, 0);
     const drained = rig.server.drain(10_000);
-    await rig.advance(5_000);
-    rig.last.exchange.sendEnd();
-    await rig.advance(10);
-    assert.equal(before.sink.hasEnded, true);
-    await before.end();
+    await rig.advance(9_000);
+    exchange.sendEnd();
+    await rig.advance(1_010);
+    assert.equal(await drained, 0);
+    assert.equal(download.sink.isClosed, true);
+    rig.assertEmpty();
+  });
+
+  it('bounds the time of idle connections by the grace for those accepted meanwhile, too, and never prolongs it', async () => {
+    const rig = new ServerRig();
+    rig.onRequest = echoTarget;
+    const idle = rig.connect();
+    await idle.send(get());
+    const drained = rig.server.drain(1_000);
+    const late = rig.connect();
+    void rig.server.drain(60_000);
+    await rig.advance(510);
+    assert.deepEqual([idle.sink.hasEnded, late.sink.hasEnded], [true, true]);
+    await Promise.all([idle.end(), late.end()]);
     assert.equal(await drained, 0);
   });
 

@@ -87,6 +87,8 @@ function parseHostPort(text: string, rest: string): NetAddress {
   if (rest.includes('@')) throw invalid(text, 'an address has no user name');
   if (rest.startsWith('[')) return parseBracketed(text, rest);
   const colon = rest.lastIndexOf(':');
+  if (colon === -1 && /^\d+$/.test(rest))
+    throw invalid(text, `the host is missing; write 127.0.0.1:${rest}, or [::]:${rest} for every interface`);
   if (colon === -1) throw invalid(text, `the port is missing; write ${rest === '' ? 'host' : rest}:port`);
   const host = rest.slice(0, colon);
   if (isIPv6(host) || isIPv6(rest)) throw invalid(text, 'an IPv6 address needs brackets; write [address]:port');

@@ -26,6 +26,7 @@ describe('parseAddress', () => {
     ['127.0.0.1:80\n', /blank/],
     ['a\0b:80', /NUL/],
     ['localhost', /the port is missing; write localhost:port/],
+    ['9000', /the host is missing; write 127\.0\.0\.1:9000, or \[::\]:9000/],
     ['tcp://', /the port is missing; write host:port/],
     ['localhost:', /the port is missing after the colon/],
     ['localhost:http', /http is not a port number/],

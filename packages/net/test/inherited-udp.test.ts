@@ -1,6 +1,8 @@
 /** What an inherited descriptor is, and UDP sockets that somebody else has bound. */
 import assert from 'node:assert/strict';
-import { closeSync, openSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { describe, test } from 'node:test';
 import type { StreamAddress } from '@ferrata/stream';
 import { bindUdp, connectUdp, describeDescriptor, type HeldSocket, holdSockets, listenUdp, type SocketToHold } from '../src/index.ts';
@@ -45,6 +47,25 @@ describe('describeDescriptor', { skip }, () => {
         held.map(({ address }) => (address.kind === 'ip' ? address.host : address.kind)),
         ['127.0.0.1', '::', '127.0.0.1', '0.0.0.0', '::1', 'unix'],
       );
+    });
+  });
+
+  test('a stranger whose socket has a line end in its name does not say where ours is', async () => {
+    using directory = temporaryDirectory();
+    const path = directory.file('ours.sock');
+    await withHeld([{ transport: 'unix', path }], async ([held]) => {
+      const fd = held?.descriptors[0] as number;
+      const inode = fstatSync(fd).ino;
+      for (const row of [`00010000 0001 01 ${inode} /run/admin.sock`, `00000000 0002 01 ${inode}`]) {
+        const stranger = createServer().listen(`\0${process.pid}\n0: 00000002 00000000 ${row}`);
+        try {
+          await once(stranger, 'listening');
+          assert.equal(describeDescriptor(fd), null);
+        } finally {
+          stranger.close();
+        }
+        assert.deepEqual(describeDescriptor(fd), { transport: 'unix', address: { kind: 'unix', path } });
+      }
     });
   });
 

@@ -18,7 +18,8 @@ function detailsOf(thrown: unknown): { readonly code: string | null; readonly pl
       readonly code?: unknown;
       readonly stack?: unknown;
     };
-    const place = typeof stack === 'string' ? /^\s+(at .+)$/m.exec(stack)?.[1] : undefined;
+    // Blanks of one line alone: a message has any number of line ends in it, and to look from each of them to the last would take their square.
+    const place = typeof stack === 'string' ? /^[ \t]+(at .+)$/m.exec(stack)?.[1] : undefined;
     return { code: typeof code === 'string' ? code : null, place: place ?? null };
   } catch {
     // A getter, or a proxy, of whoever threw it.

@@ -67,7 +67,8 @@ export function serverArguments(argv: readonly string[]): ServerArguments {
     else if (isName(name)) texts.set(name, value ?? '');
   }
   const threads = threadsOf(texts.get('threads'), problems);
-  checkAddress(texts.get('admin'), problems);
+  checkText('pid-file', 'pidFile', texts.get('pid-file'), problems);
+  checkText('admin', 'admin', texts.get('admin'), problems);
   if (problems.length > 0) throw new SetupError(problems);
   const [pidFile, admin] = [texts.get('pid-file'), texts.get('admin')];
   return {
@@ -155,10 +156,11 @@ function threadsOf(text: string | undefined, problems: string[]): number | undef
   return threads;
 }
 
-function checkAddress(admin: string | undefined, problems: string[]): void {
+/** What is said of the option begins with its name, which the command line writes in another way. */
+function checkText(name: Name, option: 'pidFile' | 'admin', text: string | undefined, problems: string[]): void {
   try {
-    if (admin !== undefined) resolveServerOptions({ admin });
+    if (text !== undefined) resolveServerOptions({ [option]: text });
   } catch (error) {
-    problems.push(`--${textOf(error)}`);
+    problems.push(`--${name}${textOf(error).slice(option.length)}`);
   }
 }

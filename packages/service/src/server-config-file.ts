@@ -81,8 +81,7 @@ class ConfigReading {
 
   read(): ServerFileOptions {
     const document = this.#parse();
-    for (const { pos, message } of [...document.errors, ...document.warnings])
-      this.#report(pos[0], cut(message.replace(/^Maximum call stack.*/, 'is nested too deeply')));
+    for (const { pos, message } of [...document.errors, ...document.warnings]) this.#report(pos[0], cut(sentenceOf(message)));
     const options: Values = {};
     const { contents } = document;
     if (this.#yaml.isMap(contents)) this.#readTop(contents, options);
@@ -246,6 +245,13 @@ class ConfigReading {
     const more = all.size - MAX_PROBLEMS;
     return more <= 0 ? [...all] : [...[...all].slice(0, MAX_PROBLEMS), `${this.#file}: and ${more} more`];
   }
+}
+
+/** What the parser says, but for its advice to programmers. */
+function sentenceOf(message: string): string {
+  return message
+    .replace(/^Maximum call stack.*/, 'is nested too deeply')
+    .replace(/^Source contains multiple documents.*/, 'a second document begins here, and a file of options has one');
 }
 
 /** What was probably meant by a key that is not there. */

@@ -84,6 +84,8 @@ export class Server<C = undefined> {
   /**
    * Runs the server until it has been told to stop. To be called once, with the program's own `import.meta`.
    *
+   * When it has ended, and something of the program's own still keeps the process alive (a timer, a client), the process is ended 5 s later, with the exit code that the program has set.
+   *
    * An exception that nobody caught does not end the process that was started: it is told as a notice, as the sockets outlive whatever the program does there.
    *
    * @returns the exit code: 0 ended in order · 1 could not start · 2 configuration wrong · 130, 143: a second SIGINT or SIGTERM cut the end short

@@ -2,22 +2,27 @@
  * What somebody may have meant by a name that nobody knows.
  *
  * A name is near if two typing errors at most lie between (a letter too many, too few, another one, or two neighbours changed about: the distance of Damerau and
- * Levenshtein without overlapping changes), upper and lower case, `-` and `_` being the same. Names come from files and command lines, so they may be of any length: the work is bounded.
+ * Levenshtein without overlapping changes), upper and lower case, `-` and `_` being the same; else if it alone begins with what was written, as `grace_period_seconds` does
+ * with `grace_period`. Names come from files and command lines, so they may be of any length: the work is bounded.
  */
 
 /** More errors than that, and the guess would be as likely to mislead. */
 const MAX_DISTANCE = 2;
 /** No name that is known is longer; a longer text is no slip of the fingers. */
 const MAX_LENGTH = 64;
+/** Less is the beginning of anything. */
+const MIN_BEGINNING = 3;
 
-/** @returns the name that is nearest to `name`, the first of several; null if none is near */
+/** @returns the name that is nearest to `name`, the first of several, or the only one that begins with it; null if none is near */
 export function nearestName(name: string, known: Iterable<string>): string | null {
   const wanted = flat(name);
   if (wanted.length === 0 || wanted.length > MAX_LENGTH) return null;
   let best: string | null = null;
   let bestDistance = MAX_DISTANCE + 1;
+  const longer: string[] = [];
   for (const candidate of known) {
     const other = flat(candidate);
+    if (wanted.length >= MIN_BEGINNING && other.startsWith(wanted)) longer.push(candidate);
     if (Math.abs(other.length - wanted.length) >= bestDistance || other.length > MAX_LENGTH) continue;
     const distance = typingDistance(wanted, other);
     // Of a name of three letters, two wrong ones leave nothing to know it by.
@@ -25,7 +30,7 @@ export function nearestName(name: string, known: Iterable<string>): string | nul
     best = candidate;
     bestDistance = distance;
   }
-  return best;
+  return best ?? (longer.length === 1 ? (longer[0] ?? null) : null);
 }
 
 /** @returns `; did you mean threads?`, or nothing if no name is near: the end of a sentence that refuses a name */

@@ -54,6 +54,8 @@ describe('a command line', () => {
     for (const threads of ['-1', '1.5', '0x4', 'four', '257', '9'.repeat(400)])
       assert.match(problems(`--threads=${threads}`)[0] as string, /write a whole number from 1 to 256$/);
     assert.match(problems('--admin', '0.0.0.0:1')[0] as string, /^--admin must be an address of loopback/);
+    assert.match(problems('--admin', '9000')[0] as string, /^--admin: invalid address/);
+    assert.deepEqual(problems('--pid-file', '/run/a\nb'), ['--pid-file must not have control characters: "/run/a\\nb"']);
   });
 
   test('an argument counts more than the file, the file more than the program, for each option of workers by itself', () => {

@@ -17,6 +17,11 @@ test('an error is half a sentence: its code where that says more, its text, its 
   assert.equal(describeThrown('a text'), 'a text');
 });
 
+test('the place is looked for in each line by itself: blanks over many lines would take the square of their number', () => {
+  const stack = `Error: a${'\n \t'.repeat(1_000)}\n\nat home\n    at here:1:2`;
+  assert.equal(describeThrown({ stack }), '[object Object] (at here:1:2)');
+});
+
 test('it is of a bounded length, and nothing that is thrown makes it throw', () => {
   assert.equal(describeThrown('x'.repeat(100_000)).length, 1_001);
   const odd = new Proxy(new Error('odd'), {

@@ -96,6 +96,31 @@ test('a stage ends 5 % below where it begins, and several may be passed at once,
   assert.deepEqual(at(100), ['none 10']);
 });
 
+test('a process that does not grow any more is tight at most after ten seconds, and whatever it is again as soon as it grows', () => {
+  const rig = started();
+  const at = (residentBytes: number): string[] => rig.next({ residentBytes, residentLimitBytes: 10_000 });
+  const settle = (residentBytes: number): string[] => {
+    const told: string[] = [];
+    for (let time = 0; time < 10_000; time += 250) told.push(...at(residentBytes));
+    return [...new Set(told)];
+  };
+  assert.deepEqual(at(9_900), ['last 99']);
+  // All was let go of, and the allocator keeps it.
+  assert.deepEqual(settle(9_900), ['last 99', 'tight 99']);
+  assert.deepEqual(settle(9_905), []);
+  assert.deepEqual(settle(9_600), []);
+  // Given out again; below what it had once is nothing new.
+  assert.deepEqual(settle(9_900), []);
+  assert.deepEqual(at(9_910), ['last 99']);
+  assert.deepEqual(at(9_920), ['last 99']);
+  assert.deepEqual(settle(9_300), ['last 93', 'tight 93']);
+  assert.deepEqual(at(7_999), ['none 80']);
+  assert.deepEqual(at(9_300), ['critical 93']);
+  // Little by little is growing, too.
+  for (let residentBytes = 9_300; residentBytes <= 9_700; residentBytes += 5) at(residentBytes);
+  assert.equal(rig.guard.stage, 'last');
+});
+
 test('of the heap and the process the worse one counts', () => {
   const rig = started();
   assert.deepEqual(rig.next({ heapUsedBytes: 930, heapSurvivedBytes: 930, residentBytes: 860, residentLimitBytes: 1_000 }), [

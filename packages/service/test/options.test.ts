@@ -195,6 +195,9 @@ describe('what was probably meant', () => {
     assert.equal(nearestName('Threads', known), 'threads');
     assert.equal(nearestName('grace-period-second', known), 'grace_period_seconds');
     assert.equal(nearestName('usr', known), 'user');
+    assert.equal(nearestName('grace-period', known), 'grace_period_seconds');
+    assert.equal(nearestName('grace_period', [...known, 'grace_period_minutes']), null);
+    assert.equal(nearestName('gr', known), null);
     assert.equal(nearestName('upstream', known), null);
     assert.equal(nearestName('ab', known), null);
     assert.equal(nearestName('', known), null);

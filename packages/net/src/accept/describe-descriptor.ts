@@ -33,7 +33,8 @@ const acceptsConnections = 0x1_0000;
 /**
  * Tells what a descriptor is, before anything is done with it.
  *
- * @returns null for what is no listening TCP or Unix socket, and no UDP socket without a peer; and where it cannot be known: on other systems than Linux, without `/proc`
+ * @returns null for what is no listening TCP or Unix socket, and no UDP socket without a peer; and where it cannot be known: on other systems than Linux, without `/proc`,
+ *   and for a Unix socket while the name of another one pretends to be its row of the table
  * @throws {RangeError} if it is no number of a descriptor
  */
 export function describeDescriptor(fd: number): DescriptorDescription | null {
@@ -92,17 +93,19 @@ function rowOf(table: string, inode: string): { readonly state: string; readonly
   return null;
 }
 
-/** @returns the path of a stream socket that accepts connections; empty if it has no file, null if it is none */
+/** @returns the path of a stream socket that accepts connections; empty if it has no file, null if it is none, or that cannot be known */
 function unixPath(inode: string): string | null {
-  for (const line of linesOf('unix')) {
+  const rows = linesOf('unix').flatMap((line) => {
     const row = /^\S+ +\S+ +\S+ +(\S+) +(\S+) +\S+ +(\d+)(?: (.*))?$/.exec(line);
-    if (row?.[3] !== inode) continue;
-    const [, flags = '', type, , path = ''] = row;
-    if (type !== '0001' || (Number.parseInt(flags, 16) & acceptsConnections) === 0) return null;
-    // An @ begins the name of an abstract socket, which has no file.
-    return path.startsWith('@') ? '' : path;
-  }
-  return null;
+    return row?.[3] === inode ? [row] : [];
+  });
+  // The kernel writes names as they are. Whoever names a socket of his own with a line end in it adds a row of his invention, and no row says which one is true.
+  const [row, ...others] = rows;
+  if (row === undefined || others.length > 0) return null;
+  const [, flags = '', type, , path = ''] = row;
+  if (type !== '0001' || (Number.parseInt(flags, 16) & acceptsConnections) === 0) return null;
+  // An @ begins the name of an abstract socket, which has no file.
+  return path.startsWith('@') ? '' : path;
 }
 
 function linesOf(table: string): string[] {

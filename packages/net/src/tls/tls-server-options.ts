@@ -102,7 +102,10 @@ export interface TlsServerOptions {
   readonly handshakeComplete?: HandshakeComplete;
   /** Called with lines of NSS's key log, by which recorded traffic can be read. Default: none are made. */
   readonly keyLog?: (line: string) => void;
-  /** Called with failures that end no handshake: `TLS_KEY_LOG_THREW`; `TLS_CRL_EXPIRED` when the server is made with a list that has run out. Default: nothing. */
+  /**
+   * Called with failures that end no handshake: `TLS_KEY_LOG_THREW`; `TLS_CRL_EXPIRED` when the server is made with a list that has run out;
+   * `TLS_CERTIFICATE_EXPIRED` and `TLS_CERTIFICATE_NOT_YET_VALID` once for each that `certificateFor` gives (for `certificates` see `onReload`). Default: nothing.
+   */
   readonly onError?: (error: WireError) => void;
   /** Called when a certificate was replaced, or could not be; see `CertificateStoreOptions.onReload`. */
   readonly onReload?: (reload: CertificateReload) => void;

@@ -7,7 +7,7 @@
 import { addContext, isWireError, tlsError, type WireError } from '@ferrata/error';
 import { callUser, formatAddress, isThenable, type L4Stream, type StreamInfo } from '@ferrata/stream';
 import { warn } from '../warn.ts';
-import { type LoadedCertificate, loadCertificate } from './certificate-load.ts';
+import { certificateConcern, type LoadedCertificate, loadCertificate } from './certificate-load.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { CertificateStore, type ReloadReport } from './certificate-store.ts';
 import { revocationListEnd } from './revocation-list.ts';
@@ -131,14 +131,18 @@ export class TlsServer implements AsyncDisposable {
 
   /** Every client of such an authority will be refused. @throws {WireError} `TLS_CRL_UNREADABLE` */
   #tellOfOldLists(): void {
-    const { clientCertificates, clock, onError } = this.#config;
+    const { clientCertificates, clock } = this.#config;
     for (const pem of clientCertificates?.crl ?? []) {
       const end = revocationListEnd(pem);
-      if (end === null || end >= clock.wallNow() || onError === null) continue;
+      if (end === null || end >= clock.wallNow()) continue;
       const message = `a list in clientCertificates.crl has run out at ${new Date(end).toISOString()}`;
-      const error = tlsError('TLS_CRL_EXPIRED', message, { fault: 'local' });
-      process.nextTick(() => callUser(() => onError(error), warn));
+      this.#tell(tlsError('TLS_CRL_EXPIRED', message, { fault: 'local' }));
     }
+  }
+
+  #tell(error: WireError): void {
+    const { onError } = this.#config;
+    if (onError !== null) process.nextTick(() => callUser(() => onError(error), warn));
   }
 
   #chooseCertificate(name: string | null, info: StreamInfo): LoadedCertificate | null | Promise<LoadedCertificate | null> {
@@ -157,6 +161,8 @@ export class TlsServer implements AsyncDisposable {
     try {
       const certificate = loadCertificate(source);
       this.#loaded.set(source, certificate);
+      const concern = certificateConcern(certificate, this.#config.clock.wallNow());
+      if (concern !== null) this.#tell(concern);
       return certificate;
     } catch (error) {
       throw isWireError(error) ? addContext(error, formatAddress(info.remoteAddress)) : error;

@@ -87,6 +87,18 @@ test('certificateFor is awaited, with the name, or null for a client that sends 
   assert.deepEqual(asked, ['other.test', null]);
 });
 
+test('an expired certificate of certificateFor is served, and told of once', async () => {
+  const expired = await pki.authority.issue({ names: ['old.test'], validFrom: new Date(1e12), validTo: new Date(1.1e12) });
+  const source = sourceOf(expired);
+  const told: string[] = [];
+  const server = serverWith({ certificateFor: () => source, onError: ({ reason }) => told.push(reason) });
+  for (let i = 0; i < 2; i++) {
+    const { client } = await shake(server, { servername: 'old.test', rejectUnauthorized: false });
+    assert.equal(client.info.tls?.peerCertificate?.serialNumber, expired.serialNumber);
+  }
+  assert.deepEqual(told, ['TLS_CERTIFICATE_EXPIRED']);
+});
+
 for (const [how, certificateFor] of [
   [
     'throws',

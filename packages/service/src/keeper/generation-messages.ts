@@ -49,8 +49,8 @@ export interface LastGood {
   /** Made by `packConfig`; `unpackConfig` opens it. */
   readonly config: Uint8Array;
   /**
-   * Null: it is for the case that the configuration on disk is found to be no good. Else it is to be served without looking there: a generation with what is there did not
-   * become ready, and this sentence says why.
+   * Null: it is for the case that the configuration on disk is found to be no good. Else it is to be served without looking there: generations with what is there did not
+   * become ready or died soon, and this sentence says why.
    */
   readonly insteadBecause: string | null;
 }
@@ -77,7 +77,8 @@ export type KeeperMessage =
 /** From a generation. */
 export type GenerationMessage =
   | { readonly kind: 'hello'; readonly protocol: number }
-  | { readonly kind: 'need'; readonly sockets: readonly SocketSpec[] }
+  /** `threads`: there must be descriptors for so many; left out: for as many as before. */
+  | { readonly kind: 'need'; readonly sockets: readonly SocketSpec[]; readonly threads?: number }
   /**
    * `config`: that in force, packed by `packConfig`; null: it could not be packed. Left out: the keeper is to keep none. `fileOptions`: those of the server's file, packed
    * by `packFileReading`; the same goes for them. They come back in the environment of the next process, not in `start`: without them it would have ended by then.

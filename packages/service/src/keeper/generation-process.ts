@@ -5,7 +5,7 @@
  * keeper, so that whoever ends the whole group ends it too; signals that reach it that way it ignores.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { textOf } from '@ferrata/error';
 import { currentEnvironment, type Environment } from '../environment.ts';
 import { GENERATION_VARIABLE, OPTIONS_VARIABLE } from '../role.ts';
@@ -101,9 +101,10 @@ export interface Birth {
 export function spawnGeneration(program: Program, { generation, keptOptions, stdio }: Birth, watcher: ProcessWatcher): GenerationProcess {
   let child: ChildProcess;
   try {
+    // A child with so many descriptors cannot say that there is nothing to execute: libuv lays one of them over the pipe that would tell, and it ends with code 127.
+    accessSync(program.execPath, constants.X_OK);
     child = spawn(program.execPath, [...program.execArgv, ...program.argv], {
-      // A directory that a deployment has removed meanwhile would fail the spawn.
-      ...(existsSync(program.directory) ? { cwd: program.directory } : null),
+      ...(canEnter(program.directory) ? { cwd: program.directory } : null),
       env: {
         ...program.env,
         [GENERATION_VARIABLE]: String(generation),
@@ -119,6 +120,16 @@ export function spawnGeneration(program: Program, { generation, keptOptions, std
     return { pid: null, send: () => {}, kill: () => {} };
   }
   return new SpawnedGeneration(child, watcher);
+}
+
+/** One that a deployment has removed meanwhile, or that is closed to the user whom this process has become, would fail the spawn. */
+function canEnter(directory: string): boolean {
+  try {
+    accessSync(directory, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** How long after the exit of a process its last messages are waited for. */

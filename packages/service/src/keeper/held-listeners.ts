@@ -44,12 +44,16 @@ interface Held {
   /** One for TCP and Unix sockets. */
   readonly descriptors: readonly number[];
   readonly release: () => Promise<void>;
+  /** It was open before the process began, and whoever opened it holds it, too: the address could not be opened a second time. */
+  readonly isPassed: boolean;
 }
 
 /** The sockets that are held, by their keys. Opening and releasing run one after the other, in the order in which they were asked for. */
 export class HeldListeners {
   readonly #options: HeldListenersOptions;
   readonly #held = new Map<string, Held>();
+  /** Sockets that were passed and are not wanted now. To close them would refuse nobody, and they may be wanted again. */
+  readonly #parked = new Map<string, Held>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: HeldListenersOptions) {
@@ -83,7 +87,8 @@ export class HeldListeners {
   /** Takes over sockets that were open before the process began. */
   adopt(sockets: readonly MatchedSocket[]): void {
     for (const { spec, descriptor, address } of sockets) {
-      this.#held.set(spec.key, { spec, address, descriptors: [descriptor], release: async () => closeSync(descriptor) });
+      const release = async (): Promise<void> => closeSync(descriptor);
+      this.#held.set(spec.key, { spec, address, descriptors: [descriptor], release, isPassed: true });
     }
   }
 
@@ -96,19 +101,27 @@ export class HeldListeners {
     return this.#inTurn(() => this.#open(specs));
   }
 
-  /** Closes sockets; unknown keys are ignored. From this call on no generation gets them. Never rejects. */
+  /** Closes sockets, but for those that were passed; unknown keys are ignored. From this call on no generation gets them. Never rejects. */
   release(keys: readonly string[]): Promise<void> {
     const leaving = keys.flatMap((key) => this.#held.get(key) ?? []);
     // At once: a generation that is spawned before the turn comes would serve a socket that is let go of behind its back.
-    for (const { spec } of leaving) this.#held.delete(spec.key);
+    for (const held of leaving) {
+      this.#held.delete(held.spec.key);
+      if (held.isPassed) this.#parked.set(held.spec.key, held);
+    }
     return this.#inTurn(async () => {
-      await Promise.all(leaving.map((held) => this.#close(held)));
+      await Promise.all(leaving.filter(({ isPassed }) => !isPassed).map((held) => this.#close(held)));
     });
   }
 
-  releaseAll(): Promise<void> {
+  /** Closes all of them. Never rejects. */
+  async releaseAll(): Promise<void> {
     // The keys are looked up when its turn comes: an opening before it may add some.
-    return this.#inTurn(() => Promise.resolve()).then(() => this.release(this.keys));
+    await this.#inTurn(() => Promise.resolve());
+    await this.release(this.keys);
+    const parked = [...this.#parked.values()];
+    this.#parked.clear();
+    await Promise.all(parked.map((held) => this.#close(held)));
   }
 
   /** Lays out the descriptors of all sockets for a generation with so many threads. */
@@ -141,10 +154,17 @@ export class HeldListeners {
   }
 
   async #open(specs: readonly SocketSpec[]): Promise<void> {
-    const missing = specs.filter(({ key }) => !this.#held.has(key));
-    if (missing.length === 0) return;
-    const opened = await this.#options.hold(missing.map((spec) => this.#toHold(spec)));
-    for (const [index, spec] of missing.entries()) this.#held.set(spec.key, toHeld(spec, opened[index] as HeldSocket));
+    const missing = specs.filter(({ key }) => !this.#held.has(key) && !this.#parked.has(key));
+    if (missing.length > 0) {
+      const opened = await this.#options.hold(missing.map((spec) => this.#toHold(spec)));
+      for (const [index, spec] of missing.entries()) this.#held.set(spec.key, toHeld(spec, opened[index] as HeldSocket));
+    }
+    for (const { key } of specs) {
+      const parked = this.#parked.get(key);
+      if (parked === undefined) continue;
+      this.#parked.delete(key);
+      this.#held.set(key, parked);
+    }
   }
 
   /** With what means something to its transport: the rest is refused. */
@@ -181,5 +201,5 @@ function octal(mode: number | undefined): string {
 }
 
 function toHeld(spec: SocketSpec, socket: HeldSocket): Held {
-  return { spec, address: socket.address, descriptors: socket.descriptors, release: () => socket.release() };
+  return { spec, address: socket.address, descriptors: socket.descriptors, release: () => socket.release(), isPassed: false };
 }

@@ -2,7 +2,8 @@
  * Sockets that systemd (or whoever speaks its protocol) has opened before the process began: socket activation, sd_listen_fds(3).
  *
  * `LISTEN_PID` says whom the descriptors are for, `LISTEN_FDS` how many there are, from 3 on, `LISTEN_FDNAMES` what the unit calls them. A socket goes to the
- * listener whose key, or whose service, it is named after, or else to the one with its address.
+ * listener whose key, or whose service, it is named after, or else to the one with its address. A colon ends a name in that list, so the only keys that can be named there
+ * are those of Unix sockets.
  */
 import type { describeDescriptor } from '@ferrata/net';
 import { formatAddress, type StreamAddress } from '@ferrata/stream';

@@ -14,6 +14,7 @@
  * - One attempt at a time. An upgrade or a reload that is asked for meanwhile waits; of several, one is done.
  * - At most one generation is `current`. What is neither current nor attempted is leaving, and is killed if it does not leave in its time.
  * - What takes the place of a dead one may be offered the configuration that was last in force; what follows another in order has to do with that on disk.
+ * - While nobody serves, a reload or an upgrade that is asked for does not wait for the back-off: whoever asks has mended something.
  * - A socket is let go of when no generation can be accepting on it and no attempt is under way. A server that stops so lets go of all of them before it has drained.
  */
 import type { Wakeup } from '@ferrata/clock';
@@ -52,7 +53,7 @@ export class Keeper {
   readonly #restarts: BackOff;
   readonly #ended = Promise.withResolvers<number>();
   readonly #departures: Departures;
-  readonly #lastGood = new KeptConfig();
+  readonly #lastGood: KeptConfig;
   #current: Member | null = null;
   #attempt: Attempt | null = null;
   #retry: Wakeup | null = null;
@@ -70,6 +71,7 @@ export class Keeper {
     this.#settings = settings;
     this.#ports = ports;
     this.#threads = settings.threads;
+    this.#lastGood = new KeptConfig(() => ports.clock.now());
     this.#departures = new Departures(ports.clock, (text) => this.#warn(text));
     this.#restarts = new BackOff({ ...RESTART_DELAY_MS, clock: ports.clock });
     this.#liveness = new Liveness({
@@ -125,7 +127,8 @@ export class Keeper {
     const attempt: Attempt = { reason, changes, deadline, member: null, name: 'a new generation', isReload: this.#wantsReload, rounds: 0 };
     this.#attempt = attempt;
     this.#retry = null;
-    // What it reads, it reads from now on: a reload that waits is done by that.
+    // What it reads, it reads from now on: a reload that waits is done by that, and whoever waits for it (`systemctl reload`) is to hear of its beginning, too.
+    if (this.#wantsReload && this.#hasServed) this.#ports.manager.reloading('reloading by a new generation');
     this.#wantsReload = false;
     this.#current?.process.send({ kind: 'upgrading' });
     void this.#advance(attempt, specs);
@@ -159,7 +162,7 @@ export class Keeper {
       case 'hello':
         return attempt === null ? undefined : this.#greet(attempt, member, message.protocol);
       case 'need':
-        return attempt === null ? undefined : this.#provide(attempt, member, message.sockets);
+        return attempt === null ? undefined : this.#provide(attempt, member, message);
       case 'ready':
         return attempt === null ? undefined : this.#swap(attempt, member, message);
       case 'failed':
@@ -201,11 +204,12 @@ export class Keeper {
     });
   }
 
-  #provide(attempt: Attempt, member: Member, specs: readonly SocketSpec[]): void {
+  #provide(attempt: Attempt, member: Member, { sockets, threads = 0 }: Extract<GenerationMessage, { kind: 'need' }>): void {
     attempt.member = null;
+    this.#threads = Math.max(this.#threads, threads);
     this.#departures.dismiss(member, KILL_MARGIN_MS);
     if (++attempt.rounds > MAX_ROUNDS) return this.#giveUp(attempt, 'it needs other sockets each time it is started');
-    void this.#advance(attempt, specs);
+    void this.#advance(attempt, sockets);
   }
 
   #swap(attempt: Attempt, member: Member, ready: Extract<GenerationMessage, { kind: 'ready' }>): void {
@@ -221,7 +225,7 @@ export class Keeper {
     // It has new ones.
     if (this.#wantedUpgrade === 'descriptors') this.#wantedUpgrade = null;
     if (before !== null) this.#departures.leave(before, { kind: 'stop', why: 'superseded', graceMs, delayMs });
-    this.#lastGood.keep(ready.config);
+    this.#lastGood.keep(ready.config, attempt.reason === 'replace');
     this.#lastGood.keepFileOptions(ready.fileOptions);
     this.#tellPhase(member);
     const isFirst = !this.#hasServed;
@@ -250,7 +254,8 @@ export class Keeper {
     if (this.#current === null) {
       this.#error(`${attempt.name} could not start: ${why}`);
       this.#lastGood.handleFailedStart(why);
-      return this.#tryAgain(RESTART_DELAY_MS.maxMs);
+      // Asked for since it was begun: what it has read was not yet mended.
+      return this.#wantsReload || this.#wantedUpgrade === 'upgrade' ? this.#replaceNow() : this.#tryAgain(RESTART_DELAY_MS.maxMs);
     }
     this.#current.process.send({ kind: 'upgradeFailed', why });
     const what = attempt.reason === 'reload' ? 'the reload is refused' : 'the upgrade has failed';
@@ -267,25 +272,34 @@ export class Keeper {
     this.#retry = this.#ports.clock.schedule(delayMs, () => this.#begin('replace', []));
   }
 
+  /** Somebody has asked for it, and wants that on disk. */
+  #replaceNow(): void {
+    this.#retry?.cancel();
+    this.#wantedUpgrade = null;
+    this.#lastGood.lookAtDisk();
+    this.#begin('replace', []);
+  }
+
   // ——— what is asked for while it serves
 
   #askReload(): string | null {
     if (this.#ending !== null) return 'the server is stopping';
     if (this.#current === null || this.#attempt !== null || this.#reload !== null) this.#wantsReload = true;
     else this.#startReload(this.#current);
+    if (this.#retry !== null) this.#replaceNow();
     return null;
   }
 
   #askUpgrade(what: 'upgrade' | 'descriptors'): string | null {
     if (this.#ending !== null) return 'the server is stopping';
-    if (this.#current === null) return this.#hasServed ? 'a new generation is being started already' : 'the server is still starting';
-    if (this.#attempt === null && this.#reload === null) {
-      this.#begin(what, []);
-      return null;
+    if (!this.#hasServed) return 'the server is still starting';
+    if (this.#retry !== null) this.#replaceNow();
+    else if (this.#attempt === null && this.#reload === null) this.#begin(what, []);
+    else {
+      if (what === 'upgrade') this.#info('a start or a reload is under way; the upgrade follows it');
+      // Both are done by the same.
+      if (this.#wantedUpgrade !== 'upgrade') this.#wantedUpgrade = what;
     }
-    if (what === 'upgrade') this.#info('an upgrade or a reload is under way; the upgrade follows it');
-    // Both are done by the same.
-    if (this.#wantedUpgrade !== 'upgrade') this.#wantedUpgrade = what;
     return null;
   }
 
@@ -326,14 +340,8 @@ export class Keeper {
 
   #handleAsk(member: Member, what: 'reload' | 'upgrade' | 'drain' | 'descriptors', id: number): void {
     const isDrain = what === 'drain';
-    const refused =
-      member !== this.#current
-        ? 'another generation serves'
-        : isDrain
-          ? null
-          : what === 'reload'
-            ? this.#askReload()
-            : this.#askUpgrade(what);
+    const take = (): string | null => (isDrain ? null : what === 'reload' ? this.#askReload() : this.#askUpgrade(what));
+    const refused = member === this.#current ? take() : 'another generation serves';
     member.process.send({ kind: 'answer', id, refused });
     // Drained already or being so: a second one is no reason to hasten.
     if (isDrain && refused === null && this.#ending === null) this.#stop('terminate', 143);
@@ -409,6 +417,7 @@ export class Keeper {
       if (end.code !== 0 && !member.endIsNoNews) this.#warn(`${nameOf(member)}, which was to end, ${describeEnd(end)}`);
       return;
     }
+    this.#lastGood.handleDeath();
     this.#error(`${nameOf(member)} ${describeEnd(end)}; another one takes its place`);
     // What is being started already takes its place.
     if (this.#attempt === null) this.#tryAgain(MAX_DELAY_AFTER_SERVING_MS);

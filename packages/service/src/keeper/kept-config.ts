@@ -34,21 +34,52 @@ export function unpackConfig(bytes: Uint8Array): unknown {
   return deserialize(bytes);
 }
 
+/** So long must a configuration have been in force before it counts as a good one. */
+const PROOF_MS = 30_000;
+
+/** So many generations in a row end before that time is over, and the good one before it is served again. One may have ended for another reason. */
+const EARLY_DEATHS = 2;
+
 /**
- * The keeper's copy of the configuration in force, and of the options of the server's file.
+ * The keeper's copies of the configuration in force, of the one before it, and of the options of the server's file.
  *
- * A generation that takes the place of a dead one gets it for the case that the configuration on disk is broken. If what is on disk is read well and yet nothing comes of it (its sockets cannot
+ * A generation that takes the place of a dead one gets a copy for the case that the configuration on disk is broken. If what is on disk is read well and yet nothing comes of it (its sockets cannot
  * be opened, a service does not start with it), the next attempt takes the copy at once; should that fail, too, the one after looks at the disk again: by then it may have been mended.
+ *
+ * ```
+ *   taken on ── in force for 30 s ──► good
+ *      └─ two generations have died of it before ──► the good one before it is served, until somebody asks for a reload or an upgrade
+ * ```
  */
 export class KeptConfig {
-  #bytes: Uint8Array | null = null;
+  readonly #now: () => number;
+  #good: Uint8Array | null = null;
+  /** In force, and not yet known to be good. */
+  #trial: { readonly bytes: Uint8Array; readonly since: number; readonly deaths: number } | null = null;
   #insteadBecause: string | null = null;
   #fileOptions: string | null = null;
 
-  /** A generation serves with it. Without any, or with one that is too large, none is kept: an older one is not in force any more. */
-  keep(bytes: Uint8Array | null | undefined): void {
-    this.#bytes = bytes instanceof Uint8Array && bytes.length <= MAX_KEPT_CONFIG_BYTES ? bytes : null;
-    this.#insteadBecause = null;
+  /** @param now the time, in milliseconds */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * A generation serves with it. Without any, or with one that is too large, none is kept: an older one is not in force any more.
+   *
+   * @param isReplacement it has taken the place of a dead one, and may have had no look at the disk: nobody has said that what is there was mended
+   */
+  keep(bytes: Uint8Array | null | undefined, isReplacement = false): void {
+    this.#judgeTrial();
+    if (!isReplacement) this.#insteadBecause = null;
+    if (!(bytes instanceof Uint8Array) || bytes.length > MAX_KEPT_CONFIG_BYTES) {
+      this.#good = null;
+      this.#trial = null;
+      return;
+    }
+    const { deaths } = this.#trial !== null && isSame(this.#trial.bytes, bytes) ? this.#trial : { deaths: 0 };
+    const isKnown = this.#good !== null && isSame(this.#good, bytes);
+    this.#trial = isKnown ? null : { bytes, since: this.#now(), deaths };
   }
 
   /** A generation runs with them. Without any, or with too many, none are kept. */
@@ -63,11 +94,38 @@ export class KeptConfig {
 
   /** For a generation that takes the place of a dead one; null: nothing is kept. */
   offer(): LastGood | null {
-    return this.#bytes === null ? null : { config: this.#bytes, insteadBecause: this.#insteadBecause };
+    const config = this.#trial?.bytes ?? this.#good;
+    return config === null ? null : { config, insteadBecause: this.#insteadBecause };
+  }
+
+  /** Somebody says that it has been mended: the next one looks there. */
+  lookAtDisk(): void {
+    this.#insteadBecause = null;
   }
 
   /** Such a generation did not become ready. */
   handleFailedStart(why: string): void {
     this.#insteadBecause = this.#insteadBecause === null ? why : null;
   }
+
+  /** The generation that serves with it has died. */
+  handleDeath(): void {
+    this.#judgeTrial();
+    if (this.#trial === null) return;
+    const deaths = this.#trial.deaths + 1;
+    this.#trial = { ...this.#trial, deaths };
+    if (deaths < EARLY_DEATHS || this.#good === null) return;
+    this.#trial = null;
+    this.#insteadBecause = `${deaths} generations in a row have ended within ${PROOF_MS / 1_000} s of taking it on`;
+  }
+
+  #judgeTrial(): void {
+    if (this.#trial === null || this.#now() - this.#trial.since < PROOF_MS) return;
+    this.#good = this.#trial.bytes;
+    this.#trial = null;
+  }
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0;
 }

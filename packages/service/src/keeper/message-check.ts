@@ -9,7 +9,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const checks: Readonly<Record<GenerationMessage['kind'], (message: Fields) => boolean>> = {
   hello: ({ protocol }) => isWhole(protocol),
-  need: ({ sockets }) => areSpecs(sockets),
+  need: ({ sockets, threads }) => areSpecs(sockets) && (threads === undefined || isWhole(threads)),
   ready: ({ threads, sockets, config, fileOptions }) =>
     isWhole(threads) && areSpecs(sockets) && isPacked(config) && (fileOptions === undefined || fileOptions === null || isText(fileOptions)),
   failed: ({ why, exitCode }) => isText(why) && isWhole(exitCode),

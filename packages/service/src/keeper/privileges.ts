@@ -46,6 +46,21 @@ export function dropPrivileges(account: Account, rights: ProcessRights | null = 
   }
 }
 
+/**
+ * What a look before a start can find out of `dropPrivileges`. As root it does it, as only then the kernel and the files say what they will say; as anybody else it
+ * looks whether the machine knows the user.
+ *
+ * @throws {WireError} as `dropPrivileges`
+ */
+export function tryPrivileges(account: Account, rights: ProcessRights | null = rightsOfProcess()): void {
+  if (rights === null || rights.uid === 0) return dropPrivileges(account, rights);
+  try {
+    if (account.user !== null) numbersOf(account.user, account.group, rights);
+  } catch (thrown) {
+    throw notDropped(account, textOf(thrown), thrown);
+  }
+}
+
 function becomeGroup(group: string | number, rights: ProcessRights): void {
   // Under systemd's Group= or as it by hand: only root has groups to give up.
   if (rights.uid !== 0 && rights.gid === rights.groupNumber(group)) return;
@@ -55,19 +70,28 @@ function becomeGroup(group: string | number, rights: ProcessRights): void {
 }
 
 function becomeUser(user: string | number, group: string | number | null, rights: ProcessRights): void {
-  const known = rights.userNumbers(user);
-  if (known === null && typeof user === 'string') throw new Error(`there is no user ${user}`);
-  const primary = group ?? known?.gid;
-  if (primary === undefined) throw new Error(`the machine knows no user ${user}, so its group must be named, too`);
-  const uid = known?.uid ?? Number(user);
+  const { uid, primary, isKnown } = numbersOf(user, group, rights);
   // Under systemd's User= or as the same user by hand: there is nothing to give up, and no right to set groups.
   if (rights.uid === uid && uid !== 0 && (group === null || rights.gid === rights.groupNumber(group))) return;
-  if (known === null) rights.setgroups([primary]);
-  else rights.initgroups(user, primary);
+  if (isKnown) rights.initgroups(user, primary);
+  else rights.setgroups([primary]);
   rights.setgid(primary);
   rights.setuid(user);
   // A process that can become root again has dropped nothing.
   if (uid !== 0 && rights.uid === 0) throw new Error('the process is still root');
+}
+
+/** @throws {Error} if the machine knows too little of the user */
+function numbersOf(
+  user: string | number,
+  group: string | number | null,
+  rights: ProcessRights,
+): { readonly uid: number; readonly primary: string | number; readonly isKnown: boolean } {
+  const known = rights.userNumbers(user);
+  if (known === null && typeof user === 'string') throw new Error(`there is no user ${user}`);
+  const primary = group ?? known?.gid;
+  if (primary === undefined) throw new Error(`the machine knows no user ${user}, so its group must be named, too`);
+  return { uid: known?.uid ?? Number(user), primary, isKnown: known !== null };
 }
 
 function notDropped({ user, group }: Account, why: string, cause: unknown): WireError {

@@ -21,7 +21,7 @@ import { HeldListeners } from './held-listeners.ts';
 import { listenVariables, matchSockets, type PassedSocket, passedSockets } from './inherited-sockets.ts';
 import { Keeper } from './keeper.ts';
 import { PidFile } from './pid-file.ts';
-import { dropPrivileges } from './privileges.ts';
+import { dropPrivileges, tryPrivileges } from './privileges.ts';
 import type { ServiceManager } from './service-manager.ts';
 import type { Signals } from './signals.ts';
 import { notifyVariables, serviceManager } from './systemd-notify.ts';
@@ -29,8 +29,11 @@ import { notifyVariables, serviceManager } from './systemd-notify.ts';
 /** What `run` gives to the shell. */
 const ExitCode = { ok: 0, notStarted: 1, wrongConfiguration: 2 } as const;
 
+/** For what the program does after the end of its server; then the process ends, whatever else the program has begun in it. */
+const LINGER_MS = 5_000;
+
 /**
- * Keeps a server until it ends.
+ * Keeps a server until it ends, and sees to it that the process ends soon after.
  *
  * @param signals caught since before this file was loaded
  * @returns the exit code, see `Server.run`
@@ -49,6 +52,8 @@ export async function runKeeper(plan: ServerPlan, signals: Signals): Promise<num
   } finally {
     process.removeListener('uncaughtException', outlive);
     clearInterval(staying);
+    // The same timer or client would keep it for ever, without a server; as PID 1 it would not even die of a SIGTERM that nobody hears any more.
+    setTimeout(() => housekeeping.endProcess(), LINGER_MS).unref();
   }
 }
 
@@ -138,6 +143,12 @@ class Housekeeping {
     this.#notify({ severity: 'error', text });
   }
 
+  /** With the exit code that the program has set. */
+  endProcess(): never {
+    this.#warn('something that the program has begun keeps the process that was started, and it is ended');
+    process.exit();
+  }
+
   /** All that comes before the first generation. Ends early, with nothing more done, if the server is told to end meanwhile. */
   async #prepare(): Promise<void> {
     const { options, services, dependencies } = this.#plan;
@@ -147,7 +158,13 @@ class Housekeeping {
         services.map(({ name }) => name),
         dependencies,
       );
-      return await readConfig(this.#plan, { clock: systemClock, limitMs: options.readyTimeoutMs, givenUp: this.#givingUp.signal });
+      const read = (): Promise<ConfigReading> =>
+        readConfig(this.#plan, { clock: systemClock, limitMs: options.readyTimeoutMs, givenUp: this.#givingUp.signal });
+      const first = await read();
+      if (!options.test || (options.user === null && options.group === null)) return first;
+      // Each generation reads it again, as whom it serves: what only root may read is no good.
+      tryPrivileges(options);
+      return await read();
     });
     this.#reading = reading;
     if (options.test || this.#keeper.isEnding) return;

@@ -5,8 +5,8 @@
  *   prepared ── commit ──► current ── next commit, or the end ──► replaced ── last exchange ended ──► retired (told once)
  *       └────── discard ────────────────────────────────────────────────────────────────────────────────┘
  * ```
- * An exchange keeps the application that it began with. Exchanges are counted only if somebody wants to hear of retired applications: that costs one
- * object for each exchange, and nothing for each piece of a body.
+ * An exchange keeps the application that it began with, and several snapshots may have the same one. Exchanges are counted only if somebody wants to hear of retired
+ * applications: that costs one object for each exchange, and nothing for each piece of a body.
  */
 
 import type { WireError } from '@ferrata/error';
@@ -17,13 +17,12 @@ import { callUser, isThenable } from '@ferrata/stream';
 /** Told of an application that nothing uses any more. */
 export type Retire = (application: HttpApplication) => unknown;
 
-/** One application, and the exchanges that it has. */
+/** One application, and what uses it: snapshots and exchanges. */
 export class ApplicationSlot {
   readonly application: HttpApplication;
   readonly #retire: Retire | null;
   readonly #onThrown: (thrown: unknown) => void;
-  #exchangeCount = 0;
-  #isReplaced = false;
+  #useCount = 0;
 
   constructor(application: HttpApplication, retire: Retire | null, onThrown: (thrown: unknown) => void) {
     this.application = application;
@@ -33,7 +32,7 @@ export class ApplicationSlot {
 
   onRequest(exchange: ServerExchange): ServerExchangeHandler {
     if (this.#retire === null) return this.application.onRequest(exchange);
-    this.#exchangeCount++;
+    this.use();
     let handler: ServerExchangeHandler;
     try {
       handler = this.application.onRequest(exchange);
@@ -47,22 +46,14 @@ export class ApplicationSlot {
     return handler;
   }
 
-  /** An exchange has ended. */
+  /** A snapshot, or an exchange, begins to use it; each ends with one `release`. */
+  use(): void {
+    this.#useCount++;
+  }
+
   release(): void {
-    this.#exchangeCount--;
-    this.#tellIfDone();
-  }
-
-  /** No exchange begins with it any more. May be called again. */
-  replace(): void {
-    if (this.#isReplaced) return;
-    this.#isReplaced = true;
-    this.#tellIfDone();
-  }
-
-  #tellIfDone(): void {
     const retire = this.#retire;
-    if (retire === null || !this.#isReplaced || this.#exchangeCount > 0) return;
+    if (--this.#useCount > 0 || retire === null) return;
     callUser(() => retire(this.application), this.#onThrown);
   }
 }

@@ -24,14 +24,23 @@ import { ApplicationSlot, CurrentApplication, type Retire } from './application-
 import { DrainDeadline } from './drain-deadline.ts';
 import { FailureNotices } from './failure-notices.ts';
 import { onOwnDescriptors } from './own-descriptors.ts';
-import { checkCallback, checkDefinition, checkFunction, checkListening, type ListeningDefinition, placesOf } from './service-definition.ts';
+import {
+  checkCallback,
+  checkDefinition,
+  checkFunction,
+  checkListening,
+  givenOptions,
+  type ListeningDefinition,
+  placesOf,
+} from './service-definition.ts';
 import { type AcceptFor, ServiceListeners } from './service-listeners.ts';
 import { threadCap } from './thread-cap.ts';
 
 /** Options of an `HttpService`. */
 export interface HttpServiceOptions<C> extends ListeningDefinition<C> {
   /**
-   * Makes what answers requests, for one snapshot: at the start, and at each reload before it is put in force. A throw or rejection refuses the reload, with its text.
+   * Makes what answers requests, for one snapshot: at the start, and at each reload before it is put in force. What it has made before will do, too. A throw or
+   * rejection refuses the reload, with its text.
    */
   readonly application: (context: ServiceContext<C>, snapshot: Snapshot<C>) => HttpApplication | Promise<HttpApplication>;
   /**
@@ -99,6 +108,7 @@ export class HttpService<C = undefined> implements Service<C> {
 class Running<C> implements RunningHttpService<C> {
   readonly #options: HttpServiceOptions<C>;
   readonly #context: ServiceContext<C>;
+  readonly #slots = new WeakMap<HttpApplication, ApplicationSlot>();
   readonly #application: CurrentApplication;
   readonly #httpOptions: HttpServerOptions;
   readonly #server: HttpServer;
@@ -121,7 +131,7 @@ class Running<C> implements RunningHttpService<C> {
       this.#httpOptions = httpOptions(options, context);
       this.#server = new HttpServer(this.#application, this.#httpOptions);
     } catch (error) {
-      this.#application.slot.replace();
+      this.#application.slot.release();
       throw error;
     }
   }
@@ -131,7 +141,7 @@ class Running<C> implements RunningHttpService<C> {
       this.#listeners = await ServiceListeners.open(this.#context, this.#options.accept, (stream) => this.#accept(stream));
     } catch (error) {
       this.#server.close();
-      this.#application.slot.replace();
+      this.#application.slot.release();
       throw error;
     }
   }
@@ -155,9 +165,9 @@ class Running<C> implements RunningHttpService<C> {
       commit: () => {
         const replaced = this.#application.slot;
         this.#application.slot = slot;
-        replaced.replace();
+        replaced.release();
       },
-      discard: () => slot.replace(),
+      discard: () => slot.release(),
     };
   }
 
@@ -171,6 +181,8 @@ class Running<C> implements RunningHttpService<C> {
   async drain(graceMs: number): Promise<number> {
     this.#deadline.hasten(graceMs);
     this.#draining ??= this.#drain();
+    // Its own deadline is not used: ours may be brought forward, and covers what is still in its handshake.
+    void this.#server.drain(this.#context.environment.deadlines.maxDelayMs, this.#deadline.leftMs / 2);
     return this.#draining;
   }
 
@@ -180,19 +192,18 @@ class Running<C> implements RunningHttpService<C> {
 
   async #drain(): Promise<number> {
     const closing = this.#listeners?.stop();
-    const { deadlines } = this.#context.environment;
-    // Its own deadline is not used: ours may be brought forward, and covers what is still in its handshake.
-    void this.#server.drain(deadlines.maxDelayMs, this.#deadline.leftMs / 2);
-    const cut = await this.#deadline.untilServed(
+    await this.#deadline.untilServed(
       () => this.#servedCount(),
       () => this.#listeners?.pendingCount ?? 0,
     );
     this.#isOver = true;
+    let cut = this.#server.busyCount;
+    for (const server of this.#late) cut += server.busyCount;
     this.#server.close();
     for (const server of this.#late) server.close();
     await closing;
     await this.#untilTold();
-    this.#application.slot.replace();
+    this.#application.slot.release();
     return cut;
   }
 
@@ -231,10 +242,15 @@ class Running<C> implements RunningHttpService<C> {
       .then(() => this.#late.delete(server));
   }
 
+  /** For one more snapshot, which releases it. */
   #slotFor(application: HttpApplication): ApplicationSlot {
     // The user's own type of application is what the user's own factory made.
     const retire = this.#options.retire as Retire | undefined;
-    return new ApplicationSlot(application, retire ?? null, (thrown) => this.#retireFailures.add(thrown));
+    const slot =
+      this.#slots.get(application) ?? new ApplicationSlot(application, retire ?? null, (thrown) => this.#retireFailures.add(thrown));
+    this.#slots.set(application, slot);
+    slot.use();
+    return slot;
   }
 }
 
@@ -253,8 +269,7 @@ function isApplication(made: unknown): made is HttpApplication {
 }
 
 function httpOptions<C>({ name, http }: HttpServiceOptions<C>, context: ServiceContext<C>): HttpServerOptions {
-  const given = typeof http === 'function' ? http(context) : (http ?? {});
-  if (typeof given !== 'object' || given === null) throw new TypeError(`http of ${name} must give options`);
+  const given = typeof http === 'function' ? givenOptions(`http of ${name}`, http(context)) : (http ?? {});
   const { max } = threadCap(context);
   // A little below the cap: the connection for which an idle one is closed must have come through it.
   const maxConnections = max === Infinity ? Infinity : Math.max(1, max - Math.ceil(Math.min(64, max / 8)));

@@ -1,6 +1,6 @@
 /** What all services are made of: a name, where they listen, hooks; and the checks of these, made once, when the service is built. */
 import { parseAddress, toNetAddress } from '@ferrata/net';
-import { isThenable } from '@ferrata/stream';
+import { isThenable, watchAnswer } from '@ferrata/stream';
 import type { ListenAddress, Placement } from '../service.ts';
 import { checkOptionNames } from '../suggest.ts';
 
@@ -66,6 +66,18 @@ export function checkFunction(what: string, callback: unknown): void {
 }
 
 /**
+ * The options that a callback has given. A promise of them would pass for an object that says nothing: a listener without its TLS.
+ *
+ * @throws {TypeError} if they are none
+ */
+export function givenOptions<T>(what: string, given: T): T {
+  if (typeof given === 'object' && given !== null && !isThenable(given)) return given;
+  // Its rejection would be nobody's.
+  watchAnswer(given);
+  throw new TypeError(`${what} must give options${isThenable(given) ? ', and no promise of them' : ''}`);
+}
+
+/**
  * Checks where a service runs and listens, as far as that is known without a configuration.
  *
  * @returns where it runs @throws {TypeError} if a place is malformed @throws {RangeError} if there is no such placement
@@ -85,7 +97,7 @@ export function placesOf<C>(service: string, listen: ListenPlaces<C>, config: C,
 
 function checkPlaces(service: string, places: unknown, transport: 'stream' | 'udp'): readonly ListenAddress[] {
   // Its rejection would be nobody's.
-  if (isThenable(places)) void Promise.resolve(places).catch(() => undefined);
+  watchAnswer(places);
   if (!Array.isArray(places)) throw new TypeError(`${service}: listen must be a list of { address, … }`);
   const list = places as readonly ListenAddress[];
   for (const place of list) checkPlace(service, place, transport);

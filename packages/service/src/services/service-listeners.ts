@@ -8,10 +8,11 @@
  *   and are still handed over.
  */
 import type { WireError } from '@ferrata/error';
-import { type Listener, type ListenOptions, listen } from '@ferrata/net';
+import { type CertificateReload, type Listener, type ListenOptions, listen, TlsServer, type TlsServerOptions } from '@ferrata/net';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import type { ListenAddress, ServiceContext, ServiceSocket } from '../service.ts';
 import { FailureNotices } from './failure-notices.ts';
+import { givenOptions } from './service-definition.ts';
 import { threadCap } from './thread-cap.ts';
 
 /** Options of `listen` that say where: these are the server's business. */
@@ -23,6 +24,8 @@ export type AcceptSettings = Omit<ListenOptions, (typeof placeOptions)[number]>;
 /**
  * Says how connections of one listener are accepted. Called once for each listener in each thread, at the start; what it gives holds until the listener closes,
  * over reloads too: settings that follow the configuration read `context.snapshot` when they are used (`TlsServerOptions.certificateFor`, a filter).
+ *
+ * What becomes of certificates is told as a notice, unless `tls` is a `TlsServer`, or has an `onReload` of its own.
  */
 export type AcceptFor<C> = (listen: ListenAddress, context: ServiceContext<C>) => AcceptSettings;
 
@@ -99,20 +102,32 @@ function optionsFor(
   context: ServiceContext<unknown>,
   failures: FailureNotices,
 ): ListenOptions {
-  if (typeof settings !== 'object' || settings === null) throw new TypeError(`${context.name}: accept must return options`);
+  givenOptions(`accept of ${context.name}`, settings);
   for (const name of placeOptions) {
     if (Object.hasOwn(settings, name)) throw new TypeError(`${context.name}: accept cannot say ${name}: that is said by listen`);
   }
   const { environment } = context;
+  const { tls } = settings;
   return {
     clock: environment.clock,
     onError: (error: WireError) => failures.add(error),
     ...settings,
+    ...(tls === undefined || tls instanceof TlsServer ? {} : { tls: withNotices(tls, context, failures) }),
     // Its own count, or that of the thread: never both, or a service with a higher limit could not have it.
     ...(settings.connectionCap === undefined ? { connectionCap: threadCap(context) } : {}),
     ...(place.backlog === undefined ? {} : { backlog: place.backlog }),
     ...(fd === null ? whereToListen(place) : { fd }),
   };
+}
+
+/** A certificate that has run out is served all the same: somebody must hear of it. */
+function withNotices(tls: TlsServerOptions, context: ServiceContext<unknown>, failures: FailureNotices): TlsServerOptions {
+  const onReload = ({ label, error, concern, isReplaced }: CertificateReload): void => {
+    const trouble = error ?? concern;
+    if (trouble !== null) context.notify({ severity: 'warning', text: trouble.message });
+    else if (isReplaced) context.notify({ severity: 'info', text: `${label}: new connections get the new certificate` });
+  };
+  return { clock: context.environment.clock, onError: (error) => failures.add(error), onReload, ...tls };
 }
 
 function whereToListen({ address, ipv6Only, mode }: ListenAddress): ListenOptions {

@@ -5,7 +5,8 @@
  *   order, or, if it rejected, aborted. One that returns nothing (a sink was attached) leaves the stream to its sink.
  * - Draining: no new connection, `connection.stopping` is aborted, streams have the time that is left, and are cut then. It is over as soon as the last stream is;
  *   what has not come through its PROXY header or handshake within 3 s of it is waited for no longer, and not counted as cut.
- * - Nothing is wrapped around a stream: the way of its bytes is that of `@ferrata/net`.
+ * - Nothing is wrapped around a stream: the way of its bytes is that of `@ferrata/net`. So a handler that puts TLS on its stream, which takes the socket over, has to
+ *   end that by itself when `stopping` says so: at the deadline it is counted, but ends only with the thread.
  */
 import { internalError, textOf } from '@ferrata/error';
 import { isThenable, type L4Stream, type StreamAddress } from '@ferrata/stream';
@@ -73,8 +74,19 @@ export class TcpService<C = undefined> implements Service<C> {
   }
 
   async start(context: ServiceContext<C>): Promise<RunningTcpService<C>> {
-    return onOwnDescriptors(context.sockets, () => Running.open(this.#options, context));
+    return serveStreams(this.#options, context);
   }
+}
+
+/** How connections are served, in one thread. */
+export interface StreamServing<C> extends Pick<TcpServiceOptions<C>, 'handle' | 'accept'> {
+  /** How many of those that the handler has are not served yet: a drain waits for them no longer than for those in their handshake, and does not count them as cut. */
+  readonly undecidedCount?: () => number;
+}
+
+/** Serves what comes to the sockets of a context. @throws whatever there is against listening; then nothing is left of it */
+export async function serveStreams<C>(serving: StreamServing<C>, context: ServiceContext<C>): Promise<RunningTcpService<C>> {
+  return onOwnDescriptors(context.sockets, () => Running.open(serving, context));
 }
 
 /** One connection, as its handler sees it. */
@@ -104,26 +116,35 @@ class Connection<C> implements TcpConnection<C> {
 
 class Running<C> implements RunningTcpService<C> {
   readonly #handle: TcpHandler<C>;
+  readonly #undecidedCount: () => number;
   readonly #context: ServiceContext<C>;
   readonly #failures: FailureNotices;
   readonly #deadline: DrainDeadline;
   /** Those handed over; closed ones stay until the next sweep. */
   readonly #streams = new Map<L4Stream, Connection<C>>();
-  #sweepAbove = 64;
+  /** Connections that came since the last sweep. */
+  #unsweptCount = 0;
   #listeners: ServiceListeners | null = null;
   #draining: Promise<number> | null = null;
   #isCut = false;
 
-  constructor({ handle }: TcpServiceOptions<C>, context: ServiceContext<C>) {
+  private constructor({ handle, undecidedCount = () => 0 }: StreamServing<C>, context: ServiceContext<C>) {
     this.#handle = handle;
+    this.#undecidedCount = undecidedCount;
     this.#context = context;
     this.#failures = new FailureNotices(context, 'the handler of a connection failed');
     this.#deadline = new DrainDeadline(context.environment);
   }
 
-  static async open<C>(options: TcpServiceOptions<C>, context: ServiceContext<C>): Promise<Running<C>> {
-    const running = new Running(options, context);
-    running.#listeners = await ServiceListeners.open(context, options.accept, (stream) => running.#serve(stream));
+  static async open<C>(serving: StreamServing<C>, context: ServiceContext<C>): Promise<Running<C>> {
+    const running = new Running(serving, context);
+    try {
+      running.#listeners = await ServiceListeners.open(context, serving.accept, (stream) => running.#serve(stream));
+    } catch (error) {
+      // The first sockets may have brought connections before the next one failed.
+      running.#cut();
+      throw error;
+    }
     return running;
   }
 
@@ -155,14 +176,19 @@ class Running<C> implements RunningTcpService<C> {
     for (const connection of this.#streams.values()) connection.stop();
     const listeners = this.#listeners;
     const cut = await this.#deadline.untilServed(
-      () => listeners?.servedCount ?? 0,
-      () => listeners?.pendingCount ?? 0,
+      // One that has closed may still be taken for undecided, for a moment.
+      () => Math.max(0, (listeners?.servedCount ?? 0) - this.#undecidedCount()),
+      () => (listeners?.pendingCount ?? 0) + this.#undecidedCount(),
     );
+    this.#cut();
+    await closing;
+    return cut;
+  }
+
+  #cut(): void {
     this.#isCut = true;
     for (const stream of this.#streams.keys()) stream.abort(stopped());
     this.#streams.clear();
-    await closing;
-    return cut;
   }
 
   #serve(stream: L4Stream): void {
@@ -193,11 +219,11 @@ class Running<C> implements RunningTcpService<C> {
     this.#failures.add(thrown);
   }
 
-  /** Forgets closed streams whenever twice as many are known as the last time were left: for each connection, a small constant amount of work. */
+  /** Forgets closed streams, each time that as many have come as are open: for each connection, a small constant amount of work. */
   #sweep(): void {
-    if (this.#streams.size < this.#sweepAbove) return;
+    if (++this.#unsweptCount < Math.max(64, this.#listeners?.connectionCount ?? 0)) return;
+    this.#unsweptCount = 0;
     for (const stream of this.#streams.keys()) if (stream.state === 'closed' && stream.bufferedBytes === 0) this.#streams.delete(stream);
-    this.#sweepAbove = Math.max(64, 2 * this.#streams.size);
   }
 }
 

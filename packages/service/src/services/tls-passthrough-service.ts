@@ -6,9 +6,11 @@
  *      └─ no TLS: reset            ├─ null: alert unrecognized_name      └─ idle for too long: both reset
  *                                  └─ failed: alert internal_error ◄─ failed
  * ```
+ * A drain waits for a ClientHello 3 s at most, and counts nobody as cut who has sent none; from there on a connection has the whole time.
+ *
  * @see RFC 6066 §3 (server names) · RFC 8446 §6 (alerts)
  */
-import { checkWholeNumber, timeoutError, toWireError, type WireError } from '@ferrata/error';
+import { checkWholeNumber, isWireError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import {
   type AddressLike,
   type ConnectOptions,
@@ -19,12 +21,20 @@ import {
   peekClientHello,
   toNetAddress,
 } from '@ferrata/net';
-import { callUser, idleTimeout, isThenable, type L4Stream, relayed, type StreamAddress, type StreamInfo } from '@ferrata/stream';
-import type { ListenAddress, Placement, RunningService, Service, ServiceContext, ServiceCounts } from '../service.ts';
+import { callUser, idleTimeout, isThenable, type L4Stream, relayed, type StreamInfo } from '@ferrata/stream';
+import type { ListenAddress, Placement, Service, ServiceContext } from '../service.ts';
 import { FailureNotices } from './failure-notices.ts';
-import { checkCallback, checkDefinition, checkFunction, checkListening, type ListeningDefinition, placesOf } from './service-definition.ts';
-import type { AcceptFor } from './service-listeners.ts';
-import { type RunningTcpService, type TcpConnection, TcpService } from './tcp-service.ts';
+import {
+  checkCallback,
+  checkDefinition,
+  checkFunction,
+  checkListening,
+  givenOptions,
+  type ListeningDefinition,
+  placesOf,
+} from './service-definition.ts';
+import type { AcceptFor, AcceptSettings } from './service-listeners.ts';
+import { type RunningTcpService, type StreamServing, serveStreams, type TcpConnection } from './tcp-service.ts';
 import { threadCap } from './thread-cap.ts';
 
 /** How connections to the chosen servers are made. */
@@ -50,7 +60,7 @@ export interface PassthroughReport {
 export interface TlsPassthroughServiceOptions<C> extends ListeningDefinition<C> {
   /** Says to whom a connection goes; null: refused, with the alert `unrecognized_name`. A throw, a rejection, or what is no address: the alert `internal_error`. */
   readonly route: (hello: PeekedHello, connection: TcpConnection<C>) => AddressLike | null | Promise<AddressLike | null>;
-  /** Filter, PROXY header, caps; not TLS, which goes through. Default: none of these. */
+  /** Filter, PROXY header, caps; not TLS, which goes through. Default: none of these, and half of the thread's share of the descriptors as cap. */
   readonly accept?: AcceptFor<C>;
   readonly connect?: PassthroughConnectOptions;
   /** How long the ClientHello may take, 1 to 600 000. Default 5 000. */
@@ -69,9 +79,7 @@ export interface TlsPassthroughServiceOptions<C> extends ListeningDefinition<C> 
 export type PassthroughCounts = Readonly<Record<PassthroughReport['outcome'], number>>;
 
 /** A TLS pass-through that runs in a thread. */
-export interface RunningTlsPassthroughService<C> extends RunningService<C> {
-  /** Where it listens, in the order of the sockets. */
-  readonly addresses: readonly StreamAddress[];
+export interface RunningTlsPassthroughService<C> extends RunningTcpService<C> {
   readonly outcomes: PassthroughCounts;
 }
 
@@ -136,41 +144,13 @@ export class TlsPassthroughService<C = undefined> implements Service<C> {
   }
 
   async start(context: ServiceContext<C>): Promise<RunningTlsPassthroughService<C>> {
-    const { name, listen, accept } = this.#options;
     const joints = new Joints(this.#options, this.#limits, context);
-    const carrier = new TcpService<C>({
-      name,
-      listen,
+    const serving: StreamServing<C> = {
       handle: (stream, connection) => joints.serve(stream, connection),
-      ...(accept === undefined ? {} : { accept: (place, itsContext) => withoutTls(name, accept(place, itsContext)) }),
-    });
-    return new Running(await carrier.start(context), joints.outcomes);
-  }
-}
-
-class Running<C> implements RunningTlsPassthroughService<C> {
-  readonly outcomes: PassthroughCounts;
-  readonly #carrier: RunningTcpService<C>;
-
-  constructor(carrier: RunningTcpService<C>, outcomes: PassthroughCounts) {
-    this.#carrier = carrier;
-    this.outcomes = outcomes;
-  }
-
-  get addresses(): readonly StreamAddress[] {
-    return this.#carrier.addresses;
-  }
-
-  get counts(): ServiceCounts {
-    return this.#carrier.counts;
-  }
-
-  drain(graceMs: number): Promise<number> {
-    return this.#carrier.drain(graceMs);
-  }
-
-  async close(): Promise<void> {
-    await this.#carrier.close();
+      undecidedCount: () => joints.silentCount,
+      accept: (place) => acceptSettings(this.#options, place, context),
+    };
+    return Object.assign(await serveStreams(serving, context), { outcomes: joints.outcomes });
   }
 }
 
@@ -186,10 +166,13 @@ class Joints<C> {
     routeFailed: 0,
     connectFailed: 0,
   };
+  /** Those that have not sent their hello yet. */
+  silentCount = 0;
   readonly #options: TlsPassthroughServiceOptions<C>;
   readonly #limits: Limits;
   readonly #context: ServiceContext<C>;
   readonly #routeFailures: FailureNotices;
+  readonly #connectFailures: FailureNotices;
   readonly #reportFailures: FailureNotices;
 
   constructor(options: TlsPassthroughServiceOptions<C>, limits: Limits, context: ServiceContext<C>) {
@@ -197,6 +180,7 @@ class Joints<C> {
     this.#limits = limits;
     this.#context = context;
     this.#routeFailures = new FailureNotices(context, 'route failed');
+    this.#connectFailures = new FailureNotices(context, 'connecting failed');
     this.#reportFailures = new FailureNotices(context, 'onDone failed');
   }
 
@@ -244,12 +228,15 @@ class Joints<C> {
   async #readHello(stream: L4Stream, draft: Draft): Promise<PeekedHello | null> {
     const { helloTimeoutMs, maxHelloBytes } = this.#limits;
     const { deadlines } = this.#context.environment;
+    this.silentCount++;
     try {
       return (draft.hello = await peekClientHello(stream, { timeoutMs: helloTimeoutMs, maxBytes: maxHelloBytes, deadlines }));
     } catch (thrown) {
       draft.error = toWireError(thrown);
       stream.abort(draft.error);
       return null;
+    } finally {
+      this.silentCount--;
     }
   }
 
@@ -284,6 +271,8 @@ class Joints<C> {
       return await connect(address, { clock, deadlines, connectionCap: threadCap(this.#context), ...this.#options.connect });
     } catch (thrown) {
       draft.error = toWireError(thrown);
+      // Not the server's doing: options that make no sense, so that every connection fails.
+      if (!isWireError(thrown)) this.#connectFailures.add(thrown);
       return null;
     }
   }
@@ -297,9 +286,20 @@ class Joints<C> {
 
 const Alert = { internalError: 0x50, unrecognizedName: 0x70 } as const;
 
-function withoutTls<Settings extends { readonly tls?: unknown }>(name: string, settings: Settings): Settings {
-  if (typeof settings === 'object' && settings?.tls !== undefined) {
+/**
+ * Half of the thread's places, unless it is said otherwise: each connection to a server takes one, too, and clients that had taken them all could none of them be
+ * passed through.
+ */
+function acceptSettings<C>(
+  { name, accept }: TlsPassthroughServiceOptions<C>,
+  place: ListenAddress,
+  context: ServiceContext<C>,
+): AcceptSettings {
+  const settings = accept === undefined ? {} : givenOptions(`accept of ${name}`, accept(place, context));
+  if (settings.tls !== undefined) {
     throw new TypeError(`accept of ${name} must not say tls: it would be ended here, and there would be nothing left to look at`);
   }
-  return settings;
+  return settings.connectionCap === undefined
+    ? { maxConnections: Math.max(1, Math.floor(threadCap(context).max / 2)), ...settings }
+    : settings;
 }

@@ -32,7 +32,7 @@ import type {
 import type { Snapshot } from '../snapshot.ts';
 import { FailureNotices } from './failure-notices.ts';
 import { onOwnDescriptors } from './own-descriptors.ts';
-import { checkCallback, checkDefinition, checkListening, type ListeningDefinition, placesOf } from './service-definition.ts';
+import { checkCallback, checkDefinition, checkListening, givenOptions, type ListeningDefinition, placesOf } from './service-definition.ts';
 
 /** Options of `listenUdp` and `bindUdp` that say where. */
 const placeOptions = ['address', 'host', 'port', 'fd', 'reusePort', 'reuseAddr', 'ipv6Only'] as const;
@@ -167,8 +167,7 @@ class Running<C> implements RunningUdpService<C> {
   async #open(socket: ServiceSocket): Promise<void> {
     const context = this.#context;
     const { udp } = this.#options;
-    const settings = udp === undefined ? {} : udp(socket.listen, context);
-    if (typeof settings !== 'object' || settings === null) throw new TypeError(`${context.name}: udp must return options`);
+    const settings = udp === undefined ? {} : givenOptions(`udp of ${context.name}`, udp(socket.listen, context));
     for (const name of placeOptions) {
       if (Object.hasOwn(settings, name)) throw new TypeError(`${context.name}: udp cannot say ${name}: that is said by listen`);
     }
@@ -195,8 +194,10 @@ class Running<C> implements RunningUdpService<C> {
 
   #makeSink(snapshot: Snapshot<C>, endpoint: UdpEndpoint): UdpSink {
     const sink: unknown = this.#options.sink?.(this.#context, snapshot, endpoint);
-    if (!isSink(sink)) throw new TypeError(`sink of ${this.#context.name} must give an object with methods onDatagram and onClose`);
-    return sink;
+    if (isSink(sink)) return sink;
+    // A promise's rejection would be nobody's.
+    watchAnswer(sink);
+    throw new TypeError(`sink of ${this.#context.name} must give an object with methods onDatagram and onClose`);
   }
 }
 
@@ -220,7 +221,7 @@ class SinkFront implements UdpSink {
   replace(sink: UdpSink): void {
     const replaced = this.#sink;
     this.#sink = sink;
-    if (replaced !== null) callUser(() => replaced.onClose(null), this.#onThrown);
+    if (replaced !== null && replaced !== sink) callUser(() => replaced.onClose(null), this.#onThrown);
   }
 
   onDatagram(bytes: Uint8Array, peer: UdpAddress): void {

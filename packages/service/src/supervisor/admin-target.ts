@@ -5,7 +5,7 @@ import type { ServiceCounts } from '../service.ts';
 /** What is known at once, without asking a worker: a hung one must not keep anybody from learning that it hangs. */
 export interface AdminStatus {
   readonly phase: Phase;
-  /** Connections should be sent here: the phase is `running` or one of an upgrade, and each service is ready in a worker at least. */
+  /** Connections should be sent here: the phase is `running` or one of an upgrade, and a worker at least has all services that run in every worker. */
   readonly ready: boolean;
   /** At least one worker lives, and its event loop turns. */
   readonly healthy: boolean;

@@ -7,8 +7,12 @@
  *  tls.password: *** → ***
  * ```
  * Values under keys that sound like secrets are not shown, nor passwords in URLs; long values and long lists are cut.
+ *
+ * A value may stand in many places of a configuration at once (an anchor of YAML, say), and such values may hold others: written out, a file of a few hundred bytes can
+ * have 2³² values. So a pair of values in which nothing has changed is compared once, wherever it stands.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { serialize } from 'node:v8';
 
 /** How much is told. */
 export interface ConfigDiffOptions {
@@ -18,8 +22,19 @@ export interface ConfigDiffOptions {
   readonly maxValueLength?: number;
 }
 
-/** Deeper data is compared as a whole: circles end here. */
+type Members = Readonly<Record<string, unknown>>;
+
+/** From a value to one of its members. */
+interface Step {
+  readonly key: string;
+  readonly isOfArray: boolean;
+}
+
+/** Deeper data is compared as a whole. */
 const MAX_DEPTH = 32;
+
+/** In the place of a value that is not there; `undefined` is one that is. */
+const NONE = Symbol('none');
 
 const HIDDEN = '***';
 
@@ -45,26 +60,51 @@ const secretWords: ReadonlySet<string> = new Set([
   'cookie',
 ]);
 
-/** Compares two configurations of plain data. Total: any values may come. */
+/** Compares two configurations of plain data. Total: any values may come. @returns no line only if nothing has changed */
 export function diffConfigs(before: unknown, after: unknown, options: ConfigDiffOptions = {}): readonly string[] {
   const { maxLines = 100, maxValueLength = 80 } = options;
   const lines: string[] = [];
-  const compare = (path: string, a: unknown, b: unknown, isSecret: boolean, depth: number): void => {
+  const place: Step[] = [];
+  /** Pairs in which nothing has changed, and those that are being compared: circles end there. */
+  const alike = new Map<object, Set<object>>();
+  const compare = (a: unknown, b: unknown): void => {
     if (lines.length > maxLines || Object.is(a, b)) return;
-    if (depth < MAX_DEPTH && isRecord(a) && isRecord(b)) {
-      for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
-        compare(memberPath(path, key), own(a, key), own(b, key), isSecret || isSecretKey(key), depth + 1);
-      }
-    } else if (depth < MAX_DEPTH && Array.isArray(a) && Array.isArray(b)) {
-      for (let index = 0; index < Math.max(a.length, b.length); index++) {
-        compare(`${path}[${index}]`, a[index], b[index], isSecret, depth + 1);
-      }
-    } else if (!isDeepStrictEqual(a, b)) {
-      lines.push(`${path === '' ? 'configuration' : path}: ${shown(a, isSecret, maxValueLength)} → ${shown(b, isSecret, maxValueLength)}`);
+    if (place.length === MAX_DEPTH || !hasMembers(a) || !hasMembers(b) || Array.isArray(a) !== Array.isArray(b)) {
+      if (!isSameWhole(a, b)) lines.push(lineOf(place, a, b, maxValueLength));
+      return;
     }
+    const partners = alike.get(a) ?? new Set();
+    if (partners.has(b)) return;
+    alike.set(a, partners.add(b));
+    const lineCount = lines.length;
+    const isOfArray = Array.isArray(a);
+    for (const key of [...Object.keys(a), ...Object.keys(b).filter((other) => !Object.hasOwn(a, other))]) {
+      place.push({ key, isOfArray });
+      compare(own(a, key), own(b, key));
+      place.pop();
+    }
+    // Told of again where it stands again; the number of lines is the limit of that.
+    if (lines.length > lineCount) partners.delete(b);
   };
-  compare('', before, after, false, 0);
+  compare(before, after);
   return lines.length > maxLines ? [...lines.slice(0, maxLines), 'and more'] : lines;
+}
+
+function lineOf(place: readonly Step[], before: unknown, after: unknown, maxValueLength: number): string {
+  const isSecret = place.some(({ key }) => isSecretKey(key));
+  const path = place.reduce(memberPath, '') || 'configuration';
+  return `${path}: ${shown(before, isSecret, maxValueLength)} → ${shown(after, isSecret, maxValueLength)}`;
+}
+
+/** Compares what is not walked through, by what it is written as: in linear time, whatever it holds how often. */
+function isSameWhole(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  try {
+    return serialize(a).equals(serialize(b));
+  } catch {
+    // A key of `node:crypto`, say: threads can have it, but it cannot be written.
+    return isDeepStrictEqual(a, b);
+  }
 }
 
 /** Whether a key sounds like a secret: one of the words that it is made of (`clientSecret`, `API_KEY`, `token`). */
@@ -73,33 +113,46 @@ function isSecretKey(key: string): boolean {
   return words.some((word) => secretWords.has(word.toLowerCase()));
 }
 
-function memberPath(path: string, key: string): string {
+function memberPath(path: string, { key, isOfArray }: Step): string {
+  if (isOfArray && /^\d+$/.test(key)) return `${path}[${key}]`;
   if (!/^[\w$-]{1,100}$/.test(key)) return `${path}[${cut(JSON.stringify(key), 100)}]`;
   return path === '' ? key : `${path}.${key}`;
 }
 
 function shown(value: unknown, isSecret: boolean, maxLength: number): string {
-  if (value === undefined) return '(none)';
-  return isSecret ? HIDDEN : cut(textOfValue(value, 0), maxLength);
+  if (value === NONE) return '(none)';
+  return isSecret ? HIDDEN : cut(textOfValue(value, maxLength), maxLength);
 }
 
-/** Like JSON, without secrets, and without all of what is large. */
-function textOfValue(value: unknown, depth: number): string {
-  if (typeof value === 'string') return JSON.stringify(hideUserInfo(value.slice(0, 4_096)));
-  if (typeof value === 'object' && value !== null) {
-    if (depth > 4) return '…';
-    if (Array.isArray(value))
-      return `[${value
-        .slice(0, 32)
-        .map((item) => textOfValue(item, depth + 1))
-        .join(',')}]`;
-    if (!isRecord(value)) return value instanceof Date ? String(value) : `(${Object.prototype.toString.call(value).slice(8, -1)})`;
-    const members = Object.keys(value)
-      .slice(0, 32)
-      .map((key) => `${JSON.stringify(key.slice(0, 100))}:${isSecretKey(key) ? HIDDEN : textOfValue(value[key], depth + 1)}`);
-    return `{${members.join(',')}}`;
-  }
-  return typeof value === 'bigint' ? `${value}n` : String(value);
+/** Like JSON, without secrets, and without what would be cut off. */
+function textOfValue(value: unknown, maxLength: number): string {
+  let text = '';
+  const write = (item: unknown, depth: number): void => {
+    if (typeof item === 'string') text += JSON.stringify(hideUserInfo(item.slice(0, 4_096)));
+    else if (typeof item === 'bigint') text += `${item}n`;
+    else if (typeof item !== 'object' || item === null) text += String(item);
+    else if (depth > 4) text += '…';
+    else if (Array.isArray(item)) {
+      text += '[';
+      for (const [index, member] of item.slice(0, 32).entries()) {
+        if (text.length > maxLength) break;
+        if (index > 0) text += ',';
+        write(member, depth + 1);
+      }
+      text += ']';
+    } else if (isRecord(item)) {
+      text += '{';
+      for (const [index, key] of Object.keys(item).slice(0, 32).entries()) {
+        if (text.length > maxLength) break;
+        text += `${index > 0 ? ',' : ''}${JSON.stringify(key.slice(0, 100))}:`;
+        if (isSecretKey(key)) text += HIDDEN;
+        else write(item[key], depth + 1);
+      }
+      text += '}';
+    } else text += item instanceof Date ? String(item) : `(${Object.prototype.toString.call(item).slice(8, -1)})`;
+  };
+  write(value, 0);
+  return text;
 }
 
 /** `redis://user:password@host`. */
@@ -111,12 +164,17 @@ function cut(text: string, maxLength: number): string {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+/** A record or an array: what is walked through. */
+function hasMembers(value: unknown): value is Members {
+  return Array.isArray(value) || isRecord(value);
+}
+
+function isRecord(value: unknown): value is Members {
   if (typeof value !== 'object' || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
 
-function own(record: Readonly<Record<string, unknown>>, key: string): unknown {
-  return Object.hasOwn(record, key) ? record[key] : undefined;
+function own(members: Members, key: string): unknown {
+  return Object.hasOwn(members, key) ? members[key] : NONE;
 }

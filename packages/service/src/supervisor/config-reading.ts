@@ -20,7 +20,7 @@ export interface ConfigReading {
 /** How a configuration is read. */
 export interface ReadingOptions {
   readonly clock: Clock;
-  /** For the source and for all services together: either may never answer. */
+  /** For the source and all services together, any of which may never answer: whoever has asked waits no longer. */
   readonly limitMs: number;
   /** Aborted, with why as its reason, when nobody wants it any more. */
   readonly givenUp: AbortSignal;
@@ -60,7 +60,7 @@ export async function readFirstConfig(plan: ServerPlan, lastGood: LastGood | und
   const { config, insteadBecause } = lastGood as LastGood;
   try {
     const reading = await readFrom(() => unpackConfig(config), plan, options);
-    const what = insteadBecause === null ? 'the configuration is broken' : 'no generation could start with the configuration on disk';
+    const what = insteadBecause === null ? 'the configuration is broken' : 'no generation could serve with the configuration on disk';
     return { reading, warning: `${what}, and the last good one is served until a reload succeeds: ${why}` };
   } catch {
     // What is to be mended is the other one.
@@ -69,12 +69,15 @@ export async function readFirstConfig(plan: ServerPlan, lastGood: LastGood | und
 }
 
 async function readFrom(load: () => unknown, plan: ServerPlan, options: ReadingOptions): Promise<ConfigReading> {
+  const { clock, limitMs } = options;
+  const startedAt = clock.now();
   const config = await within(options, 'loading the configuration', async () => {
     const loaded = await load();
     // A copy of our own: the program may keep the one that it gave, and change it. What cannot be copied could not be told to the workers either.
     return deepFreeze(structuredClone(loaded));
   });
-  await within(options, 'checking the configuration', async () => {
+  const leftMs = Math.max(0, startedAt + limitMs - clock.now());
+  await within({ ...options, limitMs: leftMs }, 'checking the configuration', async () => {
     for (const service of plan.services) {
       try {
         await service.check?.(config);

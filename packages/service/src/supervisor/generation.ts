@@ -33,7 +33,7 @@ import { MainServices } from './main-services.ts';
 import { ReloadQueue, twoPhases } from './reload.ts';
 import { sortServices } from './service-graph.ts';
 import { Shutdown, type StopRequest } from './shutdown.ts';
-import { type DescriptorTable, SocketAllotment } from './socket-allotment.ts';
+import { type DescriptorTable, isEnoughFor, SocketAllotment } from './socket-allotment.ts';
 import { StartSequence } from './start-sequence.ts';
 import { type SeedParts, WorkerPool } from './worker-pool.ts';
 import type { StartThread } from './worker-thread.ts';
@@ -43,6 +43,9 @@ export const RELOAD_LIMIT_MS = 10_000;
 
 /** For what runs, when the keeper is gone: nobody would ever replace this process, and its sockets are in the way of the next one. */
 export const ORPHAN_GRACE_MS = 5_000;
+
+/** Of the time in which the keeper wants an answer: so much for reading a configuration, so that it hears what has taken so long. */
+const READING_SHARE = 0.95;
 
 /** For the workers to tell their counts. */
 const COUNTS_LIMIT_MS = 1_000;
@@ -185,6 +188,7 @@ export class Generation implements AdminTarget {
         this.#surroundings.channel.send({ kind: 'pong', id: message.id });
         return;
       case 'upgrading':
+        this.#asks.handleUpgrading();
         if (this.#plan.phases.current === 'running') this.#setPhase('gracefulUpgradeTransferringFds');
         return;
       case 'upgradeFailed':
@@ -259,14 +263,15 @@ export class Generation implements AdminTarget {
     if (this.#shutdown.hasBegun || this.#hasEnded) return;
     const { reading, warning } = first;
     const held = new Set(sockets.map(({ spec }) => spec.key));
-    if (reading.sockets.all.some(({ key }) => !held.has(key))) {
-      this.#surroundings.channel.send({ kind: 'need', sockets: reading.sockets.all });
+    const { threads } = this.#plan.options;
+    if (reading.sockets.all.some(({ key }) => !held.has(key)) || !isEnoughFor(sockets, threads)) {
+      this.#surroundings.channel.send({ kind: 'need', sockets: reading.sockets.all, threads });
       return this.#end(0);
     }
     if (warning !== null) this.notify({ severity: 'warning', text: warning });
     this.#reading = reading;
     this.#snapshot = { version: 1, config: reading.config };
-    const allotment = new SocketAllotment(sockets, this.#plan.options.threads, this.#surroundings.descriptors);
+    const allotment = new SocketAllotment(sockets, threads, this.#surroundings.descriptors);
     const mainSockets: Record<string, readonly ServiceSocket[]> = {};
     for (const { name, placement } of this.#plan.services) {
       if (placement !== 'main') continue;
@@ -279,7 +284,7 @@ export class Generation implements AdminTarget {
       main: new MainServices({
         services: this.#plan.services,
         snapshot: this.#snapshot,
-        threads: this.#plan.options.threads,
+        threads,
         sockets: mainSockets,
         notify: (notice) => this.notify(notice),
       }),
@@ -393,7 +398,7 @@ export class Generation implements AdminTarget {
   }
 
   get #readingOptions(): ReadingOptions {
-    return { clock: this.#clock, limitMs: this.#plan.options.readyTimeoutMs, givenUp: this.#stopping.signal };
+    return { clock: this.#clock, limitMs: READING_SHARE * this.#plan.options.readyTimeoutMs, givenUp: this.#stopping.signal };
   }
 
   /** For the keeper, which gives it to whoever takes the place of this generation if it dies. */
@@ -424,9 +429,9 @@ export class Generation implements AdminTarget {
     const reading = await readConfig(this.#plan, this.#readingOptions);
     // What services say of a listener (its label) belongs to it: a thread that is born later would accept in another way than those that listen already.
     const areSame = isDeepStrictEqual(reading.sockets, before.sockets) && isDeepStrictEqual(reading.listeners, before.listeners);
-    if (areSame && isDeepStrictEqual(reading.config, before.config)) return { kind: 'unchanged', version: this.#snapshot.version };
     const changes = diffConfigs(before.config, reading.config);
     if (!areSame) return { kind: 'needsGeneration', sockets: reading.sockets.all, changes };
+    if (changes.length === 0) return { kind: 'unchanged', version: this.#snapshot.version };
 
     const next: Snapshot<unknown> = { version: this.#nextVersion, config: reading.config };
     running.pool.hold();

@@ -16,6 +16,8 @@ import type { AdminOutcome } from './admin-target.ts';
 /** What can be asked for. */
 export type AskedFor = Extract<GenerationMessage, { readonly kind: 'ask' }>['what'];
 
+const lost: AdminOutcome = { outcome: 'failed', why: 'the process that was started is gone' };
+
 interface Ask {
   readonly what: AskedFor;
   readonly resolve: (outcome: AdminOutcome) => void;
@@ -23,6 +25,8 @@ interface Ask {
   reload: number | null;
   /** Of a reload that needs a new generation. */
   changes: readonly string[] | null;
+  /** A successor is being started, since it was asked for one. */
+  isUpgrading: boolean;
 }
 
 /** Questions to the keeper that are not yet settled. */
@@ -30,6 +34,7 @@ export class KeeperAsks {
   readonly #send: (message: GenerationMessage) => void;
   readonly #asks = new Map<number, Ask>();
   #lastId = 0;
+  #isLost = false;
 
   constructor(send: (message: GenerationMessage) => void) {
     this.#send = send;
@@ -37,9 +42,10 @@ export class KeeperAsks {
 
   /** Asks for something. Settles when it is done, or will not be; never rejects. */
   ask(what: AskedFor): Promise<AdminOutcome> {
+    if (this.#isLost) return Promise.resolve(lost);
     const id = ++this.#lastId;
     return new Promise((resolve) => {
-      this.#asks.set(id, { what, resolve, reload: null, changes: null });
+      this.#asks.set(id, { what, resolve, reload: null, changes: null, isUpgrading: false });
       this.#send({ kind: 'ask', what, id });
     });
   }
@@ -67,10 +73,15 @@ export class KeeperAsks {
     }
   }
 
-  /** No successor came to be. */
+  /** A successor is being started: the one that everybody has asked for by now. */
+  handleUpgrading(): void {
+    for (const ask of this.#asks.values()) ask.isUpgrading ||= isUpgrade(ask);
+  }
+
+  /** No successor came to be. Whoever asked while it was being started waits for the next one: the keeper still owes it. */
   handleUpgradeFailed(why: string): void {
     for (const [id, ask] of this.#asks) {
-      if (isUpgrade(ask)) this.#settle(id, { outcome: ask.what === 'reload' ? 'refused' : 'failed', why });
+      if (ask.isUpgrading) this.#settle(id, { outcome: ask.what === 'reload' ? 'refused' : 'failed', why });
     }
   }
 
@@ -96,7 +107,8 @@ export class KeeperAsks {
 
   /** The keeper is dead: nothing will come of anything. */
   handleLost(): void {
-    for (const id of this.#asks.keys()) this.#settle(id, { outcome: 'failed', why: 'the process that was started is gone' });
+    this.#isLost = true;
+    for (const id of this.#asks.keys()) this.#settle(id, lost);
   }
 
   #settle(id: number, outcome: AdminOutcome): void {

@@ -6,6 +6,9 @@
  */
 import { internalError, textOf } from '@ferrata/error';
 
+/** Names are the program's own and few; made of what clients say, say, they would fill the memory, and every worker to come would be born with all of them. */
+const MAX_NAMES = 1_000;
+
 /** How one piece of shared memory is made and used. */
 export interface SharedSpec<T> {
   /** Makes the memory: called once in a generation, in its main thread. */
@@ -30,6 +33,7 @@ export class SharedRegistry {
    * Gives the thing of that name, made of shared memory; the same one each time.
    *
    * @throws {TypeError} for an empty name, and where `create` gives no `SharedArrayBuffer`
+   * @throws {RangeError} for more than 1 000 names
    * @throws {WireError} `SHARED_NAME_UNKNOWN` in a worker for a name that the main thread had not asked for when the worker was started
    */
   use<T>(name: string, spec: SharedSpec<T>): T {
@@ -55,6 +59,7 @@ export class SharedRegistry {
         `the main thread has not asked for shared memory "${name}": ask for it at the top of the module, before run(), in every thread`,
       );
     }
+    if (this.#memories.size >= MAX_NAMES) throw new RangeError(`there may be ${MAX_NAMES} names of shared memory at most: "${name}"`);
     const made: unknown = spec.create();
     if (!(made instanceof SharedArrayBuffer)) throw new TypeError(`create() of shared memory "${name}" must give a SharedArrayBuffer`);
     this.#memories.set(name, made);

@@ -16,6 +16,9 @@ import type { InheritedSocket } from '../keeper/generation-messages.ts';
 import type { ListenAddress, ServiceSocket } from '../service.ts';
 import type { SocketSpec } from '../socket-spec.ts';
 
+/** When each worker can be replaced so many more times only, descriptors are low; where there never were many more, with half of them. */
+const LOW_SPARES = 4;
+
 /** The descriptors of this process. */
 export interface DescriptorTable {
   /** What is behind a number, other for each socket; null: nothing, or it cannot be known. Never throws. */
@@ -30,6 +33,11 @@ export interface PlacedListener {
   readonly spec: SocketSpec;
 }
 
+/** Whether each of so many threads can have a descriptor of each socket; of UDP there are as many sockets as there once were threads. */
+export function isEnoughFor(sockets: readonly InheritedSocket[], threads: number): boolean {
+  return sockets.every(({ spec, descriptors }) => spec.transport === 'udp' || descriptors.every((group) => group.length >= threads));
+}
+
 /** The descriptors that a generation has inherited, as they are given out. */
 export class SocketAllotment {
   readonly #sockets: ReadonlyMap<string, HeldSocket>;
@@ -37,21 +45,20 @@ export class SocketAllotment {
   readonly #table: DescriptorTable;
   /** Of each descriptor that is taken. */
   readonly #owners = new Map<number, Owner>();
+  readonly #lowSpares: number;
   #isClosed = false;
 
   constructor(sockets: readonly InheritedSocket[], threads: number, table: DescriptorTable) {
     this.#threads = threads;
     this.#table = table;
     this.#sockets = new Map(sockets.map((socket) => [socket.spec.key, holdSocket(socket, threads)]));
+    // Without those that the first threads take.
+    this.#lowSpares = Math.min(LOW_SPARES, (this.#spares - 1) / 2);
   }
 
-  /** So many more times each worker could be replaced, as far as the scarcest of its sockets goes. `Infinity` without sockets. */
-  get spares(): number {
-    let least = Infinity;
-    for (const { groups, shares } of this.#sockets.values()) {
-      for (const group of groups) least = Math.min(least, group.length / shares);
-    }
-    return Math.floor(least);
+  /** Few are left for workers to come: those of a new generation will be needed. */
+  get isLow(): boolean {
+    return this.#spares < this.#lowSpares;
   }
 
   /**
@@ -100,6 +107,15 @@ export class SocketAllotment {
       if (owner.identity !== null && this.#table.identityOf(socket.fd) === owner.identity) this.giveBack([socket]);
       else this.#owners.delete(socket.fd);
     }
+  }
+
+  /** So many more times each worker could be replaced, as far as the scarcest of its sockets goes. `Infinity` without sockets. */
+  get #spares(): number {
+    let least = Infinity;
+    for (const { groups, shares } of this.#sockets.values()) {
+      for (const group of groups) least = Math.min(least, group.length / shares);
+    }
+    return least;
   }
 
   /** Closes what nobody has, now and later: as long as one descriptor of a socket is open, the kernel takes connections on it. */

@@ -16,7 +16,12 @@ const checks: Readonly<Record<WorkerMessage['kind'], (message: Fields) => boolea
   committed: ({ version }) => isNumber(version),
   counts: ({ id, counts, heapUsedBytes }) =>
     isNumber(id) && isNumber(heapUsedBytes) && isFields(counts) && Object.values(counts).every(isFields),
-  notice: ({ notice }) => isFields(notice) && isText(notice['text']) && ['info', 'warning', 'error'].includes(notice['severity'] as string),
+  // It goes on to the keeper as it is, and not all that a thread can post can leave the process.
+  notice: ({ notice }) =>
+    isFields(notice) &&
+    isText(notice['text']) &&
+    ['info', 'warning', 'error'].includes(notice['severity'] as string) &&
+    Object.values(notice).every((value) => isText(value) || isNumber(value)),
   drained: ({ cut }) => isNumber(cut),
 };
 

@@ -36,9 +36,6 @@ export const CLOSE_LIMIT_MS = 5_000;
 /** Before a worker is replaced while no other one runs, at most: whoever connects has to wait for it. */
 const LAST_WORKER_DELAY_MS = 200;
 
-/** When each worker can be replaced so many more times only, new descriptors are asked for. */
-const LOW_SPARES = 4;
-
 /** What a new worker is born with, besides what the pool knows itself. */
 export interface SeedParts {
   readonly snapshot: Snapshot<unknown>;
@@ -304,7 +301,6 @@ export class WorkerPool {
     if (sockets === null) {
       if (!isReplacement) return this.#sink.onStartFailed(`too few descriptors were inherited for worker ${slot.number}`);
       this.#notify('error', slot, 'cannot be replaced: no descriptor is left for it; a new generation is asked for');
-      this.#sink.onDescriptorsLow();
       this.#respawnLater(slot);
       return;
     }
@@ -315,7 +311,6 @@ export class WorkerPool {
     slot.restarts += 1;
     const limitMs = this.#options.readyTimeoutMs;
     slot.wakeup = this.#options.clock.schedule(limitMs, () => this.#kill(slot, `it was not ready within ${limitMs} ms`));
-    if (this.#options.allotment.spares < LOW_SPARES) this.#sink.onDescriptorsLow();
   }
 
   #respawnLater(slot: WorkerSlot): number {
@@ -485,7 +480,10 @@ export class WorkerPool {
   }
 
   #take(name: string, worker: number): readonly ServiceSocket[] | null {
-    return this.#options.allotment.take(this.#options.listeners(name), worker);
+    const { allotment, listeners } = this.#options;
+    const sockets = allotment.take(listeners(name), worker);
+    if (this.#mode === 'serving' && (sockets === null || allotment.isLow)) this.#sink.onDescriptorsLow();
+    return sockets;
   }
 
   #slot(worker: number): WorkerSlot {

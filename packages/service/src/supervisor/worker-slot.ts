@@ -58,6 +58,8 @@ export class WorkerSlot {
   /** Counts threads, so that one that was given up on is not heard any more. */
   #incarnation = 0;
   #killedBecause: string | null = null;
+  /** Waits for a thread that was terminated to end. */
+  #giveUp: Wakeup | null = null;
   #preparing: { readonly version: number; readonly resolve: (why: string | null) => void } | null = null;
   #committing: { readonly version: number; readonly resolve: () => void } | null = null;
 
@@ -109,13 +111,8 @@ export class WorkerSlot {
     const thread = this.#thread;
     if (thread === null || this.#killedBecause !== null) return;
     this.#killedBecause = why;
-    const incarnation = this.#incarnation;
-    const giveUp = schedule(TERMINATE_LIMIT_MS, () => {
-      if (incarnation === this.#incarnation && this.#thread !== null) this.#handleEnd(`${why}; and the thread does not end`, false);
-    });
-    // It may end at once, in a test.
+    this.#giveUp = schedule(TERMINATE_LIMIT_MS, () => this.#handleEnd(`${why}; and the thread does not end`, false));
     thread.terminate();
-    if (this.#thread === null) giveUp.cancel();
   }
 
   /** See `ReloadParticipant`. */
@@ -167,6 +164,8 @@ export class WorkerSlot {
     this.#thread = null;
     this.isUp = false;
     this.sequence = null;
+    this.#giveUp?.cancel();
+    this.#giveUp = null;
     this.wakeup?.cancel();
     this.wakeup = null;
     this.counts = {};

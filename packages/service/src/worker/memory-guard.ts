@@ -13,6 +13,9 @@
  * - Up at once, by as many stages as it takes; down only when `hysteresis` below the stage's share, so that the stage does not flicker.
  * - A heap also holds what nobody needs any more: V8 collects that when it comes near the limit, not before. So beyond `tight` only what the last full
  *   collection left counts; one that was not collected since it grew is tight at most.
+ * - What the process has set free stays with its allocator, which gives it out again and hardly ever back to the kernel (tried: of 400 MB of chunks, as sockets read them,
+ *   all). So beyond `tight` the process counts only while it grows: for ten seconds after it was larger than ever since it was last out of `tight`. Otherwise one
+ *   moment of many slow readers would have all requests refused for ever after.
  * - A sample costs some microseconds, and nothing is done per request or connection.
  */
 import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
@@ -43,8 +46,14 @@ export interface MemoryGuardOptions {
   readonly hysteresis?: number;
 }
 
-/** `tight`: what a heap is at most of which nobody knows how much is garbage. */
-const UNCOLLECTED_LEVEL = 1;
+/** `tight`: what memory is at most of which nobody knows how much is still needed. */
+const UNSURE_LEVEL = 1;
+
+/** How long a process that has grown is taken for one that grows. */
+const GROWTH_MS = 10_000;
+
+/** By so much of its limit, at least, it must have grown. */
+const GROWTH_SHARE = 0.001;
 
 const STAGES = ['none', 'tight', 'critical', 'last'] as const;
 
@@ -59,6 +68,9 @@ export class MemoryGuard implements Disposable {
   readonly #shares: readonly [number, number, number, number];
   readonly #hysteresis: number;
   #level = 0;
+  /** The largest share of the process since it was last out of `tight`, and when it came to be. */
+  #residentPeak = 0;
+  #hasGrownAt = Number.NEGATIVE_INFINITY;
   #wakeup: Wakeup | null = null;
 
   /** Looks at nothing until `start`. @throws {RangeError | TypeError} when an option makes no sense */
@@ -112,12 +124,24 @@ export class MemoryGuard implements Disposable {
     const heap = shareOf(sample.heapUsedBytes, sample.heapLimitBytes);
     const survived = shareOf(Math.min(sample.heapUsedBytes, sample.heapSurvivedBytes), sample.heapLimitBytes);
     const isCollected = sample.heapSurvivedBytes < Number.POSITIVE_INFINITY;
-    const byHeap = isCollected ? this.#levelOf(survived) : Math.min(this.#levelOf(heap), UNCOLLECTED_LEVEL);
-    const level = Math.max(this.#levelOf(resident), byHeap);
+    const byHeap = isCollected ? this.#levelOf(survived) : Math.min(this.#levelOf(heap), UNSURE_LEVEL);
+    const byProcess = this.#isGrowing(resident) ? this.#levelOf(resident) : Math.min(this.#levelOf(resident), UNSURE_LEVEL);
+    const level = Math.max(byProcess, byHeap);
     const hasChanged = level !== this.#level;
     this.#level = level;
     const stage = this.stage;
     if (hasChanged || stage === 'last') callUser(() => this.#onPressure(stage, Math.max(resident, isCollected ? survived : heap)));
+  }
+
+  #isGrowing(resident: number): boolean {
+    const now = this.#clock.now();
+    if (resident < this.#shares[1] - this.#hysteresis) {
+      this.#residentPeak = resident;
+    } else if (resident >= this.#residentPeak + GROWTH_SHARE) {
+      this.#residentPeak = resident;
+      this.#hasGrownAt = now;
+    }
+    return now - this.#hasGrownAt < GROWTH_MS;
   }
 
   /** The stage for a share, given the one in force: going down takes more than going up. */

@@ -10,6 +10,8 @@ import type { SocketSpec } from '../../src/socket-spec.ts';
 /** A process that exists only here. */
 export class FakeProcess {
   readonly number: number;
+  /** There are descriptors for so many. */
+  readonly threads: number;
   /** In its environment. */
   readonly keptOptions: string | null;
   readonly received: KeeperMessage[] = [];
@@ -22,8 +24,9 @@ export class FakeProcess {
   /** It has said that it ends. */
   isSentAway = false;
 
-  constructor(number: number, watcher: ProcessWatcher, keptOptions: string | null) {
+  constructor(number: number, threads: number, watcher: ProcessWatcher, keptOptions: string | null) {
     this.number = number;
+    this.threads = threads;
     this.keptOptions = keptOptions;
     this.#watcher = watcher;
   }
@@ -115,8 +118,8 @@ export class KeeperWorld {
           status: () => {},
           feedWatchdog: () => told.push('watchdog'),
         },
-        spawn: (number, _threads, keptOptions, watcher) => {
-          const process = new FakeProcess(number, watcher, keptOptions);
+        spawn: (number, threads, keptOptions, watcher) => {
+          const process = new FakeProcess(number, threads, watcher, keptOptions);
           this.processes.push(process);
           return { process, sockets: [] };
         },

@@ -145,6 +145,17 @@ test('a storm of SIGHUPs is two reloads: the one that runs, and one that comes l
   assert.deepEqual(world.told, ['ready', 'reloading', 'ready', 'reloading', 'ready']);
 });
 
+test('a reload that is done by an upgrade is told of to the service manager: its beginning, and its end', () => {
+  const world = KeeperWorld.serving();
+  for (const signal of ['SIGQUIT', 'SIGHUP', 'SIGQUIT'] as const) world.keeper.signal(signal);
+  assert.deepEqual(world.told, ['ready']);
+  world.process(2).ready([spec(1)]);
+  assert.deepEqual(world.told, ['ready', 'ready', 'reloading']);
+  world.process(3).ready([spec(1)]);
+  assert.deepEqual(world.told, ['ready', 'ready', 'reloading', 'ready']);
+  assert.equal(world.process(3).has('reload'), false);
+});
+
 test('a reload that is never answered is given up, and the next one is asked for', () => {
   const world = KeeperWorld.serving();
   world.keeper.signal('SIGHUP');
@@ -235,6 +246,20 @@ test('a successor that needs other sockets each time is given up', async () => {
   assert.deepEqual([...world.held], [spec(1).key]);
 });
 
+test('a successor with more threads gets descriptors for them', async () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGQUIT');
+  world.process(2).say({ kind: 'need', sockets: [spec(1)], threads: 80 });
+  await world.settle();
+  world.process(3).say({ kind: 'ready', threads: 80, sockets: [spec(1)] });
+  // Fewer would do for what is on disk by now: it may be more again.
+  world.keeper.signal('SIGQUIT');
+  assert.deepEqual(
+    world.processes.map(({ threads }) => threads),
+    [2, 2, 80, 80],
+  );
+});
+
 /** Milliseconds until the next process is started. */
 function delayOfNext(world: KeeperWorld): number {
   const { length } = world.processes;
@@ -266,6 +291,57 @@ test('after the death of a generation that has served nobody waits more than a s
     world.process(number + 1).ready([spec(1)]);
   }
   assert.deepEqual(delays, [100, 200, 400, 800, 1_000, 1_000, 1_000]);
+});
+
+/** A world in which the one that served has died, and the next start is ten seconds away. */
+function waitingWorld(): KeeperWorld {
+  const world = KeeperWorld.serving();
+  world.process(1).end({ code: 1 });
+  for (let number = 2; number <= 8; number++) {
+    delayOfNext(world);
+    world.process(number).end({ code: 1 });
+  }
+  return world;
+}
+
+test('who asks for a reload or an upgrade while nobody serves does not wait for the next try', () => {
+  for (const signal of ['SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const) {
+    const world = waitingWorld();
+    assert.equal(world.processes.length, 8);
+    world.told.length = 0;
+    world.keeper.signal(signal);
+    assert.equal(world.processes.length, 9);
+    assert.ok(!world.said(/is ignored/));
+    // It was that try, and no other one comes beside it; when it serves, all is done.
+    world.process(9).ready([spec(1)]);
+    world.clock.advance(60_000);
+    assert.equal(world.processes.length, 9);
+    assert.equal(world.process(9).has('reload'), false);
+    assert.deepEqual(world.told, signal === 'SIGHUP' ? ['reloading', 'ready'] : ['ready']);
+  }
+});
+
+test('what is asked for while one is being started that comes to nothing is the next try, at once; then the delays go on', () => {
+  for (const signal of ['SIGHUP', 'SIGQUIT'] as const) {
+    const world = waitingWorld();
+    delayOfNext(world);
+    world.keeper.signal(signal);
+    assert.equal(world.processes.length, 9);
+    world.process(9).end({ code: 1 });
+    assert.equal(world.processes.length, 10);
+    world.process(10).end({ code: 1 });
+    assert.equal(world.processes.length, 10);
+    assert.equal(delayOfNext(world), 10_000);
+  }
+});
+
+test('an upgrade that is asked for while a dead generation is being replaced follows', () => {
+  const world = KeeperWorld.serving();
+  world.process(1).end({ signal: 'SIGKILL' });
+  delayOfNext(world);
+  world.keeper.signal('SIGQUIT');
+  world.process(2).ready([spec(1)]);
+  assert.equal(world.processes.length, 3);
 });
 
 test('a generation that dies during an upgrade is replaced by its successor', () => {
@@ -363,6 +439,74 @@ test('a configuration on disk that is read and does not start gives way to the l
   world.process(3).end({ code: 1 });
   delayOfNext(world);
   assert.deepEqual(offered(world, 4), { config: bytes(7), insteadBecause: null });
+});
+
+test('who asks for a reload has mended the configuration: it is read, and the last good one is there for the case that it is not', () => {
+  const world = KeeperWorld.serving();
+  world.keeper.signal('SIGHUP');
+  world.process(1).say({ kind: 'reloaded', id: 1, outcome: { kind: 'reloaded', version: 2, changes: [] }, config: bytes(7) });
+  world.process(1).end({ signal: 'SIGKILL' });
+  delayOfNext(world);
+  world.process(2).say({ kind: 'failed', why: 'broken', exitCode: 1 });
+  world.keeper.signal('SIGHUP');
+  assert.deepEqual(offered(world, 3), { config: bytes(7), insteadBecause: null });
+});
+
+/** A server that has served long with one configuration, and has just been given another one. */
+function reloadedWorld(): KeeperWorld {
+  const world = new KeeperWorld();
+  world.run();
+  world.process(1).ready([spec(1)], bytes(1));
+  world.clock.advance(30_000);
+  world.keeper.signal('SIGHUP');
+  world.process(1).say({ kind: 'reloaded', id: 1, outcome: { kind: 'reloaded', version: 2, changes: [] }, config: bytes(2) });
+  return world;
+}
+
+/** The generation that serves dies, and the next one serves with a configuration. @returns what that one was offered */
+function dieAndServe(world: KeeperWorld, config: Uint8Array): unknown {
+  const number = world.processes.length;
+  world.process(number).end({ signal: 'SIGSEGV' });
+  delayOfNext(world);
+  const lastGood = offered(world, number + 1);
+  world.process(number + 1).ready([spec(1)], config);
+  return lastGood;
+}
+
+test('a configuration with which generation after generation dies at once gives way to the one before, until a reload is asked for', () => {
+  const insteadBecause = '2 generations in a row have ended within 30 s of taking it on';
+  const world = reloadedWorld();
+  // Once is nobody's fault yet.
+  assert.deepEqual(dieAndServe(world, bytes(2)), { config: bytes(2), insteadBecause: null });
+  assert.deepEqual(dieAndServe(world, bytes(1)), { config: bytes(1), insteadBecause });
+  // That one dies, too, for whatever reason: what is on disk is still what it was.
+  world.clock.advance(60_000);
+  assert.deepEqual(dieAndServe(world, bytes(1)), { config: bytes(1), insteadBecause });
+  world.keeper.signal('SIGHUP');
+  world.process(4).say({ kind: 'reloaded', id: 2, outcome: { kind: 'reloaded', version: 2, changes: [] }, config: bytes(3) });
+  assert.deepEqual(dieAndServe(world, bytes(3)), { config: bytes(3), insteadBecause: null });
+});
+
+test('a configuration that was in force for 30 s is a good one, and those of others do not count against one', () => {
+  const proven = reloadedWorld();
+  dieAndServe(proven, bytes(2));
+  proven.clock.advance(30_000);
+  for (let death = 0; death < 3; death++) assert.deepEqual(dieAndServe(proven, bytes(2)), { config: bytes(2), insteadBecause: null });
+  const changed = reloadedWorld();
+  // After the first death something else is on disk.
+  dieAndServe(changed, bytes(3));
+  assert.deepEqual(dieAndServe(changed, bytes(3)), { config: bytes(3), insteadBecause: null });
+  assert.deepEqual(dieAndServe(changed, bytes(1)), {
+    config: bytes(1),
+    insteadBecause: '2 generations in a row have ended within 30 s of taking it on',
+  });
+});
+
+test('without a configuration before it, there is nothing to go back to', () => {
+  const world = new KeeperWorld();
+  world.run();
+  world.process(1).ready([spec(1)], bytes(1));
+  for (let death = 0; death < 4; death++) assert.deepEqual(dieAndServe(world, bytes(1)), { config: bytes(1), insteadBecause: null });
 });
 
 test('a generation that goes deaf by itself is going to die: its sockets are kept for the next one', async () => {

@@ -21,13 +21,19 @@ import type { HeldSocket, SocketToHold } from '@ferrata/net';
 import type { StreamAddress } from '@ferrata/stream';
 import fc from 'fast-check';
 import { BackOff } from '../../src/back-off.ts';
-import { describeEnd, generationEnvironment, spawnGeneration, withoutDebugging } from '../../src/keeper/generation-process.ts';
+import {
+  describeEnd,
+  generationEnvironment,
+  type ProcessEnd,
+  spawnGeneration,
+  withoutDebugging,
+} from '../../src/keeper/generation-process.ts';
 import { HeldListeners } from '../../src/keeper/held-listeners.ts';
 import { matchSockets, passedSockets } from '../../src/keeper/inherited-sockets.ts';
 import { KeptConfig, MAX_KEPT_CONFIG_BYTES, packConfig, unpackConfig } from '../../src/keeper/kept-config.ts';
 import { isGenerationMessage } from '../../src/keeper/message-check.ts';
 import { PidFile, type ProcessTable } from '../../src/keeper/pid-file.ts';
-import { dropPrivileges, type ProcessRights } from '../../src/keeper/privileges.ts';
+import { dropPrivileges, type ProcessRights, tryPrivileges } from '../../src/keeper/privileges.ts';
 import { type KeeperSignal, Signals } from '../../src/keeper/signals.ts';
 import { serviceManager } from '../../src/keeper/systemd-notify.ts';
 import type { SocketSpec } from '../../src/socket-spec.ts';
@@ -268,6 +274,21 @@ test('who is that user already has nothing to give up', () => {
   assert.deepEqual(root.calls, ['setgroups ', 'setgid www-data']);
 });
 
+test('a look before a start gives privileges up as root, and looks for the user as anybody else', () => {
+  const root = rights();
+  tryPrivileges({ user: 'www', group: null }, root.rights);
+  assert.deepEqual(root.calls, ['initgroups www 34', 'setgid 34', 'setuid www']);
+  const other = rights({ uid: 1_000, gid: 1_000 });
+  tryPrivileges({ user: 'www', group: null }, other.rights);
+  tryPrivileges({ user: null, group: 'www-data' }, other.rights);
+  assert.deepEqual(other.calls, []);
+  for (const { rights: process } of [root, other])
+    assert.throws(() => tryPrivileges({ user: 'nobody-such', group: null }, process), {
+      reason: 'PRIVILEGES_NOT_DROPPED',
+      message: /there is no user nobody-such/,
+    });
+});
+
 // ——— socket activation
 
 test('sockets are taken only if they were passed to this very process', () => {
@@ -433,6 +454,26 @@ test('sockets are opened once, released once, and what cannot be closed is told'
   assert.deepEqual(listeners.keys, []);
 });
 
+test('a socket that was passed is open to the end: its address could not be opened again while whoever passed it holds it', async () => {
+  const { hold, asked, released } = fakeHold();
+  const listeners = new HeldListeners({ hold, threads: 1, descriptorLimit: 32, onTrouble: fail });
+  const descriptor = fs.openSync(import.meta.filename, 'r');
+  listeners.adopt([{ spec: spec(1), descriptor, address: { kind: 'ip', host: '10.0.0.1', port: 1 } }]);
+  await listeners.release([spec(1).key]);
+  assert.deepEqual([listeners.keys, listeners.inheritance(1).stdio, listeners.addressOf(spec(1).key)], [[], [], null]);
+  await listeners.open([spec(2), spec(1)]);
+  assert.deepEqual(
+    asked.map(({ port }) => port),
+    [2],
+  );
+  assert.deepEqual(listeners.addressOf(spec(1).key), { kind: 'ip', host: '10.0.0.1', port: 1 });
+  assert.deepEqual(listeners.inheritance(1).sockets.at(-1)?.spec, spec(1));
+  await listeners.release([spec(1).key]);
+  await listeners.releaseAll();
+  assert.throws(() => fs.fstatSync(descriptor), { code: 'EBADF' });
+  assert.deepEqual(released, ['2']);
+});
+
 // ——— the configuration in force
 
 test('a configuration comes back as it went, and each time as another copy', () => {
@@ -448,7 +489,7 @@ test('a configuration that is too large, or cannot be packed, is not kept, and t
   assert.match(large.why ?? '', /has 4194\d{3} bytes, and 4194304 are kept at most/);
   assert.match(packConfig({ act: () => {} }).why ?? '', /could not be cloned/);
   for (const none of [null, undefined, new Uint8Array(MAX_KEPT_CONFIG_BYTES + 1)]) {
-    const kept = new KeptConfig();
+    const kept = new KeptConfig(() => 0);
     kept.keep(new Uint8Array(1));
     assert.notEqual(kept.offer(), null);
     kept.keep(none);
@@ -501,6 +542,14 @@ test('a process that has ended leaves no timer behind that would keep this one',
   );
   assert.deepEqual(end, { code: 0, signal: null, why: null });
   assert.equal(timers(), before);
+});
+
+test('that the binary is gone is said, however many descriptors were to be handed on', async () => {
+  const program = { execPath: '/no/such/node', execArgv: [], argv: [], env: {}, directory: '/' };
+  const end = await new Promise<ProcessEnd>((onEnd) =>
+    spawnGeneration(program, { generation: 1, keptOptions: null, stdio: Array.from({ length: 70 }, () => 2) }, { onMessage: fail, onEnd }),
+  );
+  assert.match(describeEnd(end), /^could not be spawned \(ENOENT: .*\/no\/such\/node/);
 });
 
 test('the end of a process is the end of a sentence', () => {

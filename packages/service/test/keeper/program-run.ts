@@ -6,13 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Line, Script } from '../fixtures/keeper-program.ts';
-
-/** Nothing that a test waits for takes so long, however slow the machine is. */
-const PATIENCE_MS = 20_000;
-
-/** Most of the time of a process that starts goes into reading the sources; each is read once for all of them. */
-const compileCache = mkdtempSync(join(tmpdir(), 'ferrata-compiled-'));
-process.on('exit', () => rmSync(compileCache, { recursive: true, force: true }));
+import { compileCache, endWithTests, PATIENCE_MS } from '../fixtures/test-processes.ts';
 
 /** How to start it. */
 export interface RunOptions {
@@ -50,6 +44,7 @@ export class ProgramRun implements AsyncDisposable {
       env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...(typeof env === 'function' ? env(this.directory) : env) },
       detached,
     });
+    endWithTests(this.#child);
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#read(text));
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;
@@ -174,10 +169,15 @@ export function ask(where: number | string): Promise<string> {
 
 /** Waits until a process has gone. */
 export async function gone(pid: number): Promise<void> {
+  await until(`the end of process ${pid}`, () => !isAlive(pid));
+}
+
+/** Waits for what nothing tells of: a file, a process of somebody else's. */
+export async function until(what: string, isSo: () => boolean): Promise<void> {
   const end = Date.now() + PATIENCE_MS;
-  while (isAlive(pid)) {
-    if (Date.now() > end) throw new Error(`process ${pid} lives`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+  while (!isSo()) {
+    if (Date.now() > end) throw new Error(`waited too long for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { createAuthority } from '@ferrata/dev-certificates';
 import { type HttpApplication, respond } from '@ferrata/http';
-import type { TicketKeys } from '@ferrata/net';
+import type { CertificateReload, TicketKeys } from '@ferrata/net';
 import { HttpService } from '../../src/services/http-service.ts';
 import { sharedTicketKeys } from '../../src/services/shared-ticket-keys.ts';
 import { SharedRegistry } from '../../src/supervisor/shared-registry.ts';
@@ -74,17 +74,25 @@ test('threads that share ticket keys resume each other’s TLS sessions, and tho
   }
 });
 
+test('an expired certificate is told of, unless somebody else is', async () => {
+  const expired = await authority.issue({ names: ['a.test'], validFrom: new Date(1e12), validTo: new Date(1.1e12) });
+  const certificates = [{ certificate: expired.chain, key: expired.key }];
+  const told: unknown[] = [];
+  for (const tls of [{ certificates }, { certificates, onReload: ({ concern }: CertificateReload) => told.push(concern?.reason) }]) {
+    await using host = await TestHost.start(
+      [new HttpService({ name: 'web', listen: loopback, application, accept: () => ({ tls }) })],
+      undefined,
+    );
+    await until(() => host.notices.length + told.length > 0);
+    if ('onReload' in tls) assert.deepEqual({ told, notices: host.notices }, { told: ['TLS_CERTIFICATE_EXPIRED'], notices: [] });
+    else assert.match(host.notices[0]?.text ?? '', /TLS_CERTIFICATE_EXPIRED.*the certificate has expired at 2004/);
+  }
+});
+
 test('a client that never shakes hands is not counted as cut', async () => {
   await using host = await TestHost.start([secure()], undefined);
   using silent = await RawClient.connect(host.port('web'));
   await until(() => host.host.counts()['web']?.connections === 1);
   assert.equal(await host.host.drain(30), 0);
   silent.socket.destroy();
-});
-
-test('memory that is running out is told to the server, which closes the heaviest connection in the last stage', async () => {
-  await using host = await TestHost.start([secure()], undefined);
-  for (const pressure of ['tight', 'critical', 'last', 'none'] as const) host.host.onMemoryPressure(pressure);
-  assert.equal((await request(host.port('web'))).body, 'http/1.1');
-  assert.deepEqual(host.notices, []);
 });

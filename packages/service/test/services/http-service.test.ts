@@ -129,6 +129,29 @@ test('an application is retired once each: replaced, given up, or at the end', a
   assert.deepEqual(retired, ['one', 'given up', 'two']);
 });
 
+test('an application that several snapshots have is retired when none of them, and no exchange, uses it any more', async () => {
+  const shared = new Waiting('shared');
+  const { service, retired } = waitingService({
+    application: (_context, { config }) => (config.word === 'other' ? new Waiting('other') : shared),
+  });
+  await using host = await TestHost.start([service], { word: 'one' });
+  await host.reload({ word: 'two' });
+  const given = host.snapshot({ word: 'given up' });
+  await host.host.prepare(given);
+  host.host.discard(given.version);
+  using client = await RawClient.connect(host.port('web'));
+  client.write('GET /wait HTTP/1.1\r\nHost: test\r\n\r\n');
+  await until(() => shared.waiting.length === 1);
+  await host.reload({ word: 'other' });
+  await host.reload({ word: 'three' });
+  assert.deepEqual(retired, ['other']);
+  shared.answerAll();
+  await client.read('shared');
+  assert.deepEqual(retired, ['other']);
+  await host.host.close();
+  assert.deepEqual(retired, ['other', 'shared']);
+});
+
 test('a configuration of which no application can be made changes nothing, and says why', async () => {
   const retired: string[] = [];
   const made = (name: string, fails: 'throw' | 'reject' | 'nonsense'): HttpService<Words> =>
@@ -263,6 +286,22 @@ test('a second drain brings the end forward, and both tell how many were cut', a
   await client.closed();
 });
 
+test('a second drain with less time ends idle connections in order as well', async () => {
+  const { service } = waitingService();
+  await using host = await TestHost.start([service], { word: 'idle' });
+  using client = await RawClient.connect(host.port('web'));
+  client.write(GET);
+  await client.read('\r\n\r\nidle');
+  const drained = host.host.drain(600_000);
+  void host.host.drain(1_000);
+  await client.ended();
+  assert.equal(client.isClosed, false);
+  client.end();
+  await client.closed();
+  assert.equal(client.error, null);
+  assert.equal(await drained, 0);
+});
+
 test('a tunnel counts as a connection until the deadline, and its end ends the drain', async () => {
   const service = answering((exchange) => {
     const { stream, remaining } = exchange.openTunnel(responseHead(101, { headers: HeaderMap.from({ Upgrade: 'echo' }) }));
@@ -334,6 +373,51 @@ test('one that is still being admitted at the end is not counted as cut, and is 
   client.write(`PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n${GET}`);
   await client.closed();
   assert.deepEqual([client.text, seen], ['', []]);
+});
+
+test('memory that is running out is told to the server, which in the last stage cuts the connection that holds most', async () => {
+  const held: ServerExchange[] = [];
+  const closed: (string | null)[] = [];
+  const service = answering((exchange) => {
+    if (exchange.request.target !== '/much') {
+      respond(exchange, 200, { body: 'served' });
+      return ignore;
+    }
+    held.push(exchange);
+    exchange.sendHead(responseHead(200), 1_000_000_000);
+    // Until neither the client's kernel takes more, nor ours.
+    const fill = (): void => {
+      while (exchange.sendData(new Uint8Array(100_000)));
+    };
+    fill();
+    return { ...ignore, onResponseDrain: fill, onExchangeClose: (error) => void closed.push(error?.reason ?? null) };
+  });
+  await using host = await TestHost.start([service], undefined);
+  const port = host.port('web');
+  using heavy = await RawClient.connect(port);
+  heavy.socket.pause();
+  heavy.write('GET /much HTTP/1.1\r\nHost: test\r\n\r\n');
+  await until(() => held.length === 1);
+  for (const [pressure, answer] of [
+    ['tight', /^HTTP\/1\.1 200 [^]*\r\nConnection: close\r\n[^]*served$/],
+    ['critical', /^HTTP\/1\.1 503 [^]*\r\n\r\n$/],
+    ['last', /^HTTP\/1\.1 503 [^]*\r\n\r\n$/],
+    ['none', /^HTTP\/1\.1 200 (?![^]*Connection)[^]*served$/],
+  ] as const) {
+    assert.deepEqual(closed, []);
+    host.host.onMemoryPressure(pressure);
+    if (pressure === 'last') {
+      await until(() => {
+        if (closed.length === 0) host.host.onMemoryPressure(pressure);
+        return closed.length === 1;
+      });
+      assert.deepEqual(closed.splice(0), ['MEMORY_PRESSURE']);
+    }
+    using client = await RawClient.connect(port);
+    client.write(GET);
+    await client.read(answer);
+  }
+  assert.deepEqual(host.notices, []);
 });
 
 test('above the cap of a listener connections are shed, and counted', async () => {
@@ -415,4 +499,12 @@ test('a configuration sees its own type, and wrong options are refused with the 
   });
   assert.deepEqual(byConfig.listeners({ port: 81 }), [{ address: '127.0.0.1:81' }]);
   assert.throws(() => byConfig.listeners({ port: 810_000 }), TypeError);
+});
+
+test('a promise of options is refused, and its rejection ends nothing', async () => {
+  const late = (): never => Promise.reject(new Error('a bug')) as never;
+  for (const options of [{ http: late }, { accept: late }]) {
+    await using host = TestHost.idle([answering(() => ignore, options)], undefined);
+    await assert.rejects(host.host.start('web', 0), /^TypeError: (http|accept) of web must give options, and no promise of them/);
+  }
 });

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type L4Stream, StreamReader } from '@ferrata/stream';
 import { TcpService, type TcpServiceOptions } from '../../src/services/tcp-service.ts';
 import { Gate, RawClient, until } from './raw-client.ts';
@@ -164,10 +169,69 @@ test('a connection that asks for its signal only when the server stops is told a
   assert.deepEqual(seen, [false, true, true]);
 });
 
+test('streams of a crowd that has gone are forgotten with the next connection', async () => {
+  const streams: WeakRef<L4Stream>[] = [];
+  const service = serving((stream) => {
+    streams.push(new WeakRef(stream));
+    echo(stream);
+  });
+  await using host = await TestHost.start([service], undefined);
+  const port = host.port('tcp');
+  const openCount = (): number | undefined => host.host.counts()['tcp']?.connections;
+  const crowd = await Promise.all(Array.from({ length: 300 }, () => RawClient.connect(port)));
+  await until(() => openCount() === 300);
+  for (const client of crowd) client.end();
+  await until(() => openCount() === 0);
+  using next = await RawClient.connect(port);
+  await until(() => openCount() === 1);
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const known = (): number => streams.filter((stream) => stream.deref() !== undefined).length;
+  // What the present turn has touched is kept until it is over.
+  for (let turn = 0; turn < 20 && known() > 5; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  assert.ok(known() <= 5, `${known()} streams are still known`);
+  next.end();
+});
+
 test('a service runs where it is placed', () => {
   assert.equal(serving(echo).placement, 'workers');
   assert.equal(serving(echo, { placement: 'main' }).placement, 'main');
   assert.throws(() => serving(echo, { placement: 'here' as never }), RangeError);
+});
+
+test('connections that the first socket has brought are dropped when a later one cannot be listened on', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tcp-service-'));
+  const path = join(folder, 'first.sock');
+  const closed = new Gate<string | undefined>();
+  const clients: Promise<RawClient>[] = [];
+  let served = 0;
+  const service = serving(
+    (stream) => {
+      served++;
+      stream.attach({ onData() {}, onDrain() {}, onEnd() {}, onClose: (error) => closed.open(error?.reason) });
+    },
+    {
+      // A name has to be looked up, so that the loop turns at each of those in the middle.
+      listen: [{ address: `unix:${path}` }, ...Array.from({ length: 10 }, () => ({ address: 'localhost:0' })), { address: '127.0.0.1:0' }],
+      accept: ({ address }) => {
+        if (address === 'localhost:0' && clients.length === 0) clients.push(RawClient.connect(0, { path }));
+        if (address === '127.0.0.1:0') throw new Error(`a bug, after ${served} connection`);
+        return {};
+      },
+    },
+  );
+  try {
+    await using host = TestHost.idle([service], undefined);
+    await assert.rejects(host.host.start('tcp', 0), /after 1 connection$/);
+    assert.equal(await closed.promise, 'SERVER_CLOSED');
+    for (const client of clients) await (await client).ended();
+  } finally {
+    for (const client of clients) (await client)[Symbol.dispose]();
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('what accept says is only how, never where', async () => {
@@ -175,8 +239,8 @@ test('what accept says is only how, never where', async () => {
     await using host = TestHost.idle([serving(echo, { accept: () => settings })], undefined);
     await assert.rejects(host.host.start('tcp', 0), /accept cannot say/);
   }
-  for (const accept of [() => null, () => 7]) {
+  for (const accept of [() => null, () => 7, async () => ({}), () => Promise.reject(new Error('a bug'))]) {
     await using host = TestHost.idle([serving(echo, { accept: accept as never })], undefined);
-    await assert.rejects(host.host.start('tcp', 0), TypeError);
+    await assert.rejects(host.host.start('tcp', 0), /^TypeError: accept of tcp must give options/);
   }
 });

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { createAuthority } from '@ferrata/dev-certificates';
+import { descriptorLimit } from '@ferrata/net';
+import type { ServiceCounts } from '../../src/service.ts';
 import {
   type PassthroughReport,
   TlsPassthroughService,
@@ -125,6 +127,52 @@ test('whatever route does, it ends that connection alone, with an alert', async 
   assert.equal(reports[2]?.error?.reason, 'ROUTE_TIMEOUT');
 });
 
+test('options by which nobody can be connected to are told to the operator, and a server that is not there is not', async () => {
+  for (const [connect, notices] of [
+    [{}, []],
+    [{ connectTimeoutMs: -1 }, [/^connecting failed: .*connectTimeoutMs/]],
+  ] as const) {
+    const { service, reports } = passing(() => '127.0.0.1:1', { connect });
+    await using host = await TestHost.start([service], undefined);
+    await once(client(host.port('sni'), 'a.test'), 'error').catch((thrown: unknown) => [thrown]);
+    await until(() => reports.length === 1);
+    assert.equal(reports[0]?.outcome, 'connectFailed');
+    assert.equal(host.notices.length, notices.length);
+    for (const [index, notice] of notices.entries()) assert.match(host.notices[index]?.text ?? '', notice);
+  }
+});
+
+test('no more clients are accepted than servers can be connected to for them', async () => {
+  await using a = await upstream('a');
+  const { service, reports } = passing(() => `127.0.0.1:${a.port}`);
+  // So many threads that the share of each is small.
+  const threads = Math.ceil(Math.min(descriptorLimit(), 2 ** 30) / 20);
+  await using host = await TestHost.start([service], undefined, { threads });
+  const clients = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const socket = connectTcp({ host: '127.0.0.1', port: host.port('sni'), allowHalfOpen: true });
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      return socket;
+    }),
+  );
+  const counts = (): ServiceCounts => host.host.counts()['sni'] as ServiceCounts;
+  await until(() => counts().accepted + counts().shed === 20);
+  const { accepted } = counts();
+  assert.ok(accepted > 0 && accepted < 20, `${accepted} accepted`);
+  for (const tcp of clients) {
+    const socket = connectTls({ socket: tcp, servername: 'a.test', ca: authority.certificate, ...halfOpen });
+    socket.on('error', () => {});
+    socket.end('hello').resume();
+  }
+  try {
+    await until(() => reports.length === accepted);
+    assert.deepEqual(new Set(reports.map(({ outcome }) => outcome)), new Set(['relayed']));
+  } finally {
+    for (const tcp of clients) tcp.destroy();
+  }
+});
+
 test('what is no TLS is dropped, and so is who says nothing', async () => {
   for (const [helloTimeoutMs, says, reason] of [
     [600_000, 'GET / HTTP/1.1\r\n\r\n', 'TLS_NOT_TLS'],
@@ -163,6 +211,29 @@ test('a relay on which nothing moves is dropped, and one that is left at the dea
   } finally {
     server.close();
   }
+});
+
+test('who has sent no hello is not counted as cut, and is passed through if it sends one in the drain', async () => {
+  await using a = await upstream('a');
+  const { service, reports } = passing(() => `127.0.0.1:${a.port}`, { helloTimeoutMs: 600_000 });
+  {
+    await using host = await TestHost.start([service], undefined);
+    using silent = await RawClient.connect(host.port('sni'));
+    await until(() => host.host.counts()['sni']?.accepted === 1);
+    assert.equal(await host.host.drain(30), 0);
+    await silent.closed();
+    await until(() => reports.length === 1);
+    assert.equal(reports[0]?.outcome, 'helloFailed');
+  }
+  await using host = await TestHost.start([service], undefined);
+  const tcp = connectTcp({ host: '127.0.0.1', port: host.port('sni'), allowHalfOpen: true });
+  await until(() => host.host.counts()['sni']?.accepted === 1);
+  const drained = host.host.drain(600_000);
+  const socket = connectTls({ socket: tcp, servername: 'a.test', ca: authority.certificate, ...halfOpen });
+  socket.end('hello');
+  assert.equal(await heard(socket), 'a:hello');
+  assert.equal(await drained, 0);
+  assert.equal(reports[1]?.outcome, 'relayed');
 });
 
 test('TLS cannot be ended and passed through at once', async () => {

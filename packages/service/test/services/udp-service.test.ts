@@ -52,6 +52,21 @@ test('a sink gets every datagram, its throws and rejections cost no more than th
   assert.deepEqual(closed, ['one', 'two']);
 });
 
+test('a sink that stays the same over a reload is not closed by it', async () => {
+  const closed: string[] = [];
+  const came: string[] = [];
+  const sink = { onDatagram: (datagram: Uint8Array) => void came.push(text(datagram)), onClose: () => void closed.push('closed') };
+  await using host = await TestHost.start([new UdpService<number>({ name: 'udp', listen, sink: () => sink })], 1);
+  await host.reload(2);
+  assert.deepEqual(closed, []);
+  const { endpoint } = await peer(host.port('udp'));
+  await using _endpoint = endpoint;
+  endpoint.send(bytes('hello'));
+  await until(() => came.length === 1);
+  await host.host.drain(600_000);
+  assert.deepEqual(closed, ['closed']);
+});
+
 test('each peer is a flow, and keeps the configuration that it began with; a drain closes all at once', async () => {
   const closed: (string | null)[] = [];
   const service = new UdpService<{ word: string }>({
@@ -99,4 +114,9 @@ test('options that make no sense are refused', async () => {
     undefined,
   );
   await assert.rejects(placed.host.start('udp', 0), /udp cannot say port/);
+  const late = (): never => Promise.reject(new Error('a bug')) as never;
+  for (const options of [{ sink: late }, { flows: () => {}, udp: late }]) {
+    await using promising = TestHost.idle([new UdpService({ name: 'udp', listen, ...options })], undefined);
+    await assert.rejects(promising.host.start('udp', 0), /^TypeError: (sink|udp) of udp must give /);
+  }
 });

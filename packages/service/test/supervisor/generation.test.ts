@@ -45,6 +45,16 @@ test('sockets that are missing are asked for, all of the configuration, and the 
   assert.equal(paper.threads.all.length, 0);
 });
 
+test('a program that has more threads than descriptors of a socket asks for as many', async () => {
+  const paper = new PaperGeneration({ services: [{ name: 'web', listen: ['127.0.0.1:80'] }], options: { threads: 9 }, descriptors: 8 });
+  paper.begin();
+  assert.equal(await paper.exitCode, 0);
+  assert.deepEqual(
+    paper.of('need').map(({ threads }) => threads),
+    [9],
+  );
+});
+
 test('a keeper of another protocol is refused', async () => {
   const paper = new PaperGeneration();
   paper.say({ kind: 'start', protocol: 2, generation: 1, sockets: [] });
@@ -87,7 +97,7 @@ test('a source that never answers is given up after the time to become ready', a
   await settle();
   paper.clock.advance(500);
   assert.equal(await paper.exitCode, 2);
-  assert.match(paper.of('failed')[0]?.why ?? '', /longer than 500 ms/);
+  assert.match(paper.of('failed')[0]?.why ?? '', /longer than 475 ms/);
 });
 
 test('services that depend on each other in a circle end the start', async () => {
@@ -223,7 +233,7 @@ test('a good configuration on disk goes before the last good one', async () => {
   assert.deepEqual(thread(paper, 1).seed.snapshot.config, { value: 1 });
 });
 
-test('one with which no generation could start is not looked at', async () => {
+test('one with which no generation could serve is not looked at', async () => {
   const paper = new PaperGeneration();
   let loads = 0;
   paper.config = () => {
@@ -233,7 +243,7 @@ test('one with which no generation could start is not looked at', async () => {
   paper.lastGood = { config: serialize({ value: 7 }), insteadBecause: 'service web did not start' };
   await paper.start();
   assert.equal(loads, 0);
-  assert.match(paper.notices[0] ?? '', /^no generation could start with the configuration on disk, .*: service web did not start$/);
+  assert.match(paper.notices[0] ?? '', /^no generation could serve with the configuration on disk, .*: service web did not start$/);
 });
 
 test('a last good configuration that is of no use either fails with what is wrong on disk', async () => {

@@ -1,5 +1,6 @@
 /** The parts that the main thread of a generation is made of, each alone. */
 import assert from 'node:assert/strict';
+import { createSecretKey } from 'node:crypto';
 import { getEventListeners } from 'node:events';
 import { openSync } from 'node:fs';
 import { suite, test } from 'node:test';
@@ -11,11 +12,13 @@ import type { InheritedSocket, ReloadOutcome } from '../../src/keeper/generation
 import { PhaseFeed } from '../../src/phase.ts';
 import { resolveServerOptions } from '../../src/server-options.ts';
 import type { ServerPlan } from '../../src/server-plan.ts';
+import type { Service } from '../../src/service.ts';
 import { diffConfigs } from '../../src/supervisor/config-diff.ts';
 import { readConfig } from '../../src/supervisor/config-reading.ts';
 import { deepFreeze } from '../../src/supervisor/freeze.ts';
 import { reportHang } from '../../src/supervisor/hang-report.ts';
 import { HeartbeatMonitor, heartbeatMemory, startBeating } from '../../src/supervisor/heartbeats.ts';
+import { KeeperAsks } from '../../src/supervisor/keeper-asks.ts';
 import { processDescriptors } from '../../src/supervisor/process-descriptors.ts';
 import { type ReloadParticipant, ReloadQueue, twoPhases } from '../../src/supervisor/reload.ts';
 import { sortServices } from '../../src/supervisor/service-graph.ts';
@@ -71,6 +74,15 @@ suite('SharedRegistry', () => {
     const main = new SharedRegistry(null);
     main.use('__proto__', spec);
     assert.ok(new SharedRegistry(main.memories).use('__proto__', spec) instanceof Int32Array);
+  });
+
+  test('names without end are refused, and those that are known stay', () => {
+    const registry = new SharedRegistry(null);
+    const first = registry.use('0', spec);
+    for (let name = 1; name < 1_000; name++) registry.use(`${name}`, spec);
+    assert.throws(() => registry.use('1000', spec), RangeError);
+    assert.equal(Object.keys(registry.memories).length, 1_000);
+    assert.equal(registry.use('0', spec), first);
   });
 
   test('nonsense is refused at once', () => {
@@ -298,17 +310,80 @@ suite('SocketAllotment', () => {
     const bare: InheritedSocket = { ...tcp('a', 0), descriptors: [] };
     const allotment = new SocketAllotment([bare], 2, table);
     assert.deepEqual(fds(allotment.take([placed(bare)], 1)), [null]);
-    assert.equal(allotment.spares, Infinity);
+    assert.equal(allotment.isLow, false);
   });
 
-  test('says how many more times each worker can be replaced', () => {
-    const [a, b] = [tcp('a', 10), tcp('b', 8, 30)];
-    const allotment = new SocketAllotment([a, b], 2, table);
-    assert.equal(allotment.spares, 4);
-    const taken = allotment.take([placed(a), placed(b)], 1) ?? [];
-    assert.equal(allotment.spares, 3);
-    allotment.giveBack(taken);
-    assert.equal(allotment.spares, 4);
+  /** Takes for all workers in turn until few are left. @returns how many descriptors of the socket are left then */
+  const leftWhenLow = (socket: InheritedSocket, threads: number): number => {
+    const allotment = new SocketAllotment([tcp('other', 1_000, 2_000), socket], threads, table);
+    const { length } = socket.descriptors.flat();
+    for (let taken = 1; taken <= length; taken++) {
+      assert.equal(allotment.take([placed(socket)], 1)?.length, 1);
+      if (allotment.isLow) return length - taken;
+    }
+    throw new Error('it was never low');
+  };
+
+  test('is low when each worker can be replaced less than four times more', () => {
+    assert.equal(leftWhenLow(tcp('a', 66), 2), 7);
+  });
+
+  test('with spare ones for a few replacements only, it is low when half of them are used up, and not from the beginning', () => {
+    assert.equal(leftWhenLow(tcp('a', 32 + 64), 32), 31);
+    assert.equal(leftWhenLow(tcp('a', 8 + 1), 8), 0);
+  });
+
+  test('what comes back counts again', () => {
+    const a = tcp('a', 66);
+    const allotment = new SocketAllotment([a], 2, table);
+    const taken = Array.from({ length: 59 }, () => allotment.take([placed(a)], 1) ?? []);
+    assert.equal(allotment.isLow, true);
+    allotment.giveBack(taken[0] ?? []);
+    assert.equal(allotment.isLow, false);
+  });
+});
+
+suite('KeeperAsks', () => {
+  const asked = (): { asks: KeeperAsks; upgrade: Promise<unknown>; settled: () => unknown } => {
+    const asks = new KeeperAsks(() => {});
+    let settled: unknown = null;
+    const upgrade = asks.ask('upgrade').then((outcome) => (settled = outcome));
+    asks.handleAnswer(1, null);
+    return { asks, upgrade, settled: () => settled };
+  };
+
+  test('an upgrade that waits for another one to end does not fail with that: the next one is its own', async () => {
+    const { asks, upgrade, settled } = asked();
+    asks.handleUpgradeFailed('a port of the reload before it is in use');
+    await new Promise(setImmediate);
+    assert.equal(settled(), null);
+    asks.handleUpgrading();
+    asks.handleUpgradeFailed('it crashed');
+    assert.deepEqual(await upgrade, { outcome: 'failed', why: 'it crashed' });
+  });
+
+  test('when the keeper is gone, whatever was asked for has failed, and whatever will be', async () => {
+    const { asks, upgrade } = asked();
+    asks.handleLost();
+    const failed = { outcome: 'failed', why: 'the process that was started is gone' };
+    assert.deepEqual(await upgrade, failed);
+    assert.deepEqual(await asks.ask('drain'), failed);
+  });
+
+  test('a successor that comes while it waits is one, too', async () => {
+    const { asks, upgrade } = asked();
+    asks.handleStop(true);
+    assert.deepEqual(await upgrade, { outcome: 'replaced' });
+  });
+
+  test('a reload that needs a generation is refused when that does not come', async () => {
+    const asks = new KeeperAsks(() => {});
+    const reload = asks.ask('reload');
+    asks.handleReload(7);
+    asks.handleReloaded(7, { kind: 'needsGeneration', sockets: [], changes: ['port: 1 → 2'] });
+    asks.handleUpgrading();
+    asks.handleUpgradeFailed('the port is in use');
+    assert.deepEqual(await reload, { outcome: 'refused', why: 'the port is in use' });
   });
 });
 
@@ -423,6 +498,32 @@ suite('readConfig', () => {
     await assert.rejects(waiting, { message: 'the server is stopping' });
     assert.equal(clock.pendingCount, 0);
   });
+
+  test('what the source has used up of the time, the services have no more', async () => {
+    const clock = new ManualClock();
+    const loading = Promise.withResolvers<unknown>();
+    const checking = Promise.withResolvers<void>();
+    const service: Service<unknown> = {
+      name: 'web',
+      placement: 'workers',
+      listeners: () => [],
+      check: () => {
+        checking.resolve();
+        return new Promise(() => {});
+      },
+      start: () => Promise.reject(new Error('not here')),
+    };
+    const reading = readConfig(
+      { ...plan(() => loading.promise), services: [service] },
+      { clock, limitMs: 1_000, givenUp: new AbortController().signal },
+    );
+    const refused = assert.rejects(reading, { message: 'checking the configuration took longer than 400 ms' });
+    clock.advance(600);
+    loading.resolve({});
+    await checking.promise;
+    clock.advance(400);
+    await refused;
+  });
 });
 
 suite('isWorkerMessage', () => {
@@ -444,6 +545,13 @@ suite('isWorkerMessage', () => {
       for (const field of Object.keys(message))
         assert.ok(!isWorkerMessage({ ...message, [field]: Symbol('other') }), `${message.kind}: ${field}`);
     }
+  });
+
+  test('a notice has nothing that could not leave the process', () => {
+    const notice = { severity: 'info', text: 'hear', worker: 1 };
+    assert.ok(isWorkerMessage({ kind: 'notice', notice }));
+    for (const more of [new SharedArrayBuffer(8), {}, null, Symbol('a')])
+      assert.ok(!isWorkerMessage({ kind: 'notice', notice: { ...notice, more } }));
   });
 
   test('has an answer to whatever a program or a library posts', () => {
@@ -516,13 +624,68 @@ suite('diffConfigs', () => {
     );
   });
 
-  test('circles end', () => {
+  test('circles end, with two ways round, too', () => {
     const circle = (name: string): unknown => {
-      const made: Record<string, unknown> = { name };
+      const made: Record<string, unknown> = {};
       made['self'] = made;
+      made['again'] = [made, made];
+      made['name'] = name;
       return made;
     };
-    assert.equal(diffConfigs(circle('a'), circle('b'))[0], 'name: "a" → "b"');
+    assert.deepEqual(diffConfigs(circle('a'), circle('b')), ['name: "a" → "b"']);
+    assert.deepEqual(diffConfigs(circle('a'), circle('a')), []);
+  });
+
+  /** A file of a few hundred bytes, with anchors. */
+  const nested = (leaf: unknown): unknown => {
+    let value = leaf;
+    for (let depth = 0; depth < 100; depth++) value = { left: value, right: [value, value] };
+    return value;
+  };
+
+  test('what stands in many places is compared once while nothing has changed, however it is nested', () => {
+    assert.deepEqual(diffConfigs(nested('a'), nested('a')), []);
+    const lines = diffConfigs({ nested: nested('a'), after: 1 }, { nested: nested('b'), after: 2 });
+    assert.equal(lines.length, 101);
+    assert.deepEqual(diffConfigs({ kept: new Map([['a', nested('a')]]) }, { kept: new Map([['a', nested('b')]]) }), [
+      'kept: (Map) → (Map)',
+    ]);
+  });
+
+  test('what stands in several places and has changed is told of in each of them', () => {
+    const site = (port: number): unknown => {
+      const shared = { limits: { connections: 1 }, port };
+      return { a: shared, b: [shared] };
+    };
+    assert.deepEqual(diffConfigs(site(1), site(2)), ['a.port: 1 → 2', 'b[0].port: 1 → 2']);
+  });
+
+  test('of a large value no more is looked at than is shown', () => {
+    let reads = 0;
+    const wide = (depth: number): unknown =>
+      Object.defineProperties(
+        {},
+        Object.fromEntries(
+          Array.from({ length: 32 }, (_, index) => {
+            const get = (): unknown => {
+              reads++;
+              return depth === 0 ? 1 : wide(depth - 1);
+            };
+            return [`m${index}`, { enumerable: true, get }];
+          }),
+        ),
+      );
+    const [line = ''] = diffConfigs({}, { wide: wide(3) });
+    assert.ok(line.startsWith('wide: (none) → {"m0":{"m0":{"m0":{"m0":1,"m1":1'), line);
+    assert.ok(reads < 100, `${reads} members were read`);
+  });
+
+  test('what is not there is not undefined, and values that cannot be written are compared all the same', () => {
+    assert.deepEqual(diffConfigs({ a: undefined }, {}), ['a: undefined → (none)']);
+    assert.deepEqual(diffConfigs({ a: 1 }, [1]), ['configuration: {"a":1} → [1]']);
+    const secret = (text: string): unknown => ({ signer: createSecretKey(Buffer.from(text)) });
+    assert.deepEqual(diffConfigs(secret('one'), secret('one')), []);
+    assert.equal(diffConfigs(secret('one'), secret('two')).length, 1);
   });
 });
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { heartbeatMemory } from '../../src/supervisor/heartbeats.ts';
 import type { SupervisorMessage, WorkerMessage, WorkerSeed } from '../../src/supervisor/worker-messages.ts';
+import { compileCache, PATIENCE_MS } from '../fixtures/test-processes.ts';
 
 type Kind = WorkerMessage['kind'];
 
@@ -14,6 +15,7 @@ class Thread implements AsyncDisposable {
   readonly messages: WorkerMessage[] = [];
   readonly ended: Promise<number>;
   error: Error | null = null;
+  #hasEnded = false;
 
   constructor({ uncaught = 'replace', holds = false }: { readonly uncaught?: 'replace' | 'report'; readonly holds?: boolean } = {}) {
     const ferrataService: WorkerSeed = {
@@ -26,22 +28,31 @@ class Thread implements AsyncDisposable {
       phase: 'bootstrap',
       uncaught,
     };
-    this.worker = new Worker(new URL('./fixtures/worker-program.ts', import.meta.url), { workerData: { ferrataService, holds } });
+    this.worker = new Worker(new URL('./fixtures/worker-program.ts', import.meta.url), {
+      workerData: { ferrataService, holds },
+      env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
+    });
     this.worker.on('message', (message: WorkerMessage) => this.messages.push(message));
     this.worker.on('error', (error: Error) => (this.error = error));
-    this.ended = new Promise((resolve) => this.worker.once('exit', resolve));
+    this.ended = new Promise((resolve) => {
+      this.worker.once('exit', (code: number) => {
+        this.#hasEnded = true;
+        resolve(code);
+      });
+    });
   }
 
   post(message: SupervisorMessage): void {
     this.worker.postMessage(message);
   }
 
-  /** The next message of a kind; those before it stay. */
+  /** The next message of a kind; those before it stay. @throws if the thread ends before, or says nothing for long */
   async next<K extends Kind>(kind: K): Promise<Extract<WorkerMessage, { kind: K }>> {
     for (;;) {
       const at = this.messages.findIndex((message) => message.kind === kind);
       if (at !== -1) return this.messages.splice(at, 1)[0] as Extract<WorkerMessage, { kind: K }>;
-      await once(this.worker, 'message');
+      if (this.#hasEnded) throw new Error(`the thread has ended, and no ${kind} came: ${JSON.stringify(this.messages)} ${this.error}`);
+      await Promise.race([once(this.worker, 'message', { signal: AbortSignal.timeout(PATIENCE_MS) }), this.ended]);
     }
   }
 
