@@ -70,7 +70,7 @@ async function converse({ session, environment }: Connected, context: LoadContex
         wake?.();
       },
     },
-    { environment, authority: 'localhost', target: '/echo' },
+    { environment, authority: 'localhost', target: '/echo', timeoutMs: TIMEOUT_MS },
   );
   webSocket.start();
   const timer = setTimeout(() => webSocket.abort(), TIMEOUT_MS);
