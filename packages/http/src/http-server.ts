@@ -67,10 +67,10 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     return this.#sessions.size;
   }
 
-  /** Connections that are not idle: something may be lost if they are cut now. Looks at each. */
+  /** Connections that are not idle, or whose last answer has not gone out whole: something may be lost if they are cut now. Looks at each. */
   get busyCount(): number {
     let count = 0;
-    for (const session of this.#sessions) if (!session.isIdle) count++;
+    for (const session of this.#sessions) if (!isUnused(session)) count++;
     return count;
   }
 
@@ -165,7 +165,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
    * left after `graceMs` is cut. A second call with a shorter grace shortens the first.
    *
    * @param maxIdleMs a bound on `drainIdleMs`. Default half of `graceMs`: clients of idle connections see the end and close, too, so that none of them has to be cut
-   * @returns how many connections had to be cut; none of those that were idle by then
+   * @returns how many connections had to be cut; none of those that were idle by then, with all answers gone out
    * @throws {RangeError} when a time is below 0
    */
   async drain(graceMs: number, maxIdleMs: number = graceMs / 2): Promise<number> {
@@ -207,7 +207,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     for (const session of this.#sessions) {
       if (left-- === 0) break;
       this.#sessions.delete(session);
-      if (session.isIdle) {
+      if (isUnused(session)) {
         session.abort();
         return true;
       }
@@ -219,6 +219,11 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
+}
+
+/** Cut now, it loses nothing: a whole answer may still wait for a client that reads slowly. */
+function isUnused(session: ServerSession): boolean {
+  return session.isIdle && session.heldBytes === 0;
 }
 
 function serverClosed(): WireError {

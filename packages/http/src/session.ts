@@ -14,7 +14,7 @@ export type MemoryPressure = 'none' | 'tight' | 'critical';
 /** The server's end of one connection, running. */
 export interface ServerSession {
   readonly stream: L4Stream;
-  /** No exchange runs, and nothing of the next one was read: closing it now loses nothing. */
+  /** No exchange runs, and nothing of the next one was read: closing it in order loses nothing; cutting it, what `heldBytes` still counts. */
   readonly isIdle: boolean;
   /** Bytes that wait here: to be sent, or read and not taken. Adding them up takes a while; for those who must choose. */
   readonly heldBytes: number;

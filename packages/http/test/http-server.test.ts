@@ -30,6 +30,23 @@ describe('a server at its limit of connections', () => {
     assert.equal(rig.server.connectionCount, 1);
   });
 
+  it('closes none of whose last answer a part has not gone out', async () => {
+    const rig = new ServerRig({ maxConnections: 1 });
+    rig.onRequest = (exchange) => respond(exchange, 200, { body: 'whole' });
+    const slow = rig.connect();
+    slow.stream.pause();
+    await slow.send(get());
+    const second = rig.connect();
+    await settle();
+    assert.deepEqual([second.sink.isClosed, rig.server.shedCount], [true, 1]);
+    slow.stream.resume();
+    await settle();
+    assert.match(slow.received, /whole$/);
+    rig.connect();
+    await settle();
+    assert.equal(slow.sink.isClosed, true);
+  });
+
   it('finds an idle one behind a crowd of busy ones', async () => {
     const rig = new ServerRig({ maxConnections: 1_500 });
     for (let at = 0; at < 1_499; at++) rig.connect().stream.write(new TextEncoder().encode(get()));
@@ -100,6 +117,22 @@ describe('a draining server', () => {
     assert.equal(await drained, 0);
     assert.equal(download.sink.isClosed, true);
     rig.assertEmpty();
+  });
+
+  it('counts those as cut of whose last answer a part has not gone out by then', async () => {
+    const rig = new ServerRig();
+    const slow = rig.connect();
+    await slow.send(get());
+    const { exchange } = rig.last;
+    exchange.sendHead({ status: 200, reason: 'OK', version: 11, headers: new HeaderMap() }, 1_000);
+    await settle();
+    slow.stream.pause();
+    const drained = rig.server.drain(10_000);
+    await rig.advance(9_000);
+    exchange.sendData(new Uint8Array(1_000));
+    exchange.sendEnd();
+    await rig.advance(1_010);
+    assert.equal(await drained, 1);
   });
 
   it('bounds the time of idle connections by the grace for those accepted meanwhile, too, and never prolongs it', async () => {

@@ -84,7 +84,8 @@ export class Server<C = undefined> {
   /**
    * Runs the server until it has been told to stop. To be called once, with the program's own `import.meta`.
    *
-   * When it has ended, and something of the program's own still keeps the process alive (a timer, a client), the process is ended 5 s later, with the exit code that the program has set.
+   * When it has ended, and something of the program's own still keeps the process alive (a timer, a client), the process is ended 5 s later, with the exit code that the program has set, or
+   * else that of the server.
    *
    * An exception that nobody caught does not end the process that was started: it is told as a notice, as the sockets outlive whatever the program does there.
    *

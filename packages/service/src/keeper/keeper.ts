@@ -129,6 +129,7 @@ export class Keeper {
     this.#retry = null;
     // What it reads, it reads from now on: a reload that waits is done by that, and whoever waits for it (`systemctl reload`) is to hear of its beginning, too.
     if (this.#wantsReload && this.#hasServed) this.#ports.manager.reloading('reloading by a new generation');
+    if (this.#wantsReload) this.#lastGood.lookAtDisk();
     this.#wantsReload = false;
     this.#current?.process.send({ kind: 'upgrading' });
     void this.#advance(attempt, specs);
@@ -169,7 +170,7 @@ export class Keeper {
         return attempt === null ? undefined : this.#giveUp(attempt, message.why, message.exitCode, KILL_MARGIN_MS);
       case 'reloaded':
         // Also of an answer that comes too late: it is in force.
-        if (member === this.#current && message.outcome.kind === 'reloaded') this.#lastGood.keep(message.config);
+        if (member === this.#current && message.outcome.kind === 'reloaded') this.#lastGood.keep(message.config, 'reload');
         return this.#handleReloaded(member, message.id, message.outcome);
       case 'pong':
         return member === this.#current ? this.#liveness.answer(message.id) : undefined;
@@ -225,7 +226,7 @@ export class Keeper {
     // It has new ones.
     if (this.#wantedUpgrade === 'descriptors') this.#wantedUpgrade = null;
     if (before !== null) this.#departures.leave(before, { kind: 'stop', why: 'superseded', graceMs, delayMs });
-    this.#lastGood.keep(ready.config, attempt.reason === 'replace');
+    this.#lastGood.keep(ready.config, attempt.reason);
     this.#lastGood.keepFileOptions(ready.fileOptions);
     this.#tellPhase(member);
     const isFirst = !this.#hasServed;
@@ -253,7 +254,7 @@ export class Keeper {
     }
     if (this.#current === null) {
       this.#error(`${attempt.name} could not start: ${why}`);
-      this.#lastGood.handleFailedStart(why);
+      this.#lastGood.handleFailedStart(why, attempt.reason);
       // Asked for since it was begun: what it has read was not yet mended.
       return this.#wantsReload || this.#wantedUpgrade === 'upgrade' ? this.#replaceNow() : this.#tryAgain(RESTART_DELAY_MS.maxMs);
     }
@@ -327,6 +328,7 @@ export class Keeper {
         this.#info(`reloaded, version ${outcome.version}${listOf(outcome.changes)}`);
         break;
       case 'unchanged':
+        this.#lastGood.lookAtDisk();
         this.#info(`reloaded: nothing has changed, still version ${outcome.version}`);
         break;
       case 'refused':
@@ -394,9 +396,12 @@ export class Keeper {
   }
 
   #handleEnd(member: Member, end: ProcessEnd): void {
+    const isCurrent = this.#current === member;
+    if (isCurrent) this.#current = null;
+    if (this.#current === null) this.#liveness.forget();
     this.#departures.forget(member);
     if (this.#attempt?.member === member) this.#handleEarlyEnd(this.#attempt, end);
-    else if (this.#current === member) this.#handleDeath(member, end);
+    else if (isCurrent && this.#ending === null) this.#handleDeath(member, end);
     else if (end.code !== 0 && !member.endIsNoNews) this.#warn(`${nameOf(member)}, which was to end, ${describeEnd(end)}`);
     this.#releaseUnused();
     this.#finishIfDone();
@@ -410,13 +415,9 @@ export class Keeper {
   }
 
   #handleDeath(member: Member, end: ProcessEnd): void {
-    this.#current = null;
-    this.#liveness.forget();
+    // Nobody has answered it: what takes its place does it.
+    this.#wantsReload ||= this.#reload !== null;
     this.#forgetReload();
-    if (this.#ending !== null) {
-      if (end.code !== 0 && !member.endIsNoNews) this.#warn(`${nameOf(member)}, which was to end, ${describeEnd(end)}`);
-      return;
-    }
     this.#lastGood.handleDeath();
     this.#error(`${nameOf(member)} ${describeEnd(end)}; another one takes its place`);
     // What is being started already takes its place.
@@ -451,9 +452,7 @@ export class Keeper {
 
   /** All that serve or have served, and those that failed and have not ended yet. */
   #members(): ReadonlySet<Member> {
-    const members = new Set(this.#departures.members);
-    if (this.#current !== null) members.add(this.#current);
-    return members;
+    return new Set([...this.#departures.members, ...(this.#current === null ? [] : [this.#current])]);
   }
 
   #handlePhase(member: Member, phase: unknown): void {

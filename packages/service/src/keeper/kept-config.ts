@@ -6,6 +6,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { textOf } from '@ferrata/error';
 import { MAX_KEPT_OPTIONS_BYTES } from '../kept-options.ts';
+import type { AttemptReason } from './attempt.ts';
 import type { LastGood } from './generation-messages.ts';
 
 /** A configuration of more bytes is not kept: each reload sends it to the keeper. */
@@ -48,13 +49,13 @@ const EARLY_DEATHS = 2;
  *
  * ```
  *   taken on ── in force for 30 s ──► good
- *      └─ two generations have died of it before ──► the good one before it is served, until somebody asks for a reload or an upgrade
+ *      └─ two generations have died of it before ──► the good one before it is served, until a reload or an upgrade succeeds
  * ```
  */
 export class KeptConfig {
   readonly #now: () => number;
   #good: Uint8Array | null = null;
-  /** In force, and not yet known to be good. */
+  /** In force since then (`Infinity`: while nobody serves), and not yet known to be good. */
   #trial: { readonly bytes: Uint8Array; readonly since: number; readonly deaths: number } | null = null;
   #insteadBecause: string | null = null;
   #fileOptions: string | null = null;
@@ -67,11 +68,11 @@ export class KeptConfig {
   /**
    * A generation serves with it. Without any, or with one that is too large, none is kept: an older one is not in force any more.
    *
-   * @param isReplacement it has taken the place of a dead one, and may have had no look at the disk: nobody has said that what is there was mended
+   * @param reason why the generation was started, or `reload`. One that replaces a dead one may have had no look at the disk: nobody has said that what is there was mended
    */
-  keep(bytes: Uint8Array | null | undefined, isReplacement = false): void {
+  keep(bytes: Uint8Array | null | undefined, reason: AttemptReason): void {
     this.#judgeTrial();
-    if (!isReplacement) this.#insteadBecause = null;
+    if (reason !== 'replace') this.#insteadBecause = null;
     if (!(bytes instanceof Uint8Array) || bytes.length > MAX_KEPT_CONFIG_BYTES) {
       this.#good = null;
       this.#trial = null;
@@ -103,9 +104,10 @@ export class KeptConfig {
     this.#insteadBecause = null;
   }
 
-  /** Such a generation did not become ready. */
-  handleFailedStart(why: string): void {
-    this.#insteadBecause = this.#insteadBecause === null ? why : null;
+  /** Nobody serves, and a generation did not become ready. One that was to replace a dead one has been offered what is kept; all others have looked at the disk. */
+  handleFailedStart(why: string, reason: AttemptReason): void {
+    const hasTakenCopy = reason === 'replace' && this.#insteadBecause !== null;
+    this.#insteadBecause = hasTakenCopy || this.offer() === null ? null : why;
   }
 
   /** The generation that serves with it has died. */
@@ -113,7 +115,7 @@ export class KeptConfig {
     this.#judgeTrial();
     if (this.#trial === null) return;
     const deaths = this.#trial.deaths + 1;
-    this.#trial = { ...this.#trial, deaths };
+    this.#trial = { ...this.#trial, since: Number.POSITIVE_INFINITY, deaths };
     if (deaths < EARLY_DEATHS || this.#good === null) return;
     this.#trial = null;
     this.#insteadBecause = `${deaths} generations in a row have ended within ${PROOF_MS / 1_000} s of taking it on`;

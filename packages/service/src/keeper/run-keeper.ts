@@ -47,13 +47,15 @@ export async function runKeeper(plan: ServerPlan, signals: Signals): Promise<num
   // The program runs here, too, and may have begun something of its own (a client, a timer, the watching of a file). Were this process to die of that, all would.
   const outlive = (thrown: unknown): void => housekeeping.handleUncaught(thrown);
   process.on('uncaughtException', outlive);
+  let exitCode: number = ExitCode.notStarted;
   try {
-    return await housekeeping.run(signals);
+    exitCode = await housekeeping.run(signals);
+    return exitCode;
   } finally {
     process.removeListener('uncaughtException', outlive);
     clearInterval(staying);
     // The same timer or client would keep it for ever, without a server; as PID 1 it would not even die of a SIGTERM that nobody hears any more.
-    setTimeout(() => housekeeping.endProcess(), LINGER_MS).unref();
+    setTimeout(() => housekeeping.endProcess(exitCode), LINGER_MS).unref();
   }
 }
 
@@ -143,10 +145,10 @@ class Housekeeping {
     this.#notify({ severity: 'error', text });
   }
 
-  /** With the exit code that the program has set. */
-  endProcess(): never {
+  /** With the exit code that the program has set; else with that of the server: the program may not have come to set it. */
+  endProcess(exitCode: number): never {
     this.#warn('something that the program has begun keeps the process that was started, and it is ended');
-    process.exit();
+    process.exit(process.exitCode ?? exitCode);
   }
 
   /** All that comes before the first generation. Ends early, with nothing more done, if the server is told to end meanwhile. */

@@ -20,7 +20,8 @@ export type Retire = (application: HttpApplication) => unknown;
 /** One application, and what uses it: snapshots and exchanges. */
 export class ApplicationSlot {
   readonly application: HttpApplication;
-  readonly #retire: Retire | null;
+  /** Null once it was told, too: an application that comes back from there is on its own. */
+  #retire: Retire | null;
   readonly #onThrown: (thrown: unknown) => void;
   #useCount = 0;
 
@@ -54,6 +55,7 @@ export class ApplicationSlot {
   release(): void {
     const retire = this.#retire;
     if (--this.#useCount > 0 || retire === null) return;
+    this.#retire = null;
     callUser(() => retire(this.application), this.#onThrown);
   }
 }

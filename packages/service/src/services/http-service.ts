@@ -39,8 +39,8 @@ import { threadCap } from './thread-cap.ts';
 /** Options of an `HttpService`. */
 export interface HttpServiceOptions<C> extends ListeningDefinition<C> {
   /**
-   * Makes what answers requests, for one snapshot: at the start, and at each reload before it is put in force. What it has made before will do, too. A throw or
-   * rejection refuses the reload, with its text.
+   * Makes what answers requests, for one snapshot: at the start, and at each reload before it is put in force. What it has made before will do, too, unless it was
+   * retired. A throw or rejection refuses the reload, with its text.
    */
   readonly application: (context: ServiceContext<C>, snapshot: Snapshot<C>) => HttpApplication | Promise<HttpApplication>;
   /**
@@ -181,8 +181,7 @@ class Running<C> implements RunningHttpService<C> {
   async drain(graceMs: number): Promise<number> {
     this.#deadline.hasten(graceMs);
     this.#draining ??= this.#drain();
-    // Its own deadline is not used: ours may be brought forward, and covers what is still in its handshake.
-    void this.#server.drain(this.#context.environment.deadlines.maxDelayMs, this.#deadline.leftMs / 2);
+    for (const server of [this.#server, ...this.#late]) void this.#drainServer(server);
     return this.#draining;
   }
 
@@ -237,9 +236,12 @@ class Running<C> implements RunningHttpService<C> {
     server.pressure = this.#pressure;
     this.#late.add(server);
     server.accept(stream);
-    void server
-      .drain(Math.min(this.#deadline.leftMs, this.#context.environment.deadlines.maxDelayMs))
-      .then(() => this.#late.delete(server));
+    void this.#drainServer(server).then(() => this.#late.delete(server));
+  }
+
+  /** Its own deadline is not used: ours may be brought forward, covers what is still in its handshake, and counts what it cuts. */
+  async #drainServer(server: HttpServer): Promise<void> {
+    await server.drain(this.#context.environment.deadlines.maxDelayMs, this.#deadline.leftMs / 2);
   }
 
   /** For one more snapshot, which releases it. */

@@ -8,7 +8,7 @@
  *   and are still handed over.
  */
 import type { WireError } from '@ferrata/error';
-import { type CertificateReload, type Listener, type ListenOptions, listen, TlsServer, type TlsServerOptions } from '@ferrata/net';
+import { type CertificateReload, type Listener, type ListenOptions, listen, type TlsServerOptions } from '@ferrata/net';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import type { ListenAddress, ServiceContext, ServiceSocket } from '../service.ts';
 import { FailureNotices } from './failure-notices.ts';
@@ -25,7 +25,7 @@ export type AcceptSettings = Omit<ListenOptions, (typeof placeOptions)[number]>;
  * Says how connections of one listener are accepted. Called once for each listener in each thread, at the start; what it gives holds until the listener closes,
  * over reloads too: settings that follow the configuration read `context.snapshot` when they are used (`TlsServerOptions.certificateFor`, a filter).
  *
- * What becomes of certificates is told as a notice, unless `tls` is a `TlsServer`, or has an `onReload` of its own.
+ * What becomes of certificates is told as a notice, by each thread, unless `tls` is a `TlsServer`, or has an `onReload` of its own.
  */
 export type AcceptFor<C> = (listen: ListenAddress, context: ServiceContext<C>) => AcceptSettings;
 
@@ -112,7 +112,8 @@ function optionsFor(
     clock: environment.clock,
     onError: (error: WireError) => failures.add(error),
     ...settings,
-    ...(tls === undefined || tls instanceof TlsServer ? {} : { tls: withNotices(tls, context, failures) }),
+    // What is no object is refused by `listen`; a server has its own settings, and may be of another copy of the package.
+    ...(typeof tls !== 'object' || tls === null || 'accept' in tls ? {} : { tls: withNotices(tls, context, failures) }),
     // Its own count, or that of the thread: never both, or a service with a higher limit could not have it.
     ...(settings.connectionCap === undefined ? { connectionCap: threadCap(context) } : {}),
     ...(place.backlog === undefined ? {} : { backlog: place.backlog }),
@@ -122,12 +123,14 @@ function optionsFor(
 
 /** A certificate that has run out is served all the same: somebody must hear of it. */
 function withNotices(tls: TlsServerOptions, context: ServiceContext<unknown>, failures: FailureNotices): TlsServerOptions {
-  const onReload = ({ label, error, concern, isReplaced }: CertificateReload): void => {
+  const tell = ({ label, error, concern, isReplaced }: CertificateReload): void => {
     const trouble = error ?? concern;
     if (trouble !== null) context.notify({ severity: 'warning', text: trouble.message });
     else if (isReplaced) context.notify({ severity: 'info', text: `${label}: new connections get the new certificate` });
   };
-  return { clock: context.environment.clock, onError: (error) => failures.add(error), onReload, ...tls };
+  const { clock = context.environment.clock, onError = (error: WireError) => failures.add(error), onReload = tell } = tls;
+  // Before the rest, which is not copied: it may be that of a class.
+  return Object.create(tls, Object.getOwnPropertyDescriptors({ clock, onError, onReload })) as TlsServerOptions;
 }
 
 function whereToListen({ address, ipv6Only, mode }: ListenAddress): ListenOptions {

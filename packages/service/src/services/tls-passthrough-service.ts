@@ -60,7 +60,7 @@ export interface PassthroughReport {
 export interface TlsPassthroughServiceOptions<C> extends ListeningDefinition<C> {
   /** Says to whom a connection goes; null: refused, with the alert `unrecognized_name`. A throw, a rejection, or what is no address: the alert `internal_error`. */
   readonly route: (hello: PeekedHello, connection: TcpConnection<C>) => AddressLike | null | Promise<AddressLike | null>;
-  /** Filter, PROXY header, caps; not TLS, which goes through. Default: none of these, and half of the thread's share of the descriptors as cap. */
+  /** Filter, PROXY header, caps; not TLS, which goes through. Default: none of these; as cap half of the thread's share of the descriptors, which all listeners share in equal parts. */
   readonly accept?: AcceptFor<C>;
   readonly connect?: PassthroughConnectOptions;
   /** How long the ClientHello may take, 1 to 600 000. Default 5 000. */
@@ -287,8 +287,8 @@ class Joints<C> {
 const Alert = { internalError: 0x50, unrecognizedName: 0x70 } as const;
 
 /**
- * Half of the thread's places, unless it is said otherwise: each connection to a server takes one, too, and clients that had taken them all could none of them be
- * passed through.
+ * Half of the thread's places, in equal parts for its listeners, unless it is said otherwise: each connection to a server takes one, too, and clients that had taken
+ * them all could none of them be passed through.
  */
 function acceptSettings<C>(
   { name, accept }: TlsPassthroughServiceOptions<C>,
@@ -299,7 +299,6 @@ function acceptSettings<C>(
   if (settings.tls !== undefined) {
     throw new TypeError(`accept of ${name} must not say tls: it would be ended here, and there would be nothing left to look at`);
   }
-  return settings.connectionCap === undefined
-    ? { maxConnections: Math.max(1, Math.floor(threadCap(context).max / 2)), ...settings }
-    : settings;
+  if (settings.connectionCap !== undefined) return settings;
+  return { maxConnections: Math.max(1, Math.floor(threadCap(context).max / 2 / context.sockets.length)), ...settings };
 }

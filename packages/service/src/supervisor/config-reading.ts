@@ -69,15 +69,13 @@ export async function readFirstConfig(plan: ServerPlan, lastGood: LastGood | und
 }
 
 async function readFrom(load: () => unknown, plan: ServerPlan, options: ReadingOptions): Promise<ConfigReading> {
-  const { clock, limitMs } = options;
-  const startedAt = clock.now();
-  const config = await within(options, 'loading the configuration', async () => {
+  const timed = { ...options, deadline: options.clock.now() + options.limitMs };
+  const config = await within(timed, 'loading the configuration', async () => {
     const loaded = await load();
     // A copy of our own: the program may keep the one that it gave, and change it. What cannot be copied could not be told to the workers either.
     return deepFreeze(structuredClone(loaded));
   });
-  const leftMs = Math.max(0, startedAt + limitMs - clock.now());
-  await within({ ...options, limitMs: leftMs }, 'checking the configuration', async () => {
+  await within(timed, 'loading and checking the configuration', async () => {
     for (const service of plan.services) {
       try {
         await service.check?.(config);
@@ -100,10 +98,17 @@ async function readFrom(load: () => unknown, plan: ServerPlan, options: ReadingO
   return { config, sockets, listeners };
 }
 
-async function within<T>({ clock, limitMs, givenUp }: ReadingOptions, what: string, begin: () => Promise<T>): Promise<T> {
+interface TimedReading extends ReadingOptions {
+  /** When the limit is over. */
+  readonly deadline: number;
+}
+
+async function within<T>({ clock, limitMs, deadline, givenUp }: TimedReading, what: string, begin: () => Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const handleGivenUp = (): void => late.reject(new Error(textOf(givenUp.reason)));
-  const timeout = clock.schedule(limitMs, () => late.reject(new Error(`${what} took longer than ${limitMs} ms`)));
+  const timeout = clock.schedule(Math.max(0, deadline - clock.now()), () =>
+    late.reject(new Error(`${what} took longer than ${limitMs} ms`)),
+  );
   givenUp.addEventListener('abort', handleGivenUp);
   if (givenUp.aborted) handleGivenUp();
   try {

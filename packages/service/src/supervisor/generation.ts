@@ -398,7 +398,7 @@ export class Generation implements AdminTarget {
   }
 
   get #readingOptions(): ReadingOptions {
-    return { clock: this.#clock, limitMs: READING_SHARE * this.#plan.options.readyTimeoutMs, givenUp: this.#stopping.signal };
+    return { clock: this.#clock, limitMs: Math.round(READING_SHARE * this.#plan.options.readyTimeoutMs), givenUp: this.#stopping.signal };
   }
 
   /** For the keeper, which gives it to whoever takes the place of this generation if it dies. */

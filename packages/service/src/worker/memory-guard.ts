@@ -14,8 +14,8 @@
  * - A heap also holds what nobody needs any more: V8 collects that when it comes near the limit, not before. So beyond `tight` only what the last full
  *   collection left counts; one that was not collected since it grew is tight at most.
  * - What the process has set free stays with its allocator, which gives it out again and hardly ever back to the kernel (tried: of 400 MB of chunks, as sockets read them,
- *   all). So beyond `tight` the process counts only while it grows: for ten seconds after it was larger than ever since it was last out of `tight`. Otherwise one
- *   moment of many slow readers would have all requests refused for ever after.
+ *   all). So beyond `tight` the process counts only while it grows: for ten seconds after it was larger than ever since it was last out of `tight`, or gave back
+ *   `hysteresis`. Otherwise one moment of many slow readers would have all requests refused for ever after.
  * - A sample costs some microseconds, and nothing is done per request or connection.
  */
 import { type Clock, systemClock, type Wakeup } from '@ferrata/clock';
@@ -68,7 +68,7 @@ export class MemoryGuard implements Disposable {
   readonly #shares: readonly [number, number, number, number];
   readonly #hysteresis: number;
   #level = 0;
-  /** The largest share of the process since it was last out of `tight`, and when it came to be. */
+  /** The largest share of the process since it was last out of `tight` or gave back much, and when it last grew beyond that. */
   #residentPeak = 0;
   #hasGrownAt = Number.NEGATIVE_INFINITY;
   #wakeup: Wakeup | null = null;
@@ -135,7 +135,7 @@ export class MemoryGuard implements Disposable {
 
   #isGrowing(resident: number): boolean {
     const now = this.#clock.now();
-    if (resident < this.#shares[1] - this.#hysteresis) {
+    if (resident < Math.max(this.#shares[1], this.#residentPeak) - this.#hysteresis) {
       this.#residentPeak = resident;
     } else if (resident >= this.#residentPeak + GROWTH_SHARE) {
       this.#residentPeak = resident;

@@ -502,6 +502,65 @@ test('a configuration that was in force for 30 s is a good one, and those of oth
   });
 });
 
+const twoDeaths = '2 generations in a row have ended within 30 s of taking it on';
+
+/** It serves with the good one before that on disk, of which two generations have died. */
+function wentBackWorld(): KeeperWorld {
+  const world = reloadedWorld();
+  dieAndServe(world, bytes(2));
+  assert.deepEqual(dieAndServe(world, bytes(1)), { config: bytes(1), insteadBecause: twoDeaths });
+  return world;
+}
+
+test('the time in which nobody served proves nothing of a configuration', () => {
+  const world = reloadedWorld();
+  world.process(1).end({ signal: 'SIGSEGV' });
+  delayOfNext(world);
+  for (let number = 2; world.clock.now() < 90_000; number++) {
+    world.clock.advance(9_000);
+    world.process(number).end({ code: 1 });
+    delayOfNext(world);
+  }
+  world.processes.at(-1)?.ready([spec(1)], bytes(2));
+  assert.deepEqual(dieAndServe(world, bytes(1)), { config: bytes(1), insteadBecause: twoDeaths });
+});
+
+test('a reload that finds on disk what is in force says that it has been mended, too', () => {
+  const world = wentBackWorld();
+  world.keeper.signal('SIGHUP');
+  world.process(3).say({ kind: 'reloaded', id: 2, outcome: { kind: 'unchanged', version: 1 } });
+  assert.deepEqual(dieAndServe(world, bytes(1)), { config: bytes(1), insteadBecause: null });
+});
+
+test('a reload that a death overtakes is done by the generation that takes the place: that one looks at the disk', () => {
+  for (const signals of [1, 2]) {
+    const world = wentBackWorld();
+    for (let signal = 0; signal < signals; signal++) world.keeper.signal('SIGHUP');
+    world.told.length = 0;
+    assert.deepEqual(dieAndServe(world, bytes(3)), { config: bytes(1), insteadBecause: null });
+    assert.deepEqual(world.told, ['reloading', 'ready']);
+  }
+});
+
+test('an upgrade that comes to nothing after the death of the one before it has found the disk no good', () => {
+  const world = wentBackWorld();
+  world.keeper.signal('SIGQUIT');
+  world.process(3).end({ signal: 'SIGSEGV' });
+  world.process(4).say({ kind: 'failed', why: 'broken', exitCode: 1 });
+  delayOfNext(world);
+  assert.deepEqual(offered(world, 5), { config: bytes(1), insteadBecause: 'broken' });
+});
+
+test('a failed start says nothing of a configuration that is kept only later', () => {
+  const world = KeeperWorld.serving();
+  world.process(1).end({ signal: 'SIGSEGV' });
+  delayOfNext(world);
+  world.process(2).say({ kind: 'failed', why: 'broken', exitCode: 1 });
+  delayOfNext(world);
+  world.process(3).ready([spec(1)], bytes(1));
+  assert.deepEqual(dieAndServe(world, bytes(1)), { config: bytes(1), insteadBecause: null });
+});
+
 test('without a configuration before it, there is nothing to go back to', () => {
   const world = new KeeperWorld();
   world.run();

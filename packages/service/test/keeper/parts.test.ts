@@ -490,9 +490,9 @@ test('a configuration that is too large, or cannot be packed, is not kept, and t
   assert.match(packConfig({ act: () => {} }).why ?? '', /could not be cloned/);
   for (const none of [null, undefined, new Uint8Array(MAX_KEPT_CONFIG_BYTES + 1)]) {
     const kept = new KeptConfig(() => 0);
-    kept.keep(new Uint8Array(1));
+    kept.keep(new Uint8Array(1), 'first');
     assert.notEqual(kept.offer(), null);
-    kept.keep(none);
+    kept.keep(none, 'reload');
     assert.equal(kept.offer(), null);
   }
 });

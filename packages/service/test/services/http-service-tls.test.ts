@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { createAuthority } from '@ferrata/dev-certificates';
 import { type HttpApplication, respond } from '@ferrata/http';
-import type { CertificateReload, TicketKeys } from '@ferrata/net';
+import { type CertificateReload, type TicketKeys, TlsServer } from '@ferrata/net';
 import { HttpService } from '../../src/services/http-service.ts';
 import { sharedTicketKeys } from '../../src/services/shared-ticket-keys.ts';
 import { SharedRegistry } from '../../src/supervisor/shared-registry.ts';
@@ -87,6 +87,35 @@ test('an expired certificate is told of, unless somebody else is', async () => {
     if ('onReload' in tls) assert.deepEqual({ told, notices: host.notices }, { told: ['TLS_CERTIFICATE_EXPIRED'], notices: [] });
     else assert.match(host.notices[0]?.text ?? '', /TLS_CERTIFICATE_EXPIRED.*the certificate has expired at 2004/);
   }
+});
+
+test('options of TLS whose members are those of a class, and a server from another copy of the package, are taken as they are', async () => {
+  const asked: (string | null)[] = [];
+  class Settings {
+    certificates = [{ certificate: chain, key }];
+    certificateFor(name: string | null): null {
+      asked.push(name);
+      return null;
+    }
+  }
+  const server = new TlsServer(new Settings());
+  class Foreign implements Pick<TlsServer, 'accept' | 'close'> {
+    accept(...args: Parameters<TlsServer['accept']>): void {
+      server.accept(...args);
+    }
+    async close(): Promise<void> {}
+  }
+  for (const tls of [Object.freeze(new Settings()), new Foreign() as TlsServer]) {
+    await using host = await TestHost.start(
+      [new HttpService({ name: 'web', listen: loopback, application, accept: () => ({ tls }) })],
+      undefined,
+    );
+    const socket = connect({ port: host.port('web'), host: '127.0.0.1', servername: 'a.test', ca: authority.certificate });
+    await once(socket, 'secureConnect');
+    socket.destroy();
+  }
+  assert.deepEqual(asked, ['a.test', 'a.test']);
+  await server.close();
 });
 
 test('a client that never shakes hands is not counted as cut', async () => {

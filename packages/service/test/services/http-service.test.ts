@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { HeaderMap, responseHead } from '@ferrata/headers';
 import { type HttpApplication, respond, type ServerExchange, type ServerExchangeHandler } from '@ferrata/http';
 import { HttpService, type HttpServiceOptions } from '../../src/services/http-service.ts';
-import { RawClient, until } from './raw-client.ts';
+import { Gate, RawClient, until } from './raw-client.ts';
 import { loopback, TestHost } from './service-harness.ts';
 
 interface Words {
@@ -152,6 +152,27 @@ test('an application that several snapshots have is retired when none of them, a
   assert.deepEqual(retired, ['other', 'shared']);
 });
 
+test('an application that a reload has made again, and gives up when it was retired already, is not retired twice', async () => {
+  const shared = new Waiting('shared');
+  const [asked, gate] = [new Gate(), new Gate()];
+  const { service, retired } = waitingService({
+    application: async (_context, { config }) => {
+      if (config.word === 'one') return shared;
+      asked.open();
+      await gate.promise;
+      return shared;
+    },
+  });
+  await using host = await TestHost.start([service], { word: 'one' });
+  const prepared = assert.rejects(host.host.prepare(host.snapshot({ word: 'slow' })), /given up/);
+  await asked.promise;
+  await host.host.close();
+  assert.deepEqual(retired, ['shared']);
+  gate.open();
+  await prepared;
+  assert.deepEqual(retired, ['shared']);
+});
+
 test('a configuration of which no application can be made changes nothing, and says why', async () => {
   const retired: string[] = [];
   const made = (name: string, fails: 'throw' | 'reject' | 'nonsense'): HttpService<Words> =>
@@ -286,20 +307,29 @@ test('a second drain brings the end forward, and both tell how many were cut', a
   await client.closed();
 });
 
-test('a second drain with less time ends idle connections in order as well', async () => {
-  const { service } = waitingService();
-  await using host = await TestHost.start([service], { word: 'idle' });
-  using client = await RawClient.connect(host.port('web'));
-  client.write(GET);
-  await client.read('\r\n\r\nidle');
-  const drained = host.host.drain(600_000);
-  void host.host.drain(1_000);
-  await client.ended();
-  assert.equal(client.isClosed, false);
-  client.end();
-  await client.closed();
-  assert.equal(client.error, null);
-  assert.equal(await drained, 0);
+test('a second drain with less time ends idle connections in order as well, also one that came through its admission meanwhile', async () => {
+  const service = answering(() => ignore, { accept: () => ({ proxyProtocol: { trusted: ['127.0.0.1'] } }) });
+  for (const isLate of [false, true]) {
+    await using host = await TestHost.start([service], undefined);
+    using client = await RawClient.connect(host.port('web'));
+    await until(() => host.host.counts()['web']?.connections === 1);
+    const admit = async (): Promise<void> => {
+      client.write('PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n');
+      await until(() => host.host.counts()['web']?.accepted === 1);
+    };
+    if (!isLate) await admit();
+    const drained = host.host.drain(600_000);
+    // The server has no connection yet, and is done.
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    if (isLate) await admit();
+    void host.host.drain(2_000);
+    await client.ended();
+    assert.equal(client.isClosed, false);
+    client.end();
+    await client.closed();
+    assert.equal(client.error, null);
+    assert.equal(await drained, 0);
+  }
 });
 
 test('a tunnel counts as a connection until the deadline, and its end ends the drain', async () => {

@@ -8,6 +8,7 @@ import { descriptorLimit } from '@ferrata/net';
 import type { ServiceCounts } from '../../src/service.ts';
 import {
   type PassthroughReport,
+  type RunningTlsPassthroughService,
   TlsPassthroughService,
   type TlsPassthroughServiceOptions,
 } from '../../src/services/tls-passthrough-service.ts';
@@ -142,34 +143,40 @@ test('options by which nobody can be connected to are told to the operator, and 
   }
 });
 
-test('no more clients are accepted than servers can be connected to for them', async () => {
+test('no more clients are accepted than servers can be connected to for them, however many listeners there are', async () => {
   await using a = await upstream('a');
-  const { service, reports } = passing(() => `127.0.0.1:${a.port}`);
-  // So many threads that the share of each is small.
-  const threads = Math.ceil(Math.min(descriptorLimit(), 2 ** 30) / 20);
-  await using host = await TestHost.start([service], undefined, { threads });
-  const clients = await Promise.all(
-    Array.from({ length: 20 }, async () => {
-      const socket = connectTcp({ host: '127.0.0.1', port: host.port('sni'), allowHalfOpen: true });
+  for (const listen of [loopback, [...loopback, ...loopback]]) {
+    const { service, reports } = passing(() => `127.0.0.1:${a.port}`, { listen });
+    // So many threads that the share of each is small.
+    const threads = Math.ceil(Math.min(descriptorLimit(), 2 ** 30) / 20);
+    await using host = await TestHost.start([service], undefined, { threads });
+    const { addresses } = host.running.get('sni') as RunningTlsPassthroughService<undefined>;
+    const clients = await Promise.all(
+      Array.from({ length: 40 }, async (_, index) => {
+        const socket = connectTcp({
+          ...(addresses[index % listen.length] as { readonly host: string; readonly port: number }),
+          allowHalfOpen: true,
+        });
+        socket.on('error', () => {});
+        await once(socket, 'connect');
+        return socket;
+      }),
+    );
+    const counts = (): ServiceCounts => host.host.counts()['sni'] as ServiceCounts;
+    await until(() => counts().accepted + counts().shed === 40);
+    const { accepted } = counts();
+    assert.ok(accepted > 0 && accepted < 20, `${accepted} accepted`);
+    for (const tcp of clients) {
+      const socket = connectTls({ socket: tcp, servername: 'a.test', ca: authority.certificate, ...halfOpen });
       socket.on('error', () => {});
-      await once(socket, 'connect');
-      return socket;
-    }),
-  );
-  const counts = (): ServiceCounts => host.host.counts()['sni'] as ServiceCounts;
-  await until(() => counts().accepted + counts().shed === 20);
-  const { accepted } = counts();
-  assert.ok(accepted > 0 && accepted < 20, `${accepted} accepted`);
-  for (const tcp of clients) {
-    const socket = connectTls({ socket: tcp, servername: 'a.test', ca: authority.certificate, ...halfOpen });
-    socket.on('error', () => {});
-    socket.end('hello').resume();
-  }
-  try {
-    await until(() => reports.length === accepted);
-    assert.deepEqual(new Set(reports.map(({ outcome }) => outcome)), new Set(['relayed']));
-  } finally {
-    for (const tcp of clients) tcp.destroy();
+      socket.end('hello').resume();
+    }
+    try {
+      await until(() => reports.length === accepted);
+      assert.deepEqual(new Set(reports.map(({ outcome }) => outcome)), new Set(['relayed']));
+    } finally {
+      for (const tcp of clients) tcp.destroy();
+    }
   }
 });
 
