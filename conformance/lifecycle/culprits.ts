@@ -33,8 +33,10 @@ export function unexplained(
   for (const one of accepted) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
   const unseen: FailureRecord[] = [];
   for (const failure of failures) {
-    // A port is another client's later: whoever accepted it last before the failure.
-    const last = (failure.port === null ? undefined : byPort.get(failure.port))?.findLast(({ at }) => at <= failure.at)?.by;
+    // A port is another client's before and after: whoever accepted it since this one began to connect.
+    const last = (failure.port === null ? undefined : byPort.get(failure.port))?.findLast(
+      ({ at }) => at >= failure.openedAt && at <= failure.at,
+    )?.by;
     const text = JSON.stringify(failure);
     if (last === undefined) {
       unseen.push(failure);

@@ -5,6 +5,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { monotonicMs } from './monotonic.ts';
 import { LoadFailure } from './tally.ts';
 
 /** Where a server listens; with the certificate of its authority: by TLS. */
@@ -35,6 +36,7 @@ const CONNECT_MS = 60_000;
 
 /** Opens a socket. @throws {LoadFailure} when nobody accepts, or the handshake fails */
 export async function openSocket(endpoint: Endpoint): Promise<Socket> {
+  const openedAt = monotonicMs();
   return await new Promise((resolve, reject) => {
     const socket: Socket =
       'path' in endpoint
@@ -51,7 +53,7 @@ export async function openSocket(endpoint: Endpoint): Promise<Socket> {
       clearTimeout(timer);
       socket.destroy();
       const code = (error as NodeJS.ErrnoException).code;
-      reject(new LoadFailure(error instanceof LoadFailure ? error.reason : `connect ${code ?? String(error)}`, false, port));
+      reject(new LoadFailure(error instanceof LoadFailure ? error.reason : `connect ${code ?? String(error)}`, false, { port, openedAt }));
     };
     socket.once('error', fail);
     socket.once(endpoint.ca === undefined ? 'connect' : 'secureConnect', () => {
@@ -72,6 +74,8 @@ export class Http1Connection {
   servedBy: string | null = null;
   /** The client's own; null: a Unix socket has none. */
   readonly port: number | null;
+  /** See `ClientEnd`. */
+  readonly openedAt: number;
   /** Another request may be sent. */
   isReusable = true;
   requestCount = 0;
@@ -79,9 +83,10 @@ export class Http1Connection {
   #isEnded = false;
   #wake: (() => void) | null = null;
 
-  constructor(socket: Socket) {
+  private constructor(socket: Socket, openedAt: number) {
     this.socket = socket;
     this.port = socket.localPort ?? null;
+    this.openedAt = openedAt;
     socket.on('data', (chunk: Buffer) => {
       this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
       // Whoever reads the body slowly holds the server back by this.
@@ -93,7 +98,8 @@ export class Http1Connection {
   }
 
   static async open(endpoint: Endpoint): Promise<Http1Connection> {
-    return new Http1Connection(await openSocket(endpoint));
+    const openedAt = monotonicMs();
+    return new Http1Connection(await openSocket(endpoint), openedAt);
   }
 
   /** Sends a request, and waits for the whole answer. @throws {LoadFailure} */

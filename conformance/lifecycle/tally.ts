@@ -11,20 +11,28 @@
 
 import { monotonicMs } from './monotonic.ts';
 
+/** By what a connection is known to whoever has accepted it. */
+export interface ClientEnd {
+  /** The client's own; null: it had none, or was not connected. */
+  readonly port: number | null;
+  /** When the client began to connect, in monotonic milliseconds: a port is another client's before and after. */
+  readonly openedAt: number;
+}
+
 /** How a request ended that was not answered. */
 export class LoadFailure extends Error {
   /** Stable: what failures are counted by. */
   readonly reason: string;
   /** Part of the answer was there. */
   readonly isCut: boolean;
-  /** The client's own port, where whoever reports the failure has no connection yet. */
-  readonly port: number | null;
+  /** The client's end, where whoever reports the failure has no connection yet. */
+  readonly end: ClientEnd | null;
 
-  constructor(reason: string, isCut = false, port: number | null = null) {
+  constructor(reason: string, isCut = false, end: ClientEnd | null = null) {
     super(reason);
     this.reason = reason;
     this.isCut = isCut;
-    this.port = port;
+    this.end = end;
   }
 
   override get name(): string {
@@ -33,17 +41,15 @@ export class LoadFailure extends Error {
 }
 
 /** A connection on which something failed. */
-export type FailedConnection = Pick<FailureRecord, 'servedBy' | 'port'>;
+export type FailedConnection = Pick<FailureRecord, 'servedBy' | keyof ClientEnd>;
 
 /** One failure, and what is known of the connection that it happened on. */
-export interface FailureRecord {
+export interface FailureRecord extends ClientEnd {
   readonly kind: string;
   readonly reason: string;
   readonly isCut: boolean;
   /** What earlier answers on the connection said of who serves it; null: there was none. */
   readonly servedBy: string | null;
-  /** The client's own port; null: it had none, or was not connected. */
-  readonly port: number | null;
   /** Monotonic milliseconds. */
   readonly at: number;
 }
@@ -88,8 +94,9 @@ export class Tally {
     if (isCut) this.cut++;
     else this.failed++;
     if (this.failures.length >= KEPT_FAILURES) return;
-    const port = connection?.port ?? (error instanceof LoadFailure ? error.port : null);
-    this.failures.push({ kind, reason: reasonOf(error), isCut, servedBy: connection?.servedBy ?? null, port, at: monotonicMs() });
+    const at = monotonicMs();
+    const { port, openedAt } = connection ?? (error instanceof LoadFailure ? error.end : null) ?? { port: null, openedAt: at };
+    this.failures.push({ kind, reason: reasonOf(error), isCut, servedBy: connection?.servedBy ?? null, port, openedAt, at });
   }
 
   /** By kind and reason, the most frequent first: for a sentence. */

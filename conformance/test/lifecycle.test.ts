@@ -156,12 +156,13 @@ test('a failure is explained by the death of who accepted its connection, and by
     { port: 4_000, by: '7.2.2', at: 300 },
   ];
   const diedAt = (by: string): number | null => (by === '7.1.1' ? 200 : null);
-  const failed = (port: number | null, at: number): FailureRecord => ({
+  const failed = (port: number | null, at: number, openedAt = 0): FailureRecord => ({
     kind: 'kept http',
     reason: 'r',
     isCut: false,
     servedBy: null,
     port,
+    openedAt,
     at,
   });
   assert.equal(unexplained([failed(4_000, 201)], accepted, diedAt, 0), null);
@@ -169,7 +170,8 @@ test('a failure is explained by the death of who accepted its connection, and by
   assert.match(unexplained([failed(4_001, 201)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
   // The same port, used again by a client whom another one serves.
   assert.match(unexplained([failed(4_000, 301)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
-  const unseen = [failed(null, 201), failed(4_002, 201)];
+  // A Unix socket; and a port that was another client's, used again by one whom nobody noted.
+  const unseen = [failed(null, 201), failed(4_001, 301, 300)];
   assert.equal(unexplained(unseen, accepted, diedAt, 2), null);
   assert.match(unexplained(unseen, accepted, diedAt, 1) ?? '', /of 2 nobody knows whose they were, not 1 at most/);
 });

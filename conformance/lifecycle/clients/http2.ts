@@ -8,9 +8,10 @@ import { type ResponseHead, requestHead } from '@ferrata/headers';
 import { type ClientExchangeHandler, type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { peer, UpstreamConnector } from '@ferrata/upstream';
 import type { LoadClient, LoadContext, SeenConnection } from '../load.ts';
+import { monotonicMs } from '../monotonic.ts';
 import { LoadFailure } from '../tally.ts';
 import { bodyOf } from './http1.ts';
-import { portOf } from './websockets.ts';
+import { clientEndOf } from './websockets.ts';
 
 /** Longer than a worker may be blocked, or a server paused. */
 const TIMEOUT_MS = 60_000;
@@ -31,6 +32,7 @@ type SendOne = (token: string, body: Buffer) => Promise<Http2Answer | null>;
 interface SharedConnection extends SeenConnection {
   servedBy: string | null;
   port: number | null;
+  readonly openedAt: number;
 }
 
 /** Closed loops that share connections of our client's, over TCP. */
@@ -47,7 +49,7 @@ export function ourHttp2Streams(streams: number, pauseMs = 0): LoadClient {
         const session = connector.take(there) ?? (await connector.connect(there));
         let connection = connections.get(session);
         if (connection === undefined) {
-          connection = { version: 0, servedBy: null, port: portOf(session) };
+          connection = { version: 0, servedBy: null, ...clientEndOf(session) };
           connections.set(session, connection);
           context.tally.connections++;
         }
@@ -70,7 +72,7 @@ export function nodeHttp2Streams(streams: number, pauseMs = 0): LoadClient {
     const open = (): NonNullable<typeof current> => {
       const socket = openTls(https.port, https.ca);
       const session = connectHttp2('https://localhost', { createConnection: () => socket });
-      const made = { session, version: 0, servedBy: null, port: null as number | null, isGoing: false };
+      const made = { session, version: 0, servedBy: null, port: null as number | null, openedAt: monotonicMs(), isGoing: false };
       context.tally.connections++;
       // Before the handshake: one that breaks in it was somebody's, too.
       socket.once('connect', () => {
@@ -116,7 +118,7 @@ async function loop(kind: string, context: LoadContext, { send, connection, paus
         context.tally.retry();
         continue;
       }
-      const shared = connection() ?? { version: 0, servedBy: null, port: null };
+      const shared = connection() ?? { version: 0, servedBy: null, port: null, openedAt: 0 };
       shared.servedBy = answer.servedBy;
       if (answer.status !== 200) throw new LoadFailure(`status ${answer.status}`);
       if (answer.token !== token) throw new LoadFailure('the token of another request, or none');

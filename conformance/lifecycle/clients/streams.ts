@@ -3,6 +3,7 @@ import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { openSocket } from '../http1-connection.ts';
 import type { LoadClient } from '../load.ts';
+import { monotonicMs } from '../monotonic.ts';
 import { LoadFailure } from '../tally.ts';
 
 /** Longer than a worker may be blocked, or a server paused. */
@@ -19,6 +20,7 @@ export function tcpEchoes(pauseMs = 5): LoadClient {
       context.tally.send('tcp');
       let socket: Socket | null = null;
       let port: number | null = null;
+      const openedAt = monotonicMs();
       try {
         socket = await openSocket({ port: tcp });
         port = socket.localPort ?? null;
@@ -29,7 +31,7 @@ export function tcpEchoes(pauseMs = 5): LoadClient {
         context.tally.answer('tcp');
         context.tally.connections++;
       } catch (error) {
-        context.tally.fail('tcp', error, { servedBy: null, port });
+        context.tally.fail('tcp', error, { servedBy: null, port, openedAt });
         await context.pause(20);
       }
       socket?.destroy();

@@ -1,9 +1,11 @@
 /** Clients of WebSocket: messages that must come back in order, none lost, on connections that live for a while and end with a goodbye. */
+import { systemClock } from '@ferrata/clock';
 import { type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { connectWebSocket } from '@ferrata/tunnel';
 import { peer, UpstreamConnector } from '@ferrata/upstream';
 import type { LoadClient, LoadContext } from '../load.ts';
-import { LoadFailure } from '../tally.ts';
+import { monotonicMs } from '../monotonic.ts';
+import { type ClientEnd, LoadFailure } from '../tally.ts';
 
 /** How long a connection lives. */
 const LIFE_MS = 1_000;
@@ -23,14 +25,14 @@ export function webSockets(pauseMs = 5): LoadClient {
     const there = peer('path' in http ? `unix:${http.path}` : `127.0.0.1:${http.port}`);
     while (!context.isStopping) {
       context.tally.send('websocket');
-      let port: number | null = null;
+      let end: ClientEnd | null = null;
       try {
         const session = await connector.connect(there);
-        port = portOf(session);
+        end = clientEndOf(session);
         await converse({ session, environment }, context, pauseMs);
         context.tally.answer('websocket');
       } catch (error) {
-        context.tally.fail('websocket', error, { servedBy: null, port });
+        context.tally.fail('websocket', error, end === null ? null : { servedBy: null, ...end });
         await context.pause(20);
       }
     }
@@ -38,10 +40,10 @@ export function webSockets(pauseMs = 5): LoadClient {
   };
 }
 
-/** @returns our own port of a connection; null: a Unix socket has none */
-export function portOf({ stream }: ClientSession): number | null {
-  const { localAddress } = stream.info;
-  return localAddress.kind === 'ip' ? localAddress.port : null;
+/** @returns our end of a connection */
+export function clientEndOf({ stream }: ClientSession): ClientEnd {
+  const { localAddress, timing } = stream.info;
+  return { port: localAddress.kind === 'ip' ? localAddress.port : null, openedAt: monotonicMs() - (systemClock.now() - timing.startedAt) };
 }
 
 interface Connected {
