@@ -1,12 +1,13 @@
 /**
- * Whose connection it was that failed: every worker that is told to (`TargetOptions.tellsAccepted`) notes the client's port of each connection that it accepts, so that
+ * Whose connection it was that failed: every worker that is told to (`TargetOptions.tellsAccepted`) notes the ports of each connection that it accepts, so that
  * one that breaks before any answer, or in the handshake of TLS, is known as well, and so are those of a proxy, whose answers are somebody else's.
  */
 import type { FailureRecord } from './tally.ts';
 
 /** A connection that a worker has accepted. */
 export interface Accepted {
-  readonly port: number;
+  /** As `ClientEnd` has them. */
+  readonly ports: string;
   /** `PID.WORKER.THREAD`. */
   readonly by: string;
   /** Monotonic milliseconds. */
@@ -29,12 +30,12 @@ export function unexplained(
   diedAt: (by: string) => number | null,
   mostUnseen: number,
 ): string | null {
-  const byPort = new Map<number, Accepted[]>();
-  for (const one of accepted) byPort.set(one.port, [...(byPort.get(one.port) ?? []), one]);
+  const byPorts = new Map<string, Accepted[]>();
+  for (const one of accepted) byPorts.set(one.ports, [...(byPorts.get(one.ports) ?? []), one]);
   const unseen: FailureRecord[] = [];
   for (const failure of failures) {
-    // A port is another client's before and after: whoever accepted it since this one began to connect.
-    const last = (failure.port === null ? undefined : byPort.get(failure.port))?.findLast(
+    // They are another connection's before and after: whoever accepted it since this one began to connect.
+    const last = (failure.ports === null ? undefined : byPorts.get(failure.ports))?.findLast(
       ({ at }) => at >= failure.openedAt && at <= failure.at,
     )?.by;
     const text = JSON.stringify(failure);

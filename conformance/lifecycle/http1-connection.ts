@@ -34,6 +34,11 @@ export interface Http1Request {
 /** Longer than a worker may be blocked in a handshake, or a server paused. */
 const CONNECT_MS = 60_000;
 
+/** @returns the ports of a connected socket, as `ClientEnd` has them; null: a Unix socket has none */
+export function portsOf({ localPort, remotePort }: Socket): string | null {
+  return localPort === undefined || remotePort === undefined ? null : `${localPort}>${remotePort}`;
+}
+
 /** Opens a socket. @throws {LoadFailure} when nobody accepts, or the handshake fails */
 export async function openSocket(endpoint: Endpoint): Promise<Socket> {
   const openedAt = monotonicMs();
@@ -45,15 +50,15 @@ export async function openSocket(endpoint: Endpoint): Promise<Socket> {
           ? connectTcp({ port: endpoint.port, host: endpoint.host ?? '127.0.0.1' })
           : connectTls({ port: endpoint.port, host: '127.0.0.1', ca: endpoint.ca, servername: 'localhost', ALPNProtocols: ['http/1.1'] });
     const timer = setTimeout(() => fail(new LoadFailure('no connection in time')), CONNECT_MS);
-    let port: number | null = null;
+    let ports: string | null = null;
     socket.once('connect', () => {
-      port = socket.localPort ?? null;
+      ports = portsOf(socket);
     });
     const fail = (error: unknown): void => {
       clearTimeout(timer);
       socket.destroy();
       const code = (error as NodeJS.ErrnoException).code;
-      reject(new LoadFailure(error instanceof LoadFailure ? error.reason : `connect ${code ?? String(error)}`, false, { port, openedAt }));
+      reject(new LoadFailure(error instanceof LoadFailure ? error.reason : `connect ${code ?? String(error)}`, false, { ports, openedAt }));
     };
     socket.once('error', fail);
     socket.once(endpoint.ca === undefined ? 'connect' : 'secureConnect', () => {
@@ -72,8 +77,8 @@ export class Http1Connection {
   readonly socket: Socket;
   /** Who serves it, as the last answer has said. */
   servedBy: string | null = null;
-  /** The client's own; null: a Unix socket has none. */
-  readonly port: number | null;
+  /** See `ClientEnd`. */
+  readonly ports: string | null;
   /** See `ClientEnd`. */
   readonly openedAt: number;
   /** Another request may be sent. */
@@ -85,7 +90,7 @@ export class Http1Connection {
 
   private constructor(socket: Socket, openedAt: number) {
     this.socket = socket;
-    this.port = socket.localPort ?? null;
+    this.ports = portsOf(socket);
     this.openedAt = openedAt;
     socket.on('data', (chunk: Buffer) => {
       this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);

@@ -54,8 +54,9 @@ function look(at: string): void {
 
 function tellAccepted(file: string, worker: number): void {
   subscribe('net.server.socket', (message) => {
-    const { remotePort } = (message as { readonly socket: Socket }).socket;
-    if (remotePort !== undefined) appendFileSync(file, `${remotePort} ${process.pid}.${worker}.${threadId} ${monotonicMs()}\n`);
+    const { remotePort, localPort } = (message as { readonly socket: Socket }).socket;
+    if (remotePort !== undefined)
+      appendFileSync(file, `${remotePort}>${localPort} ${process.pid}.${worker}.${threadId} ${monotonicMs()}\n`);
   });
 }
 

@@ -13,9 +13,9 @@ import { monotonicMs } from './monotonic.ts';
 
 /** By what a connection is known to whoever has accepted it. */
 export interface ClientEnd {
-  /** The client's own; null: it had none, or was not connected. */
-  readonly port: number | null;
-  /** When the client began to connect, in monotonic milliseconds: a port is another client's before and after. */
+  /** `CLIENT>SERVER`: both are needed, as a client's port may lead to several listeners at once. Null: it had none, or was not connected. */
+  readonly ports: string | null;
+  /** When the client began to connect, in monotonic milliseconds: its port is another connection's before and after. */
   readonly openedAt: number;
 }
 
@@ -95,8 +95,8 @@ export class Tally {
     else this.failed++;
     if (this.failures.length >= KEPT_FAILURES) return;
     const at = monotonicMs();
-    const { port, openedAt } = connection ?? (error instanceof LoadFailure ? error.end : null) ?? { port: null, openedAt: at };
-    this.failures.push({ kind, reason: reasonOf(error), isCut, servedBy: connection?.servedBy ?? null, port, openedAt, at });
+    const { ports, openedAt } = connection ?? (error instanceof LoadFailure ? error.end : null) ?? { ports: null, openedAt: at };
+    this.failures.push({ kind, reason: reasonOf(error), isCut, servedBy: connection?.servedBy ?? null, ports, openedAt, at });
   }
 
   /** By kind and reason, the most frequent first: for a sentence. */

@@ -167,8 +167,8 @@ export class Target {
   /** The connections that its workers have accepted, if they note them. */
   accepted(): readonly Accepted[] {
     return linesOf(join(this.folder, 'accepted')).map((line) => {
-      const [port, by = '', at] = line.split(' ');
-      return { port: Number(port), by, at: Number(at) };
+      const [ports = '', by = '', at] = line.split(' ');
+      return { ports, by, at: Number(at) };
     });
   }
 

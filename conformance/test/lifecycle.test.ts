@@ -151,35 +151,36 @@ test('two messages of one version, and a version that goes back on a connection,
 
 test('a failure is explained by the death of who accepted its connection, and by nothing else', () => {
   const accepted: readonly Accepted[] = [
-    { port: 4_000, by: '7.1.1', at: 100 },
-    { port: 4_001, by: '7.2.2', at: 110 },
-    { port: 4_000, by: '7.2.2', at: 300 },
+    { ports: '4000>80', by: '7.1.1', at: 100 },
+    { ports: '4001>80', by: '7.2.2', at: 110 },
+    { ports: '4000>443', by: '7.2.2', at: 120 },
+    { ports: '4000>80', by: '7.2.2', at: 300 },
   ];
   const diedAt = (by: string): number | null => (by === '7.1.1' ? 200 : null);
-  const failed = (port: number | null, at: number, openedAt = 0): FailureRecord => ({
+  const failed = (ports: string | null, at: number, openedAt = 0): FailureRecord => ({
     kind: 'kept http',
     reason: 'r',
     isCut: false,
     servedBy: null,
-    port,
+    ports,
     openedAt,
     at,
   });
-  assert.equal(unexplained([failed(4_000, 201)], accepted, diedAt, 0), null);
-  assert.match(unexplained([failed(4_000, 199)], accepted, diedAt, 9) ?? '', /a connection of 7\.1\.1, 1 ms before that died/);
-  assert.match(unexplained([failed(4_001, 201)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
+  assert.equal(unexplained([failed('4000>80', 201)], accepted, diedAt, 0), null);
+  assert.match(unexplained([failed('4000>80', 199)], accepted, diedAt, 9) ?? '', /a connection of 7\.1\.1, 1 ms before that died/);
+  assert.match(unexplained([failed('4001>80', 201)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
   // The same port, used again by a client whom another one serves.
-  assert.match(unexplained([failed(4_000, 301)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
+  assert.match(unexplained([failed('4000>80', 301)], accepted, diedAt, 9) ?? '', /a connection of 7\.2\.2, who lives/);
   // A Unix socket; and a port that was another client's, used again by one whom nobody noted.
-  const unseen = [failed(null, 201), failed(4_001, 301, 300)];
+  const unseen = [failed(null, 201), failed('4001>80', 301, 300)];
   assert.equal(unexplained(unseen, accepted, diedAt, 2), null);
   assert.match(unexplained(unseen, accepted, diedAt, 1) ?? '', /of 2 nobody knows whose they were, not 1 at most/);
 });
 
-test('the client of a failure is known by its port, before an answer and in a handshake, too', async () => {
-  const seen: number[] = [];
+test('the client of a failure is known by its ports, before an answer and in a handshake, too', async () => {
+  const seen: string[] = [];
   const silent = await scripted((socket) => {
-    seen.push(socket.remotePort ?? 0);
+    seen.push(`${socket.remotePort}>${socket.localPort}`);
     socket.destroy();
   });
   const https = { ...silent, ca: '' } as NonNullable<LoadTarget['https']>;
@@ -192,7 +193,7 @@ test('the client of a failure is known by its port, before an answer and in a ha
     downloads({ bytes: 1 }),
   ];
   const { failures } = await tallyOf({ http: silent, https }, clients, 60);
-  const unknown = failures.filter(({ port }) => port === null || !seen.includes(port));
+  const unknown = failures.filter(({ ports }) => ports === null || !seen.includes(ports));
   assert.deepEqual([...new Set(unknown.map(({ kind, reason }) => `${kind}: ${reason}`))], []);
   assert.deepEqual([...new Set(failures.map(({ kind }) => kind))].toSorted(), [
     'fast download http',
@@ -264,7 +265,7 @@ test('what the saboteur is told it does: connections that are accepted are noted
   await until(() => port !== '');
   const client = connect(Number(port), '127.0.0.1').on('error', () => undefined);
   await once(client, 'connect');
-  const own = client.localPort;
+  const own = `${client.localPort}>${client.remotePort}`;
   await until(() => lines('accepted', `${own} ${child.pid}.1.`).length === 1);
   writeFileSync(join(folder, 'worker'), 'block');
   await until(() => lines('done', `${child.pid}.1.`).length === 1);

@@ -7,6 +7,7 @@ import { isWireError } from '@ferrata/error';
 import { type ResponseHead, requestHead } from '@ferrata/headers';
 import { type ClientExchangeHandler, type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { peer, UpstreamConnector } from '@ferrata/upstream';
+import { portsOf } from '../http1-connection.ts';
 import type { LoadClient, LoadContext, SeenConnection } from '../load.ts';
 import { monotonicMs } from '../monotonic.ts';
 import { LoadFailure } from '../tally.ts';
@@ -31,7 +32,7 @@ type SendOne = (token: string, body: Buffer) => Promise<Http2Answer | null>;
 /** A connection of many streams, and what is known of it. */
 interface SharedConnection extends SeenConnection {
   servedBy: string | null;
-  port: number | null;
+  ports: string | null;
   readonly openedAt: number;
 }
 
@@ -72,11 +73,11 @@ export function nodeHttp2Streams(streams: number, pauseMs = 0): LoadClient {
     const open = (): NonNullable<typeof current> => {
       const socket = openTls(https.port, https.ca);
       const session = connectHttp2('https://localhost', { createConnection: () => socket });
-      const made = { session, version: 0, servedBy: null, port: null as number | null, openedAt: monotonicMs(), isGoing: false };
+      const made = { session, version: 0, servedBy: null, ports: null as string | null, openedAt: monotonicMs(), isGoing: false };
       context.tally.connections++;
       // Before the handshake: one that breaks in it was somebody's, too.
       socket.once('connect', () => {
-        made.port = socket.localPort ?? null;
+        made.ports = portsOf(socket);
       });
       for (const event of ['goaway', 'error', 'close']) {
         session.on(event, () => {
@@ -118,7 +119,7 @@ async function loop(kind: string, context: LoadContext, { send, connection, paus
         context.tally.retry();
         continue;
       }
-      const shared = connection() ?? { version: 0, servedBy: null, port: null, openedAt: 0 };
+      const shared = connection() ?? { version: 0, servedBy: null, ports: null, openedAt: 0 };
       shared.servedBy = answer.servedBy;
       if (answer.status !== 200) throw new LoadFailure(`status ${answer.status}`);
       if (answer.token !== token) throw new LoadFailure('the token of another request, or none');

@@ -1,7 +1,7 @@
 /** Clients of the TCP echo service and of the UDP one. */
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import { openSocket } from '../http1-connection.ts';
+import { openSocket, portsOf } from '../http1-connection.ts';
 import type { LoadClient } from '../load.ts';
 import { monotonicMs } from '../monotonic.ts';
 import { LoadFailure } from '../tally.ts';
@@ -19,11 +19,11 @@ export function tcpEchoes(pauseMs = 5): LoadClient {
     while (tcp !== null && !context.isStopping) {
       context.tally.send('tcp');
       let socket: Socket | null = null;
-      let port: number | null = null;
+      let ports: string | null = null;
       const openedAt = monotonicMs();
       try {
         socket = await openSocket({ port: tcp });
-        port = socket.localPort ?? null;
+        ports = portsOf(socket);
         await converse(socket, context.token(), async () => {
           await context.pause(pauseMs);
           return !context.isStopping;
@@ -31,7 +31,7 @@ export function tcpEchoes(pauseMs = 5): LoadClient {
         context.tally.answer('tcp');
         context.tally.connections++;
       } catch (error) {
-        context.tally.fail('tcp', error, { servedBy: null, port, openedAt });
+        context.tally.fail('tcp', error, { servedBy: null, ports, openedAt });
         await context.pause(20);
       }
       socket?.destroy();

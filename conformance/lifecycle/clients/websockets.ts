@@ -42,8 +42,9 @@ export function webSockets(pauseMs = 5): LoadClient {
 
 /** @returns our end of a connection */
 export function clientEndOf({ stream }: ClientSession): ClientEnd {
-  const { localAddress, timing } = stream.info;
-  return { port: localAddress.kind === 'ip' ? localAddress.port : null, openedAt: monotonicMs() - (systemClock.now() - timing.startedAt) };
+  const { localAddress: here, remoteAddress: there, timing } = stream.info;
+  const ports = here.kind === 'ip' && there.kind === 'ip' ? `${here.port}>${there.port}` : null;
+  return { ports, openedAt: monotonicMs() - (systemClock.now() - timing.startedAt) };
 }
 
 interface Connected {
