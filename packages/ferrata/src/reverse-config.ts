@@ -1,8 +1,8 @@
 /** The configuration that every thread of `ferrata reverse` works by: what the command line says, and what is in the files that it names. */
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { isWireError, type WireError } from '@ferrata/error';
-import { CertificateStore, loadCertificate, TlsClient, type TlsClientOptions } from '@ferrata/net';
+import { CertificateStore, loadCertificate, readPlainFile, TlsClient, type TlsClientOptions } from '@ferrata/net';
 import type { CertificateFiles, ReverseArguments } from './arguments.ts';
 import { shellFile } from './cert-usage.ts';
 import { UsageError } from './usage-error.ts';
@@ -96,7 +96,7 @@ function keepCertificate(files: CertificateFiles): KeptCertificate {
 function readAuthorities(file: string): string {
   let text: string;
   try {
-    text = readPlain(file);
+    text = Buffer.from(readPlainFile(file)).toString('utf8');
   } catch (error) {
     throw new UsageError(`--ca ${file}: it cannot be read: ${(error as Error).message}`, { cause: error });
   }
@@ -108,22 +108,6 @@ function readAuthorities(file: string): string {
     throw new UsageError(`--ca ${file}: there is something in it that is no certificate: ${(error as Error).message}`, { cause: error });
   }
   return text;
-}
-
-/** As of certificates: the authorities of all the world have a fifth of it. */
-const MAX_AUTHORITIES_BYTES = 1_048_576;
-
-/** Only a file of a sensible size: /dev/zero has no end, and a FIFO perhaps nobody who writes to it, so that opening it in the ordinary way would hold the server for ever. */
-function readPlain(file: string): string {
-  const descriptor = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  try {
-    const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw new Error('it is no plain file');
-    if (stats.size > MAX_AUTHORITIES_BYTES) throw new Error(`it has ${stats.size} bytes, and at most ${MAX_AUTHORITIES_BYTES} are read`);
-    return readFileSync(descriptor, 'utf8');
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** PEM says so by its label (RFC 7468 §11) or, in the older forms, by a header (RFC 1421 §4.6.1.1). */

@@ -25,6 +25,7 @@ export { fromDuplex } from './socket/from-duplex.ts';
 export { toDuplex } from './socket/to-duplex.ts';
 export { toWeb, type WebStreams } from './socket/to-web.ts';
 export { type AlpnChoice, alpnProtocols } from './tls/alpn.ts';
+export { readPlainFile } from './tls/certificate-files.ts';
 export { type LoadedCertificate, loadCertificate } from './tls/certificate-load.ts';
 export {
   type CertificateInFiles,
