@@ -1,6 +1,5 @@
 /** Each program of this folder, run as a reader would run it. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,67 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { fileURLToPath } from 'node:url';
 import { createAuthority } from '@ferrata/dev-certificates';
-
-const DEADLINE_MS = 30_000;
-
-interface Example {
-  readonly address: string;
-  /** Everything printed so far. */
-  output(): string;
-  /** Waits for a match in what it prints. */
-  printed(what: RegExp): Promise<void>;
-  /** Sends SIGINT. @returns the exit code */
-  interrupt(): Promise<number | null>;
-}
-
-/** Starts a program of this folder and waits for its `ready` line. */
-async function start(name: string, ...args: string[]): Promise<Example> {
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', fileURLToPath(new URL(`../${name}`, import.meta.url)), ...args],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-    },
-  );
-  const ended = once(child, 'close');
-  after(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  let text = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  const printed = async (what: RegExp): Promise<void> => {
-    const signal = AbortSignal.timeout(DEADLINE_MS);
-    while (!what.test(text)) await once(child.stdout, 'data', { signal });
-  };
-  await printed(/^ready \S+\n/);
-  return {
-    address: /^ready (\S+)/.exec(text)?.[1] ?? '',
-    output: () => text,
-    printed,
-    async interrupt() {
-      child.kill('SIGINT');
-      const [code] = (await ended) as [number | null];
-      return code;
-    },
-  };
-}
-
-/** One request whose connection is not kept, so that the program need not wait for it at its end. */
-async function ask(
-  address: string,
-  path: string,
-  init: { readonly method?: string; readonly body?: string; readonly headers?: Readonly<Record<string, string>> } = {},
-): Promise<Response> {
-  return await fetch(`http://${address}${path}`, {
-    ...init,
-    headers: { ...init.headers, Connection: 'close' },
-    signal: AbortSignal.timeout(DEADLINE_MS),
-  });
-}
+import { ask, DEADLINE_MS, start } from './programs.ts';
 
 test('http-server.ts answers, and sends uploads back', async () => {
   const server = await start('http-server.ts', '127.0.0.1:0');

@@ -8,7 +8,7 @@ export interface StreamLoadOptions {
   readonly url: string;
   /** Connections. */
   readonly connections: number;
-  /** Requests under way on each. */
+  /** Requests under way on each, but for HTTP/1. */
   readonly streams: number;
   /**
    * In all. h2load does not connect again when a server has said GOAWAY, as servers do after so many streams (ferrata and others after 10 000): no
@@ -17,6 +17,18 @@ export interface StreamLoadOptions {
   readonly requests: number;
   /** CPUs for h2load, as `taskset -c` takes them. */
   readonly cores: string;
+  /** HTTP/1.1, with one request at a time on each connection. Default false. */
+  readonly isHttp1?: boolean;
+  /** What is asked, where it is no plain GET. */
+  readonly request?: StreamRequest;
+}
+
+/** A POST with fields of its own. */
+export interface StreamRequest {
+  /** `name: value` each. */
+  readonly fields: readonly string[];
+  /** The file that is the body. */
+  readonly bodyFile: string;
 }
 
 /** What h2load found: `succeeded` and `failed` are all requests. */
@@ -34,12 +46,20 @@ export interface StreamLoadReport {
  * @throws {Error} when it fails or reports nothing
  */
 export async function runStreamLoad(processes: ProcessGroup, options: StreamLoadOptions): Promise<StreamLoadReport> {
-  const { url, connections, streams, requests, cores } = options;
+  const { url, connections, streams, requests, cores, request, isHttp1 = false } = options;
   const lines: string[] = [];
   const running = await processes.start({
     name: 'h2load',
     command: 'h2load',
-    args: [`-c${connections}`, `-m${streams}`, `-n${requests}`, '-t1', url],
+    args: [
+      ...(isHttp1 ? ['--h1'] : []),
+      `-c${connections}`,
+      `-m${isHttp1 ? 1 : streams}`,
+      `-n${requests}`,
+      '-t1',
+      ...argumentsOf(request),
+      url,
+    ],
     cores,
     onLine: (line) => lines.push(line),
   });
@@ -47,6 +67,22 @@ export async function runStreamLoad(processes: ProcessGroup, options: StreamLoad
   const report = parseStreamLoadReport(lines.join('\n'));
   if (status !== 0 || report === null) throw new Error(`h2load ended with ${status} and reported nothing: ${running.errorOutput}`);
   return report;
+}
+
+/** Runs of h2load, each on connections of its own, until so many seconds of load are reached; the sum of what they found. */
+export async function runStreamLoadFor(processes: ProcessGroup, load: StreamLoadOptions, seconds: number): Promise<StreamLoadReport> {
+  let sum: StreamLoadReport = { succeeded: 0, failed: 0, durationMs: 0 };
+  while (sum.durationMs < seconds * 1_000) {
+    const { succeeded, failed, durationMs } = await runStreamLoad(processes, load);
+    sum = { succeeded: sum.succeeded + succeeded, failed: sum.failed + failed, durationMs: sum.durationMs + durationMs };
+    if (succeeded === 0) break;
+  }
+  return sum;
+}
+
+/** Returns what h2load must be told of a request. */
+export function argumentsOf(request: StreamRequest | undefined): readonly string[] {
+  return request === undefined ? [] : [`--data=${request.bodyFile}`, ...request.fields.map((field) => `--header=${field}`)];
 }
 
 /**

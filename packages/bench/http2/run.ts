@@ -6,7 +6,6 @@
  *
  * As in the comparison of proxies: one at a time, CPU time read from the process, rounds in turns, ratios within a round.
  */
-import { connect } from 'node:http2';
 import { type PeerProgram, providePrograms } from '@ferrata/tools/peers';
 import {
   type Bar,
@@ -34,7 +33,8 @@ import { type ProcessGroup, withProcesses } from '../proxy/processes.ts';
 import { parseSize } from '../proxy/sizes.ts';
 import { median, medianRatio, spread } from '../src/statistics.ts';
 import { formatFigure, formatTable } from '../src/table.ts';
-import { runStreamLoad, type StreamLoadOptions } from './h2load.ts';
+import { runStreamLoadFor } from './h2load.ts';
+import { expectHttp2Answer } from './probe.ts';
 import { SCENARIOS, type Scenario, startHttp2Origin } from './scenarios.ts';
 
 const HELP = `pnpm bench http2 [options]: CPU time per request of HTTP/2 servers and proxies
@@ -150,12 +150,12 @@ async function measureOne(
   const { process: running, url } = await contender.start(context);
   try {
     const target = `${url}/${scenario.size}`;
-    await expectHttp2Body(url, scenario.size, parseSize(scenario.size).bytes);
+    await expectHttp2Answer(target, { bytes: parseSize(scenario.size).bytes });
     const { connections, streams, requests } = scenario;
     const load = { url: target, connections, streams, requests, cores: options.loadCores };
-    await loadFor(context.processes, load, options.warmUpSeconds);
+    await runStreamLoadFor(context.processes, load, options.warmUpSeconds);
     const before = usageOf(running.pid);
-    const { succeeded, failures, loadMs } = await loadFor(context.processes, load, options.seconds);
+    const { succeeded, failed, durationMs } = await runStreamLoadFor(context.processes, load, options.seconds);
     const used = usageBetween(before, usageOf(running.pid));
     if (running.exitStatus !== null) throw new Error(`it ended under load with ${running.exitStatus}`);
     if (succeeded === 0) throw new Error('not one request was answered');
@@ -163,51 +163,13 @@ async function measureOne(
       cpuUs: (used.cpuMs * 1_000) / succeeded,
       userUs: (used.userMs * 1_000) / succeeded,
       systemUs: (used.systemMs * 1_000) / succeeded,
-      requestsPerSecond: (succeeded / loadMs) * 1_000,
+      requestsPerSecond: (succeeded / durationMs) * 1_000,
       residentBytes: residentBytesOf(running.pid),
-      coreUse: used.cpuMs / loadMs,
-      failures,
+      coreUse: used.cpuMs / durationMs,
+      failures: failed,
     };
   } finally {
     await running.stop();
-  }
-}
-
-/** Runs of h2load, each on connections of its own, until so many seconds of load are reached. */
-async function loadFor(
-  processes: ProcessGroup,
-  load: StreamLoadOptions,
-  seconds: number,
-): Promise<{ succeeded: number; failures: number; loadMs: number }> {
-  const sum = { succeeded: 0, failures: 0, loadMs: 0 };
-  while (sum.loadMs < seconds * 1_000) {
-    const report = await runStreamLoad(processes, load);
-    sum.succeeded += report.succeeded;
-    sum.failures += report.failed;
-    sum.loadMs += report.durationMs;
-    if (report.succeeded === 0) break;
-  }
-  return sum;
-}
-
-/** Asks once, by a client that is none of those measured, so that a wrong answer is not counted as a fast one. */
-async function expectHttp2Body(url: string, size: string, bytes: number): Promise<void> {
-  const session = connect(url);
-  try {
-    const { status, received } = await new Promise<{ status: number; received: number }>((resolve, reject) => {
-      session.on('error', reject);
-      const request = session.request({ ':path': `/${size}` });
-      let status = 0;
-      let received = 0;
-      request.on('response', (headers) => (status = headers[':status'] ?? 0));
-      request.on('data', (chunk: Buffer) => (received += chunk.length));
-      request.on('end', () => resolve({ status, received }));
-      request.on('error', reject);
-      request.setTimeout(10_000, () => reject(new Error('no answer within 10 s')));
-    });
-    if (status !== 200 || received !== bytes) throw new Error(`answered ${status} with ${received} bytes instead of 200 with ${bytes}`);
-  } finally {
-    session.destroy();
   }
 }
 

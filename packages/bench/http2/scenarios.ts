@@ -7,8 +7,8 @@
  * | h2-to-h2 | `ferrata reverse --to h2c://…` | nginx `grpc_pass` (all that nginx has), haproxy, nghttpx |
  * | h2-to-h1 | `ferrata reverse --to http://…` | nginx, haproxy, nghttpx |
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hasCommand } from '@ferrata/tools/peers';
 import {
@@ -63,10 +63,11 @@ const local: readonly Contender[] = [
   program('node:http2', 'stream API of node:http2', NODE_SERVER),
   command('nginx', 'nginx', '1 worker, `return 200` up to 1 KiB, a file above', (context) => startNginx(context, localNginx)),
   command('haproxy', 'haproxy', '1 thread, `http-request return`', (context) => startHaproxy(context, localHaproxy)),
-  command('nghttpd', 'nghttpd', "nghttp2's own server, 1 worker, files", startNghttpd),
+  command('nghttpd', 'nghttpd', "nghttp2's own server, 1 worker, files", (context) => startNghttpd(context)),
 ];
 
-const toHttp2: readonly Contender[] = [
+/** Proxies with HTTP/2 on both sides. */
+export const HTTP2_PROXIES: readonly Contender[] = [
   ferrataReverse('h2c'),
   command('nginx', 'nginx', '1 worker, `grpc_pass`, upstream keep-alive', (context) => startNginx(context, grpcNginx)),
   command('haproxy', 'haproxy', '1 thread, `proto h2` both sides', (context) =>
@@ -108,7 +109,7 @@ export const SCENARIOS: readonly Scenario[] = [
       { than: 'nginx', limit: 0.25 },
       { than: 'haproxy', limit: 1.5 },
     ],
-    contenders: toHttp2,
+    contenders: HTTP2_PROXIES,
   },
   {
     name: 'h2-to-h1',
@@ -137,6 +138,35 @@ export const SCENARIOS: readonly Scenario[] = [
 /** Starts nghttpd as the HTTP/2 origin: it answers in some 3 µs, so that it is not what limits the proxies. */
 export async function startHttp2Origin(context: StartContext): Promise<RunningProxy> {
   return startNghttpd(context);
+}
+
+/** A unary method of gRPC: one message there, one back, and the status in trailers. */
+export const GRPC = {
+  path: '/bench.Echo/Unary.grpc',
+  fields: { 'content-type': 'application/grpc', te: 'trailers' },
+  /** Messages with their prefix of five bytes: not compressed, length. */
+  request: grpcMessage(32),
+  answer: grpcMessage(100),
+  trailers: { 'grpc-status': '0' },
+} as const;
+
+/** Starts nghttpd as an origin that answers the method of gRPC: to it the message is a file. */
+export async function startGrpcOrigin(context: StartContext): Promise<RunningProxy> {
+  const folder = context.processes.makeFolder('grpc');
+  const file = join(folder, GRPC.path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, GRPC.answer);
+  const mimeTypes = join(folder, 'mime.types');
+  writeFileSync(mimeTypes, `${GRPC.fields['content-type']} grpc\n`);
+  const trailers = Object.entries(GRPC.trailers).map(([name, value]) => `--trailer=${name}: ${value}`);
+  return startNghttpd(context, ['-d', folder, `--mime-types-file=${mimeTypes}`, '--no-content-length', ...trailers]);
+}
+
+function grpcMessage(bytes: number): Uint8Array {
+  const message = new Uint8Array(5 + bytes).fill(0x61);
+  new DataView(message.buffer).setUint8(0, 0);
+  new DataView(message.buffer).setUint32(1, bytes);
+  return message;
 }
 
 function program(name: string, note: string, script: string): Contender {
@@ -258,11 +288,11 @@ backend origin
 
 // ---- nghttp2 -----------------------------------------------------------------------------------------------------------------------
 
-async function startNghttpd(context: StartContext): Promise<RunningProxy> {
+async function startNghttpd(context: StartContext, serving: readonly string[] | null = null): Promise<RunningProxy> {
   const folder = context.processes.makeFolder('nghttpd');
   writeBodies(folder);
   const port = await findFreePort();
-  const args = ['--no-tls', '-a', '127.0.0.1', '-d', folder, '-n', '1', String(port)];
+  const args = ['--no-tls', '-a', '127.0.0.1', ...(serving ?? ['-d', folder]), '-n', '1', String(port)];
   return await startCommand({ command: 'nghttpd', args, port }, context);
 }
 

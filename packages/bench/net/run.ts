@@ -6,6 +6,7 @@
  *
  * As in the comparison of proxies: one at a time, CPU time read from the process, rounds in turns, ratios within a round.
  */
+import { writeCertificates } from '../proxy/certificates.ts';
 import {
   type Bar,
   fault,
@@ -28,7 +29,7 @@ import { busyShare } from '../proxy/process-usage.ts';
 import { type ProcessGroup, withProcesses } from '../proxy/processes.ts';
 import { median, medianRatio, spread } from '../src/statistics.ts';
 import { formatFigure, formatTable } from '../src/table.ts';
-import { type NetSample, type NetScenario, SCENARIOS, writeCertificates } from './scenarios.ts';
+import { type NetSample, type NetScenario, SCENARIOS } from './scenarios.ts';
 
 const HELP = `pnpm bench net [options]: what TLS, filters, relays and WebSockets cost
 

@@ -13,7 +13,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createAuthority } from '@ferrata/dev-certificates';
 import { hasCommand } from '@ferrata/tools/peers';
 import {
   type Contender,
@@ -226,15 +225,6 @@ export const SCENARIOS: readonly NetScenario[] = [
   },
 ];
 
-/** Makes an authority and a certificate, and writes them where `NetContext.certificates` says. */
-export async function writeCertificates(folder: string): Promise<void> {
-  const authority = await createAuthority();
-  const { chain, key } = await authority.issue({ names: ['localhost', '127.0.0.1'] });
-  writeFileSync(join(folder, 'ca.pem'), authority.certificate);
-  writeFileSync(join(folder, 'server.pem'), chain);
-  writeFileSync(join(folder, 'server-key.pem'), key, { mode: 0o600 });
-}
-
 function webSocketServers(...message: readonly string[]): readonly NetContender[] {
   const measure = byLoad('websocket-load', ['--connections', '16', ...message], 1_000);
   return [
@@ -266,13 +256,10 @@ function startSink({ processes, loadCores }: Omit<NetContext, 'to'>): Promise<st
   return startNode('sink', [programFile('sink')], { processes, cores: loadCores }).then(({ url }) => url);
 }
 
-/** `ready https://…` is of another form than that of the other programs. */
 async function startFerrata(context: NetContext): Promise<RunningProxy> {
-  const port = await findFreePort();
   const { certificates, to } = context;
   const files = ['--cert', `${certificates}/server.pem`, '--key', `${certificates}/server-key.pem`];
-  const args = [FERRATA_COMMAND, 'reverse', '--listen', `https://127.0.0.1:${port}`, ...files, '--to', to];
-  return await startCommand({ name: 'ferrata', command: process.execPath, args, port }, context);
+  return await startNode('ferrata', [FERRATA_COMMAND, 'reverse', '--listen', 'https://127.0.0.1:0', ...files, '--to', to], context);
 }
 
 function missingNginx(): string | null {

@@ -58,6 +58,8 @@ export interface StartContext {
   readonly cores: string | null;
   /** Limit of open files in force. */
   readonly openFiles: number;
+  /** Options of Node itself for a proxy that runs on it. Default none. */
+  readonly nodeFlags?: readonly string[];
 }
 
 /** A proxy that can be compared. */
@@ -109,6 +111,7 @@ export const CONTENDERS: readonly Contender[] = [
     start: startHaproxy,
   },
   baseline('http-proxy', 'http-proxy 1.18 with a keep-alive agent', true),
+  baseline('http-proxy-3', 'http-proxy-3 2, the fork that is maintained, with a keep-alive agent', true),
   baseline('fast-proxy', 'fast-proxy 2 in its undici mode', true),
   baseline('fastify-http-proxy', '@fastify/http-proxy 11 on fastify 5', true),
   baseline('node-http', 'bare node:http with a keep-alive agent', true),
@@ -142,14 +145,14 @@ function baseline(name: string, note: string, isDefault: boolean): Contender {
 }
 
 /**
- * Starts a Node program that prints `ready http://127.0.0.1:PORT`.
+ * Starts a Node program that prints `ready http://127.0.0.1:PORT`, or `ready https://…`.
  *
  * @throws {Error} with its last words when it ends before that, or takes too long
  */
 export async function startNode(
   name: string,
   args: readonly string[],
-  context: Pick<StartContext, 'processes' | 'cores'>,
+  context: Pick<StartContext, 'processes' | 'cores' | 'nodeFlags'>,
 ): Promise<RunningProxy> {
   let announce: (url: string) => void = () => {};
   const ready = new Promise<string>((resolve) => {
@@ -158,10 +161,10 @@ export async function startNode(
   const running = await context.processes.start({
     name,
     command: process.execPath,
-    args,
+    args: [...(context.nodeFlags ?? []), ...args],
     cores: context.cores,
     onLine: (line) => {
-      const match = /^ready (http:\/\/\S+)$/.exec(line.trim());
+      const match = /^ready (https?:\/\/\S+)$/.exec(line.trim());
       if (match?.[1] !== undefined) announce(match[1]);
     },
   });
@@ -186,14 +189,16 @@ export interface ListeningCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly port: number;
+  /** See `StartOptions.outputFile`. */
+  readonly outputFile?: string;
 }
 
 /** Starts a command that listens. @throws {Error} with its last words when it does not */
 export async function startCommand(
-  { command, name = command, args, port }: ListeningCommand,
+  { command, name = command, args, port, outputFile }: ListeningCommand,
   { processes, cores }: Pick<StartContext, 'processes' | 'cores'>,
 ): Promise<RunningProxy> {
-  const running = await processes.start({ name, command, args, cores });
+  const running = await processes.start({ name, command, args, cores, ...(outputFile === undefined ? {} : { outputFile }) });
   await untilAccepting(running, port);
   return { url: `http://127.0.0.1:${port}`, process: running };
 }

@@ -7,7 +7,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -30,6 +30,8 @@ export interface StartOptions {
   readonly cores: string | null;
   /** Takes each line of its standard output. Default: they are dropped. */
   readonly onLine?: (line: string) => void;
+  /** The file that its standard output is, for what writes much of it; then no line comes to `onLine`. */
+  readonly outputFile?: string;
 }
 
 /** A process that this run started. */
@@ -117,7 +119,10 @@ export class ProcessGroup {
     // taskset and prlimit end in exec, so the pid stays the one of the command itself.
     const prefix = options.cores === null ? [] : ['taskset', '-c', options.cores];
     const [command = '', ...args] = [...prefix, options.command, ...options.args];
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const output = options.outputFile === undefined ? 'pipe' : openSync(options.outputFile, 'a');
+    const child = spawn(command, args, { stdio: ['ignore', output, 'pipe'] });
+    // The child has its own.
+    if (typeof output === 'number') closeSync(output);
     if (child.pid === undefined) {
       const [error] = (await once(child, 'error')) as [Error];
       throw new Error(`${options.name} could not be started: ${error.message}`);

@@ -32,6 +32,7 @@ import {
   writeJson,
 } from './command-line.ts';
 import { CONTENDERS, type Contender, rotated } from './contenders.ts';
+import { asksForMatrix, measureMatrix } from './matrix/run.ts';
 import { type Origin, startOrigin } from './origin.ts';
 import { expectBody } from './probe.ts';
 import { busyShare, residentBytesOf, usageBetween, usageOf } from './process-usage.ts';
@@ -47,6 +48,8 @@ const HELP = `pnpm bench proxy [options]: CPU time per request of ferrata, nginx
   --rounds N         default 3
   --connections N    of wrk; default 64
 ${SHARED_HELP}
+
+  --matrix           instead: all bars of the proxy in one run (hooks, log, TLS, HTTP/2, gRPC, 1 MiB); --matrix --help tells of its options
 
 Proxies: ${CONTENDERS.map((one) => one.name).join(', ')}`;
 
@@ -353,4 +356,4 @@ function judge(results: readonly Result[], subject: string): readonly Bar[] {
   });
 }
 
-await runAsCommand(compareProxies);
+await runAsCommand(asksForMatrix(process.argv.slice(2)) ? measureMatrix : compareProxies);

@@ -16,6 +16,18 @@ export function median(samples: readonly number[]): number {
 }
 
 /**
+ * Returns the smallest of some samples that at least this share of them does not exceed: `percentile(samples, 0.99)`.
+ *
+ * @throws {RangeError} when there is no sample, or the share is not above 0 and at most 1.
+ */
+export function percentile(samples: readonly number[], share: number): number {
+  if (samples.length === 0) throw new RangeError('a percentile of no samples is not defined');
+  if (!(share > 0 && share <= 1)) throw new RangeError(`not a share: ${share}`);
+  const sorted = samples.toSorted((a, b) => a - b);
+  return at(sorted, Math.ceil(sorted.length * share) - 1);
+}
+
+/**
  * Returns how far the samples lie apart: (largest − smallest) ÷ median, so 0.1 means that the rounds differ by a tenth.
  * A spread wider than the difference that one wants to see means: measure again on a quieter machine.
  *

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { LoadResult } from '../net/programs/command-line.ts';
-import { SCENARIOS, writeCertificates } from '../net/scenarios.ts';
+import { SCENARIOS } from '../net/scenarios.ts';
+import { writeCertificates } from '../proxy/certificates.ts';
 
 const certificates = mkdtempSync(join(tmpdir(), 'ferrata-bench-net-'));
 after(() => rmSync(certificates, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { median, medianRatio, spread } from '../src/statistics.ts';
+import { median, medianRatio, percentile, spread } from '../src/statistics.ts';
 
 test('the median is the middle sample, or the mean of the two in the middle', () => {
   assert.equal(median([5]), 5);
@@ -28,6 +28,14 @@ test('the spread is the distance of the extremes as a share of the median', () =
 test('what slows a whole round down cancels in the median of ratios', () => {
   assert.equal(medianRatio([2, 20, 4], [1, 10, 2]), 2);
   assert.equal(medianRatio([2, 6], [1, 3, 100]), 2, 'only rounds that both have count');
+});
+
+test('a percentile is the smallest sample that so many of them do not exceed', () => {
+  const hundred = Array.from({ length: 100 }, (_, index) => 100 - index);
+  assert.deepEqual([percentile(hundred, 0.5), percentile(hundred, 0.99), percentile(hundred, 1)], [50, 99, 100]);
+  assert.equal(percentile([7], 0.01), 7);
+  assert.throws(() => percentile([], 0.5), RangeError);
+  for (const share of [0, -1, 1.1, Number.NaN]) assert.throws(() => percentile([1], share), RangeError);
 });
 
 test('no samples have neither a median nor a ratio', () => {

@@ -50,4 +50,5 @@ export {
   requestHead,
   responseHead,
 } from './message-head.ts';
+export type { ReadonlyHeaderMap, ReadonlyRequestHead, ReadonlyResponseHead } from './readonly-head.ts';
 export { reasonPhrase } from './reason-phrase.ts';

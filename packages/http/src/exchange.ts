@@ -7,6 +7,7 @@
 import type { WireError } from '@ferrata/error';
 import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
 import type { L4Stream, StreamInfo } from '@ferrata/stream';
+import type { ExchangeSettings } from './exchange-settings.ts';
 
 /**
  * What an application gives to follow one exchange in the server's role. A throw from any of these ends the exchange with a 500 or a close; so does the rejection of one
@@ -23,6 +24,14 @@ export interface ServerExchangeHandler {
   onExchangeClose(error: WireError | null): void;
 }
 
+/** What outlives the exchanges of a connection in the server's role. */
+export interface ServerConnectionState {
+  /** Exchanges begun on the connection so far; 1 in the first of them. */
+  readonly requestCount: number;
+  /** The application's own, `undefined` at first: carried from one request of the connection to the next. */
+  context: unknown;
+}
+
 /** One request and its response, in the server's role. */
 export interface ServerExchange {
   readonly request: RequestHead;
@@ -36,12 +45,24 @@ export interface ServerExchange {
   readonly expectsContinue: boolean;
   /** Facts about the connection. */
   readonly info: StreamInfo;
+  /** What outlives the exchange: the same object for all exchanges of a connection, over HTTP/2 for those that run side by side too. */
+  readonly connection: ServerConnectionState;
+  /**
+   * HTTP/1, from `onExchangeClose(null)` on: the connection will take another request, as far as is known. False before, after a failure, behind a tunnel, and always over HTTP/2, where
+   * an exchange has no connection of its own.
+   */
+  readonly isConnectionReusable: boolean;
   /** When the request's head was read, in monotonic milliseconds. */
   readonly startedAt: number;
   /** Bytes of the request's body that were received. */
   readonly requestBytes: number;
   /** Bytes of the response's body that were sent. */
   readonly responseBytes: number;
+  /**
+   * For how long, in milliseconds so far, the client has not taken what was sent: from a `sendData` that returned false to the drain, or to the end of the exchange. Over HTTP/2 what
+   * waits may wait for the stream's window, the connection's, or the network.
+   */
+  readonly writePendingMs: number;
   /** The final status sent, or 0. */
   readonly status: number;
   /** A final response has begun. */
@@ -49,6 +70,13 @@ export interface ServerExchange {
   /** The exchange is over: commands do nothing any more. */
   readonly isClosed: boolean;
 
+  /**
+   * Changes bounds of this exchange, from now on; absent members stay. Does nothing when the exchange is over.
+   *
+   * @throws {RangeError} when a number makes no sense, also when the exchange is over: nothing has changed
+   * @throws {TypeError} when a member is unknown, or is no boolean where one is wanted: nothing has changed
+   */
+  adjust(settings: ExchangeSettings): void;
   /** No `onRequestData` until `resumeRequest`. */
   pauseRequest(): void;
   resumeRequest(): void;
@@ -124,6 +152,12 @@ export interface ClientExchange {
   readonly info: StreamInfo;
   /** Nothing of the request has been given to the network. */
   readonly isUnsent: boolean;
+  /** Bytes of the request's body that were sent. */
+  readonly requestBytes: number;
+  /** Bytes of the response's body that were received. */
+  readonly responseBytes: number;
+  /** For how long, in milliseconds so far, the server has not taken what was sent; as `ServerExchange.writePendingMs`. */
+  readonly writePendingMs: number;
   readonly isClosed: boolean;
   /**
    * Sends a piece of the body, which then belongs to the exchange.

@@ -11,10 +11,11 @@
 import { internalError, ioError, protocolError, timeoutError, toWireError, type WireError } from '@ferrata/error';
 import type { HeaderMap, RequestHead } from '@ferrata/headers';
 import { ClientConnection, MessageEvent } from '@ferrata/http1';
-import { type L4Sink, type L4Stream, type StreamInfo, watchAnswer } from '@ferrata/stream';
+import { type L4Sink, type L4Stream, watchAnswer } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
+import { Http1ClientExchange } from './http1-client-exchange.ts';
 import { keepForTunnel } from './internal/keep-for-tunnel.ts';
 import { bodyLengthWrong, handlerError, watchClientHandler, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
@@ -37,7 +38,8 @@ export class Http1ClientSession implements L4Sink, ClientSession {
   readonly protocol = 'http1';
   /** One exchange at a time. */
   readonly isShared = false;
-  readonly #environment: HttpEnvironment;
+  /** Time for all sessions of a thread. */
+  readonly environment: HttpEnvironment;
   readonly #options: ResolvedHttp1ClientOptions;
   readonly #owner: ClientSessionOwner;
   readonly #machine: ClientConnection;
@@ -54,7 +56,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
 
   constructor(stream: L4Stream, environment: HttpEnvironment, options: ResolvedHttp1ClientOptions, owner: ClientSessionOwner) {
     this.stream = stream;
-    this.#environment = environment;
+    this.environment = environment;
     this.#options = options;
     this.#owner = owner;
     this.#machine = new ClientConnection(environment.now(), options.connection, environment.writer);
@@ -87,7 +89,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
   request(head: RequestHead, { bodyLength, upgrade, protocol }: RequestFraming, handler: ClientExchangeHandler): ClientExchange {
     if (this.#isReleased || this.#exchange !== null) throw new TypeError('the connection cannot take a request');
     if (typeof protocol === 'string') throw new TypeError('extended CONNECT needs HTTP/2 (RFC 8441)');
-    const now = this.#environment.now();
+    const now = this.environment.now();
     const isReused = this.#machine.requestCount > 0;
     this.#machine.sendHead(head, bodyLength, upgrade, now);
     const exchange = new Http1ClientExchange(this, handler, isReused);
@@ -123,16 +125,17 @@ export class Http1ClientSession implements L4Sink, ClientSession {
       return;
     }
     this.#lastChunkBytes = chunk.length;
-    this.#machine.receive(chunk, this.#environment.now());
+    this.#machine.receive(chunk, this.environment.now());
     this.#pump();
   }
 
   onDrain(): void {
     this.#isFull = false;
-    this.#environment.now();
+    this.environment.now();
     if (!this.#isReleased) this.#flush();
     const exchange = this.#exchange;
     if (exchange === null || this.#isFull) return;
+    exchange.endWait();
     try {
       const answer: unknown = exchange.handler.onRequestDrain();
       if (answer !== undefined) watchClientHandler(exchange, answer);
@@ -149,7 +152,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
       return;
     }
     // A paused response keeps what it has, and learns of the end when it is resumed.
-    this.#environment.now();
+    this.environment.now();
     this.#machine.receiveEnd();
     this.#pump();
   }
@@ -178,7 +181,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     } finally {
       this.#isPumping = false;
     }
-    if (!this.#isReleased) this.#watch(this.#environment.recentNow);
+    if (!this.#isReleased) this.#watch(this.environment.recentNow);
   }
 
   #dispatch(exchange: Http1ClientExchange): void {
@@ -195,8 +198,10 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     }
     try {
       let answer: unknown;
-      if (event === MessageEvent.data) answer = handler.onResponseData(machine.data);
-      else if (machine.isInterim) answer = handler.onInterim(machine.response);
+      if (event === MessageEvent.data) {
+        exchange.responseBytes += machine.data.length;
+        answer = handler.onResponseData(machine.data);
+      } else if (machine.isInterim) answer = handler.onInterim(machine.response);
       else answer = handler.onResponse(machine.response, machine.responseBodyLength);
       if (answer !== undefined) watchClientHandler(exchange, answer);
     } catch (thrown) {
@@ -251,6 +256,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
   /** Tells the handler that all is over, once. */
   #tellClose(exchange: Http1ClientExchange, error: WireError | null): void {
     exchange.isClosed = true;
+    exchange.endWait();
     try {
       watchAnswer(exchange.handler.onClientClose(error));
     } catch (thrown) {
@@ -261,9 +267,10 @@ export class Http1ClientSession implements L4Sink, ClientSession {
 
   // ---- called by the exchange ----------------------------------------------------------------------------------------------------
 
-  sendData(chunk: Uint8Array): boolean {
+  sendData(exchange: Http1ClientExchange, chunk: Uint8Array): boolean {
     try {
-      this.#machine.sendData(chunk, this.#environment.now());
+      this.#machine.sendData(chunk, this.environment.now());
+      exchange.requestBytes += chunk.length;
     } catch (thrown) {
       this.#breakOff(thrown);
     }
@@ -273,7 +280,7 @@ export class Http1ClientSession implements L4Sink, ClientSession {
   }
 
   sendEnd(trailers: HeaderMap | null): void {
-    const now = this.#environment.now();
+    const now = this.environment.now();
     try {
       this.#machine.sendEnd(trailers, now);
     } catch (thrown) {
@@ -292,14 +299,14 @@ export class Http1ClientSession implements L4Sink, ClientSession {
   pauseResponse(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
-    this.#machine.setReadingPaused(true, this.#environment.recentNow);
+    this.#machine.setReadingPaused(true, this.environment.recentNow);
     this.stream.pause();
   }
 
   resumeResponse(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.#machine.setReadingPaused(false, this.#environment.now());
+    this.#machine.setReadingPaused(false, this.environment.now());
     this.stream.resume();
     this.#pump();
   }
@@ -334,7 +341,8 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     const hasRoom = chunks.length === 1 ? this.stream.write(first) : this.stream.writev(chunks);
     if (hasRoom || this.#isFull) return;
     this.#isFull = true;
-    const now = this.#environment.now();
+    const now = this.environment.now();
+    this.#exchange?.beginWait(now);
     this.#progress.begin(this.stream, now);
     this.#watch(now);
   }
@@ -381,62 +389,20 @@ export class Http1ClientSession implements L4Sink, ClientSession {
 
   #watch(now: number): void {
     let next = this.#machine.nextTimeout();
-    if (this.#isFull) next = Math.min(next, this.#progress.since + this.#options.writeTimeoutMs);
+    if (this.#isFull) next = Math.min(next, this.#progress.dueAt(this.#options));
     if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
-    this.#deadline.arm(Math.min(Math.max(0, next - now), this.#environment.deadlines.maxDelayMs));
+    this.#deadline.arm(Math.min(Math.max(0, next - now), this.environment.deadlines.maxDelayMs));
   }
 
   #onDeadline(): void {
     if (this.#isReleased) return;
-    const now = this.#environment.now();
-    if (this.#isFull && now >= this.#progress.since + this.#options.writeTimeoutMs) {
-      if (!this.#progress.hasMoved(this.stream, now)) {
-        this.#fail(timeoutError('H1_WRITE_STALLED', 'the server reads nothing', { source: 'upstream' }));
-        return;
-      }
+    const now = this.environment.now();
+    if (this.#isFull && this.#progress.isStalled(this.stream, this.#options, now)) {
+      this.#fail(timeoutError('H1_WRITE_STALLED', 'the server reads nothing', { source: 'upstream' }));
+      return;
     }
     const error = this.#machine.handleTimeout(now);
     if (error !== null) this.#fail(error);
     else this.#watch(now);
-  }
-}
-
-/** One exchange of an `Http1ClientSession`. */
-class Http1ClientExchange implements ClientExchange {
-  readonly #session: Http1ClientSession;
-  readonly handler: ClientExchangeHandler;
-  readonly isReused: boolean;
-  /** Writes given to the network for this exchange, and their bytes. */
-  writeCount = 0;
-  writtenBytes = 0;
-  isClosed = false;
-
-  constructor(session: Http1ClientSession, handler: ClientExchangeHandler, isReused: boolean) {
-    this.#session = session;
-    this.handler = handler;
-    this.isReused = isReused;
-  }
-
-  get info(): StreamInfo {
-    return this.#session.stream.info;
-  }
-  get isUnsent(): boolean {
-    return this.writeCount === 0;
-  }
-
-  sendData(chunk: Uint8Array): boolean {
-    return !this.isClosed && this.#session.sendData(chunk);
-  }
-  sendEnd(trailers: HeaderMap | null = null): void {
-    if (!this.isClosed) this.#session.sendEnd(trailers);
-  }
-  pauseResponse(): void {
-    if (!this.isClosed) this.#session.pauseResponse();
-  }
-  resumeResponse(): void {
-    if (!this.isClosed) this.#session.resumeResponse();
-  }
-  cancel(error: WireError): void {
-    if (!this.isClosed) this.#session.cancel(this, error);
   }
 }

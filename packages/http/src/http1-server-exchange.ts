@@ -3,9 +3,11 @@ import type { WireError } from '@ferrata/error';
 import { type HeaderMap, HttpVersion, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
 import type { ServerConnection } from '@ferrata/http1';
 import type { StreamInfo } from '@ferrata/stream';
-import type { ServerExchangeHandler, Tunnel } from './exchange.ts';
+import type { ServerConnectionState, ServerExchangeHandler, Tunnel } from './exchange.ts';
+import { checkExchangeSettings, type ExchangeSettings } from './exchange-settings.ts';
 import type { Http1ServerSession } from './http1-server-session.ts';
 import { breakOff, type FollowedExchange, tellClose } from './internal/application-calls.ts';
+import { WaitTime } from './internal/wait-time.ts';
 
 /** One exchange of an `Http1ServerSession`. */
 export class Http1ServerExchange implements FollowedExchange {
@@ -20,6 +22,9 @@ export class Http1ServerExchange implements FollowedExchange {
   readonly startedAt: number;
   handler: ServerExchangeHandler | null = null;
   closeError: WireError | null = null;
+  /** What `adjust` has set. */
+  settings: ExchangeSettings | null = null;
+  #waitTime: WaitTime | null = null;
   requestBytes = 0;
   responseBytes = 0;
   status = 0;
@@ -38,8 +43,32 @@ export class Http1ServerExchange implements FollowedExchange {
   get info(): StreamInfo {
     return this.#session.stream.info;
   }
+  get connection(): ServerConnectionState {
+    return this.#session.connection;
+  }
+  get isConnectionReusable(): boolean {
+    return this.isClosed && this.closeError === null && this.#session.isReusable;
+  }
   get hasResponded(): boolean {
     return this.status !== 0;
+  }
+  get writePendingMs(): number {
+    return this.#waitTime === null ? 0 : this.#waitTime.at(this.#session.environment.now());
+  }
+  /** The client does not take what was sent, at this moment. */
+  get isWritePending(): boolean {
+    return this.#waitTime?.isRunning === true;
+  }
+  /** Nothing of the request waits to be read. */
+  get isRequestRead(): boolean {
+    return this.#machine.isRequestDone;
+  }
+
+  adjust(settings: ExchangeSettings): void {
+    const all = checkExchangeSettings(settings, this.settings);
+    if (this.isClosed) return;
+    this.settings = all;
+    this.#session.adjust(this, all);
   }
 
   pauseRequest(): void {
@@ -88,7 +117,10 @@ export class Http1ServerExchange implements FollowedExchange {
     if (this.isClosed) throw new TypeError('the exchange is closed');
     this.#machine.sendTunnelHead(head, this.#session.environment.date());
     this.status = head.status;
-    return this.#session.openTunnel();
+    const tunnel = this.#session.openTunnel();
+    // From here on the drain is told to somebody else.
+    this.endWait(this.#session.environment.recentNow);
+    return tunnel;
   }
 
   closeTunnel(error: WireError | null): void {
@@ -101,9 +133,21 @@ export class Http1ServerExchange implements FollowedExchange {
     this.close(error);
   }
 
+  /** The stream has become full. */
+  beginWait(now: number): void {
+    this.#waitTime ??= new WaitTime();
+    this.#waitTime.begin(now);
+  }
+
+  /** The stream has room again. */
+  endWait(now: number): void {
+    this.#waitTime?.end(now);
+  }
+
   /** Tells the handler that all is over, once. */
   close(error: WireError | null): void {
     if (this.isClosed) return;
+    if (this.isWritePending) this.endWait(this.#session.environment.now());
     this.isClosed = true;
     this.closeError = error;
     if (this.handler !== null) tellClose(this.#session, this.handler, error);

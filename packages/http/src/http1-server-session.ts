@@ -15,17 +15,23 @@
 import { toWireError, type WireError } from '@ferrata/error';
 import { MessageEvent, ServerConnection } from '@ferrata/http1';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
-import type { Deadline } from '@ferrata/timeout';
 import type { HttpApplication, Tunnel } from './exchange.ts';
+import type { ExchangeSettings } from './exchange-settings.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerExchange } from './http1-server-exchange.ts';
 import { beginExchange, tellDrain, tellRefused, tellRequestEnd, watchHandler } from './internal/application-calls.ts';
+import { ConnectionRecord } from './internal/connection-record.ts';
+import { ConnectionSpan } from './internal/connection-span.ts';
+import { http1Bounds, writeBounds } from './internal/exchange-bounds.ts';
+import { clientGone, HalfClose } from './internal/half-close.ts';
 import { keepForTunnel } from './internal/keep-for-tunnel.ts';
 import { Lingering } from './internal/lingering.ts';
+import { LookAhead } from './internal/look-ahead.ts';
 import { PrefaceSniffer } from './internal/preface.ts';
+import { SessionDeadline } from './internal/session-deadline.ts';
 import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES, MAX_HELD_BYTES, microtask } from './internal/session-limits.ts';
-import { WriteProgress } from './internal/write-progress.ts';
+import { type WriteBounds, WriteProgress } from './internal/write-progress.ts';
 import type { ResolvedHttp1ServerOptions } from './options.ts';
 import type { ServerSession, ServerSessionOwner } from './session.ts';
 
@@ -35,12 +41,13 @@ type Mode = (typeof Mode)[keyof typeof Mode];
 /** The server's end of one HTTP/1 connection, running. */
 export class Http1ServerSession implements L4Sink, ServerSession {
   readonly stream: L4Stream;
+  readonly connection: ConnectionRecord = new ConnectionRecord();
   readonly #application: HttpApplication;
   readonly #environment: HttpEnvironment;
   readonly #options: ResolvedHttp1ServerOptions;
   readonly #owner: ServerSessionOwner;
   readonly #machine: ServerConnection;
-  readonly #deadline: Deadline;
+  readonly #deadline: SessionDeadline;
   #mode: Mode = Mode.serving;
   #exchange: Http1ServerExchange | null = null;
   #isPumping = false;
@@ -49,18 +56,15 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   #isRequestPaused = false;
   #isFull = false;
   readonly #progress = new WriteProgress();
-  #halfClosedAt = Number.POSITIVE_INFINITY;
-  /** When an idle connection is closed, as the server drains. */
-  #closeAt = Number.POSITIVE_INFINITY;
-  /** How long one that has become idle is kept then. */
-  #keepIdleMs = 0;
+  /** How slow a client may be: of the exchange at hand, or of the one before, as long as its bytes wait. */
+  #writeBounds: WriteBounds;
+  /** Once the client has ended its side. */
+  #halfClose: HalfClose<Http1ServerExchange> | null = null;
   /** Once all is said. */
   #lingering: Lingering | null = null;
-  /** Chunks that came since the machine last wanted one. */
-  #chunksAhead = 0;
+  readonly #lookAhead: LookAhead;
   readonly #preface: PrefaceSniffer;
-  /** From this time on the next answer is the connection's last: it has reached its age. */
-  readonly #retireAt: number;
+  readonly #span: ConnectionSpan;
 
   constructor(
     stream: L4Stream,
@@ -74,11 +78,12 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     this.#environment = environment;
     this.#options = options;
     this.#owner = owner;
+    this.#writeBounds = options;
+    this.#lookAhead = new LookAhead(options);
     this.#machine = new ServerConnection(environment.now(), options.connection, environment.writer);
     this.#preface = new PrefaceSniffer(owner.onHttp2Preface !== undefined);
-    this.#deadline = environment.deadlines.deadline(() => this.#onDeadline());
-    // Spread by ± 10 %, so that connections made together do not all end together.
-    this.#retireAt = environment.now() + options.maxConnectionAgeMs * (0.9 + 0.2 * environment.random.next());
+    this.#deadline = new SessionDeadline(environment.deadlines, () => this.#onDeadline());
+    this.#span = new ConnectionSpan(environment.recentNow, options.maxConnectionAgeMs, environment.random.next());
   }
 
   /** Begins to read. */
@@ -90,6 +95,11 @@ export class Http1ServerSession implements L4Sink, ServerSession {
   /** Between two requests, with nothing of the next one read. */
   get isIdle(): boolean {
     return this.#mode === Mode.serving && this.#exchange === null && this.#machine.isIdle;
+  }
+
+  /** It can take another request, if not at once then when what runs is over. */
+  get isReusable(): boolean {
+    return this.#mode === Mode.serving && this.#machine.isReusable;
   }
 
   get heldBytes(): number {
@@ -106,8 +116,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     if (this.#mode !== Mode.serving) return;
     const now = this.#environment.now();
     this.#machine.drain();
-    this.#closeAt = Math.min(this.#closeAt, closeIdleAt);
-    this.#keepIdleMs = closeIdleAt - now;
+    this.#span.drain(closeIdleAt, now);
     this.#watch(now);
   }
 
@@ -128,7 +137,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
       // What may yet become HTTP/2 is not looked at as a request; the time for a head runs.
       if (this.#preface.isUndecided) this.#watch(now);
       else this.#pump(now);
-      if (this.#mode === Mode.serving && this.#isTooFarAhead(true)) this.#pauseStream();
+      if (this.#mode === Mode.serving && this.#isTooFarAhead(1)) this.#pauseStream();
     } else if (this.#mode === Mode.lingering) {
       if (this.#lingering?.isTooMuch(chunk.length) === true) this.#cut();
     } else if (this.#mode === Mode.tunnel) {
@@ -157,6 +166,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
       this.#pump(now);
       return;
     }
+    exchange.endWait(now);
     if (exchange.handler !== null) tellDrain(exchange, exchange.handler);
   }
 
@@ -165,7 +175,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     const now = this.#environment.now();
     this.#preface.stop();
     this.#machine.receiveEnd();
-    this.#halfClosedAt = now;
+    this.#halfClose ??= new HalfClose(this.#options.halfCloseGraceMs);
     this.#pump(now);
   }
 
@@ -201,9 +211,9 @@ export class Http1ServerSession implements L4Sink, ServerSession {
 
   #beginExchange(now: number): void {
     const { pressure = 'none' } = this.#owner;
-    if (now >= this.#retireAt || pressure !== 'none') this.#machine.drain();
-    // Requests that a half-closed client had sent before its end each have the whole grace.
-    if (this.#halfClosedAt < now) this.#halfClosedAt = now;
+    if (now >= this.#span.retireAt || pressure !== 'none') this.#machine.drain();
+    this.#writeBounds = this.#options;
+    this.connection.requestCount++;
     const exchange = new Http1ServerExchange(this, this.#machine, now);
     this.#exchange = exchange;
     beginExchange(this, this.#application, exchange, pressure);
@@ -232,22 +242,16 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     if (this.#exchange === null) this.#flush();
     else if (this.#machine.outputBytes > 0) this.scheduleFlush();
     if (this.#machine.shouldClose && this.#exchange === null) this.#finish();
-    else if (this.#isStreamPaused && !this.#isRequestPaused && !this.#isTooFarAhead(false)) this.#resumeStream();
+    else if (this.#isStreamPaused && !this.#isRequestPaused && !this.#isTooFarAhead()) this.#resumeStream();
+    // Requests that a half-closed client had sent before its end each have the whole grace.
+    if (this.#halfClose !== null && this.#exchange !== null) this.#halfClose.watchNew(this.#exchange, now);
     this.#watch(now);
   }
 
-  /**
-   * Whether more of the next requests waits than is read ahead: in bytes, or in chunks, as many tiny ones cost far more than their bytes.
-   * While a head is wanted, what waits is that head, and the decoder's own limits hold.
-   */
-  #isTooFarAhead(hasNewChunk: boolean): boolean {
-    const { bufferedBytes } = this.#machine;
-    if ((this.#exchange === null && !this.#isFull) || bufferedBytes === 0) {
-      this.#chunksAhead = 0;
-      return false;
-    }
-    if (hasNewChunk) this.#chunksAhead++;
-    return bufferedBytes > this.#options.maxLookAheadBytes || this.#chunksAhead > this.#options.maxLookAheadChunks;
+  /** Whether more of the next requests waits than is read ahead. While a head is wanted, what waits is that head, and the decoder's own limits hold. */
+  #isTooFarAhead(newChunks = 0): boolean {
+    const isHeadWanted = this.#exchange === null && !this.#isFull;
+    return this.#lookAhead.isTooFar(isHeadWanted ? 0 : this.#machine.bufferedBytes, newChunks);
   }
 
   /** The peer broke a rule: tell it if that is still possible, and close. */
@@ -288,7 +292,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     if (!this.#isPumping || this.#machine.outputBytes >= FLUSH_AT_BYTES) this.#flush();
     exchange.close(null);
     const now = this.#isPumping ? this.#environment.recentNow : this.#environment.now();
-    this.#closeAt = Math.max(this.#closeAt, now + this.#keepIdleMs);
+    this.#span.endExchange(now, exchange.settings?.drainTimeoutMs);
     if (this.#isRequestPaused) {
       this.#isRequestPaused = false;
       this.#machine.setReadingPaused(false, now);
@@ -316,6 +320,17 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     }
     exchange.status = this.#machine.refuse(error, this.#environment.date());
     if (!this.#isPumping) this.#finish();
+  }
+
+  /** @param settings all that are set for the exchange at hand */
+  adjust(exchange: Http1ServerExchange, settings: ExchangeSettings): void {
+    if (this.#mode !== Mode.serving) return;
+    const now = this.#environment.now();
+    this.#machine.setBounds(http1Bounds(settings, this.#options.connection));
+    if (settings.idleTimeoutMs !== undefined) this.#machine.setIdleTimeout(settings.idleTimeoutMs);
+    this.#writeBounds = writeBounds(settings, this.#options);
+    this.#halfClose?.watch(exchange, now);
+    this.#watch(now);
   }
 
   pauseRequest(): void {
@@ -390,6 +405,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     this.#isFull = true;
     this.#machine.setHeld(true, this.#environment.recentNow);
     const now = this.#environment.now();
+    this.#exchange?.beginWait(now);
     this.#progress.begin(this.stream, now);
     this.#watch(now);
   }
@@ -401,13 +417,14 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     // What a full stream does not take yet goes first; `onDrain` comes back here.
     if (this.#machine.outputBytes > 0) {
       // No other time-out runs here: without this one a client that takes nothing would hold the connection for ever.
-      this.#arm(Math.max(0, this.#progress.since + this.#options.writeTimeoutMs - this.#environment.now()));
+      this.#deadline.watch(this.#progress.dueAt(this.#writeBounds), this.#environment.now());
       return;
     }
     this.#mode = Mode.lingering;
     if (this.#isStreamPaused) this.#resumeStream();
-    this.#lingering = new Lingering(this.stream, this.#options, this.#environment.now());
-    this.#arm(this.#options.lingerTimeoutMs);
+    const now = this.#environment.now();
+    this.#lingering = new Lingering(this.stream, this.#options, now, this.#writeBounds);
+    this.#deadline.watch(this.#lingering.cutAt, now);
   }
 
   /** Aborts the stream; its `onClose` tells everybody. */
@@ -433,24 +450,13 @@ export class Http1ServerSession implements L4Sink, ServerSession {
 
   #nextTimeout(): number {
     let next = this.#machine.nextTimeout();
-    if (this.#isFull) next = Math.min(next, this.#progress.since + this.#options.writeTimeoutMs);
-    if (this.#exchange !== null) {
-      if (!this.#machine.hasResponded) next = Math.min(next, this.#halfClosedAt + this.#options.halfCloseGraceMs);
-    } else if (this.#machine.isIdle) {
-      next = Math.min(next, this.#closeAt);
-    }
-    return next;
+    if (this.#isFull) next = Math.min(next, this.#progress.dueAt(this.#writeBounds));
+    if (this.#exchange === null) return Math.min(next, this.#span.endsAt(this.#machine));
+    return this.#halfClose === null ? next : Math.min(next, this.#halfClose.lookAt);
   }
 
-  /** Arms the deadline if it would come too late; one that comes too early finds nothing due and is armed again, which is cheaper than moving it each time. */
   #watch(now: number = this.#environment.now()): void {
-    const next = this.#nextTimeout();
-    if (next === Number.POSITIVE_INFINITY || (this.#deadline.isArmed && this.#deadline.expiresAt <= next)) return;
-    this.#arm(Math.max(0, next - now));
-  }
-
-  #arm(delayMs: number): void {
-    this.#deadline.arm(Math.min(delayMs, this.#environment.deadlines.maxDelayMs));
+    this.#deadline.watch(this.#nextTimeout(), now);
   }
 
   #onDeadline(): void {
@@ -460,15 +466,16 @@ export class Http1ServerSession implements L4Sink, ServerSession {
       return;
     }
     if (this.#mode !== Mode.serving) return;
-    if (this.#isFull && now >= this.#progress.since + this.#options.writeTimeoutMs && !this.#progress.hasMoved(this.stream, now)) {
+    if (this.#isFull && this.#progress.isStalled(this.stream, this.#writeBounds, now)) {
       this.#abortExchange(clientStalled('H1_WRITE_STALLED'));
       return;
     }
-    if (this.#exchange !== null && !this.#machine.hasResponded && now >= this.#halfClosedAt + this.#options.halfCloseGraceMs) {
-      this.#abortExchange(clientClosed('the client closed the connection before the response'));
+    const exchange = this.#exchange;
+    if (exchange !== null && this.#halfClose?.isGone(exchange, now) === true) {
+      this.#abortExchange(clientGone(exchange));
       return;
     }
-    if (this.isIdle && now >= this.#closeAt) {
+    if (exchange === null && now >= this.#span.endsAt(this.#machine)) {
       this.#finish();
       return;
     }
@@ -480,7 +487,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
 
   #onLingerDeadline(lingering: Lingering, now: number): void {
     const state = lingering.handleTimeout(now);
-    if (state === 'waiting') this.#arm(lingering.cutAt - now);
+    if (state === 'waiting') this.#deadline.watch(lingering.cutAt, now);
     else this.#cut(state === 'stalled' ? clientStalled('H1_WRITE_STALLED') : undefined);
   }
 

@@ -7,6 +7,7 @@ import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { Http2ClientSession } from './http2-client-session.ts';
 import type { Http2Tunnel } from './internal/http2-tunnel.ts';
 import { bodyLengthWrong } from './internal/session-errors.ts';
+import { WaitTime } from './internal/wait-time.ts';
 
 /** One exchange of an `Http2ClientSession`. */
 export class Http2ClientExchange implements ClientExchange {
@@ -29,6 +30,9 @@ export class Http2ClientExchange implements ClientExchange {
   readonly #isConnect: boolean;
   /** The server has answered 2xx to CONNECT: the exchange is over, its stream goes on. */
   tunnel: Http2Tunnel | null = null;
+  requestBytes = 0;
+  responseBytes = 0;
+  #waitTime: WaitTime | null = null;
   isClosed = false;
 
   constructor(
@@ -61,6 +65,9 @@ export class Http2ClientExchange implements ClientExchange {
   get isUnsent(): boolean {
     return !this.#session.hasWrittenSince(this.#writeCount);
   }
+  get writePendingMs(): number {
+    return this.#waitTime === null ? 0 : this.#waitTime.at(this.#session.environment.now());
+  }
 
   sendData(chunk: Uint8Array): boolean {
     if (this.isClosed || (this.hasEnded && chunk.length === 0)) return false;
@@ -71,6 +78,8 @@ export class Http2ClientExchange implements ClientExchange {
     } catch (thrown) {
       this.#breakOff(thrown);
     }
+    this.requestBytes += chunk.length;
+    if (!hasRoom) this.#beginWait();
     this.#session.afterSendData(this.stream.queuedBytes);
     return hasRoom;
   }
@@ -83,7 +92,19 @@ export class Http2ClientExchange implements ClientExchange {
       this.#breakOff(thrown);
     }
     this.hasEnded = true;
+    // No drain follows: what still waits is told by the end of the exchange.
+    this.endWait();
     this.#session.afterSend();
+  }
+
+  #beginWait(): void {
+    this.#waitTime ??= new WaitTime();
+    this.#waitTime.begin(this.#session.environment.now());
+  }
+
+  /** The stream has room again, or the exchange is over. */
+  endWait(): void {
+    if (this.#waitTime?.isRunning === true) this.#waitTime.end(this.#session.environment.now());
   }
 
   /** A body longer or shorter than announced: the server must not take it for whole. */

@@ -17,7 +17,7 @@ import type { RequestHead, ResponseHead } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
 import { Http2Connection, Http2Event, type Http2Stream, Role } from '@ferrata/http2';
 import { Http2ErrorCode } from '@ferrata/http2-framing';
-import { type L4Sink, type L4Stream, watchAnswer } from '@ferrata/stream';
+import { callUser, type L4Sink, type L4Stream, watchAnswer } from '@ferrata/stream';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import { Http2ClientExchange } from './http2-client-exchange.ts';
@@ -60,6 +60,8 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
   #isPumping = false;
   /** The owner knows that no request will be taken any more. */
   #isTold = false;
+  /** Who waits for the server's SETTINGS; null: nobody any more. */
+  #waiting: (() => void)[] | null = [];
 
   constructor(stream: L4Stream, environment: HttpEnvironment, options: ResolvedHttp2ClientOptions, owner: ClientSessionOwner) {
     this.stream = stream;
@@ -103,6 +105,18 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
 
   get takesExtendedConnect(): boolean {
     return this.#machine.peerSettings.isExtendedConnectEnabled;
+  }
+
+  whenReady(call: () => void): void {
+    if (this.#waiting === null) call();
+    else this.#waiting.push(call);
+  }
+
+  #tellReady(): void {
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    this.#waiting = null;
+    for (const call of waiting) callUser(call);
   }
 
   /** Exchanges and tunnels that run. */
@@ -205,11 +219,12 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
 
   #dispatch(machine: Http2Connection): void {
     if (machine.event === Http2Event.settings || machine.event === Http2Event.goaway) {
+      if (this.hasPeerSettings) this.#tellReady();
       if (!this.isDraining) this.#owner.onSessionRoom?.(this);
       return;
     }
     const exchange = exchangeOf(machine.stream);
-    if (exchange !== null && exchange.tunnel !== null) this.#deliverToTunnel(exchange.tunnel, machine);
+    if (exchange !== null && exchange.tunnel !== null) exchange.tunnel.handleEvent();
     if (exchange === null || exchange.isClosed) return;
     try {
       const answer = this.#deliver(exchange, machine);
@@ -230,6 +245,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
         exchange.hasResponse = true;
         return handler.onInterim(stream.interim as ResponseHead);
       case Http2Event.data:
+        exchange.responseBytes += machine.data.length;
         return handler.onResponseData(machine.data);
       case Http2Event.end:
         this.#endExchange(exchange);
@@ -271,21 +287,6 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
     this.#tellClose(exchange, error);
   }
 
-  #deliverToTunnel(tunnel: Http2Tunnel, machine: Http2Connection): void {
-    switch (machine.event) {
-      case Http2Event.data:
-        tunnel.handleData(machine.data);
-        break;
-      case Http2Event.end:
-        tunnel.handleEnd(machine.trailers);
-        break;
-      case Http2Event.reset:
-        tunnel.handleReset(machine.error as WireError);
-        break;
-      default:
-    }
-  }
-
   #endExchange(exchange: Http2ClientExchange): void {
     const { trailers } = this.#machine;
     // RFC 9113 §8.1: a response may be whole before its request is; the rest of that is of no use to anybody.
@@ -324,6 +325,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
 
   #tellClose(exchange: Http2ClientExchange, error: WireError | null): void {
     exchange.isClosed = true;
+    exchange.endWait();
     try {
       watchAnswer(exchange.handler.onClientClose(error));
     } catch (thrown) {
@@ -401,6 +403,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
         continue;
       }
       if (exchange === null || exchange.isClosed || exchange.hasEnded) continue;
+      exchange.endWait();
       try {
         const answer: unknown = exchange.handler.onRequestDrain();
         if (answer !== undefined) watchClientHandler(exchange, answer);
@@ -438,6 +441,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
   }
 
   #tellGone(error: WireError | null, reason: WireError): void {
+    this.#tellReady();
     this.#owner.onSessionClose(this, error, false);
     this.#closeAll(reason);
   }

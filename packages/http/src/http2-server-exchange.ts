@@ -5,11 +5,14 @@ import { asksToContinue, type HeaderMap, type RequestHead, type ResponseHead } f
 import { BodyLength } from '@ferrata/http1';
 import type { Http2Connection, Http2Stream } from '@ferrata/http2';
 import type { StreamInfo } from '@ferrata/stream';
-import type { ServerExchangeHandler, Tunnel } from './exchange.ts';
+import type { ServerConnectionState, ServerExchangeHandler, Tunnel } from './exchange.ts';
+import { checkExchangeSettings, type ExchangeSettings } from './exchange-settings.ts';
 import type { Http2ServerSession } from './http2-server-session.ts';
 import { breakOff, type FollowedExchange, tellClose } from './internal/application-calls.ts';
 import { fitsResponse, responseHeadTooLarge } from './internal/head-size.ts';
 import type { Http2Tunnel } from './internal/http2-tunnel.ts';
+import { WaitTime } from './internal/wait-time.ts';
+import type { WriteBounds } from './internal/write-progress.ts';
 
 /** One exchange of an `Http2ServerSession`. */
 export class Http2ServerExchange implements FollowedExchange {
@@ -30,6 +33,13 @@ export class Http2ServerExchange implements FollowedExchange {
   tunnel: Http2Tunnel | null = null;
   handler: ServerExchangeHandler | null = null;
   closeError: WireError | null = null;
+  /** What `adjust` has set. */
+  settings: ExchangeSettings | null = null;
+  /** How slow the client may be, if that was set. */
+  writeBounds: WriteBounds | null = null;
+  #waitTime: WaitTime | null = null;
+  /** 100 (Continue) was sent. */
+  #hasContinued = false;
   /** HEAD, 204, 304: what is sent as body is dropped. */
   #isBodyless = false;
   requestBytes = 0;
@@ -58,8 +68,33 @@ export class Http2ServerExchange implements FollowedExchange {
   get info(): StreamInfo {
     return this.#session.stream.info;
   }
+  get connection(): ServerConnectionState {
+    return this.#session.connection;
+  }
+  /** A stream is not the connection. */
+  get isConnectionReusable(): boolean {
+    return false;
+  }
   get hasResponded(): boolean {
     return this.status !== 0;
+  }
+  get writePendingMs(): number {
+    return this.#waitTime === null ? 0 : this.#waitTime.at(this.#session.environment.now());
+  }
+  /** The client does not take what was sent, at this moment. */
+  get isWritePending(): boolean {
+    return this.#waitTime?.isRunning === true;
+  }
+  /** Nothing of the request waits to be read. Of a tunnel nobody knows. */
+  get isRequestRead(): boolean {
+    return this.tunnel === null && (this.isConnect || this.stream.isReceiveEnded);
+  }
+
+  adjust(settings: ExchangeSettings): void {
+    const all = checkExchangeSettings(settings, this.settings);
+    if (this.isClosed) return;
+    this.settings = all;
+    this.#session.adjust(this, all);
   }
 
   pauseRequest(): void {
@@ -80,9 +115,16 @@ export class Http2ServerExchange implements FollowedExchange {
     if (this.#isOver()) return;
     if (!(head.status >= 100 && head.status <= 199) || head.status === 101) throw new RangeError(`not an interim status: ${head.status}`);
     if (this.status !== 0) throw new TypeError('the response to this request has begun');
+    if (this.settings?.dropInterim === true && !this.#isContinueDue(head.status)) return;
     if (!fitsResponse(head, this.#machine.peerSettings.maxHeaderListSize)) return;
+    if (head.status === 100) this.#hasContinued = true;
     this.#machine.sendInterim(this.stream, head, this.#session.environment.now());
     this.#session.afterSend();
+  }
+
+  /** Whether an interim response is the 100 that the client waits for. */
+  #isContinueDue(status: number): boolean {
+    return status === 100 && this.expectsContinue && !this.#hasContinued && this.requestBytes === 0;
   }
 
   sendHead(head: ResponseHead, bodyLength: number): void {
@@ -119,6 +161,8 @@ export class Http2ServerExchange implements FollowedExchange {
     }
     this.responseBytes += chunk.length;
     this.#session.afterSendData(this.stream.queuedBytes);
+    // Behind the write that may have followed: what the network has taken does not wait.
+    if (!hasRoom) this.beginWait();
     return hasRoom;
   }
 
@@ -177,6 +221,22 @@ export class Http2ServerExchange implements FollowedExchange {
     this.close(error);
   }
 
+  /** The queue of the stream is full, or all is said and much of it waits. */
+  beginWait(): void {
+    if (this.isClosed || this.isWritePending) return;
+    const now = this.#session.environment.now();
+    this.#waitTime ??= new WaitTime();
+    this.#waitTime.begin(now);
+    if (this.writeBounds !== null) this.#session.watchSlowReader(this, this.writeBounds, now);
+  }
+
+  /** The queue has room again, or the exchange is over. */
+  endWait(): void {
+    if (!this.isWritePending) return;
+    this.#waitTime?.end(this.#session.environment.now());
+    if (this.writeBounds !== null) this.#session.forgetSlowReader(this, this.writeBounds);
+  }
+
   /** The response cannot be completed for a reason of the connection. The user of a tunnel hears of it there, and closes the exchange. */
   fail(error: WireError): void {
     if (this.tunnel === null) this.abort(error);
@@ -191,6 +251,7 @@ export class Http2ServerExchange implements FollowedExchange {
   /** Tells the handler that all is over, once. */
   close(error: WireError | null): void {
     if (this.isClosed) return;
+    this.endWait();
     this.isClosed = true;
     this.closeError = error;
     this.#session.forget(this);

@@ -16,21 +16,28 @@
  *
  * @see RFC 9113 §3.4, §5.4, §6.8, §8.1
  */
-import { ioError, toWireError, type WireError } from '@ferrata/error';
+import { toWireError, type WireError } from '@ferrata/error';
 import { Http2Connection, Http2Event, type Http2Stream, Role } from '@ferrata/http2';
-import { Http2ErrorCode, http2ErrorName } from '@ferrata/http2-framing';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
 import type { L4Sink, L4Stream } from '@ferrata/stream';
 import type { HttpApplication } from './exchange.ts';
+import type { ExchangeSettings } from './exchange-settings.ts';
 import type { HttpEnvironment } from './http-environment.ts';
 import type { ResolvedHttp2ServerOptions } from './http2-options.ts';
 import { Http2ServerExchange } from './http2-server-exchange.ts';
 import { beginExchange, tellDrain, tellRefused, tellRequestEnd, watchHandler } from './internal/application-calls.ts';
+import { ConnectionRecord } from './internal/connection-record.ts';
+import { EndingExchanges } from './internal/ending-exchanges.ts';
+import { hasWriteBounds, stallBounds, unwatchedStall, writeBounds } from './internal/exchange-bounds.ts';
+import { clientGone, HalfClose } from './internal/half-close.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
-import { isAnswerable, refusalBody, refusalHead, resetCode } from './internal/http2-refusal.ts';
+import { isAnswerable, refusalBody, refusalHead, resetCode, resetError } from './internal/http2-refusal.ts';
 import { Http2Tunnel, settleFlushed, type TunnelCarrier } from './internal/http2-tunnel.ts';
 import { SessionDeadline } from './internal/session-deadline.ts';
 import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES } from './internal/session-limits.ts';
+import { SlowReaders } from './internal/slow-readers.ts';
+import type { WriteBounds } from './internal/write-progress.ts';
 import type { ServerSession, ServerSessionOwner } from './session.ts';
 
 const Mode = { serving: 0, ending: 1, cut: 2, closed: 3 } as const;
@@ -40,6 +47,8 @@ type Mode = (typeof Mode)[keyof typeof Mode];
 export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier {
   readonly stream: L4Stream;
   readonly peer = 'downstream';
+  /** For its exchanges. */
+  readonly connection: ConnectionRecord = new ConnectionRecord();
   /** Time for all sessions of a thread. */
   readonly environment: HttpEnvironment;
   readonly #application: HttpApplication;
@@ -50,17 +59,17 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   readonly #deadline: SessionDeadline;
   /** Those that are not told their end yet. */
   readonly #exchanges = new Set<Http2ServerExchange>();
-  /** Those of which the application has said all, and which wait for their last frame to be taken. */
-  #ending: Http2ServerExchange[] = [];
+  readonly #ending = new EndingExchanges();
   /** Streams that are tunnels; one may be there for longer than its exchange. */
   readonly #tunnels = new Set<Http2Tunnel>();
   /** Tunnels whose END_STREAM waits for a write. */
   readonly #endingTunnels: Http2Tunnel[] = [];
   #mode: Mode = Mode.serving;
   #isPumping = false;
-  /** When the client ended its side. */
-  #halfClosedAt = Number.POSITIVE_INFINITY;
-  #hasGraceEnded = false;
+  /** Once the client has ended its side. */
+  #halfClose: HalfClose<Http2ServerExchange> | null = null;
+  /** Once an exchange has bounds of its own for a client that is slow. */
+  #slowReaders: SlowReaders<Http2ServerExchange> | null = null;
   /** When the connection says GOAWAY, as it has reached its age. */
   #retireAt: number;
 
@@ -150,8 +159,8 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   onEnd(): void {
     if (this.#mode !== Mode.serving) return;
     const now = this.environment.now();
-    this.#halfClosedAt = now;
     this.#machine.receiveEnd(now);
+    this.#halfClose = new HalfClose(this.#options.halfCloseGraceMs);
     this.#pump(now);
   }
 
@@ -185,6 +194,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
 
   #afterPump(now: number): void {
     if (this.#mode === Mode.serving) this.#carrier.schedule();
+    if (this.#halfClose !== null) for (const exchange of this.#exchanges) this.#halfClose.watchNew(exchange, now);
     this.#watch(now);
   }
 
@@ -214,6 +224,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
     const exchange = new Http2ServerExchange(this, this.#machine, stream, now);
     stream.attachment = exchange;
     this.#exchanges.add(exchange);
+    this.connection.requestCount++;
     const { pressure = 'none' } = this.#owner;
     beginExchange(this, this.#application, exchange, pressure);
     if (pressure !== 'none') this.drain();
@@ -229,12 +240,12 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   #endByReset(exchange: Http2ServerExchange | null, error: WireError): void {
     if (exchange === null) return;
     if (exchange.tunnel === null) exchange.close(resetError(error));
-    else exchange.tunnel.handleReset(error);
+    else exchange.tunnel.handleEvent();
   }
 
   #deliver(exchange: Http2ServerExchange | null): void {
     if (exchange?.isConnect === true) {
-      if (exchange.tunnel !== null) this.#deliverToTunnel(exchange.tunnel);
+      exchange.tunnel?.handleEvent();
       return;
     }
     // After the answer nobody wants the rest of the request.
@@ -250,15 +261,6 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
       if (answer !== undefined) watchHandler(exchange, answer);
     } catch (thrown) {
       exchange.abort(toWireError(thrown, 'HANDLER_THREW'));
-    }
-  }
-
-  #deliverToTunnel(tunnel: Http2Tunnel): void {
-    const machine = this.#machine;
-    if (machine.event === Http2Event.data) {
-      tunnel.handleData(machine.data);
-    } else {
-      tunnel.handleEnd(machine.trailers);
     }
   }
 
@@ -310,9 +312,40 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
     const { stream } = exchange;
     const isShort = stream.queuedBytes <= FLUSH_AT_BYTES;
     // What fits into the next write is as good as sent, as it is over HTTP/1; more of it may yet be lost.
-    if (!stream.isReceiveEnded || !isShort) this.#ending.push(exchange);
+    if (!stream.isReceiveEnded || !isShort) this.#ending.add(exchange);
     if (isShort) exchange.close(null);
+    else exchange.beginWait();
     this.#carrier.schedule();
+  }
+
+  /** @param settings all that are set for the exchange */
+  adjust(exchange: Http2ServerExchange, settings: ExchangeSettings): void {
+    if (this.#mode !== Mode.serving) return;
+    const now = this.environment.now();
+    if (settings.bodyTimeoutMs !== undefined) this.#machine.setBounds(exchange.stream, { bodyTimeoutMs: settings.bodyTimeoutMs });
+    if (hasWriteBounds(settings)) {
+      const bounds = writeBounds(settings, this.#options);
+      exchange.writeBounds = bounds;
+      if (exchange.isWritePending) this.watchSlowReader(exchange, bounds, now);
+      else this.forgetSlowReader(exchange, bounds);
+    }
+    this.#halfClose?.watch(exchange, now);
+    if (settings.keepAlive === false) this.drain();
+    else this.#watch(now);
+  }
+
+  /** The client does not take what was sent on an exchange that has bounds of its own for that. */
+  watchSlowReader(exchange: Http2ServerExchange, bounds: WriteBounds, now: number): void {
+    this.#slowReaders ??= new SlowReaders(this.#carrier);
+    this.#slowReaders.begin(exchange, bounds, now);
+    this.#machine.setBounds(exchange.stream, unwatchedStall);
+    this.#watch(now);
+  }
+
+  /** The client takes it again, or the exchange is over: what little may wait all the same is looked after by the machine. */
+  forgetSlowReader(exchange: Http2ServerExchange, bounds: WriteBounds): void {
+    this.#slowReaders?.end(exchange);
+    this.#machine.setBounds(exchange.stream, stallBounds(bounds, this.#options.connection));
   }
 
   /** The response cannot be completed: a status if none was sent, else RST_STREAM. */
@@ -331,7 +364,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
       if (exchange.request.method !== 'HEAD') this.#machine.sendData(stream, body, now);
       this.#machine.sendEnd(stream, null, now);
       exchange.status = status;
-      if (!stream.isReceiveEnded) this.#ending.push(exchange);
+      if (!stream.isReceiveEnded) this.#ending.add(exchange);
     }
     this.#carrier.schedule();
   }
@@ -363,7 +396,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   /** After a flush: streams that have room again, streams whose last frame is out, the end of the connection. */
   #handleFlushed(): void {
     if (this.#mode !== Mode.serving) return;
-    if (this.#ending.length > 0) this.#settleEnding();
+    if (this.#ending.settle(this.#machine, this.environment.recentNow)) this.#carrier.schedule();
     if (this.#endingTunnels.length > 0) settleFlushed(this.#endingTunnels);
     for (;;) {
       const stream = this.#machine.takeWritable();
@@ -374,29 +407,12 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
         continue;
       }
       if (exchange === null || exchange.isClosed || exchange.hasEnded || exchange.handler === null) continue;
+      exchange.endWait();
       tellDrain(exchange, exchange.handler);
     }
-    if (this.#halfClosedAt < Number.POSITIVE_INFINITY) this.#endBlocked();
+    if (this.#halfClose !== null) this.#endBlocked();
     if (this.#mode === Mode.serving && this.#machine.shouldClose) this.#finish();
     else this.#watch(this.environment.recentNow);
-  }
-
-  #settleEnding(): void {
-    const waiting = this.#ending;
-    this.#ending = [];
-    for (const exchange of waiting) {
-      const { stream } = exchange;
-      if (stream.isSendEnded && stream.queuedBytes === 0) {
-        // RFC 9113 §8.1: the rest of the request is not wanted, and that is no error.
-        if (!stream.isReceiveEnded && !stream.isClosed) {
-          this.#machine.reset(stream, Http2ErrorCode.noError, this.environment.recentNow);
-          this.#carrier.schedule();
-        }
-        exchange.close(null);
-      } else if (!stream.isClosed) {
-        this.#ending.push(exchange);
-      }
-    }
   }
 
   /** The peer broke a rule, or asks for too much: all exchanges are told, and the peer hears GOAWAY. */
@@ -432,12 +448,9 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   #nextTimeout(): number {
     const next = this.#carrier.nextTimeout();
     if (this.#mode !== Mode.serving) return next;
-    return Math.min(next, this.#machine.nextTimeout(), this.#retireAt, this.#graceEnd());
-  }
-
-  /** When a client that has ended its side has waited long enough for a response to begin. */
-  #graceEnd(): number {
-    return this.#hasGraceEnded ? Number.POSITIVE_INFINITY : this.#halfClosedAt + this.#options.halfCloseGraceMs;
+    const lookAt = this.#halfClose?.lookAt ?? Number.POSITIVE_INFINITY;
+    const dueAt = this.#slowReaders?.dueAt ?? Number.POSITIVE_INFINITY;
+    return Math.min(next, this.#machine.nextTimeout(), this.#retireAt, lookAt, dueAt);
   }
 
   #watch(now: number): void {
@@ -456,17 +469,13 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
       return;
     }
     if (now >= this.#retireAt) this.drain();
-    if (now >= this.#graceEnd()) this.#giveUpUnanswered();
+    if (this.#halfClose !== null && now >= this.#halfClose.lookAt)
+      for (const exchange of this.#halfClose.takeGone(this.#exchanges, now)) exchange.fail(clientGone(exchange));
+    if (this.#slowReaders !== null && now >= this.#slowReaders.dueAt)
+      for (const exchange of this.#slowReaders.takeStalled(now)) exchange.fail(clientStalled('H2_WRITE_STALLED'));
     const error = this.#machine.handleTimeout(now);
     if (error !== null) this.#fail(error);
     else this.#pump(now);
-  }
-
-  /** A half-close and a close look alike until something is written: work for clients that are probably gone ends here. */
-  #giveUpUnanswered(): void {
-    this.#hasGraceEnded = true;
-    const error = clientClosed('the client closed the connection before the response');
-    for (const exchange of this.#exchanges) if (!exchange.hasResponded) exchange.abort(error);
   }
 
   /** After the client's end no WINDOW_UPDATE can come: what waits for one will never leave. */
@@ -487,12 +496,4 @@ function exchangeOf(stream: Http2Stream | null): Http2ServerExchange | null {
 /** An error of the connection that the fields of a message brought about: its request never became an exchange. */
 function isOfHead({ reason }: WireError): boolean {
   return reason.startsWith('HPACK_') || reason === 'H2_FIELD_BLOCK_TOO_LARGE' || reason === 'H2_CONTINUATIONS_TOO_MANY';
-}
-
-/** What an exchange is told when its stream was reset: by the client, or by the machine, which then says why. */
-function resetError(error: WireError): WireError {
-  if (error.reason !== 'H2_STREAM_RESET') return withPeer(error, 'downstream');
-  const http2Code = error.wire.http2Code ?? Http2ErrorCode.noError;
-  const message = `the client gave the request up: ${http2ErrorName(http2Code)}`;
-  return ioError('CLIENT_RESET', message, { cause: error, retry: 'never', wire: { http2Code, status: 0 }, source: 'downstream' });
 }

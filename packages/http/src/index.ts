@@ -4,10 +4,12 @@ export type {
   ClientExchangeHandler,
   HttpApplication,
   Refusal,
+  ServerConnectionState,
   ServerExchange,
   ServerExchangeHandler,
   Tunnel,
 } from './exchange.ts';
+export { checkExchangeSettings, type ExchangeSettings } from './exchange-settings.ts';
 export { HttpEnvironment, type HttpEnvironmentOptions, type TurnTask } from './http-environment.ts';
 export { HttpServer, type HttpServerOptions } from './http-server.ts';
 export { Http1ClientSession } from './http1-client-session.ts';

@@ -61,6 +61,11 @@ export interface ClientSession {
    * SETTINGS have come.
    */
   readonly takesExtendedConnect: boolean;
+  /**
+   * Calls back once it is known what the server takes: at once if it is, else when its SETTINGS have come or the connection is lost. Absent where there is nothing
+   * to wait for.
+   */
+  whenReady?(call: () => void): void;
   /** Exchanges begun on this connection. */
   readonly requestCount: number;
   /** How long the server says that it keeps the connection idle, in milliseconds; `Infinity` if it does not say. */

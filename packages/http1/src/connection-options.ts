@@ -42,6 +42,16 @@ export interface ResolvedServerConnectionOptions extends Required<Omit<ServerCon
   readonly isResolved: true;
 }
 
+/** What `ServerConnection.setBounds` may set for one exchange: options of the same names. */
+export interface ServerExchangeBounds {
+  readonly bodyTimeoutMs: number;
+  /** Below 0: nothing is thrown away, and a response that begins before its request is whole says `Connection: close`. */
+  readonly maxDrainBytes: number;
+  readonly maxInterimResponses: number;
+  /** `true`: no request may follow; `false` takes back no other reason for that. Default `false`. */
+  readonly isLast?: boolean;
+}
+
 /** Options of a `ClientConnection`. All times in milliseconds. */
 export interface ClientConnectionOptions {
   /** Limits of responses. */

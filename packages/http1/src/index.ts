@@ -9,6 +9,7 @@ export {
   resolveClientConnectionOptions,
   resolveServerConnectionOptions,
   type ServerConnectionOptions,
+  type ServerExchangeBounds,
 } from './connection-options.ts';
 export { HTTP1_REASONS, type Http1Reason, http1Error, type MessageSide } from './errors.ts';
 export { BodyLength, MessageEvent } from './message-event.ts';

@@ -12,7 +12,7 @@
  *
  * @see RFC 9112 §3.2, §3.3
  */
-import { isValidHost, KnownHeader, parseAuthority, type RequestHead } from '@ferrata/headers';
+import { isValidHost, KnownHeader, parseAuthority, type ReadonlyRequestHead, type RequestHead } from '@ferrata/headers';
 import { http1Error } from './errors.ts';
 
 /** The form of a request target. */
@@ -65,7 +65,7 @@ export function targetForm(method: string, target: string): TargetForm {
  * @throws {WireError} as `targetForm`, for a head that came from elsewhere
  * @see RFC 9112 §3.3
  */
-export function effectiveTarget(head: RequestHead): EffectiveTarget {
+export function effectiveTarget(head: ReadonlyRequestHead): EffectiveTarget {
   const { method, target, headers } = head;
   const form = targetForm(method, target);
   switch (form) {

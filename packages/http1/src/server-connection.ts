@@ -25,12 +25,14 @@ import {
   type ResolvedServerConnectionOptions,
   resolveServerConnectionOptions,
   type ServerConnectionOptions,
+  type ServerExchangeBounds,
 } from './connection-options.ts';
+import { BodyPace, slowBody } from './internal/body-pace.ts';
 import { BodyWriter } from './internal/body-writer.ts';
 import { hasConnectionOption } from './internal/connection-option.ts';
 import { OutputQueue } from './internal/output-queue.ts';
 import { formatRefusal } from './internal/refusal.ts';
-import { isAmongOffered, namesProtocol } from './internal/upgrade.ts';
+import { checkSwitch } from './internal/upgrade.ts';
 import { BodyLength, MessageEvent } from './message-event.ts';
 import { formatResponseHead } from './message-writer.ts';
 import { RequestDecoder } from './request-decoder.ts';
@@ -62,9 +64,10 @@ export class ServerConnection {
   // Times, in milliseconds of the caller's clock.
   #waitingSince: number;
   #headSince = -1;
-  #bodySince = 0;
-  #bodyBytes = 0;
-  #lastBodyAt = 0;
+  readonly #pace = new BodyPace();
+  /** What holds for the exchange at hand: the options, unless `setBounds` was called. */
+  #bounds: ServerExchangeBounds;
+  #idleTimeoutMs: number;
 
   /**
    * @param now time of accepting the connection
@@ -72,6 +75,8 @@ export class ServerConnection {
    */
   constructor(now: number, options: ServerConnectionOptions | ResolvedServerConnectionOptions = {}, writer: ByteWriter = new ByteWriter()) {
     this.#options = resolveServerConnectionOptions(options);
+    this.#bounds = this.#options;
+    this.#idleTimeoutMs = this.#options.idleTimeoutMs;
     this.#decoder = new RequestDecoder(this.#options.decoder);
     this.#output = new OutputQueue(writer);
     this.#body = new BodyWriter(this.#output);
@@ -143,6 +148,15 @@ export class ServerConnection {
   get answeredCount(): number {
     return this.#answered;
   }
+  /** The connection can take another request, if not at once then when what runs is over. */
+  get isReusable(): boolean {
+    if (this.#isClosing || this.#error !== null || this.#request === Side.tunnel || this.#bounds.isLast === true) return false;
+    return !this.#hasEnded || this.#decoder.bufferedBytes > 0;
+  }
+  /** The request at hand is answered whole, and what is left of it is read and thrown away. */
+  get isDrainingRest(): boolean {
+    return this.#request === Side.body && this.#response === Side.done && !this.#isClosing;
+  }
   /** The connection will carry another request after this one, as far as is known now. */
   get isPersistent(): boolean {
     return this.#isPersistent;
@@ -156,7 +170,7 @@ export class ServerConnection {
     if (this.#request === Side.waiting) {
       if (this.#headSince < 0) this.#headSince = now;
     } else if (this.#request === Side.body) {
-      this.#lastBodyAt = now;
+      this.#pace.lastAt = now;
     }
     this.#decoder.feed(chunk);
   }
@@ -173,11 +187,7 @@ export class ServerConnection {
   setReadingPaused(paused: boolean, now: number): void {
     if (this.#isReadingPaused === paused) return;
     this.#isReadingPaused = paused;
-    if (!paused) {
-      // Time in which nobody listened is not the peer's slowness.
-      this.#bodySince += now - this.#lastBodyAt;
-      this.#lastBodyAt = now;
-    }
+    if (!paused) this.#pace.resume(now);
   }
 
   /**
@@ -192,6 +202,16 @@ export class ServerConnection {
     if (this.#headSince >= 0) this.#headSince = now;
   }
 
+  /** Bounds of the exchange at hand in place of the options; what is not named stays. The next request has those of the options again. */
+  setBounds(bounds: Partial<ServerExchangeBounds>): void {
+    this.#bounds = { ...this.#bounds, ...bounds };
+  }
+
+  /** How long the connection may be idle from now on, behind every request; `Infinity`: for ever. The time for its first byte stays. */
+  setIdleTimeout(idleTimeoutMs: number): void {
+    this.#idleTimeoutMs = idleTimeoutMs;
+  }
+
   /** No further request after this one; an idle connection stays open until the caller closes it. */
   drain(): void {
     this.#isDraining = true;
@@ -204,13 +224,11 @@ export class ServerConnection {
     if (this.#request === Side.waiting) {
       if (this.#isHeld) return Number.POSITIVE_INFINITY;
       if (this.#headSince >= 0) return this.#headSince + options.headTimeoutMs;
-      return this.#waitingSince + (this.#answered === 0 ? options.firstByteTimeoutMs : options.idleTimeoutMs);
+      return this.#waitingSince + (this.#answered === 0 ? options.firstByteTimeoutMs : this.#idleTimeoutMs);
     }
     if (this.#request !== Side.body || this.#isReadingPaused) return Number.POSITIVE_INFINITY;
-    const byStall = this.#lastBodyAt + options.bodyTimeoutMs;
     // Who was told to wait for 100 (Continue) is not slow; yet it does not wait for ever, lest two sides that wait for each other do.
-    if (this.#isContinueDue || options.minBodyBytesPerSecond === 0) return byStall;
-    return Math.min(byStall, this.#bodySince + Math.max(options.bodyGraceMs, (this.#bodyBytes / options.minBodyBytesPerSecond) * 1000));
+    return this.#pace.dueAt(this.#bounds.bodyTimeoutMs, options, !this.#isContinueDue);
   }
 
   /**
@@ -226,12 +244,8 @@ export class ServerConnection {
       }
       return this.#fail(timeoutError('H1_HEAD_TIMEOUT', 'the request head took too long', { wire: { status: 408 } }));
     }
-    const isStalled = this.#isContinueDue || now >= this.#lastBodyAt + this.#options.bodyTimeoutMs;
-    return this.#fail(
-      isStalled
-        ? timeoutError('H1_BODY_TIMEOUT', 'the request body stalled', { wire: { status: 408 } })
-        : timeoutError('H1_BODY_TOO_SLOW', 'the request body came below the minimum rate', { wire: { status: 408 } }),
-    );
+    const isStalled = this.#isContinueDue || now >= this.#pace.stallsAt(this.#bounds.bodyTimeoutMs);
+    return this.#fail(slowBody(isStalled));
   }
 
   // ---- events ------------------------------------------------------------------------------------------------------------------
@@ -270,14 +284,12 @@ export class ServerConnection {
         this.#isHeadRequest = decoder.head.method === 'HEAD';
         this.#isPersistent = decoder.keepAlive;
         this.#isContinueDue = decoder.expectsContinue;
-        this.#bodySince = now;
-        this.#lastBodyAt = now;
-        this.#bodyBytes = 0;
+        this.#pace.begin(now);
+        this.#bounds = this.#options;
         return true;
       case MessageEvent.data:
         if (this.#isContinueDue) this.#beginBody(now);
-        this.#bodyBytes += decoder.data.length;
-        this.#lastBodyAt = now;
+        this.#pace.move(decoder.data.length, now);
         // After the answer nobody wants it any more; `#canDrainRest` has seen to it that there is little.
         return this.#response !== Side.done;
       case MessageEvent.end:
@@ -291,8 +303,7 @@ export class ServerConnection {
   /** The client has no more reason to hold its body back: the clock of its rate begins. */
   #beginBody(now: number): void {
     this.#isContinueDue = false;
-    this.#bodySince = now;
-    this.#lastBodyAt = now;
+    this.#pace.restart(now);
   }
 
   /** Between exchanges. @returns true if the next head may be looked at */
@@ -320,7 +331,7 @@ export class ServerConnection {
     this.#requireAnswerDue();
     if (this.request.version === HttpVersion.http10) return;
     const isDue = head.status === 100 && this.#isContinueDue;
-    if (!isDue && this.#interimSent >= this.#options.maxInterimResponses) return;
+    if (!isDue && this.#interimSent >= this.#bounds.maxInterimResponses) return;
     this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isBodyless: true, connection: '' }));
     // Only now: a client that was not told to go on may leave its body out, and the next request would be read as that body.
     if (isDue) this.#beginBody(now);
@@ -372,7 +383,7 @@ export class ServerConnection {
     this.#requireAnswerDue();
     const { status } = head;
     if (!this.#isTunnelStatus(status)) throw new TypeError(`${status} to ${this.request.method} makes no tunnel`);
-    if (status === 101) this.#checkSwitch(head.headers);
+    if (status === 101) checkSwitch(head.headers, this.upgrade);
     this.#output.pushText(formatResponseHead(head, { bodyLength: 0, isTunnel: true, connection: status === 101 ? 'upgrade' : '', date }));
     this.#response = Side.tunnel;
     this.#request = Side.tunnel;
@@ -409,7 +420,8 @@ export class ServerConnection {
     }
     this.#response = Side.done;
     this.#answered++;
-    if (!this.#isPersistent) this.#isClosing = true;
+    // What was said of the connection with the head may have been taken back since.
+    if (!this.#isPersistent || this.#bounds.isLast === true || !this.#canDrainRest()) this.#isClosing = true;
   }
 
   /**
@@ -442,15 +454,6 @@ export class ServerConnection {
     return status === 101 || (status >= 200 && status < 300 && this.#decoder.isConnect);
   }
 
-  /** @throws {TypeError} when 101 with these fields is no answer to the request */
-  #checkSwitch(headers: HeaderMap): void {
-    const offered = this.upgrade;
-    if (offered === null) throw new TypeError('101 to a request that asked for no upgrade');
-    const chosen = headers.combinedKnown(KnownHeader.upgrade) ?? '';
-    if (!namesProtocol(chosen)) throw new TypeError('101 without a protocol in Upgrade');
-    if (!isAmongOffered(chosen, offered)) throw new TypeError('101 to a protocol that was not offered');
-  }
-
   /** The first error is final. @returns it */
   #fail(error: WireError): WireError {
     this.#error ??= error;
@@ -461,7 +464,8 @@ export class ServerConnection {
 
   /** Whether the connection can go on after a response with this head. */
   #staysPersistent(head: ResponseHead, isCloseDelimited: boolean): boolean {
-    if (isCloseDelimited || this.#isDraining || this.#answered + 1 >= this.#options.maxRequests) return false;
+    if (isCloseDelimited || this.#isDraining || this.#bounds.isLast === true || this.#answered + 1 >= this.#options.maxRequests)
+      return false;
     // RFC 9931: a client may send what it means for the tunnel before it knows that there is none. It must not be read as a request.
     if (this.#decoder.isConnect) return false;
     if (head.headers.hasKnown(KnownHeader.connection) && hasConnectionOption(head.headers, 'close')) return false;
@@ -477,7 +481,7 @@ export class ServerConnection {
     if (this.#isContinueDue) return false;
     const length = this.requestBodyLength;
     // Of an unknown rest it can only be hoped that it is short: a client that hears of no close sends its next request behind it, and loses it.
-    return length >= 0 && length - this.#bodyBytes <= this.#options.maxDrainBytes;
+    return length >= 0 && length - this.#pace.bytes <= this.#bounds.maxDrainBytes;
   }
 
   // ---- outputs -----------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ import { type Http2Options, type ResolvedHttp2Options, resolveHttp2Options } fro
 import { DEFAULT_PRIORITY, formatPriority, packPriority, parsePriority } from './priority.ts';
 import { Role } from './role.ts';
 import { localSettings, type PeerSettings } from './settings.ts';
-import { Http2Stream } from './stream.ts';
+import { Http2Stream, type StreamBounds } from './stream.ts';
 
 /** What a request brings besides its head. */
 export interface Http2RequestInit {
@@ -310,6 +310,12 @@ export class Http2Connection {
   setReadingPaused(stream: Http2Stream, isPaused: boolean, now: number): void {
     this.#core.now = now;
     this.#bodies.setPaused(stream, isPaused);
+  }
+
+  /** Bounds of one stream in place of the options; what is not named stays. They are looked at once a second, as all times of streams. */
+  setBounds(stream: Http2Stream, bounds: Partial<StreamBounds>): void {
+    const { bodyTimeoutMs, stallTimeoutMs } = stream.bounds ?? this.#core.options;
+    stream.bounds = { bodyTimeoutMs, stallTimeoutMs, ...bounds };
   }
 
   /** No new streams; those that are open go on. GOAWAY in two steps, so that no request is lost (server), or in one. */

@@ -7,7 +7,7 @@ export { Http2Event } from './http2-event.ts';
 export { type Http2Options, type ResolvedHttp2Options, resolveHttp2Options } from './options.ts';
 export { Role } from './role.ts';
 export { PeerSettings } from './settings.ts';
-export { Http2Stream } from './stream.ts';
+export { Http2Stream, type StreamBounds } from './stream.ts';
 
 // Floods
 

@@ -10,6 +10,13 @@ import { isIncremental, urgencyOf } from './priority.ts';
 import type { SendSlot } from './send-scheduler.ts';
 import { StreamState } from './stream-state.ts';
 
+/** Bounds of one stream in place of the connection's options of the same names. Times in milliseconds. */
+export interface StreamBounds {
+  readonly bodyTimeoutMs: number;
+  /** `Infinity`: whoever uses the connection looks after that stream itself, and `minSendBytesPerSecond` does not hold for it either. */
+  readonly stallTimeoutMs: number;
+}
+
 /** A stream of a connection. Its fields are for reading; commands go to the connection. */
 export class Http2Stream {
   readonly id: number;
@@ -100,6 +107,8 @@ export class Http2Stream {
   stalledSince = -1;
   /** `framedBytes` then. @internal */
   stalledBytes = 0;
+  /** What holds for this stream alone; null: the options. @internal */
+  bounds: StreamBounds | null = null;
 
   /** @internal */
   constructor(id: number, sendWindow: number, priority: number, now: number) {

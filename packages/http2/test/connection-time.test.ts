@@ -98,6 +98,40 @@ describe('what takes too long ends', () => {
     assert.equal(peer.end.connection.openStreamCount, 2);
   });
 
+  test('the bounds of one stream hold for it alone, and what is not named stays', () => {
+    const peer = new RawPeer(Role.server, { minBodyBytesPerSecond: 0, pingIntervalMs: 0 });
+    peer.headers(1, POST).headers(3, POST).headers(5, POST).flush();
+    const { connection, streams } = peer.end;
+    const [quick, slow] = [streams.get(1), streams.get(3)];
+    assert.ok(quick && slow);
+    connection.setBounds(quick, { bodyTimeoutMs: 5_000 });
+    connection.setBounds(quick, { stallTimeoutMs: 1 });
+    connection.setBounds(slow, { bodyTimeoutMs: 100_000 });
+    assert.equal(pass(peer, 0, 4_999), null);
+    assert.deepEqual(peer.told('RST_STREAM'), []);
+    assert.equal(pass(peer, 4_999, 6_000), null);
+    assert.deepEqual(peer.told('RST_STREAM'), ['RST_STREAM 1 8']);
+    assert.equal(pass(peer, 6_000, 99_000), null);
+    assert.deepEqual(peer.told('RST_STREAM'), ['RST_STREAM 1 8', 'RST_STREAM 5 8']);
+    assert.equal(pass(peer, 99_000, 101_000), null);
+    assert.deepEqual(peer.end.detail('reset', 3), ['H2_BODY_TIMEOUT', 8, 408, 'never']);
+  });
+
+  test('a stream whose stall somebody else looks after is not given up for want of window', () => {
+    const peer = new RawPeer(Role.server, { stallTimeoutMs: 3_000, pingIntervalMs: 0 });
+    peer.write((w) => writeSettings(w, [[4, 0]])).flush();
+    peer.headers(1, GET, { isEndStream: true }).headers(3, GET, { isEndStream: true }).flush();
+    const { connection, streams } = peer.end;
+    for (const stream of streams.values()) {
+      if (stream.id === 1) connection.setBounds(stream, { stallTimeoutMs: Number.POSITIVE_INFINITY });
+      connection.sendHead(stream, responseHead(200), 100, '', 0);
+      connection.sendData(stream, bytes(100), 0);
+    }
+    peer.flush();
+    assert.equal(pass(peer, 0, 60_000), null);
+    assert.deepEqual(peer.told('RST_STREAM'), ['RST_STREAM 3 8']);
+  });
+
   test('a field block counts from its first byte to its last, however many CONTINUATION frames keep it alive (§6.10)', () => {
     const peer = new RawPeer(Role.server);
     const block = peer.block(POST);

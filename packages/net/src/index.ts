@@ -20,6 +20,9 @@ export { listenTo, MemoryListener, type MemoryListenerOptions } from './accept/v
 export { type AddressLike, formatNetAddress, type NetAddress, parseAddress, toNetAddress } from './address.ts';
 export { type ConnectSink, connect, connectWith, type PendingConnect } from './connect/connect.ts';
 export { type ConnectOptions, checkLocalAddress, usualTotalTimeoutMs } from './connect/connect-options.ts';
+export type { DnsAnswer } from './dns/dns-name.ts';
+export type { DnsAddress, DnsQueries, DnsRecord, DnsResolverOptions } from './dns/dns-options.ts';
+export { type DnsCounts, DnsResolver } from './dns/dns-resolver.ts';
 export { identityOf } from './identity.ts';
 export { fromDuplex } from './socket/from-duplex.ts';
 export { toDuplex } from './socket/to-duplex.ts';

@@ -1,5 +1,5 @@
 /** A response as it goes to the client: without what the upstream's connection alone was told, and what the client's has no place for. */
-import { HttpVersion, KnownHeader, type RequestHead, type ResponseHead, removeHopByHop } from '@ferrata/headers';
+import { HttpVersion, KnownHeader, type ReadonlyRequestHead, type ResponseHead, removeHopByHop } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
 import { requiredUpgrade } from './upgrade.ts';
 
@@ -34,7 +34,7 @@ export function responseLength(method: string, bodyLength: number): number {
  *
  * @param bodyLength what the response is sent with
  */
-export function removeVainTrailer({ status, headers }: ResponseHead, bodyLength: number, request: RequestHead): void {
+export function removeVainTrailer({ status, headers }: ResponseHead, bodyLength: number, request: ReadonlyRequestHead): void {
   if (!headers.hasKnown(KnownHeader.trailer)) return;
   const { version } = request;
   const hasPlace =

@@ -1,8 +1,9 @@
 /**
- * One direction of a body that a filter sees: each piece goes through it, and the body is held while it works on one. Made only where there is
- * such a filter; a body that nobody looks at never comes by here.
+ * One direction of a body that a filter sees: each piece goes through it, and the body is held while it works on one, or delays it. Made only
+ * where there is such a filter; a body that nobody looks at never comes by here.
  */
 import type { HeaderMap } from '@ferrata/headers';
+import type { Deadline } from '@ferrata/timeout';
 import { checkPiece, isPromise } from './hook-result.ts';
 import type { Awaitable, BodyFilterResult } from './proxy-hooks.ts';
 
@@ -21,13 +22,24 @@ export interface BodyFilterRun {
   filter(chunk: Uint8Array | null): Awaitable<BodyFilterResult> | undefined;
   /** Calls `next` when the hook's promise is fulfilled, unless the request is over by then. */
   wait(promise: PromiseLike<BodyFilterResult>, next: (piece: BodyFilterResult) => void): void;
+  /** Calls `next` after a while, unless the request is over by then. */
+  delay(delayMs: number, next: () => void): Deadline;
   isOver(): boolean;
 }
 
+interface Waiting {
+  readonly chunk: Uint8Array | null;
+  readonly trailers: HeaderMap | null;
+}
+
 /** A body, piece by piece through its filter. */
-export class FilteredBody {
+export class FilteredBody implements FilteredBodyTarget {
   readonly #run: BodyFilterRun;
   readonly #target: FilteredBodyTarget;
+  #isWorking = false;
+  /** What came while the filter worked: the little that was on its way when the body was held, and the end. */
+  readonly #waiting: Waiting[] = [];
+  #delay: Deadline | null = null;
 
   constructor(run: BodyFilterRun, target: FilteredBodyTarget) {
     this.#run = run;
@@ -37,22 +49,80 @@ export class FilteredBody {
   /** @param chunk null at the end of the body @throws what the hook throws */
   take(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
     if (this.#run.isOver()) return;
+    if (this.#isWorking) this.#waiting.push({ chunk, trailers });
+    else this.#filter(chunk, trailers);
+  }
+
+  /** The exchange is over: nothing is delayed any more. */
+  stop(): void {
+    this.#delay?.cancel();
+    this.#delay = null;
+  }
+
+  // ---- as the target of another filter
+
+  pass(piece: Uint8Array): void {
+    this.take(piece, null);
+  }
+  end(trailers: HeaderMap | null): void {
+    this.take(null, trailers);
+  }
+  beginWork(): void {
+    this.#target.beginWork();
+  }
+  endWork(): void {
+    this.#target.endWork();
+  }
+
+  #filter(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
     const filtered = this.#run.filter(chunk);
     if (!isPromise(filtered)) {
-      this.#pass(filtered, chunk === null, trailers);
+      this.#handle(filtered, chunk === null, trailers);
       return;
     }
-    this.#target.beginWork();
-    this.#run.wait(filtered, (piece) => {
-      this.#pass(piece, chunk === null, trailers);
-      this.#target.endWork();
+    this.#begin();
+    this.#run.wait(filtered, (result) => {
+      this.#isWorking = false;
+      this.#handle(result, chunk === null, trailers);
+      this.#goOn();
     });
   }
 
-  #pass(filtered: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
+  #handle(result: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
     if (this.#run.isOver()) return;
-    const piece = checkPiece(filtered);
+    const checked = checkPiece(result);
+    if (checked === null || checked instanceof Uint8Array) {
+      this.#pass(checked, isLast, trailers);
+      return;
+    }
+    const { piece, delayMs } = checked;
+    this.#begin();
+    this.#delay = this.#run.delay(delayMs, () => {
+      this.#isWorking = false;
+      this.#delay = null;
+      this.#pass(piece, isLast, trailers);
+      this.#goOn();
+    });
+  }
+
+  #pass(piece: Uint8Array | null, isLast: boolean, trailers: HeaderMap | null): void {
+    if (this.#run.isOver()) return;
     if (piece !== null && piece.length > 0) this.#target.pass(piece);
     if (isLast) this.#target.end(trailers);
+  }
+
+  #begin(): void {
+    this.#isWorking = true;
+    this.#target.beginWork();
+  }
+
+  /** One piece is done, and its work with it, unless it was delayed. */
+  #goOn(): void {
+    while (!this.#isWorking && !this.#run.isOver()) {
+      const next = this.#waiting.shift();
+      if (next === undefined) break;
+      this.#filter(next.chunk, next.trailers);
+    }
+    this.#target.endWork();
   }
 }

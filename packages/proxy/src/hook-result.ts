@@ -2,6 +2,7 @@
 import { applicationError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
 import type { HttpEnvironment } from '@ferrata/http';
 import type { Peer } from '@ferrata/upstream';
+import type { Awaitable, BodyFilterResult, FailureAnswer } from './proxy-hooks.ts';
 
 /** True for anything that can be awaited. */
 export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
@@ -40,6 +41,19 @@ export function whenSettled<T>(
   );
 }
 
+/** Calls a hook for somebody else who waits for it. @throws {WireError} HOOK_THREW; rejects with HOOK_REJECTED or HOOK_TIMEOUT */
+export function inTime(call: () => Awaitable<void> | undefined, keeper: Omit<HookKeeper, 'onHookFailed'>): Awaitable<void> {
+  let told: Awaitable<void> | undefined;
+  try {
+    told = call();
+  } catch (thrown) {
+    throw withSource(toWireError(thrown, 'HOOK_THREW'), 'internal');
+  }
+  if (!isPromise(told)) return undefined;
+  const promise = told;
+  return new Promise((resolve, reject) => whenSettled(promise, keeper.environment, keeper.hookTimeoutMs, resolve, reject));
+}
+
 /** Calls a hook that nobody waits for; its throw or rejection goes to `onFailed`. */
 export function unawaited(call: () => unknown, onFailed: ((error: WireError) => void) | undefined): void {
   const tell = (thrown: unknown): void => onFailed?.(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
@@ -58,37 +72,48 @@ interface HookKeeper {
   readonly onHookFailed: ((error: WireError) => void) | undefined;
 }
 
-/** Calls a hook whose outcome changes nothing, then `next`, once: at once, or when its promise is settled or late; `onWait` comes before a wait. */
-export function heardOut(call: () => unknown, keeper: HookKeeper, onWait: () => void, next: () => void): void {
+/**
+ * Calls a hook that must not fail the request again, then `next`, once: at once, or when its promise is settled or late; with what it gave, or with
+ * undefined if it failed. `onWait` comes before a wait.
+ */
+export function heardOut<T>(
+  call: () => T | PromiseLike<T> | undefined,
+  keeper: HookKeeper,
+  onWait: () => void,
+  next: (value: T | undefined) => void,
+): void {
   const tell = (thrown: unknown): void => keeper.onHookFailed?.(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
+  let value: T | undefined;
   try {
     const told = call();
     if (isPromise(told)) {
       onWait();
       whenSettled(told, keeper.environment, keeper.hookTimeoutMs, next, (fault) => {
         tell(fault);
-        next();
+        next(undefined);
       });
       return;
     }
+    value = told;
   } catch (thrown) {
     tell(thrown);
   }
-  next();
+  next(value);
 }
 
-/** What `newContext` gave: anything but a promise, which nobody would wait for. @throws {WireError} HOOK_RETURNED_GARBAGE */
-export function checkContext<Context>(context: Context): Context {
-  if (!isPromise(context)) return context;
-  context.then(undefined, () => {});
-  throw garbage('newContext', 'no promise');
-}
-
-/** What `requestFilter` gave: true, false, or nothing, which is taken for false. @throws {WireError} HOOK_RETURNED_GARBAGE */
-export function checkAnswered(value: boolean | undefined): boolean {
+/** What `requestFilter`, or another hook that says yes or no, gave; nothing is taken for `otherwise`. @throws {WireError} HOOK_RETURNED_GARBAGE */
+export function checkYes(hook: string, value: boolean | undefined, otherwise: boolean): boolean {
   if (typeof value === 'boolean') return value;
-  if (value === undefined) return false;
-  throw garbage('requestFilter', 'a boolean');
+  if (value === undefined) return otherwise;
+  checkSync(hook, value);
+  throw garbage(hook, 'a boolean');
+}
+
+/** What a synchronous hook gave: no promise, for which nobody would wait. @throws {WireError} HOOK_RETURNED_GARBAGE */
+export function checkSync<T>(hook: string, value: T): T {
+  if (!isPromise(value)) return value;
+  value.then(undefined, () => {});
+  throw garbage(hook, 'no promise');
 }
 
 /** What `upstreamPeer` gave. @throws {WireError} HOOK_RETURNED_GARBAGE */
@@ -98,11 +123,30 @@ export function checkPeer(value: Peer): Peer {
   throw garbage('upstreamPeer', 'a peer');
 }
 
-/** What a body filter gave; nothing is taken for null. @throws {WireError} HOOK_RETURNED_GARBAGE */
-export function checkPiece(value: Uint8Array | null | undefined): Uint8Array | null {
+/** What a body filter gave; nothing is taken for null, and no delay for the piece alone. @throws {WireError} HOOK_RETURNED_GARBAGE */
+export function checkPiece(value: BodyFilterResult | undefined): BodyFilterResult {
   if (value instanceof Uint8Array) return value;
   if (value === null || value === undefined) return null;
-  throw garbage('a body filter', 'a Uint8Array or null');
+  const { piece, delayMs }: { readonly piece?: unknown; readonly delayMs?: unknown } = value;
+  if (typeof delayMs === 'number' && delayMs >= 0 && (piece === null || piece instanceof Uint8Array)) return delayMs > 0 ? value : piece;
+  throw garbage('a body filter', 'a Uint8Array, null, or one of them with a delay');
+}
+
+/** What `responseTrailerFilter` gave: bytes, or nothing. @throws {WireError} HOOK_RETURNED_GARBAGE */
+export function checkTrailerBytes(value: Uint8Array | null | void): Uint8Array | null {
+  if (value instanceof Uint8Array) return value;
+  if (value === null || value === undefined) return null;
+  throw garbage('responseTrailerFilter', 'a Uint8Array or nothing');
+}
+
+/** What `failToProxy` gave. @throws {WireError} HOOK_RETURNED_GARBAGE */
+export function checkFailureAnswer(value: FailureAnswer | void): FailureAnswer {
+  if (value === undefined || value === null) return {};
+  const { status, keepAlive }: { readonly status?: unknown; readonly keepAlive?: unknown } = value;
+  const isStatus =
+    status === undefined || status === 0 || (Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599);
+  if (isStatus && (keepAlive === undefined || typeof keepAlive === 'boolean')) return value;
+  throw garbage('failToProxy', 'nothing, or { status: 400 to 599 or 0, keepAlive }');
 }
 
 function garbage(hook: string, wanted: string): WireError {

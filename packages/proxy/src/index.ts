@@ -1,8 +1,22 @@
 /** @ferrata/proxy: an HTTP proxy as a set of typed phases over everything below. */
 
+// The proxy and its phases
+export { type ErrorPage } from './canned-answer.ts';
+// Its parts, to put others in their place or to build with
+export { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
+export { type BodyFilterRun, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
 export { appendForwarded } from './forwarded.ts';
-export { HttpProxy, type HttpProxyOptions } from './http-proxy.ts';
+export { HttpProxy, type HttpProxyOptions, type ProxyCore, type ProxyParts } from './http-proxy.ts';
+export { type ConnectionSource, type OnConnection, openConnection, type WantedConnection } from './open-connection.ts';
 export { type Outcome, outcomeOf } from './outcome.ts';
-export type { Awaitable, BodyFilterResult, ProxyHooks } from './proxy-hooks.ts';
-export type { ProxySession, SessionTiming } from './proxy-session.ts';
-export { maySendAgain, RetryBudget } from './retry-policy.ts';
+export { ProxyExchange } from './proxy-exchange.ts';
+export { type Awaitable, type BodyFilterResult, type DelayedPiece, delayed, type FailureAnswer, type ProxyHooks } from './proxy-hooks.ts';
+export type { AnswerableSession, ProxySession, RequestSession, SessionTiming, UpstreamConnection } from './proxy-session.ts';
+export { RequestBody } from './request-body.ts';
+export { type ResponseHost, ResponseSide, type ResponseSource } from './response-side.ts';
+export { isIdempotent, maySendAgain, RetryBudget } from './retry-policy.ts';
+export { askForSwitch, grantedHead, refusedSwitch, type SwitchFraming } from './switching.ts';
+export { joinTunnel, type TunnelSettings } from './tunnel.ts';
+export { type AttemptFollower, type AttemptHost, type AttemptStart, UpstreamAttempt } from './upstream-attempt.ts';
+export { type NextHop, upstreamRequest } from './upstream-request.ts';
+export { type UpstreamHost, UpstreamSide } from './upstream-side.ts';

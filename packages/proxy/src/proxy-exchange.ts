@@ -1,130 +1,212 @@
 /**
- * One request on its way through the proxy: both halves of the exchange and the phases between them, in one object.
+ * One request on its way through the proxy: its phases, in the one order that there is, and what both sides make of it.
  *
  * Rules of this file:
  * - Bytes flow at the pace of the slower side: each direction is held while its receiver is full, or a filter works on a piece.
  * - After a final response has begun there is no retry and no error page: the client sees a message that is visibly cut short.
- * - The first failure ends the exchange; from then on, and after the end, no hook is called but `failToProxy` and `logging`.
- * - `logging` is called exactly once, when all is over. A connection that was handed to us goes to the network or back to the connector.
+ * - The first failure ends the exchange; from then on, and after the end, no hook is called but those of the end.
+ * - `logging` is called exactly once, when all is over.
  *
  * ```text
- *   filtering ──► connecting ──► proxying ──► closed
- *       │             ▲ retry │      │ 101       ▲
- *       │             └───────┘      └──► tunnel ┤
- *       └── answered, failed ────────────────────┘
+ *   filtering ──► upstream (`UpstreamSide`: tries, retries) ──► answer (`ResponseSide`) ──► closed
+ *       │                                                 └──► tunnel ───────────────────────┤
+ *       └── answered, failed ────────────────────────────────────────────────────────────────┘
  * ```
  *
- * @see RFC 9110 §7.6, §9.2.2, §15.6 · RFC 9112 §9.3
+ * @see RFC 9110 §7.6, §15.6 · RFC 9112 §9.3
  */
 import { toWireError, type WireError, withSource } from '@ferrata/error';
 import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import {
-  type ClientExchange,
-  type ClientExchangeHandler,
-  type ClientSession,
+  type ExchangeSettings,
   type ResponseInit,
   respond,
   type ServerExchange,
   type ServerExchangeHandler,
   type Tunnel,
 } from '@ferrata/http';
-import { BodyLength, normalizeTarget } from '@ferrata/http1';
-import { giveAway, type Relay, type StreamInfo } from '@ferrata/stream';
+import type { HttpModule, HttpModuleKind, ModuleServerExchange } from '@ferrata/http-modules';
+import { normalizeTarget } from '@ferrata/http1';
+import type { Relay, StreamInfo } from '@ferrata/stream';
+import type { Deadline } from '@ferrata/timeout';
 import type { Peer } from '@ferrata/upstream';
-import { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
-import { answeredWithoutUpstream, closedBeforeSent, connectNotAllowed, notAnswered } from './errors.ts';
-import { type BodyFilterRun, FilteredBody } from './filtered-body.ts';
-import { checkAnswered, checkContext, checkPeer, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
+import { leaveConnection } from './downstream-response.ts';
+import { notAnswered, notProxied, requestTimeout } from './errors.ts';
+import { answerFailure, tellError } from './failure.ts';
+import { FilteredBody } from './filtered-body.ts';
+import { checkSync, checkYes, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
-import { openConnection } from './open-connection.ts';
-import type { ProxySession, Timing } from './proxy-session.ts';
+import type { Awaitable } from './proxy-hooks.ts';
+import type { RequestSession, Timing } from './proxy-session.ts';
 import { RequestBody } from './request-body.ts';
-import { LostPlaces, maySendAgain } from './retry-policy.ts';
+import { ResponseSide } from './response-side.ts';
+import type { PipeOptions, PipeResult, SubrequestPipe } from './subrequest/subrequest-pipe.ts';
+import { type PipeInit, Subrequests } from './subrequest/subrequests.ts';
+import { grantedHead, refusedSwitch, ungranted } from './switching.ts';
 import { removeNominatedTrailers } from './trailers.ts';
-import { joinTunnel } from './tunnel.ts';
-import { upgradeFor } from './upgrade.ts';
-import { upstreamRequest } from './upstream-request.ts';
+import { type UpstreamHost, UpstreamSide } from './upstream-side.ts';
+
+/** Where an exchange comes from, and what stands before the proxy. */
+export interface ExchangeOrigin {
+  /** The exchange itself, if modules take part; else null. */
+  readonly modular: ModuleServerExchange | null;
+  /** Null: it is a client's. */
+  readonly subrequest: SubrequestFacts | null;
+}
+
+/** What a subrequest is told by. */
+export interface SubrequestFacts {
+  readonly context: unknown;
+  readonly depth: number;
+}
+
+/** What one request leaves on its connection for the next. */
+interface Persisted {
+  readonly core: object;
+  readonly value: unknown;
+}
 
 /** One request, in the eyes of both connections and of the hooks. */
-export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExchangeHandler, ProxySession {
-  readonly #core: ProxyCore<Context>;
-  readonly #exchange: ServerExchange;
-  readonly #context: Context;
+export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHost<Context>, RequestSession {
+  readonly core: ProxyCore<Context>;
+  readonly exchange: ServerExchange;
+  readonly context: Context;
   readonly timing: Timing;
-  peer: Peer | null = null;
-  upstream: StreamInfo | null = null;
   response: ResponseHead | null = null;
-  attempt = 0;
-  refusedCount = 0;
-  isUpstreamReused = false;
 
-  // What is under way upstream: at most one of the first four is there.
-  #connecting: AbortController | null = null;
-  /** A connection that was handed to us, and carries nothing while a filter is waited for. */
-  #unused: ClientSession | null = null;
-  #client: ClientExchange | null = null;
+  readonly #upstream: UpstreamSide<Context>;
+  readonly #response: ResponseSide<Context>;
   #tunnel: Relay | null = null;
-  /** Where the request was sent last: not the first choice for another try. */
-  #lastSession: ClientSession | null = null;
-  /** Why the last attempt failed; with the key of its peer if there was no connection to it. */
-  #lastError: WireError | null = null;
-  #unreachable = '';
-  #isRetrying = false;
-  /** They are among `refusedCount`. Null: none. */
-  #lostPlaces: LostPlaces | null = null;
-
   /** Null: the request has none. */
-  readonly #body: RequestBody | null;
+  readonly body: RequestBody | null;
   /** Null: there is no filter, or no body. */
   readonly #requestFilter: FilteredBody | null;
-  #responseFilter: FilteredBody | null = null;
-  // The response's body.
-  #isClientFull = false;
-  #isResponseWorking = false;
-  /** What the response said of its connection: its trailers may be nominated there. */
-  #responseConnection: string | undefined = undefined;
+  #requestDeadline: Deadline | null = null;
+  /** Null: no module takes part; else it is `exchange`. */
+  readonly #modular: ModuleServerExchange | null;
+  /** Null: the request is a client's. */
+  readonly #subrequest: SubrequestFacts | null;
+  #subrequests: Subrequests | null = null;
+  #maySpawn: boolean;
+  /** A subrequest whose response becomes this one's. */
+  #pipe: SubrequestPipe | null = null;
+  /** `requestFilter` has left the answer to it. */
+  #isLeftToPipe = false;
 
   /** What ended the exchange, when that was not the client. */
   #failure: WireError | null = null;
   #isClosed = false;
 
   /** @throws whatever `newContext` throws */
-  constructor(core: ProxyCore<Context>, exchange: ServerExchange) {
-    this.#core = core;
-    this.#exchange = exchange;
+  constructor(core: ProxyCore<Context>, exchange: ServerExchange, origin: ExchangeOrigin) {
+    this.core = core;
+    this.exchange = exchange;
+    this.#modular = origin.modular;
+    this.#subrequest = origin.subrequest;
     this.timing = { startedAt: exchange.startedAt, connectedAt: Number.NaN, respondedAt: Number.NaN, endedAt: Number.NaN };
+    this.#upstream = new UpstreamSide(this);
     // Before any hook looks: what filters check and what is sent on must be the same (RFC 9112 §3.2.2).
     normalizeTarget(exchange.request);
-    this.#context = checkContext(core.hooks.newContext(this));
-    this.#body = exchange.requestBodyLength === 0 ? null : new RequestBody(exchange, core.maxReplayBytes);
-    this.#requestFilter = core.hooks.requestBodyFilter === undefined ? null : this.#filteredRequest(this.#body);
+    this.body = exchange.requestBodyLength === 0 ? null : new RequestBody(exchange, core.maxReplayBytes);
+    this.#response = new ResponseSide(this);
+    this.#maySpawn = false;
+    this.context = checkSync('newContext', core.hooks.newContext(this));
+    this.#requestFilter = core.hooks.requestBodyFilter === undefined ? null : this.#filteredRequest(this.body);
     core.retryBudget.begin();
   }
 
   // ---- what hooks see ------------------------------------------------------------------------------------------------------------
 
+  get session(): this {
+    return this;
+  }
+  get hooks(): ProxyCore<Context>['hooks'] {
+    return this.core.hooks;
+  }
   get request(): RequestHead {
-    return this.#exchange.request;
+    return this.exchange.request;
   }
   get client(): StreamInfo {
-    return this.#exchange.info;
+    return this.exchange.info;
+  }
+  get upstream(): StreamInfo | null {
+    return this.#upstream.info;
+  }
+  get peer(): Peer | null {
+    return this.#upstream.peer;
+  }
+  get attempt(): number {
+    return this.#upstream.attempt;
+  }
+  get refusedCount(): number {
+    return this.#upstream.refusedCount;
+  }
+  get isUpstreamReused(): boolean {
+    return this.#upstream.isReused;
+  }
+  get isSubrequest(): boolean {
+    return this.#subrequest !== null;
+  }
+  get subrequestContext(): unknown {
+    return this.#subrequest?.context;
   }
   get hasResponded(): boolean {
-    return this.#exchange.hasResponded;
+    return this.exchange.hasResponded;
   }
   get status(): number {
-    return this.#exchange.status;
+    return this.exchange.status;
   }
   get requestBytes(): number {
-    return this.#exchange.requestBytes + (this.#tunnel === null ? 0 : this.#tunnel.bytesAToB);
+    return this.exchange.requestBytes + (this.#tunnel === null ? 0 : this.#tunnel.bytesAToB);
   }
   get responseBytes(): number {
-    return this.#exchange.responseBytes + (this.#tunnel === null ? 0 : this.#tunnel.bytesBToA);
+    return this.exchange.responseBytes + (this.#tunnel === null ? 0 : this.#tunnel.bytesBToA);
+  }
+  get upstreamRequestBytes(): number {
+    return this.#upstream.current?.requestBytes ?? 0;
+  }
+  get upstreamResponseBytes(): number {
+    return this.#upstream.current?.responseBytes ?? 0;
+  }
+  get clientWritePendingMs(): number {
+    return this.exchange.writePendingMs;
+  }
+  get upstreamWritePendingMs(): number {
+    return this.#upstream.current?.writePendingMs ?? 0;
+  }
+
+  module<Module extends HttpModule>(kind: HttpModuleKind<Module>): Module | null {
+    return this.#modular === null ? null : this.#modular.module(kind);
+  }
+
+  upstreamModule<Module extends HttpModule>(kind: HttpModuleKind<Module>): Module | null {
+    return this.#upstream.current?.module(kind) ?? null;
+  }
+
+  get subrequests(): Subrequests | null {
+    if (!this.#maySpawn) return null;
+    const { application, environment } = this.core;
+    const parent = { request: this.request, client: this.client, depth: this.#subrequest?.depth ?? 0 };
+    return (this.#subrequests ??= new Subrequests({ application, environment, parent }));
+  }
+
+  adjust(settings: ExchangeSettings): void {
+    this.exchange.adjust(settings);
   }
 
   respond(status: number, init: ResponseInit = {}): void {
     if (this.hasResponded) throw new TypeError('a response has begun');
-    respond(this.#exchange, status, init);
+    respond(this.exchange, status, init);
+  }
+
+  respondBy(init: PipeInit, options: PipeOptions = {}): Promise<PipeResult> {
+    const { subrequests } = this;
+    if (subrequests === null) throw new TypeError('this request may make no subrequests');
+    if (this.#pipe !== null) throw new TypeError('a subrequest answers this request already');
+    if (this.hasResponded) throw new TypeError('a response has begun');
+    const pipe = subrequests.pipe(init, this.exchange, options);
+    this.#pipe = pipe;
+    return pipe.done.then((result) => this.#afterPipe(result));
   }
 
   fail(error: WireError): void {
@@ -135,319 +217,223 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
 
   /** Runs the phases up to the first one that waits. */
   begin(): void {
-    try {
-      this.#filterEarly();
-    } catch (thrown) {
-      this.#failByHook(thrown);
-    }
+    this.guard(() => this.#begin());
   }
 
-  #filterEarly(): void {
-    if (this.request.method === 'CONNECT') {
-      this.#fail(connectNotAllowed());
-      return;
-    }
-    const early = this.#core.hooks.earlyRequestFilter?.(this, this.#context);
-    if (isPromise(early)) this.#await(early, () => this.#filterRequest());
-    else this.#filterRequest();
+  #begin(): void {
+    const { core, exchange } = this;
+    const refusal = refusedSwitch(exchange, core.allowConnect);
+    if (refusal !== null) return this.#fail(refusal);
+    if (core.requestTimeoutMs !== Number.POSITIVE_INFINITY)
+      this.#requestDeadline = core.environment.deadlines.after(core.requestTimeoutMs, () => this.#handleLate());
+    if (core.hooks.onConnectionReuse !== undefined) this.#takePersisted();
+    this.#then(core.hooks.earlyRequestFilter?.(this, this.context), () => this.#filterByModules());
+  }
+
+  #filterByModules(): void {
+    const { hooks } = this.core;
+    this.#maySpawn =
+      hooks.allowSpawningSubrequest === undefined
+        ? this.#subrequest === null
+        : checkYes('allowSpawningSubrequest', hooks.allowSpawningSubrequest(this, this.context), false);
+    if (this.#modular === null) this.#filterRequest();
+    else
+      this.#then(this.#modular.filterRequest(), (goesOn) => {
+        // A module has answered, if not to the end yet.
+        if (goesOn === true) this.#filterRequest();
+      });
   }
 
   #filterRequest(): void {
-    if (this.#isOver()) return;
-    const answered = this.#core.hooks.requestFilter?.(this, this.#context);
-    if (isPromise(answered)) this.#await(answered, (value) => this.#afterFilter(value));
-    else this.#afterFilter(answered);
-  }
-
-  #afterFilter(answered: boolean | undefined): void {
-    if (this.#isOver()) return;
-    if (checkAnswered(answered)) this.#fail(notAnswered());
-    else this.#choosePeer();
-  }
-
-  #choosePeer(): void {
-    if (this.#isOver()) return;
-    this.attempt++;
-    const chosen = this.#core.hooks.upstreamPeer(this, this.#context);
-    if (isPromise(chosen)) this.#await(chosen, (peer) => this.#connect(peer));
-    else this.#connect(chosen);
-  }
-
-  #connect(chosen: Peer): void {
-    if (this.#isOver()) return;
-    const { upgrade } = this.#exchange;
-    const peer = this.#core.upgradePeers.peerFor(checkPeer(chosen), upgrade, this.#core.environment.recentNow);
-    if (this.#lastError !== null && this.#unreachable === peer.key) {
-      // The same peer once more: nothing is gained by asking it again at once.
-      this.#fail(this.#lastError);
-      return;
-    }
-    this.peer = peer;
-    // A retry goes to a fresh connection: where one idle connection was stale, its neighbours are likely to be so too.
-    // A request to switch protocols has a connection of its own, before and after; one that may be HTTP/2 is asked for no switch.
-    const mayShare = this.attempt === 1 && (upgrade === null || peer.protocol !== 'http1');
-    const idle = mayShare ? this.#core.connector.take(peer) : null;
-    if (idle === null) this.#openConnection(peer, chosen);
-    else this.#useConnection(idle);
-  }
-
-  #openConnection(peer: Peer, chosen: Peer): void {
-    this.#body?.hold();
-    this.#connecting = openConnection(this.#core, { peer, except: this.#lastSession }, (session, error) => {
-      this.#connecting = null;
-      if (session !== null && this.#isOver()) this.#core.connector.release(session);
-      else if (session !== null) this.#guard(() => this.#useConnection(session));
-      else if (error !== null && !this.#isOver()) this.#guard(() => this.#handleUnreachable(peer, chosen, error));
+    const { hooks } = this.core;
+    this.#then(hooks.requestFilter?.(this, this.context), (answered) => {
+      if (!checkYes('requestFilter', answered, false)) this.#filterUpstream();
+      else if (this.#pipe === null) this.#fail(notAnswered());
+      else this.#isLeftToPipe = true;
     });
   }
 
-  #handleUnreachable(peer: Peer, chosen: Peer, error: WireError): void {
-    if (this.#core.upgradePeers.isRefusal(chosen, peer, error, this.#core.environment.recentNow)) return this.#connect(chosen);
-    this.#lastError = error;
-    this.#unreachable = peer.key;
-    const told = this.#core.hooks.failToConnect?.(this, peer, error, this.#context);
-    if (isPromise(told)) this.#await(told, () => this.#afterUnreachable(error));
-    else this.#afterUnreachable(error);
+  #afterPipe(result: PipeResult): PipeResult {
+    this.#pipe = null;
+    if (this.#isLeftToPipe && !result.isAnswered) this.#fail(result.error ?? notAnswered());
+    return result;
   }
 
-  #afterUnreachable(error: WireError): void {
-    if (this.#isOver()) return;
-    // Nothing was sent: another peer costs the upstream nothing, so the budget of retries is not asked.
-    if (error.retry === 'always' && this.#hasTriesLeft()) this.#choosePeer();
-    else this.#fail(error);
+  #filterUpstream(): void {
+    const { hooks } = this.core;
+    this.#then(hooks.proxyUpstreamFilter?.(this, this.context), (goesOn) => {
+      if (checkYes('proxyUpstreamFilter', goesOn, true)) this.#upstream.begin();
+      else this.#fail(notProxied());
+    });
   }
 
-  #useConnection(session: ClientSession): void {
-    this.#unused = session;
-    this.timing.connectedAt = this.#core.environment.recentNow;
-    this.upstream = session.stream.info;
-    this.isUpstreamReused = session.requestCount > 0;
-    this.#lastSession = session;
-    const { protocol } = session;
-    const request = upstreamRequest(this.request, { authority: this.peer?.authority ?? '', hasBody: this.#body !== null, protocol });
-    const edited = this.#core.hooks.upstreamRequestFilter?.(this, request, this.#context);
-    if (isPromise(edited)) this.#await(edited, () => this.#sendRequest(session, request));
-    else this.#sendRequest(session, request);
+  /** Goes on with what a hook gave, unless the request is over by then: answered, or failed. */
+  #then<T>(given: Awaitable<T> | undefined, next: (value: T | undefined) => void): void {
+    if (isPromise(given)) this.waitFor(given, next);
+    else if (!this.isOver()) next(given);
   }
 
-  #sendRequest(session: ClientSession, request: RequestHead): void {
-    if (this.#isOver()) return;
-    if (!session.isReusable) {
-      this.#releaseUnused();
-      this.#retryOrFail(closedBeforeSent(), (this.#lostPlaces ??= new LostPlaces()).add(this.#core.environment.recentNow));
-      return;
-    }
-    const { requestBodyLength, upgrade } = this.#exchange;
-    const bodyLength = this.#requestFilter === null ? requestBodyLength : BodyLength.chunked;
-    // Over HTTP/1, without chunks there is no place for what it announces (RFC 9112 §7.1.2).
-    if (bodyLength === 0 || (bodyLength > 0 && !session.isShared)) request.headers.deleteKnown(KnownHeader.trailer);
-    const client = session.request(request, { bodyLength, upgrade: upgradeFor(this.peer, session.isShared, upgrade) }, this);
-    this.#unused = null;
-    this.#client = client;
-    this.#body?.flowTo(client);
+  #takePersisted(): void {
+    const { connection } = this.exchange;
+    const persisted = connection.context as Partial<Persisted> | null | undefined;
+    if (persisted?.core !== this.core) return;
+    connection.context = undefined;
+    checkSync('onConnectionReuse', this.core.hooks.onConnectionReuse?.(this, this.context, persisted.value));
   }
 
   // ---- request body: client to upstream ------------------------------------------------------------------------------------------
 
   onRequestData(chunk: Uint8Array): void {
     if (this.#failure !== null) return;
+    if (this.#pipe !== null) return this.#pipe.onRequestData(chunk);
     const filter = this.#requestFilter;
-    if (filter === null) this.#body?.pass(chunk);
-    else this.#guard(() => filter.take(chunk, null));
+    if (filter === null) this.body?.pass(chunk);
+    else this.guard(() => filter.take(chunk, null));
   }
 
   onRequestEnd(trailers: HeaderMap | null): void {
-    if (this.#body === null || this.#failure !== null) return;
+    if (this.#pipe !== null) return this.#pipe.onRequestEnd(trailers);
+    if (this.body === null || this.#failure !== null) return;
     if (trailers !== null) removeNominatedTrailers(trailers, this.request.headers.combinedKnown(KnownHeader.connection));
     const filter = this.#requestFilter;
-    if (filter === null) this.#body.end(trailers);
-    else this.#guard(() => filter.take(null, trailers));
+    if (filter === null) this.body.end(trailers);
+    else this.guard(() => filter.take(null, trailers));
+  }
+
+  get isBodyFiltered(): boolean {
+    return this.#requestFilter !== null;
   }
 
   #filteredRequest(body: RequestBody | null): FilteredBody | null {
     if (body === null) return null;
-    const run = this.#filterRun((chunk) => this.#core.hooks.requestBodyFilter?.(this, chunk, this.#context));
-    return new FilteredBody(run, body);
-  }
-
-  #filterRun(filter: BodyFilterRun['filter']): BodyFilterRun {
-    return { filter, wait: (promise, next) => this.#await(promise, next), isOver: () => this.#isOver() };
-  }
-
-  onRequestDrain(): void {
-    this.#body?.handleDrain();
+    return new FilteredBody(
+      {
+        filter: (chunk) => this.core.hooks.requestBodyFilter?.(this, chunk, this.context),
+        wait: (promise, next) => this.waitFor(promise, next),
+        delay: (delayMs, next) => this.after(delayMs, next),
+        isOver: () => this.isOver(),
+      },
+      body,
+    );
   }
 
   // ---- response: upstream to client ----------------------------------------------------------------------------------------------
 
-  onInterim(head: ResponseHead): void {
-    if (this.#isOver()) return;
-    leaveConnection(head);
-    this.#exchange.sendInterim(head);
+  onConnected(): void {
+    this.timing.connectedAt = this.core.environment.recentNow;
   }
 
-  onResponse(head: ResponseHead, bodyLength: number): void {
-    this.timing.respondedAt = this.#core.environment.recentNow;
+  onInterim(head: ResponseHead): void {
+    if (this.isOver()) return;
+    leaveConnection(head);
+    this.exchange.sendInterim(head);
+  }
+
+  onAnswer(head: ResponseHead, bodyLength: number): void {
+    this.timing.respondedAt = this.core.environment.recentNow;
     this.response = head;
-    this.#body?.forget();
-    this.#responseConnection = leaveConnection(head);
+    this.body?.forget();
+    this.#requestDeadline?.cancel();
+    const refusal = ungranted(head, this.exchange);
+    if (refusal !== null) return this.#fail(refusal);
     try {
-      const edited = this.#core.hooks.responseFilter?.(this, head, this.#context);
-      if (!isPromise(edited)) {
-        this.#sendHead(head, bodyLength);
-        return;
-      }
-      // Whatever follows the head waits for the filter.
-      this.#holdResponse();
-      this.#await(edited, () => {
-        this.#sendHead(head, bodyLength);
-        this.#endResponseWork();
-      });
+      this.#response.takeHead(head, bodyLength, this.#upstream);
     } catch (thrown) {
       this.#failByHook(thrown);
     }
   }
 
-  #sendHead(head: ResponseHead, bodyLength: number): void {
-    if (this.#isOver()) return;
-    if (this.#core.hooks.responseBodyFilter !== undefined) {
-      head.headers.deleteKnown(KnownHeader.contentLength);
-      if (bodyLength !== 0) this.#responseFilter = this.#filteredResponse();
+  onAnswerData(chunk: Uint8Array): void {
+    try {
+      this.#response.takeData(chunk);
+    } catch (thrown) {
+      this.#failByHook(thrown);
     }
-    const length = this.#responseFilter === null ? responseLength(this.request.method, bodyLength) : BodyLength.chunked;
-    removeVainTrailer(head, length, this.request);
-    this.#exchange.sendHead(head, length);
   }
 
-  onResponseData(chunk: Uint8Array): void {
-    const filter = this.#responseFilter;
-    if (filter !== null) {
-      this.#guard(() => filter.take(chunk, null));
-      return;
+  onAnswerEnd(trailers: HeaderMap | null): void {
+    try {
+      this.#response.takeEnd(trailers);
+    } catch (thrown) {
+      this.#failByHook(thrown);
     }
-    // Nobody else has seen it: its memory may go as soon as the client's socket has the bytes.
-    giveAway(chunk);
-    this.#passResponse(chunk);
-  }
-
-  onResponseEnd(trailers: HeaderMap | null): void {
-    removeNominatedTrailers(trailers, this.#responseConnection);
-    const filter = this.#responseFilter;
-    if (filter === null) this.#exchange.sendEnd(trailers);
-    else this.#guard(() => filter.take(null, trailers));
-  }
-
-  #filteredResponse(): FilteredBody {
-    const run = this.#filterRun((chunk) => this.#core.hooks.responseBodyFilter?.(this, chunk, this.#context));
-    return new FilteredBody(run, {
-      beginWork: () => this.#holdResponse(),
-      endWork: () => this.#endResponseWork(),
-      pass: (piece) => this.#passResponse(piece),
-      end: (trailers) => this.#exchange.sendEnd(trailers),
-    });
-  }
-
-  #holdResponse(): void {
-    this.#isResponseWorking = true;
-    this.#client?.pauseResponse();
-  }
-
-  #endResponseWork(): void {
-    this.#isResponseWorking = false;
-    this.#resumeResponse();
-  }
-
-  #passResponse(piece: Uint8Array): void {
-    if (this.#exchange.sendData(piece)) return;
-    this.#isClientFull = true;
-    this.#client?.pauseResponse();
   }
 
   onResponseDrain(): void {
-    this.#isClientFull = false;
-    this.#resumeResponse();
+    this.#pipe?.onResponseDrain();
+    this.#response.handleDrain();
   }
 
-  #resumeResponse(): void {
-    if (!this.#isClientFull && !this.#isResponseWorking) this.#client?.resumeResponse();
-  }
-
-  // ---- tunnel --------------------------------------------------------------------------------------------------------------------
-
-  onTunnel(head: ResponseHead, upstream: Tunnel): void {
-    this.timing.respondedAt = this.#core.environment.recentNow;
+  onSwitch(head: ResponseHead, upstream: Tunnel): void {
+    this.timing.respondedAt = this.core.environment.recentNow;
     this.response = head;
-    this.#client = null;
-    if (this.#isOver()) return upstream.stream.abort();
-    this.#guard(() => (this.#tunnel = joinTunnel(this.#exchange, head, upstream, this.#core)));
+    this.#requestDeadline?.cancel();
+    const { core, exchange } = this;
+    const asked = this.#upstream.current?.request ?? this.request;
+    try {
+      this.#tunnel = core.parts.joinTunnel(exchange, grantedHead(head, asked, exchange), upstream, core);
+    } catch (thrown) {
+      if (upstream.stream.state !== 'closed') upstream.stream.abort();
+      this.#failByHook(thrown);
+    }
   }
 
   // ---- ends ----------------------------------------------------------------------------------------------------------------------
 
-  onClientClose(error: WireError | null): void {
-    this.#client = null;
-    if (error !== null && !this.#isOver()) this.#guard(() => this.#retryOrFail(error));
-  }
-
   onExchangeClose(error: WireError | null): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.timing.endedAt = this.#core.environment.recentNow;
-    this.#dropUpstream(error);
-    this.#body?.forget();
-    this.#core.retryBudget.end(this.#isRetrying);
-    const { hooks } = this.#core;
-    if (hooks.logging !== undefined) unawaited(() => hooks.logging?.(this, this.#failure ?? error, this.#context), this.#core.onHookFailed);
+    this.timing.endedAt = this.core.environment.recentNow;
+    this.#requestDeadline?.cancel();
+    this.#upstream.drop(error);
+    this.#response.stop();
+    this.#requestFilter?.stop();
+    this.body?.forget();
+    this.#pipe?.onExchangeClose(error);
+    this.#subrequests?.handleParentEnd(error);
+    const { hooks, retryBudget, onHookFailed } = this.core;
+    retryBudget.end(this.#upstream.isRetrying);
+    if (hooks.logging !== undefined) unawaited(() => hooks.logging?.(this, this.#failure ?? error, this.context), onHookFailed);
+    if (hooks.persistConnectionContext !== undefined && this.exchange.isConnectionReusable) unawaited(() => this.#persist(), onHookFailed);
+  }
+
+  #persist(): void {
+    const value = checkSync('persistConnectionContext', this.core.hooks.persistConnectionContext?.(this, this.context));
+    if (value === undefined) return;
+    const persisted: Persisted = { core: this.core, value };
+    this.exchange.connection.context = persisted;
   }
 
   /**
    * The exchange has its answer or its failure: nothing that is still under way may change it.
    * A method and no accessor: V8 calls into its runtime for each read of a private accessor, some 0.2 µs each.
    */
-  #isOver(): boolean {
-    return this.#failure !== null || this.#exchange.isClosed;
+  isOver(): boolean {
+    return this.#failure !== null || this.exchange.isClosed;
   }
 
-  #retryOrFail(error: WireError, isForNothing = false): void {
-    this.#lastError = error;
-    this.#unreachable = '';
-    // Nothing of it was read (REFUSED_STREAM, beyond a GOAWAY, never sent): no work was done, so another try is no more load than the first.
-    const refusals = this.refusedCount - (this.#lostPlaces?.count ?? 0);
-    const isRefused = isForNothing || (error.retry === 'always' && refusals < this.#core.maxRefusals);
-    if (isRefused) this.refusedCount++;
-    if (this.hasResponded || !maySendAgain(error, this.request.method) || !this.#mayTryAgain(isRefused)) return this.#fail(error);
-    this.#body?.hold();
-    this.#choosePeer();
-  }
-
-  /** Attempts are left, and the whole request can still be sent. */
-  #hasTriesLeft(): boolean {
-    return this.attempt - this.refusedCount <= this.#core.maxRetries && this.#body?.canReplay !== false;
-  }
-
-  /** A request that was sent may be sent again: so say attempts, and the budget unless nobody has read it. */
-  #mayTryAgain(isRefused: boolean): boolean {
-    if (!this.#hasTriesLeft()) return false;
-    if (isRefused) return true;
-    this.#isRetrying ||= this.#core.retryBudget.tryRetry();
-    return this.#isRetrying;
+  #handleLate(): void {
+    this.core.environment.now();
+    this.#requestDeadline = null;
+    this.#fail(requestTimeout(this.core.requestTimeoutMs));
   }
 
   /** Ends the exchange: the upstream side at once, the client's side when `failToProxy` has had its say. */
   #fail(error: WireError): void {
-    if (this.#isClosed || this.#isOver()) return;
+    if (this.#isClosed || this.isOver()) return;
     this.#failure = error;
-    this.#dropUpstream(error);
+    this.#upstream.drop(error);
+    this.#response.stop();
+    const { hooks } = this.core;
+    if (this.core.onError !== undefined) tellError(this.core, this, error, this.context);
     if (this.#tunnel !== null) return this.#tunnel.abort(error);
-    const { hooks } = this.#core;
-    const abort = (): void => this.#exchange.abort(error);
-    if (hooks.failToProxy === undefined) abort();
+    if (hooks.failToProxy === undefined) answerFailure(this.core, this, error, undefined);
     else
       heardOut(
-        () => hooks.failToProxy?.(this, error, this.#context),
-        this.#core,
-        () => this.#body?.hold(),
-        abort,
+        () => hooks.failToProxy?.(this, error, this.context),
+        this.core,
+        () => this.body?.hold(),
+        (answer) => answerFailure(this.core, this, error, answer),
       );
   }
 
@@ -455,42 +441,31 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, ClientExch
     this.#fail(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
   }
 
-  /** Whatever is under way upstream is given up; a connection that carries nothing goes back. */
-  #dropUpstream(error: WireError | null): void {
-    this.#connecting?.abort();
-    this.#connecting = null;
-    this.#releaseUnused();
-    const client = this.#client;
-    if (client === null) return;
-    this.#client = null;
-    if (!client.isClosed) client.cancel(error ?? answeredWithoutUpstream());
-  }
-
-  #releaseUnused(): void {
-    const session = this.#unused;
-    if (session === null) return;
-    this.#unused = null;
-    this.#core.connector.release(session);
-  }
-
   // ---- waiting -------------------------------------------------------------------------------------------------------------------
 
-  /** Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then. */
-  #await<T>(promise: PromiseLike<T>, next: (value: T) => void): void {
-    const { environment, hookTimeoutMs } = this.#core;
-    if (this.#client === null) this.#body?.hold();
+  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void {
+    const { environment, hookTimeoutMs } = this.core;
+    if (!this.#upstream.hasClient && this.#pipe === null) this.body?.hold();
     whenSettled(
       promise,
       environment,
       hookTimeoutMs,
       (value) => {
-        if (!this.#isOver()) this.#guard(() => next(value));
+        if (!this.isOver()) this.guard(() => next(value));
       },
       (error) => this.#fail(error),
     );
   }
 
-  #guard(call: () => unknown): void {
+  after(delayMs: number, next: () => void): Deadline {
+    const { environment } = this.core;
+    return environment.deadlines.after(Math.min(delayMs, environment.deadlines.maxDelayMs), () => {
+      environment.now();
+      if (!this.isOver()) this.guard(next);
+    });
+  }
+
+  guard(call: () => void): void {
     try {
       call();
     } catch (thrown) {

@@ -15,7 +15,8 @@ export class RequestBody {
   /** Null: what was passed on is not all kept any more. */
   #kept: ReplayBuffer | null;
   #isUpstreamFull = false;
-  #isWorking = false;
+  /** Pieces that filters work on. */
+  #workCount = 0;
   #isEnded = false;
   #trailers: HeaderMap | null = null;
 
@@ -60,12 +61,12 @@ export class RequestBody {
 
   /** A filter works on a piece. */
   beginWork(): void {
-    this.#isWorking = true;
+    this.#workCount++;
     this.#exchange.pauseRequest();
   }
 
   endWork(): void {
-    this.#isWorking = false;
+    this.#workCount--;
     this.#resume();
   }
 
@@ -81,6 +82,6 @@ export class RequestBody {
   }
 
   #resume(): void {
-    if (this.#upstream !== null && !this.#isUpstreamFull && !this.#isWorking) this.#exchange.resumeRequest();
+    if (this.#upstream !== null && !this.#isUpstreamFull && this.#workCount === 0) this.#exchange.resumeRequest();
   }
 }

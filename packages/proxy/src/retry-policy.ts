@@ -6,6 +6,11 @@ import { checkNumber } from '@ferrata/error';
 /** Methods whose effect is the same however often they are sent. Names are case-sensitive (RFC 9110 §9.1). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
+/** RFC 9110 §9.2.2. */
+export function isIdempotent(method: string): boolean {
+  return idempotent.has(method);
+}
+
 /**
  * True if sending again cannot do the request twice: either nothing of it was read (`always`), or the connection ended without a byte of
  * answer (`ifReused`) and the method is idempotent. A connection that was never used before counts as well: the peer may have restarted.

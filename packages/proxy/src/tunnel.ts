@@ -1,6 +1,6 @@
-/** After 101: two streams joined, and the exchange told when both have closed (RFC 9110 §7.8, §15.2.2). */
+/** After 101, or 2xx to CONNECT: two streams joined, and the exchange told when both have closed (RFC 9110 §7.8, §15.2.2). */
 import { withSource } from '@ferrata/error';
-import { KnownHeader, type ResponseHead, removeHopByHop } from '@ferrata/headers';
+import type { ResponseHead } from '@ferrata/headers';
 import type { HttpEnvironment, ServerExchange, Tunnel } from '@ferrata/http';
 import { idleTimeout, type Relay, type RelayResult, relay } from '@ferrata/stream';
 
@@ -11,15 +11,11 @@ export interface TunnelSettings {
 }
 
 /**
- * Sends the 101 to the client, and joins its stream to the upstream's, with what either side has said beyond its head.
+ * Sends the head that grants it to the client, and joins its stream to the upstream's, with what either side has said beyond its head.
  * @throws {TypeError} when the exchange is closed, or the client asked for no upgrade
  */
 export function joinTunnel(exchange: ServerExchange, head: ResponseHead, upstream: Tunnel, settings: TunnelSettings): Relay {
   const { environment, tunnelIdleTimeoutMs } = settings;
-  const upgrade = head.headers.combinedKnown(KnownHeader.upgrade);
-  removeHopByHop(head.headers);
-  head.headers.deleteKnown(KnownHeader.trailer);
-  if (upgrade !== undefined) head.headers.setKnown(KnownHeader.upgrade, upgrade);
   const client = openClientTunnel(exchange, head, upstream);
   const isTimed = tunnelIdleTimeoutMs <= environment.deadlines.maxDelayMs;
   const clientStream = isTimed ? idleTimeout(client.stream, tunnelIdleTimeoutMs, environment.deadlines) : client.stream;

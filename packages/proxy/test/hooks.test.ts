@@ -3,28 +3,44 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { applicationError } from '@ferrata/error';
-import type { ProxyHooks, ProxySession } from '@ferrata/proxy';
+import type { AnswerableSession, ProxyHooks, ProxySession } from '@ferrata/proxy';
 import { type Peer, peer } from '@ferrata/upstream';
 import { answering, get, ok, origin, Rig, readResponse, settle, when } from './rig.ts';
 
+const withTrailers = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n';
 const post = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab';
 
 /** Every hook notes its call; `later` makes a promise of each result. */
 function tracing(later: boolean, attempts: readonly Peer[] = [origin]): ProxyHooks<string[]> {
   const give = <T>(value: T): T => (later ? (Promise.resolve(value) as T) : value);
   const note = (trace: string[], line: string): void => void trace.push(line);
+  const noted = <T>(trace: string[], line: string, value: T): T => {
+    trace.push(line);
+    return value;
+  };
   return {
     newContext: () => ['newContext'],
     earlyRequestFilter: (_session, trace) => give(note(trace, 'earlyRequestFilter')),
+    allowSpawningSubrequest: (_session, trace) => noted(trace, 'allowSpawningSubrequest', true),
     requestFilter: (_session, trace) => give((note(trace, 'requestFilter'), false)),
+    proxyUpstreamFilter: (_session, trace) => give((note(trace, 'proxyUpstreamFilter'), true)),
     upstreamPeer: (session, trace) => give((note(trace, `upstreamPeer ${session.attempt}`), attempts[session.attempt - 1] ?? origin)),
     failToConnect: (_session, _peer, error, trace) => give(note(trace, `failToConnect ${error.reason}`)),
+    connectedToUpstream: (_session, { isReused }, trace) => give(note(trace, `connectedToUpstream ${isReused ? 'again' : 'anew'}`)),
     upstreamRequestFilter: (_session, _request, trace) => give(note(trace, 'upstreamRequestFilter')),
+    errorWhileProxy: (_session, _peer, error, trace) => note(trace, `errorWhileProxy ${error.reason}`),
     requestBodyFilter: (_session, chunk, trace) => give((note(trace, `requestBodyFilter ${chunk === null ? 'end' : chunk.length}`), chunk)),
+    upstreamResponseFilter: (_session, response, trace) => give(note(trace, `upstreamResponseFilter ${response.status}`)),
+    upstreamResponseBodyFilter: (_session, chunk, trace) =>
+      give((note(trace, `upstreamResponseBodyFilter ${chunk === null ? 'end' : chunk.length}`), chunk)),
+    upstreamResponseTrailerFilter: (_session, trailers, trace) => note(trace, `upstreamResponseTrailerFilter ${trailers.size}`),
     responseFilter: (_session, response, trace) => give(note(trace, `responseFilter ${response.status}`)),
     responseBodyFilter: (_session, chunk, trace) =>
       give((note(trace, `responseBodyFilter ${chunk === null ? 'end' : chunk.length}`), chunk)),
+    responseTrailerFilter: (_session, trailers, trace) => give(note(trace, `responseTrailerFilter ${trailers.size}`)),
     failToProxy: (_session, error, trace) => give(note(trace, `failToProxy ${error.reason}`)),
+    suppressErrorLog: (_session, error, trace) => noted(trace, `suppressErrorLog ${error.reason}`, false),
+    requestSummary: (_session, trace) => noted(trace, 'requestSummary', 'a request'),
     logging: (_session, error, trace) => give(note(trace, `logging ${error?.reason ?? 'null'}`)),
   };
 }
@@ -39,20 +55,28 @@ describe('the order of the hooks', () => {
   for (const later of [false, true]) {
     const how = later ? 'asynchronous' : 'synchronous';
     test(`${how}: a request with a body`, async () => {
-      const rig = new Rig({ hooks: tracing(later), origin: (wire) => when(wire, '0\r\n\r\n', () => wire.send(ok)) });
+      const rig = new Rig({ hooks: tracing(later), origin: (wire) => when(wire, '0\r\n\r\n', () => wire.send(withTrailers)) });
       const client = await rig.ask(post);
       assert.equal(readResponse(client.text).body, 'ok');
       assert.deepEqual(traceOf(rig), [
         'newContext',
         'earlyRequestFilter',
+        'allowSpawningSubrequest',
         'requestFilter',
+        'proxyUpstreamFilter',
         'upstreamPeer 1',
+        'connectedToUpstream anew',
         'upstreamRequestFilter',
         'requestBodyFilter 2',
         'requestBodyFilter end',
+        'upstreamResponseFilter 200',
         'responseFilter 200',
+        'upstreamResponseBodyFilter 2',
         'responseBodyFilter 2',
+        'upstreamResponseBodyFilter end',
+        'upstreamResponseTrailerFilter 1',
         'responseBodyFilter end',
+        'responseTrailerFilter 1',
         'logging null',
       ]);
       await rig.finish(client);
@@ -70,11 +94,15 @@ describe('the order of the hooks', () => {
       assert.deepEqual(traceOf(rig), [
         'newContext',
         'earlyRequestFilter',
+        'allowSpawningSubrequest',
         'requestFilter',
+        'proxyUpstreamFilter',
         'upstreamPeer 1',
         'failToConnect CONNECT_REFUSED',
         'upstreamPeer 2',
+        'connectedToUpstream anew',
         'upstreamRequestFilter',
+        'upstreamResponseFilter 204',
         'responseFilter 204',
         'logging null',
       ]);
@@ -84,14 +112,18 @@ describe('the order of the hooks', () => {
     test(`${how}: an upstream that dies in the body`, async () => {
       const rig = new Rig({
         hooks: tracing(later),
+        proxy: { onError: () => {} },
         origin: (wire) => when(wire, '\r\n\r\n', () => wire.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab').reset()),
       });
       const client = await rig.ask(get);
-      assert.deepEqual(traceOf(rig).slice(4), [
+      assert.deepEqual(traceOf(rig).slice(7), [
         'upstreamRequestFilter',
-        'responseFilter 200',
+        'upstreamResponseFilter 200',
         // A filter that is awaited pauses the stream, and a reset overtakes what a paused reader has left.
-        ...(later ? [] : ['responseBodyFilter 2']),
+        ...(later ? [] : ['responseFilter 200', 'upstreamResponseBodyFilter 2', 'responseBodyFilter 2']),
+        'errorWhileProxy CONNECTION_RESET',
+        'suppressErrorLog CONNECTION_RESET',
+        'requestSummary',
         'failToProxy CONNECTION_RESET',
         'logging CONNECTION_RESET',
       ]);
@@ -113,7 +145,7 @@ describe('the order of the hooks', () => {
     const client = await rig.ask(get);
     assert.equal(readResponse(client.text).status, 403);
     assert.equal(readResponse(client.text).body, 'no');
-    assert.deepEqual(traceOf(rig), ['newContext', 'earlyRequestFilter', 'logging null']);
+    assert.deepEqual(traceOf(rig), ['newContext', 'earlyRequestFilter', 'allowSpawningSubrequest', 'logging null']);
     assert.equal(rig.last.outcome, 'completed');
     client.send(get);
     await settle();
@@ -132,17 +164,47 @@ describe('the order of the hooks', () => {
   });
 });
 
-type HookName = Exclude<keyof ProxyHooks<string[]>, 'newContext' | 'logging' | 'failToProxy'>;
-/** Whether the response has begun when the hook is called. */
-const hookNames: Record<HookName, boolean> = {
-  earlyRequestFilter: false,
-  requestFilter: false,
-  upstreamPeer: false,
-  failToConnect: false,
-  upstreamRequestFilter: false,
-  requestBodyFilter: false,
-  responseFilter: false,
-  responseBodyFilter: true,
+/** Those of the beginning and of the end have their own rules. */
+type HookName = Exclude<
+  keyof ProxyHooks<string[]>,
+  | 'newContext'
+  | 'onConnectionReuse'
+  | 'adjustUpstreamModules'
+  | 'failToProxy'
+  | 'suppressErrorLog'
+  | 'requestSummary'
+  | 'logging'
+  | 'persistConnectionContext'
+>;
+
+interface HookFacts {
+  /** What it gives when all is well. */
+  readonly gives?: unknown;
+  /** The response has begun when the hook is called. */
+  readonly hasResponded?: true;
+  /** Nobody looks at what it gives, or its promise gives. */
+  readonly ignoresResult?: true;
+  /** Nobody waits for it: a promise is garbage. */
+  readonly isSync?: true;
+}
+
+const hookNames: Record<HookName, HookFacts> = {
+  earlyRequestFilter: { ignoresResult: true },
+  allowSpawningSubrequest: { gives: false, isSync: true },
+  requestFilter: { gives: false },
+  proxyUpstreamFilter: { gives: true },
+  upstreamPeer: { gives: origin },
+  failToConnect: { ignoresResult: true },
+  connectedToUpstream: { ignoresResult: true },
+  upstreamRequestFilter: { ignoresResult: true },
+  requestBodyFilter: { gives: null },
+  errorWhileProxy: { isSync: true, ignoresResult: true },
+  upstreamResponseFilter: { ignoresResult: true },
+  upstreamResponseBodyFilter: { gives: null, hasResponded: true },
+  upstreamResponseTrailerFilter: { isSync: true, ignoresResult: true, hasResponded: true },
+  responseFilter: { ignoresResult: true },
+  responseBodyFilter: { gives: null, hasResponded: true },
+  responseTrailerFilter: { gives: null, hasResponded: true },
 };
 
 const faults = {
@@ -156,17 +218,16 @@ const faults = {
 } as const;
 
 describe('a hook that fails ends its own request, once, and nothing else', () => {
-  for (const [name, hasResponded] of Object.entries(hookNames)) {
+  for (const [name, { gives, hasResponded, ignoresResult, isSync }] of Object.entries<HookFacts>(hookNames)) {
     for (const [how, fault] of Object.entries(faults)) {
-      const ignoresResult = ['earlyRequestFilter', 'failToConnect', 'upstreamRequestFilter', 'responseFilter'].includes(name);
-      if (ignoresResult && how.includes('garbage')) continue;
+      const isPromised = how !== 'throws' && how !== 'returns garbage';
+      if (ignoresResult === true && how.includes('garbage') && !(isSync === true && isPromised)) continue;
       test(`${name} ${how}`, async () => {
         let failed = 0;
         const isConnectHook = name === 'failToConnect';
         const hooks = {
           failToProxy: () => void failed++,
-          [name]: (session: ProxySession) =>
-            session.request.target === '/bad' ? fault() : name === 'upstreamPeer' ? origin : name === 'requestFilter' ? false : null,
+          [name]: (session: ProxySession) => (session.request.target === '/bad' ? fault() : gives),
         } as Partial<ProxyHooks<string[]>>;
         const rig = new Rig({
           hooks,
@@ -174,13 +235,14 @@ describe('a hook that fails ends its own request, once, and nothing else', () =>
           origin: (wire) => {
             let answered = 0;
             wire.onText = () => {
+              if (name === 'errorWhileProxy' && wire.text.includes('/bad')) return void wire.reset();
               const whole = wire.text.split(/ab$|0\r\n\r\n|ab(?=POST)/).length - 1;
-              for (; answered < whole; answered++) wire.send(ok);
+              for (; answered < whole; answered++) wire.send(name.includes('Trailer') ? withTrailers : ok);
             };
           },
         });
         const client = await rig.ask(post.replace('/', '/bad'));
-        if (how === 'hangs') {
+        if (how === 'hangs' && isSync !== true) {
           assert.equal(failed, 0);
           await rig.pass(61_000);
         }
@@ -188,12 +250,10 @@ describe('a hook that fails ends its own request, once, and nothing else', () =>
         assert.equal(rig.logged.length, 1);
         assert.equal(rig.last.outcome, 'failed');
         assert.equal(rig.last.error?.source, 'internal');
-        assert.equal(
-          rig.last.error?.reason,
-          { throws: 'HOOK_THREW', rejects: 'HOOK_REJECTED', hangs: 'HOOK_TIMEOUT' }[how] ?? 'HOOK_RETURNED_GARBAGE',
-        );
+        const reasons: Readonly<Record<string, string>> = isSync === true ? {} : { rejects: 'HOOK_REJECTED', hangs: 'HOOK_TIMEOUT' };
+        assert.equal(rig.last.error?.reason, how === 'throws' ? 'HOOK_THREW' : (reasons[how] ?? 'HOOK_RETURNED_GARBAGE'));
         const response = readResponse(client.text);
-        if (hasResponded) {
+        if (hasResponded === true) {
           assert.equal(response.isComplete, false);
           assert.ok(client.isOver);
         } else {
@@ -381,7 +441,7 @@ describe('session.respond and session.fail', () => {
     await rig.finish(client);
   });
   test('fail in the middle of a response cuts it, and cancels the upstream', async () => {
-    let session: ProxySession | undefined;
+    let session: AnswerableSession | undefined;
     const rig = new Rig({
       hooks: { responseFilter: (it) => void (session = it) },
       origin: (wire) => when(wire, '\r\n\r\n', () => wire.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab')),

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { applicationError, tlsError } from '@ferrata/error';
-import type { ProxySession } from '@ferrata/proxy';
+import type { AnswerableSession } from '@ferrata/proxy';
 import { memoryPair } from '@ferrata/stream';
 import { peer, type TlsConnector } from '@ferrata/upstream';
 import fc from 'fast-check';
@@ -82,7 +82,7 @@ describe('an upgrade that the upstream accepts', () => {
 
   test('closing the server, or session.fail, ends a tunnel', async () => {
     for (const how of ['server', 'session'] as const) {
-      let session: ProxySession | undefined;
+      let session: AnswerableSession | undefined;
       const rig = new Rig({
         origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(accept)),
         proxy: { tunnelIdleTimeoutMs: Number.POSITIVE_INFINITY },

@@ -12,7 +12,6 @@ import {
 import type { ClientConnectionOptions } from '@ferrata/http1';
 import {
   type AddressLike,
-  checkLocalAddress,
   formatNetAddress,
   identityOf,
   type NetAddress,
@@ -20,6 +19,7 @@ import {
   toNetAddress,
   usualTotalTimeoutMs,
 } from '@ferrata/net';
+import { ClientPeers, headerWithoutClient, type ProxyHeaderVersion } from './client-peers.ts';
 import type { OpenStream } from './open-stream.ts';
 import {
   type OpenSession,
@@ -30,6 +30,10 @@ import {
   type UpstreamProtocol,
   withoutHttp2,
 } from './peer-tls.ts';
+import { type PeerVia, type PeerViaOptions, resolveVia } from './peer-via.ts';
+import { refuseOption } from './refused-options.ts';
+import { resolveSourceAddresses } from './source-addresses.ts';
+import type { ConnectionTracer } from './stream-opener.ts';
 
 /** How to reach a peer and how long to wait for it. Times in milliseconds; those of connecting in whole ones, up to 2 147 483 647. */
 export interface PeerOptions {
@@ -44,6 +48,16 @@ export interface PeerOptions {
   readonly maxConnectionAgeMs?: number;
   /** The IP address to connect from. Default: the kernel's choice. */
   readonly localAddress?: string;
+  /**
+   * IP addresses to connect from: one of them by chance for each connection, of a family that the peer has. Several give more ports than the some 28 000 of one
+   * address. Not with `localAddress`. Default: the kernel's choice.
+   */
+  readonly localAddresses?: readonly string[];
+  /**
+   * Silence after which TCP asks whether the peer still lives: 1 000 to 32 767 000 in whole seconds, or 0: never. Default 60 000. Lowering it sends more packets over
+   * idle connections.
+   */
+  readonly keepAliveMs?: number;
   /** Keeps connections apart from those of other groups to the same address. Default: none. */
   readonly group?: string;
   /**
@@ -52,6 +66,18 @@ export interface PeerOptions {
    * must be the same each time. Where it differs, give each header a function, or a `group`, of its own.
    */
   readonly connect?: OpenStream;
+  /**
+   * A proxy in front, which is asked by CONNECT; TLS to the peer, if set, runs through it. It looks the name up, and comes under `connectTimeoutMs`. Connections through
+   * different proxies, or with different fields, are never shared. Not with `connect`, nor to a Unix socket. Default: none.
+   */
+  readonly via?: PeerViaOptions;
+  /**
+   * Begins each connection with a PROXY header of that version, before TLS. Whom it tells of is said by `peerForClient(peer, info)`; the peer itself, as a health
+   * check uses it, speaks for nobody (`LOCAL`, in version 1 `UNKNOWN`). Each client has connections of its own then. Default: none.
+   */
+  readonly sendProxyHeader?: ProxyHeaderVersion;
+  /** Told when a connection stands and when it has ended. Default: nobody; a connection with one costs two more calls a chunk. */
+  readonly tracer?: ConnectionTracer;
   /**
    * TLS: `true` for the defaults of `TlsClient` of @ferrata/net, its options, or a client that many peers share (with its sessions for resumption).
    * Verified is the host of the address, unless the options name another. Default: none.
@@ -86,13 +112,14 @@ export interface PeerOptions {
    */
   readonly maxStreamsPerConnection?: number;
   /**
-   * HTTP/2: connections at once, but for those that only finish what they carry. Default 64, at least 1. One more is made only when the others are full;
-   * with few, clients that hold their streams would take all places. Raising it costs descriptors at both ends.
+   * Connections at once, idle ones included; at least 1. HTTP/1: default 1 024; those that became tunnels do not count. HTTP/2: default 64, but for those that
+   * only finish what they carry; one more is made only when the others are full, and with few, clients that hold their streams would take all places. With `auto` the
+   * number given holds for each of the two. Raising it costs descriptors at both ends.
    */
   readonly maxConnections?: number;
-  /** HTTP/2: requests that may wait when every connection is full. Default 1 024; 0: none. Raising it holds more clients that may be told 503 at once. */
+  /** Requests that may wait when every connection is full. Default 1 024; 0: none. Raising it holds more clients that may be told 503 at once. */
   readonly maxPending?: number;
-  /** HTTP/2: how long such a request waits, beside the time in which a connection is made. Default 5 000. */
+  /** How long such a request waits; over HTTP/2 beside the time in which a connection is made. Default 5 000. */
   readonly pendingTimeoutMs?: number;
 }
 
@@ -101,8 +128,13 @@ const names: Readonly<Record<keyof PeerOptions, true>> = {
   idleTimeoutMs: true,
   maxConnectionAgeMs: true,
   localAddress: true,
+  localAddresses: true,
+  keepAliveMs: true,
   group: true,
   connect: true,
+  via: true,
+  sendProxyHeader: true,
+  tracer: true,
   tls: true,
   tlsTimeoutMs: true,
   totalTimeoutMs: true,
@@ -122,6 +154,8 @@ export interface Peer {
   readonly address: NetAddress;
   /** Connections are shared between peers of one key, and only between them. */
   readonly key: string;
+  /** What is remembered of the peer itself, whoever its client is, goes by this: `key`, but for what `peerForClient` has made. */
+  readonly originKey: string;
   /** What a request without a Host is sent with. */
   readonly authority: string;
   readonly connectTimeoutMs: number;
@@ -129,9 +163,18 @@ export interface Peer {
   readonly totalTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxConnectionAgeMs: number;
-  readonly localAddress: string | undefined;
+  /** Those to connect from; none: the kernel's choice. */
+  readonly localAddresses: readonly string[];
+  readonly keepAliveMs: number;
   /** Null: the connector's own way. */
   readonly connect: OpenStream | null;
+  /** Null: no proxy in front. */
+  readonly via: PeerVia | null;
+  /** What is said before everything else; null: nothing. */
+  readonly proxyHeader: Uint8Array | null;
+  /** The peers of its clients, for `peerForClient`; null where no client is told of. */
+  readonly clients: ClientPeers | null;
+  readonly tracer: ConnectionTracer | null;
   /** Null: none. */
   readonly tls: PeerTls | null;
   /** `auto` only over TLS. */
@@ -145,7 +188,10 @@ export interface Peer {
   /** Null where only HTTP/1 is spoken. */
   readonly http2: ResolvedHttp2ClientOptions | null;
   readonly maxStreamsPerConnection: number;
+  /** Of HTTP/2. */
   readonly maxConnections: number;
+  /** Of HTTP/1. */
+  readonly maxHttp1Connections: number;
   readonly maxPending: number;
   readonly pendingTimeoutMs: number;
 }
@@ -153,9 +199,10 @@ export interface Peer {
 /**
  * Describes a peer.
  *
- * Its key is made of all that makes connections different: address, local address, group, protocol, the function that connects, all of TLS that can
- * make two connections unequal, and the limits and time-outs of responses, as a connection keeps those it was made with; for HTTP/2 also how
- * connections are shared. The other times (connecting, handshakes, idleness, age) of shared connections are those of the first of their peers.
+ * Its key is made of all that makes connections different: address, local addresses, group, protocol, the function that connects, the proxy in front and what it
+ * is asked with, the PROXY header, all of TLS that can make two connections unequal, and the limits and time-outs of responses, as a connection keeps
+ * those it was made with; also how many connections there may be and who waits for them, where that is said. The other times (connecting, handshakes,
+ * idleness, age) of shared connections are those of the first of their peers.
  *
  * @param address `host:port`, `tcp://host:port`, `unix:/path`, `{ host, port }` or `{ path }`
  * @throws {TypeError} when an address cannot be read, an option is of the wrong kind or has a name that nobody knows
@@ -168,11 +215,19 @@ export function peer(address: AddressLike, options: PeerOptions = {}): Peer {
   const { protocol = 'http1' } = options;
   if (protocol !== 'http1' && protocol !== 'http2' && protocol !== 'auto')
     throw new RangeError(`protocol must be http1, http2 or auto, not ${String(protocol)}`);
-  const secured = resolveTls(options, protocol, where);
-  return describe(where, options, { tls: secured, protocol: secured === null && protocol === 'auto' ? 'http1' : protocol });
+  const tls = resolveTls(options, protocol, where);
+  const via = resolveVia(options, where);
+  return describe(where, options, { tls, via, protocol: tls === null && protocol === 'auto' ? 'http1' : protocol });
 }
 
-function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { tls: PeerTls | null; protocol: UpstreamProtocol }): Peer {
+/** What takes more than a look to check. */
+interface Resolved {
+  readonly tls: PeerTls | null;
+  readonly via: PeerVia | null;
+  readonly protocol: UpstreamProtocol;
+}
+
+function describe(where: NetAddress, options: PeerOptions, { tls, via, protocol }: Resolved): Peer {
   const http1: Http1ClientOptions = {
     ...(options.connection === undefined ? {} : { connection: options.connection }),
     ...(options.writeTimeoutMs === undefined ? {} : { writeTimeoutMs: options.writeTimeoutMs }),
@@ -180,6 +235,7 @@ function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { 
   const sharing = {
     maxStreamsPerConnection: checkWholeNumber('maxStreamsPerConnection', options.maxStreamsPerConnection ?? 100, { min: 1 }),
     maxConnections: checkWholeNumber('maxConnections', options.maxConnections ?? 64, { min: 1 }),
+    maxHttp1Connections: options.maxConnections ?? 1_024,
     maxPending: checkWholeNumber('maxPending', options.maxPending ?? 1_024, { min: 0 }),
     pendingTimeoutMs: checkNumber('pendingTimeoutMs', options.pendingTimeoutMs ?? 5_000, { above: 0 }),
   };
@@ -187,33 +243,81 @@ function describe(where: NetAddress, options: PeerOptions, { tls, protocol }: { 
   const connectTimeoutMs = checkWholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, TIMER_RANGE);
   const handshakeTimeoutMs = tls?.details.handshakeTimeoutMs ?? 0;
   const { totalTimeoutMs = usualTotalTimeoutMs(connectTimeoutMs, handshakeTimeoutMs) } = options;
-  const http = { http1, http2, auto: { http1, http2 } }[protocol];
-  return Object.freeze({
+  const bounded1 = { ...http1, ...saidOf(options) };
+  const http = { http1: bounded1, http2, auto: { http1, http2 } }[protocol];
+  const key = keyOf(where, options, { http, protocol, tls, via });
+  const { sendProxyHeader = null } = options;
+  const clients: ClientPeers | null =
+    sendProxyHeader === null ? null : new ClientPeers(sendProxyHeader, (header, name) => forClient(described, header, name));
+  const described: Peer = Object.freeze({
     address: where,
-    key: keyOf(where, options, { http, protocol, tls }),
+    key,
+    originKey: key,
     authority: authorityOf(where, tls === null ? 80 : 443),
     connectTimeoutMs,
     totalTimeoutMs: tls === null ? connectTimeoutMs : checkWholeNumber('totalTimeoutMs', totalTimeoutMs, TIMER_RANGE),
     idleTimeoutMs: checkNumber('idleTimeoutMs', options.idleTimeoutMs ?? 50_000, { above: 0 }),
     maxConnectionAgeMs: checkNumber('maxConnectionAgeMs', options.maxConnectionAgeMs ?? 3_600_000, { above: 0 }),
-    localAddress: checkLocalAddress(options.localAddress),
+    localAddresses: resolveSourceAddresses(options, where),
+    keepAliveMs: checkKeepAlive(options.keepAliveMs ?? 60_000),
     connect: options.connect ?? null,
+    via,
+    proxyHeader: sendProxyHeader === null ? null : headerWithoutClient(sendProxyHeader),
+    clients,
+    tracer: options.tracer ?? null,
     tls,
     protocol,
-    forUpgrade: tls === null || protocol !== 'auto' ? null : describe(where, options, { tls: withoutHttp2(tls), protocol: 'http1' }),
+    forUpgrade: tls === null || protocol !== 'auto' ? null : describe(where, options, { tls: withoutHttp2(tls), via, protocol: 'http1' }),
     client: resolveHttp1ClientOptions(http1),
     http2: protocol === 'http1' ? null : resolveHttp2(options.http2, sharing.maxStreamsPerConnection, tls !== null),
     ...sharing,
+  });
+  return described;
+}
+
+/** The same peer, but that its connections begin with `header`, and belong to whom it tells of. @param name tells that header from all others */
+function forClient(peer: Peer, header: Uint8Array, name: string): Peer {
+  const { forUpgrade } = peer;
+  return Object.freeze({
+    ...peer,
+    key: JSON.stringify([peer.key, name]),
+    proxyHeader: header,
+    // It speaks for one client, and for no other.
+    clients: null,
+    forUpgrade: forUpgrade === null ? null : forClient(forUpgrade, header, name),
   });
 }
 
 /** @throws {TypeError} */
 function checkKinds(options: PeerOptions): void {
-  for (const name of Object.keys(options))
-    if (!Object.hasOwn(names, name)) throw new TypeError(`a peer has no option ${JSON.stringify(name)}`);
-  const { connect, group } = options;
+  for (const name of Object.keys(options)) if (!Object.hasOwn(names, name)) refuseOption(name);
+  const { connect, group, sendProxyHeader, tracer } = options;
   if (connect !== undefined && typeof connect !== 'function') throw new TypeError('connect must be a function that makes a stream');
   if (group !== undefined && typeof group !== 'string') throw new TypeError('group must be text');
+  if (sendProxyHeader !== undefined && sendProxyHeader !== 'v1' && sendProxyHeader !== 'v2')
+    throw new TypeError(`sendProxyHeader must be v1 or v2, not ${String(sendProxyHeader)}`);
+  if (tracer === undefined) return;
+  if (typeof tracer !== 'object' || tracer === null)
+    throw new TypeError('tracer must be an object with onConnected, onDisconnected, or both');
+  for (const name of ['onConnected', 'onDisconnected'] as const)
+    if (tracer[name] !== undefined && typeof tracer[name] !== 'function') throw new TypeError(`tracer.${name} must be a function`);
+}
+
+/** @throws {RangeError} */
+function checkKeepAlive(keepAliveMs: number): number {
+  const value = checkWholeNumber('keepAliveMs', keepAliveMs, { min: 0, max: 32_767_000 });
+  if (value > 0 && value < 1_000)
+    throw new RangeError(`keepAliveMs must be 0, or 1000 to 32767000, not ${value}: the kernel counts in seconds`);
+  return value;
+}
+
+/** HTTP/1: what was said of the number of connections and of who waits for them. */
+function saidOf({ maxConnections, maxPending, pendingTimeoutMs }: PeerOptions): object {
+  return {
+    ...(maxConnections === undefined ? {} : { maxConnections }),
+    ...(maxPending === undefined ? {} : { maxPending }),
+    ...(pendingTimeoutMs === undefined ? {} : { pendingTimeoutMs }),
+  };
 }
 
 /** The connection itself, too, opens no more streams than are shared out. */
@@ -231,15 +335,21 @@ interface KeyParts {
   readonly http: object;
   readonly protocol: UpstreamProtocol;
   readonly tls: PeerTls | null;
+  readonly via: PeerVia | null;
 }
 
 /** As JSON, no part can be taken for another, whatever it holds. */
-function keyOf(address: NetAddress, options: PeerOptions, { http, protocol, tls }: KeyParts): string {
+function keyOf(address: NetAddress, options: PeerOptions, { http, protocol, tls, via }: KeyParts): string {
   const where = formatNetAddress(address);
+  const { localAddresses, localAddress, group, connect, sendProxyHeader, tracer, keepAliveMs } = options;
   const others = [
-    options.localAddress ?? null,
-    options.group ?? null,
-    options.connect === undefined ? null : identityOf(options.connect),
+    localAddresses ?? localAddress ?? null,
+    keepAliveMs ?? null,
+    group ?? null,
+    connect === undefined ? null : identityOf(connect),
+    via === null ? null : via.key,
+    sendProxyHeader ?? null,
+    tracer === undefined ? null : identityOf(tracer),
     isEmpty(http) ? null : http,
     tls === null ? null : tls.key,
     protocol === 'http1' ? null : protocol,

@@ -1,4 +1,4 @@
-/** What those hear who wait for a place on a shared connection and get none. */
+/** What those hear who wait for a connection, or for a place on a shared one, and get none. */
 import { limitError, timeoutError, WireError } from '@ferrata/error';
 import type { SharedLimits } from './shared-sessions.ts';
 
@@ -19,7 +19,7 @@ export function copyOf(thrown: unknown): unknown {
 
 /** The line is full. @param place the address */
 export function tooManyPending({ maxPending, place }: Pick<SharedLimits, 'maxPending' | 'place'>): WireError {
-  const message = `${maxPending} requests wait for a place on a connection`;
+  const message = `${maxPending} requests wait for a connection, or a place on one`;
   return limitError('UPSTREAM_TOO_MANY_PENDING', message, { wire: { status: 503 }, retry: 'never', source: 'upstream', context: place });
 }
 
@@ -28,4 +28,10 @@ export function noStream({ pendingTimeoutMs, place }: Pick<SharedLimits, 'pendin
   const message = isFull ? `no connection had a place within ${pendingTimeoutMs} ms` : 'no connection could be made in time';
   const retry = isFull ? 'never' : 'always';
   return timeoutError('UPSTREAM_NO_STREAM', message, { wire: { status: 503 }, retry, source: 'upstream', context: place });
+}
+
+/** HTTP/1: waited in vain. Another try would only wait again. */
+export function noConnection({ pendingTimeoutMs, place }: Pick<SharedLimits, 'pendingTimeoutMs' | 'place'>): WireError {
+  const message = `no connection became free within ${pendingTimeoutMs} ms`;
+  return timeoutError('UPSTREAM_NO_CONNECTION', message, { wire: { status: 503 }, retry: 'never', source: 'upstream', context: place });
 }

@@ -20,24 +20,16 @@
  */
 import type { WireError } from '@ferrata/error';
 import { type ClientSession, type ClientSessionOwner, Http1ClientSession, Http2ClientSession, type HttpEnvironment } from '@ferrata/http';
-import { connect } from '@ferrata/net';
 import { IdlePool } from '@ferrata/pool';
 import { callUser, type L4Stream, watchAnswer } from '@ferrata/stream';
+import { ConnectionPlaces } from './connection-places.ts';
+import { Http1Preferences } from './http1-preferences.ts';
 import { LoneAttempt, LoneAttempts } from './lone-attempts.ts';
-import {
-  alpnOf,
-  checkOpen,
-  dropStream,
-  type OpenStream,
-  openInTime,
-  placeOf,
-  secureInTime,
-  toConnectError,
-  withinReach,
-} from './open-stream.ts';
+import { alpnOf, dropStream, type OpenStream, placeOf, toConnectError } from './open-stream.ts';
 import { openOwnSession, ownSessionFailed } from './own-session.ts';
 import type { Peer } from './peer.ts';
 import { SharedSessions } from './shared-sessions.ts';
+import { type NameResolver, StreamOpener } from './stream-opener.ts';
 
 /** Options of an `UpstreamConnector`. */
 export interface UpstreamConnectorOptions {
@@ -52,6 +44,11 @@ export interface UpstreamConnectorOptions {
    * kept for it, and TLS, where a peer asks for it, runs over it.
    */
   readonly connect?: OpenStream;
+  /**
+   * Looks up the names of peers that are connected to by sockets; a `DnsResolver` of @ferrata/net, or anything else with its `lookup`. One for all peers, so that they
+   * share what it remembers. Default: `dns.lookup`, on four threads and without memory.
+   */
+  readonly resolver?: NameResolver;
 }
 
 /** What has happened since the start. */
@@ -77,23 +74,28 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly counts: UpstreamCounts = { connected: 0, failed: 0, reused: 0, dirty: 0 };
   readonly #environment: HttpEnvironment;
   readonly #pool: IdlePool<ClientSession>;
-  readonly #open: OpenStream | null;
+  readonly #opener: StreamOpener;
   /** Every open session that is not shared. */
   readonly #sessions = new Map<ClientSession, Placement>();
   /** Where a shared session belongs. */
   readonly #homes = new Map<ClientSession, SharedSessions<Http2ClientSession>>();
   /** By `Peer.key`. */
   readonly #shared = new Map<string, SharedSessions<Http2ClientSession>>();
-  /** The keys of peers that could choose, and chose HTTP/1; the one told of last at the end. */
+  /** By `Peer.key`: how many connections of one request each there are, and who waits for one. */
+  readonly #places = new Map<string, ConnectionPlaces>();
+  readonly #http1Preferences = new Http1Preferences();
+  /** The origin keys of peers that could choose, and chose HTTP/1; the one told of last at the end. */
   readonly #http1Keys = new Set<string>();
   /** Who connects each for itself to such a peer just now. */
   readonly #lone = new LoneAttempts();
   #isClosed = false;
 
-  /** @throws {RangeError} when a limit is no whole number from 0 on */
+  /** @throws {RangeError} when a limit is no whole number from 0 on @throws {TypeError} when the resolver looks nothing up */
   constructor(options: UpstreamConnectorOptions) {
-    this.#environment = options.environment;
-    this.#open = options.connect ?? null;
+    const { environment, connect: open = null, resolver = null } = options;
+    if (resolver !== null && typeof resolver.lookup !== 'function') throw new TypeError('a resolver needs a function lookup');
+    this.#environment = environment;
+    this.#opener = new StreamOpener({ environment, open, resolver });
     this.#pool = new IdlePool({
       deadlines: options.environment.deadlines,
       maxIdlePerKey: options.maxIdlePerPeer ?? 1_024,
@@ -116,10 +118,11 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   get connectionCount(): number {
     return this.#sessions.size + this.#homes.size;
   }
-  /** Requests that wait for a place on a shared connection. */
+  /** Requests that wait for a connection, or for a place on a shared one. */
   get pendingCount(): number {
     let count = 0;
     for (const shared of this.#shared.values()) count += shared.pendingCount;
+    for (const places of this.#places.values()) count += places.pendingCount;
     return count;
   }
 
@@ -127,7 +130,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
    * HTTP/1: a clean idle connection to `peer`; HTTP/2: one with a free place; `auto`: the latter, else the former. Null if there is none. Send one
    * request on it, or `release` it.
    */
-  take(peer: Peer): ClientSession | null {
+  take(given: Peer): ClientSession | null {
+    const peer = this.#asSpokenTo(given);
     let session: ClientSession | null = peer.protocol === 'http1' ? null : (this.#shared.get(peer.key)?.take() ?? null);
     if (session === null && peer.protocol !== 'http2') session = this.#pool.take(peer.key) ?? null;
     if (session !== null) this.counts.reused++;
@@ -135,18 +139,20 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   }
 
   /**
-   * HTTP/1: a new connection to `peer`. HTTP/2: a place on a connection to it, when there is one; a connection is made if all are full and
-   * `maxConnections` allows. With `auto`, what the peer chooses decides between the two. Send one request on it, or `release` it.
+   * HTTP/1: a new connection to `peer` if `maxConnections` allows, else the first that becomes free. HTTP/2: a place on a connection to it, when there is
+   * one; a connection is made if all are full and `maxConnections` allows. With `auto`, what the peer chooses decides between the two. Send one request on it,
+   * or `release` it.
    *
    * @param signal gives up connecting and waiting
    * @param except HTTP/2: a connection that has just refused the request; it is given again only if no other can be had
-   * @throws {WireError} connect, TLS and timeout errors, with source `upstream`; HTTP/2: `limit UPSTREAM_TOO_MANY_PENDING` and
-   *   `timeout UPSTREAM_NO_STREAM`, both with status 503
+   * @throws {WireError} connect, TLS and timeout errors, with source `upstream`; `limit UPSTREAM_TOO_MANY_PENDING` and, over HTTP/1
+   *   `timeout UPSTREAM_NO_CONNECTION`, over HTTP/2 `timeout UPSTREAM_NO_STREAM`, all with status 503
    */
-  async connect(peer: Peer, signal?: AbortSignal, except: ClientSession | null = null): Promise<ClientSession> {
+  async connect(given: Peer, signal?: AbortSignal, except: ClientSession | null = null): Promise<ClientSession> {
+    const peer = this.#asSpokenTo(given);
     if (peer.protocol === 'http1') return this.#connectOwn(peer, signal);
     const avoided = except instanceof Http2ClientSession ? except : null;
-    if (peer.protocol === 'http2' || !this.#http1Keys.has(peer.key)) {
+    if (peer.protocol === 'http2' || !this.#http1Keys.has(peer.originKey)) {
       const shared = await this.#sharedOf(peer).request(signal, avoided);
       if (shared !== null) return shared;
       // The peer speaks HTTP/1. One of those who waited gets the connection that was made to find it out.
@@ -165,6 +171,18 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     return (await this.#sharedOf(peer).request(signal, avoided, false)) ?? this.#connectOwn(peer, signal);
   }
 
+  /**
+   * Has `peer` asked by HTTP/1.1 alone for ten minutes: it has refused a request with HTTP_1_1_REQUIRED (RFC 9113 §7), or breaks the rules of HTTP/2. Of 4 096 peers
+   * that is remembered. Its connections of HTTP/2 finish what they carry.
+   *
+   * @returns false if HTTP/2 is all that it is to be asked by: then nothing is remembered, and nothing can be sent again
+   */
+  preferHttp1(peer: Peer): boolean {
+    if (peer.protocol === 'http2') return false;
+    if (peer.forUpgrade !== null) this.#http1Preferences.add(peer.originKey, this.#environment.now());
+    return true;
+  }
+
   /** Takes back a connection on which nothing was sent since it was handed out: it waits for another request, or is dropped if it has ended. */
   release(session: ClientSession): void {
     if (session.isShared) this.#homes.get(session)?.release(session as Http2ClientSession);
@@ -178,11 +196,13 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
       return;
     }
     const placement = this.#sessions.get(session);
-    if (placement === undefined || this.#isClosed || this.#environment.recentNow >= placement.retireAt) {
+    if (placement === undefined || placement.places.isOverfull || this.#environment.recentNow >= placement.retireAt) {
       this.#drop(session);
       return;
     }
-    const { peer } = placement;
+    const { peer, places } = placement;
+    if (places.offer(session)) return;
+    if (this.#isClosed) return this.#drop(session);
     // A second less than the server promises, so that we close first and no request meets its close.
     const idleTimeoutMs = Math.min(peer.idleTimeoutMs, session.keepAliveTimeoutMs - 1_000);
     if (idleTimeoutMs <= 0) this.#drop(session);
@@ -201,8 +221,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
       home.handleClose(session as Http2ClientSession);
       return;
     }
-    this.#sessions.delete(session);
     this.#pool.entryOf(session)?.leave('closed');
+    this.#forget(session);
   }
 
   /** Closes idle connections, and busy ones as soon as they are idle. */
@@ -216,10 +236,41 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     this.close();
   }
 
-  /** A connection for one request alone; or for others too, if the peer chooses HTTP/2. */
+  /** What HTTP_1_1_REQUIRED has taught. */
+  #asSpokenTo(peer: Peer): Peer {
+    const { forUpgrade } = peer;
+    if (forUpgrade === null || this.#http1Preferences.size === 0) return peer;
+    return this.#http1Preferences.has(peer.originKey, this.#environment.recentNow) ? forUpgrade : peer;
+  }
+
+  /** A connection for one request alone, made or become free; or one for others too, if the peer chooses HTTP/2. */
   async #connectOwn(peer: Peer, signal: AbortSignal | undefined): Promise<ClientSession> {
-    const stream = await this.#openCounted(peer, signal);
-    if (!this.#isHttp2(stream, peer)) return this.#startHttp1(stream, peer);
+    for (;;) {
+      if (this.#placesOf(peer).tryTake()) break;
+      const idle = this.#pool.take(peer.key);
+      if (idle !== undefined) return idle;
+      // What was idle may have been past its time, and have made room.
+      const places = this.#placesOf(peer);
+      if (places.tryTake()) break;
+      const freed = await places.wait(signal);
+      if (freed === null) break;
+      // It may be lost before its new user comes to run.
+      if (freed.isReusable) return freed;
+    }
+    return this.#makeOwn(peer, this.#placesOf(peer), signal);
+  }
+
+  /** @param places one of which is taken */
+  async #makeOwn(peer: Peer, places: ConnectionPlaces, signal: AbortSignal | undefined): Promise<ClientSession> {
+    let stream: L4Stream;
+    try {
+      stream = await this.#openCounted(peer, signal);
+    } catch (thrown) {
+      places.leave();
+      throw thrown;
+    }
+    if (!this.#isHttp2(stream, peer)) return this.#startHttp1(stream, peer, places);
+    places.leave();
     const shared = this.#sharedOf(peer);
     const session = this.#makeHttp2(stream, peer, shared);
     shared.adopt(session);
@@ -228,26 +279,47 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   }
 
   /** What the peer has chosen; remembered where it had the choice. */
-  #isHttp2(stream: L4Stream, { protocol, key }: Peer): boolean {
+  #isHttp2(stream: L4Stream, { protocol, key, originKey }: Peer): boolean {
     if (protocol !== 'auto') return protocol === 'http2';
     const isHttp2 = alpnOf(stream) === 'h2';
-    this.#http1Keys.delete(key);
+    this.#http1Keys.delete(originKey);
     if (isHttp2) this.#lone.call(key);
-    else this.#http1Keys.add(key);
+    else this.#http1Keys.add(originKey);
     if (this.#http1Keys.size > MAX_REMEMBERED) this.#http1Keys.delete(this.#http1Keys.values().next().value as string);
     return isHttp2;
   }
 
-  /** Over HTTP/1, or what else a connection speaks for one request at a time. @throws {WireError} CUSTOM_SESSION_THREW */
-  #startHttp1(stream: L4Stream, peer: Peer): ClientSession {
+  /**
+   * Over HTTP/1, or what else a connection speaks for one request at a time.
+   *
+   * @param places one of which is taken, and goes with the session
+   * @throws {WireError} CUSTOM_SESSION_THREW
+   */
+  #startHttp1(stream: L4Stream, peer: Peer, places: ConnectionPlaces): ClientSession {
     const custom = peer.tls?.customProtocols.get(alpnOf(stream) ?? '');
-    const session =
-      custom === undefined
-        ? new Http1ClientSession(stream, this.#environment, peer.client, this)
-        : openOwnSession(custom, stream, this.#environment, this);
-    this.#sessions.set(session, { peer, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
+    let session: ClientSession;
+    try {
+      session =
+        custom === undefined
+          ? new Http1ClientSession(stream, this.#environment, peer.client, this)
+          : openOwnSession(custom, stream, this.#environment, this);
+    } catch (thrown) {
+      places.leave();
+      throw thrown;
+    }
+    this.#sessions.set(session, { peer, places, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
     this.#start(session, custom !== undefined);
     return session;
+  }
+
+  #placesOf(peer: Peer): ConnectionPlaces {
+    const { key, maxHttp1Connections: maxConnections, maxPending, pendingTimeoutMs } = peer;
+    const found = this.#places.get(key);
+    if (found !== undefined) return found;
+    const limits = { maxConnections, maxPending, pendingTimeoutMs, place: placeOf(peer) };
+    const places = new ConnectionPlaces(this.#environment.deadlines, limits, () => this.#places.delete(key));
+    this.#places.set(key, places);
+    return places;
   }
 
   /** A session or a stream of the user's that throws now leaves nothing behind. @throws {WireError} CUSTOM_SESSION_THREW, or what the stream threw */
@@ -290,7 +362,9 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   async #connectShared(peer: Peer, shared: SharedSessions<Http2ClientSession>, signal: AbortSignal): Promise<Http2ClientSession | null> {
     const stream = await this.#openCounted(peer, signal);
     if (!this.#isHttp2(stream, peer)) {
-      this.release(this.#startHttp1(stream, peer));
+      const places = this.#placesOf(peer);
+      places.add();
+      this.release(this.#startHttp1(stream, peer, places));
       return null;
     }
     const session = this.#makeHttp2(stream, peer, shared);
@@ -310,37 +384,13 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   /** @throws {WireError} */
   async #openCounted(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
     try {
-      const stream = await this.#openStream(peer, signal);
+      const stream = await this.#opener.open(peer, signal);
       this.counts.connected++;
       return stream;
     } catch (thrown) {
       if (signal?.aborted !== true) this.counts.failed++;
       throw toConnectError(thrown);
     }
-  }
-
-  async #openStream(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
-    const { tls, totalTimeoutMs } = peer;
-    const startedAt = this.#environment.now();
-    const stream = checkOpen(await this.#openTransport(peer, signal), peer);
-    if (tls === null) return stream;
-    const leftMs = startedAt + totalTimeoutMs - this.#environment.now();
-    return checkOpen(await secureInTime(stream, { peer, tls, deadlines: this.#environment.deadlines, signal, leftMs }), peer);
-  }
-
-  #openTransport(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
-    const { deadlines } = this.#environment;
-    const open = peer.connect ?? this.#open;
-    if (open !== null) return openInTime(open, peer, deadlines, signal);
-    return connect(peer.address, {
-      connectTimeoutMs: withinReach(peer.connectTimeoutMs, deadlines),
-      // The handshake is made here, and has what is left.
-      ...(peer.tls === null ? {} : { totalTimeoutMs: withinReach(peer.totalTimeoutMs, deadlines) }),
-      deadlines,
-      clock: this.#environment.clock,
-      ...(signal === undefined ? {} : { signal }),
-      ...(peer.localAddress === undefined ? {} : { localAddress: peer.localAddress }),
-    });
   }
 
   /** Most connections have the pool's own time, and cost no object and no deadline of their own. */
@@ -351,16 +401,25 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   }
 
   #drop(session: ClientSession): void {
-    this.#sessions.delete(session);
     // One of the user's own may fail to, and then its stream must not live on.
     callUser(
       () => session.close(),
       (thrown) => dropStream(session.stream, ownSessionFailed(thrown)),
     );
+    this.#forget(session);
+  }
+
+  /** Its place is free. */
+  #forget(session: ClientSession): void {
+    const placement = this.#sessions.get(session);
+    if (placement === undefined) return;
+    this.#sessions.delete(session);
+    placement.places.leave();
   }
 }
 
 interface Placement {
   readonly peer: Peer;
+  readonly places: ConnectionPlaces;
   readonly retireAt: number;
 }

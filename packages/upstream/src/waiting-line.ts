@@ -1,5 +1,5 @@
 /**
- * Those who wait for a place on a shared connection, in the order of asking. Each leaves once: with a session, with an error, because it gave up,
+ * Those who wait for a place on a shared connection, or for a connection of their own, in the order of asking. Each leaves once: with a session, with an error, because it gave up,
  * because its time is over, or because it has to go elsewhere.
  */
 import type { WireError } from '@ferrata/error';
@@ -44,6 +44,11 @@ export class WaitingLine<Session> implements Iterable<Waiter<Session>> {
     return this.#waiters.size;
   }
 
+  /** Who came before all the others. */
+  get first(): Waiter<Session> | undefined {
+    return this.#waiters.values().next().value;
+  }
+
   [Symbol.iterator](): Iterator<Waiter<Session>> {
     return this.#waiters.values();
   }
@@ -64,7 +69,8 @@ export class WaitingLine<Session> implements Iterable<Waiter<Session>> {
     });
   }
 
-  serve(waiter: Waiter<Session>, session: Session): void {
+  /** @param session null: there is nothing to wait for any more, as in `wait` */
+  serve(waiter: Waiter<Session>, session: Session | null): void {
     this.#remove(waiter);
     waiter.resolve(session);
   }

@@ -120,26 +120,39 @@ describe('protocol auto (RFC 7301, RFC 9113 §3.3)', () => {
 
   test('such a burst keeps to maxConnections, whenever its handshakes end', async () => {
     const ends: (() => void)[] = [];
-    const { connector, origin, answer, tls, clock } = rig(http1, { maxConnections: 2 });
+    const { connector, origin, answer, tls, clock } = rig(http1);
     connector.release(await connector.connect(origin));
     connector.take(origin);
     const shaking = tls.connect.bind(tls);
     tls.choose = http2;
     // All of them end in one turn: each has its connection before it could be called to share.
     tls.connect = (...args) => void ends.push(() => shaking(...args));
-    const burst = Array.from({ length: 40 }, () => connector.connect(origin));
+    const burst = Array.from({ length: 100 }, () => connector.connect(origin));
     await settle();
-    assert.equal(ends.length, 40);
+    assert.equal(ends.length, 100, 'as many as HTTP/1 may have, and more than HTTP/2 may');
     for (const end of ends) end();
     const sessions = await Promise.all(burst);
     for (const session of sessions) send(session);
     await settle();
     await answer();
     await settle();
-    assert.equal(connector.connectionCount - 1, new Set(sessions).size < 2 ? 1 : 2, 'but for that of HTTP/1');
+    assert.equal(connector.connectionCount - 1, Math.min(64, new Set(sessions).size), 'but for that of HTTP/1');
     clock.advance(60_000);
     await settle();
     assert.equal(connector.idleCount, 0);
+  });
+
+  test('who waits in the line of HTTP/1 is called to share, too, when the peer chooses HTTP/2', async () => {
+    const choices = ['http/1.1', 'h2'];
+    const { connector, origin, tls } = rig((_offered, index) => choices[index] ?? 'h2', { maxConnections: 2 });
+    await connector.connect(origin);
+    const burst = Array.from({ length: 5 }, () => connector.connect(origin));
+    await settle();
+    const sessions = await Promise.all(burst);
+    assert.equal(new Set(sessions).size, 1);
+    assert.equal(sessions[0]?.protocol, 'http2');
+    assert.equal(tls.asked.length, 2);
+    assert.equal(connector.pendingCount, 0);
   });
 
   test('a cold burst to a peer that turns out to speak HTTP/1 refuses nobody: there is no line where that is spoken', async () => {

@@ -66,7 +66,7 @@ describe('peer', () => {
     assert.equal(peer('h:80', { connectTimeoutMs: most }).totalTimeoutMs, most);
     assert.equal(peer('h:80', { tls: true, connectTimeoutMs: most }).totalTimeoutMs, most);
     assert.equal(peer('h:80', { tls: true, tlsTimeoutMs: most }).totalTimeoutMs, most);
-    assert.equal(peer('h:80', { localAddress: '::1' }).localAddress, '::1');
+    assert.equal(peer('h:80', { localAddress: '::1' }).localAddresses[0], '::1');
   });
 
   test('refuses nonsense', () => {

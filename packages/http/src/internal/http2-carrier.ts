@@ -74,6 +74,11 @@ export class Http2Carrier implements TurnTask {
     this.#owner = owner;
   }
 
+  /** Bytes that a stream which is full holds: what waits behind them waits for the peer to take some. 0: the stream has room. */
+  get bufferedBytes(): number {
+    return this.isFull ? this.#stream.bufferedBytes : 0;
+  }
+
   /** Has what was said written at the end of this turn of the event loop. */
   schedule(): void {
     if (this.#isScheduled) return;
@@ -159,14 +164,14 @@ export class Http2Carrier implements TurnTask {
   nextTimeout(): number {
     if (this.#state === CarrierState.cut) return Number.POSITIVE_INFINITY;
     if (this.#lingering !== null) return this.#lingering.cutAt;
-    return this.isFull ? this.#progress.since + this.#options.writeTimeoutMs : Number.POSITIVE_INFINITY;
+    return this.isFull ? this.#progress.dueAt(this.#options) : Number.POSITIVE_INFINITY;
   }
 
   /** Does what is due. @returns true: the peer takes nothing, give it up */
   handleTimeout(now: number): boolean {
     if (now < this.nextTimeout()) return false;
     if (this.#lingering === null) {
-      return now >= this.#progress.since + this.#options.writeTimeoutMs && !this.#progress.hasMoved(this.#stream, now);
+      return this.#progress.isStalled(this.#stream, this.#options, now);
     }
     const state = this.#lingering.handleTimeout(now);
     if (state === 'over') this.#cut();

@@ -1,8 +1,9 @@
-/** The small answer that a session gives by itself, when an application fails before it has answered. */
+/** What sessions say by themselves when an exchange fails: the small answer of an application that has not answered, the code of a reset; and what an exchange hears of one. */
 import { latin1Encode } from '@ferrata/bytes';
-import type { WireError } from '@ferrata/error';
+import { ioError, type WireError } from '@ferrata/error';
 import { HeaderMap, type ResponseHead, reasonPhrase, responseHead } from '@ferrata/headers';
-import { Http2ErrorCode } from '@ferrata/http2-framing';
+import { Http2ErrorCode, http2ErrorName } from '@ferrata/http2-framing';
+import { withPeer } from './session-errors.ts';
 
 /** Whether an error can be told by a status. */
 export function isAnswerable(error: WireError): boolean {
@@ -28,4 +29,12 @@ export function resetCode(error: WireError): number {
   if (error.source === 'upstream') return Http2ErrorCode.internalError;
   if (code !== Http2ErrorCode.noError) return code;
   return error.fault === 'local' ? Http2ErrorCode.internalError : Http2ErrorCode.cancel;
+}
+
+/** What an exchange in the server's role is told when its stream was reset: by the client, or by the machine, which then says why. */
+export function resetError(error: WireError): WireError {
+  if (error.reason !== 'H2_STREAM_RESET') return withPeer(error, 'downstream');
+  const http2Code = error.wire.http2Code ?? Http2ErrorCode.noError;
+  const message = `the client gave the request up: ${http2ErrorName(http2Code)}`;
+  return ioError('CLIENT_RESET', message, { cause: error, retry: 'never', wire: { http2Code, status: 0 }, source: 'downstream' });
 }

@@ -17,7 +17,7 @@
  */
 import { ioError, limitError, protocolError, type WireError } from '@ferrata/error';
 import type { HeaderMap } from '@ferrata/headers';
-import type { Http2Connection, Http2Stream } from '@ferrata/http2';
+import { type Http2Connection, Http2Event, type Http2Stream } from '@ferrata/http2';
 import { Http2ErrorCode, http2ErrorName } from '@ferrata/http2-framing';
 import {
   type L4Sink,
@@ -162,12 +162,25 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
 
   // ---- called by the session -----------------------------------------------------------------------------------------------------
 
-  handleData(chunk: Uint8Array): void {
-    this.#inbox.data(chunk);
+  /** What the machine has found on the stream. */
+  handleEvent(): void {
+    const machine = this.#machine;
+    switch (machine.event) {
+      case Http2Event.data:
+        this.#inbox.data(machine.data);
+        break;
+      case Http2Event.end:
+        this.#handleEnd(machine.trailers);
+        break;
+      case Http2Event.reset:
+        this.#handleReset(machine.error as WireError);
+        break;
+      default:
+    }
   }
 
   /** The peer has ended its side. */
-  handleEnd(trailers: HeaderMap | null): void {
+  #handleEnd(trailers: HeaderMap | null): void {
     // RFC 9113 §8.5: nothing but DATA and frames of the stream's management may come.
     if (trailers !== null) {
       this.fail(
@@ -179,7 +192,7 @@ export class Http2Tunnel implements L4Stream, StreamInboxOwner {
   }
 
   /** The stream was reset: by the peer, or by the machine, which then says why. */
-  handleReset(error: WireError): void {
+  #handleReset(error: WireError): void {
     if (error.reason !== 'H2_STREAM_RESET') {
       this.lose(withPeer(error, this.#carrier.peer));
       return;

@@ -3,11 +3,10 @@
  * kernel throw our answer away that it has not read yet (RFC 9112 §9.6).
  */
 import type { L4Stream } from '@ferrata/stream';
-import { WriteProgress } from './write-progress.ts';
+import { hasRate, type WriteBounds, WriteProgress } from './write-progress.ts';
 
 /** The times and bounds of lingering. */
-export interface LingerOptions {
-  readonly writeTimeoutMs: number;
+export interface LingerOptions extends WriteBounds {
   readonly lingerTimeoutMs: number;
   readonly maxLingeringBytes: number;
 }
@@ -21,13 +20,15 @@ export class Lingering {
   cutAt = 0;
   readonly #stream: L4Stream;
   readonly #options: LingerOptions;
+  readonly #writeBounds: WriteBounds;
   readonly #progress = new WriteProgress();
   #lateBytes = 0;
 
-  /** Ends our side of the stream, which has been given all there is to say. */
-  constructor(stream: L4Stream, options: LingerOptions, now: number) {
+  /** Ends our side of the stream, which has been given all there is to say. @param writeBounds how long what still waits may do so */
+  constructor(stream: L4Stream, options: LingerOptions, now: number, writeBounds: WriteBounds = options) {
     this.#stream = stream;
     this.#options = options;
+    this.#writeBounds = writeBounds;
     stream.end();
     this.#progress.begin(stream, now);
     this.#prolong(now);
@@ -43,9 +44,15 @@ export class Lingering {
   handleTimeout(now: number): LingerState {
     if (now < this.cutAt) return 'waiting';
     if (this.#stream.bufferedBytes === 0) return 'over';
-    if (!this.#progress.hasMoved(this.#stream, now) && now >= this.#progress.since + this.#options.writeTimeoutMs) return 'stalled';
+    if (this.#isStalled(now)) return 'stalled';
     this.#prolong(now);
     return 'waiting';
+  }
+
+  /** A move is looked for each time: it may be one of long before the time is over. */
+  #isStalled(now: number): boolean {
+    if (hasRate(this.#writeBounds)) return now >= this.#progress.dueAt(this.#writeBounds);
+    return !this.#progress.hasMoved(this.#stream, now) && now >= this.#progress.dueAt(this.#writeBounds);
   }
 
   #prolong(now: number): void {

@@ -1,4 +1,4 @@
-/** The one deadline of an HTTP/2 session, which waits for the first of many things. */
+/** The one deadline of a session, which waits for the first of many things. */
 import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
 
 /** Armed only when it would come too late: one that comes too early finds nothing due and is armed again, which is cheaper than moving it each time. */

@@ -137,7 +137,7 @@ export class Deadlines {
       return null;
     }
     const waited = now - stream.stalledSince;
-    if (waited < options.stallTimeoutMs) return null;
+    if (waited < (stream.bounds ?? options).stallTimeoutMs) return null;
     const wanted = (options.minSendBytesPerSecond * waited) / 1000;
     if (stream.framedBytes - stream.stalledBytes >= Math.max(1, wanted)) {
       stream.stalledSince = -1;
@@ -174,7 +174,8 @@ export class Deadlines {
 
   /** The answer waits for the body: it stalls, or drips (the class of R.U.D.Y.). */
   #slowBody(stream: Http2Stream, silence: number, now: number): WireError | null {
-    const { bodyTimeoutMs, bodyGraceMs, minBodyBytesPerSecond } = this.#core.options;
+    const { bodyGraceMs, minBodyBytesPerSecond } = this.#core.options;
+    const { bodyTimeoutMs } = stream.bounds ?? this.#core.options;
     if (silence >= bodyTimeoutMs) return tooSlow('H2_BODY_TIMEOUT', Http2ErrorCode.cancel, 'the request body stalled', 408);
     if (minBodyBytesPerSecond === 0) return null;
     // RFC 9110 §10.1.1: who waits to be told is not slow. The clock begins with the first byte.

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { HeaderMap, HttpVersion, type RequestHead } from '@ferrata/headers';
+import { HeaderMap, HttpVersion, type ReadonlyRequestHead, type RequestHead } from '@ferrata/headers';
 import { effectiveTarget } from '@ferrata/http1';
 import type { ProxySession } from '@ferrata/proxy';
 import { peer } from '@ferrata/upstream';
@@ -20,7 +20,7 @@ function request(target: string, host: string, method = 'GET'): RequestHead {
 }
 
 /** The key as a program should make it: the scheme is the connection's if the target names none. */
-function keyOf(head: RequestHead, connectionScheme: 'http' | 'https'): string {
+function keyOf(head: ReadonlyRequestHead, connectionScheme: 'http' | 'https'): string {
   const { scheme, authority, path } = effectiveTarget(head);
   return JSON.stringify([head.method, scheme ?? connectionScheme, authority.toLowerCase(), path]);
 }

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HeaderMap, type RequestHead, type ResponseHead } from '@ferrata/headers';
-import type { ProxyHooks, ProxySession } from '@ferrata/proxy';
+import type { AnswerableSession, ProxyHooks, ProxySession } from '@ferrata/proxy';
 import { get, Rig, settle } from '../rig.ts';
 import { fieldOf } from '../world/wire-reader.ts';
 import { ReadingOrigin, responsesOf, statusesOf, tell } from './attack.ts';
@@ -191,7 +191,8 @@ describe('CVE-2026-1525, CVE-2025-32996: a message has one framing, and it is tr
 });
 
 describe('GHSA-6x33-pw7p-hmpq, CVE-2025-32997, CVE-2024-21536: a hook that answers twice, late or never ends its own request at most', () => {
-  const again = (session: ProxySession): void => session.respond(500, { body: 'again' });
+  // The types let only some phases answer; programs in JavaScript are not bound by them.
+  const again = (session: ProxySession): void => (session as AnswerableSession).respond(500, { body: 'again' });
   const twice: Readonly<Record<string, Partial<ProxyHooks<string[]>>>> = {
     'requestFilter answers twice': {
       requestFilter: (session) => {

@@ -1,7 +1,7 @@
 /** Faults that are planted to be found: how they are written down, how the worlds must find them, and those of every world. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ProxyHooks } from '@ferrata/proxy';
+import type { AnswerableSession, ProxyHooks } from '@ferrata/proxy';
 import fc from 'fast-check';
 import type { Breach } from './edge.ts';
 import type { LedgerRecord } from './ledger.ts';
@@ -63,7 +63,7 @@ export function bookFaults<Context extends LedgerRecord>(): PlantedFaults<'kind'
         hooking((hooks) => ({
           logging: (session, error, record) => {
             hooks.logging?.(session, error, record);
-            void hooks.upstreamPeer(session, record);
+            void hooks.upstreamPeer(session as AnswerableSession, record);
           },
         })),
     },

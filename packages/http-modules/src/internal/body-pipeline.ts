@@ -1,0 +1,272 @@
+/**
+ * One body on its way through the filters of some modules, each of which may take its time.
+ *
+ * ```text
+ *   push, end ──► queue ──► filter ──► filter ──► … ──► target
+ *                  (while a promise works, or the body is held)
+ * ```
+ *
+ * Rules:
+ * - One piece is under way at a time, so that the order holds whatever promises do. What comes meanwhile waits, up to a bound.
+ * - The end comes to a filter behind its last piece: trailers first, then null, whose answer goes through the filters behind before they hear of the end.
+ * - A filter that answers at once costs a call; no promise, closure or object is made for its piece.
+ * - After `stop` nothing is called any more; a promise that is settled then is dropped.
+ */
+import { EMPTY_BYTES } from '@ferrata/bytes';
+import type { WireError } from '@ferrata/error';
+import type { HeaderMap } from '@ferrata/headers';
+import { isThenable } from '@ferrata/stream';
+import type { Awaitable, ModulePiece } from '../http-module.ts';
+import type { ResolvedModuleOptions } from '../module-options.ts';
+import { moduleGarbage, moduleThrew, moduleTooSlow, tooMuchQueued } from './module-errors.ts';
+
+/** What one module does to a body. */
+export interface BodyStage {
+  /** The module's, for messages. */
+  readonly name: string;
+  /** Null: it edits trailers only. */
+  readonly filter: ((chunk: Uint8Array | null) => Awaitable<ModulePiece>) | null;
+  readonly filterTrailers: ((trailers: HeaderMap | null) => HeaderMap | null) | null;
+}
+
+/** Where a body goes behind the filters, and who hears what becomes of it. */
+export interface BodyTarget {
+  onBodyPiece(chunk: Uint8Array): void;
+  onBodyEnd(trailers: HeaderMap | null): void;
+  /** Something waits: whoever sends should stop for a while. */
+  onBodyBusy(): void;
+  /** Nothing waits any more. */
+  onBodyIdle(): void;
+  onBodyFailed(error: WireError): void;
+}
+
+/** What an entry of the queue is counted with beside its bytes: a limit on bytes alone would let one-byte pieces pile up. */
+const ENTRY_BYTES = 64;
+
+/** A body between its sender and its recipient. */
+export class BodyPipeline {
+  readonly #target: BodyTarget;
+  readonly #options: ResolvedModuleOptions;
+  #stages: readonly BodyStage[] = [];
+  #queue: Uint8Array[] = [];
+  #queueStart = 0;
+  #queuedBytes = 0;
+  /** The end has come, and waits behind the queue. */
+  #hasEnded = false;
+  #trailers: HeaderMap | null = null;
+  /** The piece under way, and the filter that it comes to next. */
+  #piece: Uint8Array | null = null;
+  #pieceStage = 0;
+  /** The filter that hears of the end next; -1: the end is not under way. */
+  #endStage = -1;
+  #isHeld = false;
+  #isWaiting = false;
+  #isRunning = false;
+  #isBusy = false;
+  #isStopped = false;
+
+  constructor(target: BodyTarget, options: ResolvedModuleOptions) {
+    this.#target = target;
+    this.#options = options;
+  }
+
+  /** Something waits, or a filter works: what comes now goes no further for a while. */
+  get isBusy(): boolean {
+    return this.#isWaiting || this.#isHeld || this.#piece !== null || this.#queueStart < this.#queue.length;
+  }
+
+  /** Says which filters there are. Once, before any piece is let through. */
+  setStages(stages: readonly BodyStage[]): void {
+    this.#stages = stages;
+  }
+
+  /** @returns false: it waits; `onBodyIdle` will tell when it does not */
+  push(chunk: Uint8Array): boolean {
+    if (this.#isStopped || this.#hasEnded) return false;
+    if (chunk.length === 0) return !this.isBusy;
+    if (this.#isRunning || this.isBusy) {
+      if (!this.#enqueue(chunk)) return false;
+    } else {
+      this.#piece = chunk;
+      this.#pieceStage = 0;
+      this.#run();
+    }
+    return !this.isBusy;
+  }
+
+  end(trailers: HeaderMap | null): void {
+    if (this.#isStopped || this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#trailers = trailers;
+    this.#run();
+  }
+
+  /** Nothing is taken from the queue until `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#run();
+  }
+
+  /** The exchange is over. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#queue = [];
+    this.#queueStart = 0;
+    this.#piece = null;
+  }
+
+  /** @returns false if that was too much */
+  #enqueue(chunk: Uint8Array): boolean {
+    if (this.#queuedBytes > this.#options.maxQueuedBytes) {
+      this.#fail(tooMuchQueued(this.#options.maxQueuedBytes));
+      return false;
+    }
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length + ENTRY_BYTES;
+    this.#tellBusy();
+    return true;
+  }
+
+  /** Goes on until something waits, or nothing is left. */
+  #run(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      let hasMore = true;
+      while (hasMore && !this.#isWaiting && !this.#isHeld && !this.#isStopped) hasMore = this.#step();
+    } finally {
+      this.#isRunning = false;
+    }
+    if (this.#isStopped) return;
+    if (this.isBusy) {
+      this.#tellBusy();
+    } else if (this.#isBusy) {
+      this.#isBusy = false;
+      this.#target.onBodyIdle();
+    }
+  }
+
+  #tellBusy(): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    this.#target.onBodyBusy();
+  }
+
+  /** @returns false if there is nothing to do */
+  #step(): boolean {
+    if (this.#piece !== null) {
+      this.#movePiece(this.#piece);
+      return true;
+    }
+    if (this.#endStage >= 0) {
+      this.#moveEnd();
+      return true;
+    }
+    if (this.#queueStart < this.#queue.length) {
+      this.#piece = this.#dequeue();
+      this.#pieceStage = 0;
+      return true;
+    }
+    if (!this.#hasEnded) return false;
+    this.#endStage = 0;
+    return true;
+  }
+
+  #dequeue(): Uint8Array {
+    const chunk = this.#queue[this.#queueStart] as Uint8Array;
+    // Nothing that was taken is kept alive, and the array is cut when it has run empty: no entry is moved.
+    this.#queue[this.#queueStart++] = EMPTY_BYTES;
+    this.#queuedBytes -= chunk.length + ENTRY_BYTES;
+    if (this.#queueStart === this.#queue.length) {
+      this.#queue = [];
+      this.#queueStart = 0;
+    }
+    return chunk;
+  }
+
+  #movePiece(piece: Uint8Array): void {
+    const stage = this.#stages[this.#pieceStage];
+    if (stage === undefined) {
+      this.#piece = null;
+      this.#target.onBodyPiece(piece);
+      return;
+    }
+    this.#pieceStage++;
+    if (stage.filter !== null) this.#call(stage, stage.filter, piece);
+  }
+
+  #moveEnd(): void {
+    const stage = this.#stages[this.#endStage];
+    if (stage === undefined) {
+      this.#isStopped = true;
+      this.#target.onBodyEnd(this.#trailers);
+      return;
+    }
+    this.#endStage++;
+    this.#pieceStage = this.#endStage;
+    if (stage.filterTrailers !== null) {
+      try {
+        this.#trailers = stage.filterTrailers(this.#trailers);
+      } catch (thrown) {
+        this.#fail(moduleThrew(stage.name, thrown));
+        return;
+      }
+    }
+    if (stage.filter !== null) this.#call(stage, stage.filter, null);
+  }
+
+  #call(stage: BodyStage, filter: (chunk: Uint8Array | null) => Awaitable<ModulePiece>, chunk: Uint8Array | null): void {
+    let answer: Awaitable<ModulePiece>;
+    this.#piece = null;
+    try {
+      answer = filter(chunk);
+    } catch (thrown) {
+      this.#fail(moduleThrew(stage.name, thrown));
+      return;
+    }
+    if (isThenable(answer)) this.#wait(stage, answer);
+    else this.#take(stage, answer);
+  }
+
+  /** Types do not bind modules in JavaScript: garbage ends one exchange. */
+  #take(stage: BodyStage, answer: ModulePiece | undefined): void {
+    if (answer instanceof Uint8Array) this.#piece = answer.length > 0 ? answer : null;
+    else if (answer !== null && answer !== undefined) this.#fail(moduleGarbage(stage.name, 'a Uint8Array or null from a body filter'));
+  }
+
+  #wait(stage: BodyStage, promise: PromiseLike<ModulePiece>): void {
+    this.#isWaiting = true;
+    const { environment, moduleTimeoutMs } = this.#options;
+    environment.deadlines
+      .withTimeout(promise, moduleTimeoutMs, () => moduleTooSlow(stage.name, moduleTimeoutMs))
+      .then(
+        (answer) => {
+          if (!this.#resume()) return;
+          this.#take(stage, answer);
+          this.#run();
+        },
+        (thrown: unknown) => {
+          if (this.#resume()) this.#fail(moduleThrew(stage.name, thrown));
+        },
+      );
+  }
+
+  /** @returns false if the exchange is over */
+  #resume(): boolean {
+    this.#isWaiting = false;
+    if (this.#isStopped) return false;
+    this.#options.environment.now();
+    return true;
+  }
+
+  #fail(error: WireError): void {
+    if (this.#isStopped) return;
+    this.stop();
+    this.#target.onBodyFailed(error);
+  }
+}

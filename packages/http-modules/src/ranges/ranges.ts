@@ -1,0 +1,143 @@
+/**
+ * Range requests, answered from whole responses: the body that passes by is cut.
+ *
+ * Only a 200 to GET or HEAD with a length that is known beforehand is cut; 206 and 416 of an origin that knows ranges itself go through as they are, and `Accept-Ranges: none`
+ * is respected. Everything of the body is still read from where it comes; what a cache can seek in, it seeks in by itself.
+ *
+ * Sources: RFC 9110 §14 (ranges), §13.1.5 (If-Range), §15.3.7 (206), §15.5.17 (416).
+ */
+import { checkWholeNumber } from '@ferrata/error';
+import { type HeaderMap, KnownHeader, knownHeaderSet, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
+import type { HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
+import { contentLengthOf } from '../internal/running-modules.ts';
+import { parseRanges } from './parse-ranges.ts';
+import { framedLength, partFrames, RangeBody } from './range-body.ts';
+
+/** Options of `ranges`. */
+export interface RangesOptions {
+  /** Where it stands in the chain; default -8100: behind `conditionals`. */
+  readonly order?: number;
+  /** The most members of a Range field, 1 or more; default 200, each some 100 bytes of frames in the answer. A field with more is ignored. */
+  readonly maxParts?: number;
+  /** Makes the boundary of a multipart body: 1 to 70 characters of a token. Default: 16 hexadecimal digits, from the system's random numbers. */
+  readonly boundary?: () => string;
+}
+
+/** What the body of an answer 416 would have said. */
+const OF_THE_BODY = knownHeaderSet(
+  KnownHeader.acceptRanges,
+  KnownHeader.contentType,
+  KnownHeader.contentEncoding,
+  KnownHeader.transferEncoding,
+  KnownHeader.trailer,
+  KnownHeader.contentDisposition,
+  KnownHeader.expires,
+  KnownHeader.age,
+);
+
+/** Digests of the content, which a part of it does not have (RFC 9530 §2); that of the whole representation stays. */
+const CONTENT_DIGESTS = ['Content-Digest', 'Content-MD5'];
+
+/**
+ * Makes the kind of module that answers range requests.
+ *
+ * @throws {RangeError} if `maxParts` is not 1 or more
+ */
+export function ranges(options: RangesOptions = {}): HttpModuleKind {
+  const { order = -8100, maxParts = 200, boundary = randomBoundary } = options;
+  checkWholeNumber('maxParts', maxParts, { min: 1, max: 10_000 });
+  return {
+    name: 'ranges',
+    order,
+    create: ({ request: { method } }) => (method === 'GET' || method === 'HEAD' ? new Ranges(maxParts, boundary) : null),
+  };
+}
+
+class Ranges implements HttpModule {
+  readonly #maxParts: number;
+  readonly #boundary: () => string;
+  #body: RangeBody | null = null;
+  editsResponseBody = false;
+  responseBodyLength = -1;
+
+  constructor(maxParts: number, boundary: () => string) {
+    this.#maxParts = maxParts;
+    this.#boundary = boundary;
+  }
+
+  responseFilter(response: ResponseHead, { bodyLength }: ResponseBodyInfo, { request }: ModuleExchange): void {
+    const { headers } = response;
+    if (response.status !== 200) return;
+    const length = request.method === 'HEAD' ? contentLengthOf(headers) : bodyLength;
+    if (length < 0) return;
+    const accepted = headers.combinedKnown(KnownHeader.acceptRanges);
+    if (accepted?.trim().toLowerCase() === 'none') return;
+    const found = isWanted(request, response) ? parseRanges(rangeOf(request), length, this.#maxParts) : null;
+    if (found === null) {
+      if (accepted === undefined) headers.setKnown(KnownHeader.acceptRanges, 'bytes');
+      return;
+    }
+    this.editsResponseBody = true;
+    if (found.length === 0) {
+      this.#refuse(response, length);
+      return;
+    }
+    begin(response, 206);
+    headers.deleteKnown(KnownHeader.acceptRanges);
+    const [only] = found;
+    if (only !== undefined && found.length === 1) {
+      headers.setKnown(KnownHeader.contentRange, `bytes ${only.first}-${only.last}/${length}`);
+      this.#body = new RangeBody(found, null);
+      this.responseBodyLength = framedLength(found, null);
+      return;
+    }
+    const boundary = this.#boundary();
+    const frames = partFrames(found, length, boundary, headers.getKnown(KnownHeader.contentType) ?? 'application/octet-stream');
+    headers.deleteKnown(KnownHeader.contentRange);
+    headers.setKnown(KnownHeader.contentType, `multipart/byteranges; boundary=${boundary}`);
+    this.#body = new RangeBody(found, frames);
+    this.responseBodyLength = framedLength(found, frames);
+  }
+
+  responseBodyFilter(chunk: Uint8Array | null): ModulePiece {
+    return chunk === null || this.#body === null ? null : this.#body.take(chunk);
+  }
+
+  #refuse(response: ResponseHead, length: number): void {
+    begin(response, 416);
+    const { headers } = response;
+    headers.deleteAnyOf(OF_THE_BODY);
+    headers.setKnown(KnownHeader.contentRange, `bytes */${length}`);
+    // No cache may keep it for those who ask for the whole: what the origin has said of that is about a 200.
+    headers.setKnown(KnownHeader.cacheControl, 'no-store');
+    this.responseBodyLength = 0;
+  }
+}
+
+function begin(response: ResponseHead, status: 206 | 416): void {
+  response.status = status;
+  response.reason = reasonPhrase(status);
+  for (const name of CONTENT_DIGESTS) response.headers.delete(name);
+}
+
+/** There is a Range, and If-Range does not speak against it. */
+function isWanted({ headers }: RequestHead, response: ResponseHead): boolean {
+  if (headers.countKnown(KnownHeader.range) !== 1) return false;
+  const condition = headers.combinedKnown(KnownHeader.ifRange);
+  return condition === undefined || isCurrent(condition, response.headers);
+}
+
+function rangeOf({ headers }: RequestHead): string {
+  return headers.getKnown(KnownHeader.range) as string;
+}
+
+/** RFC 9110 §13.1.5: a strong tag, or exactly the date of Last-Modified. A weak tag is neither. Parts of two versions would make a broken whole. */
+function isCurrent(condition: string, headers: HeaderMap): boolean {
+  return condition === headers.getKnown(condition.startsWith('"') ? KnownHeader.etag : KnownHeader.lastModified);
+}
+
+/** Not to be guessed: whoever knew it could put parts of his own into what he uploads. */
+function randomBoundary(): string {
+  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+  return high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
+}

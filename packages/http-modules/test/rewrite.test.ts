@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { concatBytes, utf8Decode } from '@ferrata/bytes';
+import { requestHead, responseHead } from '@ferrata/headers';
+import { respond } from '@ferrata/http';
+import { type BodyTransform, type ModulePiece, replaceBytes, rewriteBody, wholeBody, withModules } from '@ferrata/http-modules';
+import fc from 'fast-check';
+import { type Answer, answering, ask, bytes, moduleOptions, text, through } from './rig.ts';
+
+const upper = (chunk: Uint8Array | null): ModulePiece => (chunk === null ? null : bytes(text(chunk).toUpperCase()));
+const MESSAGE = { direction: 'response', head: responseHead(200), request: requestHead('GET', '/') } as const;
+
+/** An application that answers with what it was sent. */
+const echo = {
+  onRequest: (exchange: Parameters<typeof respond>[0]) => {
+    const pieces: Uint8Array[] = [];
+    return {
+      onRequestData: (chunk: Uint8Array) => void pieces.push(chunk),
+      onRequestEnd: () => respond(exchange, 200, { body: concatBytes(pieces) }),
+      onResponseDrain() {},
+      onExchangeClose() {},
+    };
+  },
+};
+const post = (transform: BodyTransform, body: readonly string[], fields: Record<string, string> = {}): Promise<Answer> =>
+  ask(withModules(echo, [rewriteBody({ direction: 'request', transform })], moduleOptions()), 'http1', { method: 'POST', body, fields });
+const get = (transform: BodyTransform, body: string, fields: Record<string, string> = {}, method = 'GET'): Promise<Answer> =>
+  through([rewriteBody({ direction: 'response', transform })], { method }, { body, fields });
+
+describe('rewriteBody', () => {
+  it('rewrites piece by piece, either way', async () => {
+    const transform = { begin: () => upper };
+    assert.equal((await get(transform, 'hello')).body, 'HELLO');
+    assert.equal((await post(transform, ['hel', 'lo'])).body, 'HELLO');
+  });
+  it('rewrites what it is told to, and leaves the length of the rest', async () => {
+    const kinds = [
+      rewriteBody({ direction: 'response', when: (head) => head.headers.get('content-type') === 'text/html', transform: () => upper }),
+    ];
+    const page = await through(kinds, {}, { body: 'a', fields: { 'Content-Type': 'text/html' } });
+    const image = await through(kinds, {}, { body: 'a', fields: { 'Content-Type': 'image/png' } });
+    assert.deepEqual([page.body, page.headers.has('content-length')], ['A', false]);
+    assert.deepEqual([image.body, image.headers.get('content-length')], ['a', '1']);
+  });
+  it('leaves coded bodies and parts alone, unless the transform knows the coding', async () => {
+    const transform = { begin: () => upper };
+    assert.equal((await get(transform, 'gz', { 'Content-Encoding': 'gzip' })).body, 'gz');
+    assert.equal((await get(transform, 'id', { 'Content-Encoding': 'identity' })).body, 'ID');
+    const part = await through([rewriteBody({ direction: 'response', transform })], {}, { status: 206, body: 'part' });
+    assert.equal(part.body, 'part');
+    const coded = await through(
+      [rewriteBody({ direction: 'response', transform, encoded: true })],
+      {},
+      { body: 'gz', fields: { 'Content-Encoding': 'gzip' } },
+    );
+    assert.equal(coded.body, 'GZ');
+  });
+  it('takes back what was true of the old bytes only', async () => {
+    const fields = { ETag: '"1"', 'Accept-Ranges': 'bytes', 'Content-MD5': 'x', 'Repr-Digest': 'y' };
+    for (const method of ['GET', 'HEAD']) {
+      const { headers, error } = await get({ begin: () => upper }, 'hello', fields, method);
+      assert.deepEqual([error, headers.get('etag')], [null, 'W/"1"']);
+      for (const name of ['accept-ranges', 'content-md5', 'repr-digest', 'content-length']) assert.equal(headers.has(name), false, name);
+    }
+  });
+});
+
+describe('wholeBody', () => {
+  const reversed = (options = {}): BodyTransform => wholeBody((body) => body.toReversed(), options);
+  it('gets a body as a whole, with a promise and without, of no bytes too', async () => {
+    assert.equal((await post(reversed(), ['hel', 'lo', '!'])).body, '!olleh');
+    assert.equal(
+      (
+        await get(
+          wholeBody((body) => Promise.resolve(body.toReversed())),
+          'hello',
+        )
+      ).body,
+      'olleh',
+    );
+    assert.equal(
+      (
+        await get(
+          wholeBody(() => bytes('new')),
+          '',
+        )
+      ).body,
+      'new',
+    );
+  });
+  it('answers 413 to a request of more bytes, whether it says so or not', async () => {
+    assert.equal((await post(reversed({ maxBytes: 5 }), ['hel', 'lo'])).body, 'olleh');
+    assert.equal((await post(reversed({ maxBytes: 5 }), ['hel', 'lo!'])).status, 413);
+    let asked = 0;
+    const application = answering(() => void asked++);
+    const kinds = [rewriteBody({ direction: 'request', transform: reversed({ maxBytes: 5 }) })];
+    const announced = { method: 'POST', body: ['hello!'], fields: { 'Content-Length': '6' } };
+    assert.equal((await ask(withModules(application, kinds, moduleOptions()), 'http2', announced)).status, 413);
+  });
+  it('makes a 502 of a longer response, or cuts it, if its head is gone', async () => {
+    assert.equal((await get(reversed({ maxBytes: 4 }), 'hello')).status, 502);
+    const chunked = answering((exchange) => {
+      exchange.sendHead(responseHead(200), -1);
+      exchange.sendData(bytes('hello'));
+      exchange.sendEnd();
+    });
+    const kinds = [rewriteBody({ direction: 'response', transform: reversed({ maxBytes: 4 }) })];
+    for (const version of ['http1', 'http2'] as const) {
+      const { body, error } = await ask(withModules(chunked, kinds, moduleOptions()), version);
+      assert.equal(body, '');
+      assert.notEqual(error, null);
+    }
+  });
+  it('lets a longer one pass as it is, where that is wanted', async () => {
+    const transform = reversed({ maxBytes: 4, onTooLarge: 'pass' });
+    const known = await get(transform, 'hello');
+    assert.deepEqual([known.body, known.headers.get('content-length')], ['hello', '5']);
+    assert.equal((await post(transform, ['he', 'll', 'o', '!'])).body, 'hello!');
+    assert.equal((await post(transform, ['he', 'll'])).body, 'lleh');
+  });
+  it('refuses a bound that is none', () => {
+    assert.throws(() => wholeBody((body) => body, { maxBytes: -1 }), RangeError);
+  });
+});
+
+describe('replaceBytes', () => {
+  const replaced = (pattern: string, replacement: string, pieces: readonly string[]): string => {
+    const transform = replaceBytes(pattern, replacement).begin(MESSAGE);
+    return [...pieces.map(bytes), null].map((piece) => text((transform(piece) as Uint8Array | null) ?? bytes(''))).join('');
+  };
+  it('finds what lies over the borders of pieces', async () => {
+    assert.equal(replaced('http://', 'https://', ['see ht', 'tp:/', '/a htt', 'p:/']), 'see https://a http:/');
+    assert.equal((await get(replaceBytes('ä', '&auml;'), 'x')).body, 'x');
+    assert.equal(utf8Decode(bytes((await get(replaceBytes('l', '<L>'), 'hello')).body)), 'he<L><L>o');
+  });
+  it('finds what replaceAll finds in the whole, however it is cut', () => {
+    const unit = fc.constantFrom('a', 'b');
+    fc.assert(
+      fc.property(
+        fc.string({ unit, minLength: 1, maxLength: 6 }),
+        fc.string({ unit: fc.constantFrom('a', 'x'), maxLength: 3 }),
+        fc.array(fc.string({ unit, maxLength: 7 }), { maxLength: 10 }),
+        (pattern, replacement, pieces) => {
+          assert.equal(
+            replaced(pattern, replacement, pieces),
+            pieces.join('').replaceAll(pattern, () => replacement),
+          );
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+  it('gives each recipient bytes of its own, and keeps no part of a body back but what may be the pattern', () => {
+    const shared = replaceBytes('ab', 'xy');
+    const begin = (): ((chunk: Uint8Array | null) => Uint8Array) => {
+      const transform = shared.begin(MESSAGE);
+      return (chunk) => transform(chunk) as Uint8Array;
+    };
+    for (const input of ['ab', 'a']) {
+      const first = begin();
+      const given = input === 'a' ? (first(bytes('a')), first(null)) : first(bytes('ab'));
+      given.fill(0);
+      assert.equal(text(begin()(bytes('ab'))), 'xy');
+    }
+    assert.equal(begin()(bytes('zzzz')).length, 4);
+  });
+  it('takes time in proportion to the body, also for a pattern that nearly matches everywhere', () => {
+    const pattern = `${'a'.repeat(5_000)}b`;
+    const transform = replaceBytes(pattern, '').begin(MESSAGE);
+    const piece = new Uint8Array(65_536).fill(0x61);
+    let length = 0;
+    // 2 MiB times 5000 comparisons would not end within the time limit of the test.
+    for (let turn = 0; turn < 32; turn++) length += (transform(piece) as Uint8Array | null)?.length ?? 0;
+    length += (transform(null) as Uint8Array).length;
+    assert.equal(length, 32 * 65_536);
+  });
+  it('refuses to look for nothing', () => {
+    assert.throws(() => replaceBytes('', 'x'), RangeError);
+  });
+});

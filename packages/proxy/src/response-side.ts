@@ -1,0 +1,226 @@
+/**
+ * The response of an upstream on its way to the client: through the hooks that see it, at the pace of the slower side.
+ *
+ * ```text
+ *   head      upstreamResponseFilter ──► responseFilter ──► client
+ *   body      upstreamResponseBodyFilter ──► responseBodyFilter ──► client      (null: the end)
+ *   trailers  upstreamResponseTrailerFilter ──► responseTrailerFilter ──► client, or bytes in their place
+ * ```
+ *
+ * The upstream is held while a hook is waited for, while a piece is delayed, and while the client is full; when the last of these reasons is gone,
+ * it goes on.
+ *
+ * @see RFC 9110 §7.6, §6.5.1
+ */
+import { type HeaderMap, HttpVersion, KnownHeader, type ResponseHead } from '@ferrata/headers';
+import type { ServerExchange } from '@ferrata/http';
+import { BodyLength } from '@ferrata/http1';
+import { giveAway } from '@ferrata/stream';
+import type { Deadline } from '@ferrata/timeout';
+import { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
+import { type BodyFilterRun, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
+import { checkSync, checkTrailerBytes, isPromise } from './hook-result.ts';
+import type { Awaitable, ProxyHooks } from './proxy-hooks.ts';
+import type { AnswerableSession } from './proxy-session.ts';
+import { removeNominatedTrailers } from './trailers.ts';
+
+/** The request that is answered. */
+export interface ResponseHost<Context> {
+  readonly hooks: ProxyHooks<Context>;
+  readonly context: Context;
+  readonly session: AnswerableSession;
+  readonly exchange: ServerExchange;
+  /** It has its answer, or its failure. */
+  isOver(): boolean;
+  /** Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then. */
+  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void;
+  /** Goes on with `next` after a while, unless the request is over by then. */
+  after(delayMs: number, next: () => void): Deadline;
+}
+
+/** Where the response comes from. */
+export interface ResponseSource {
+  pauseResponse(): void;
+  resumeResponse(): void;
+}
+
+/** One response that goes to the client. */
+export class ResponseSide<Context> implements FilteredBodyTarget {
+  readonly #host: ResponseHost<Context>;
+  readonly #exchange: ServerExchange;
+  #source: ResponseSource | null = null;
+  /** Null: nothing edits it, or there is none. */
+  #body: FilteredBodyTarget | null = null;
+  #filters: FilteredBody[] | null = null;
+  #isClientFull = false;
+  /** Hooks that are waited for, and pieces that are delayed. */
+  #workCount = 0;
+  /** What the response said of its connection: its trailers may be nominated there. */
+  #connection: string | undefined = undefined;
+
+  constructor(host: ResponseHost<Context>) {
+    this.#host = host;
+    this.#exchange = host.exchange;
+  }
+
+  /** The final head has come. @throws what hooks throw */
+  takeHead(head: ResponseHead, bodyLength: number, source: ResponseSource): void {
+    this.#source = source;
+    this.#connection = leaveConnection(head);
+    const { hooks, session, context } = this.#host;
+    this.#step(hooks.upstreamResponseFilter?.(session, head, context), () =>
+      this.#step(hooks.responseFilter?.(session, head, context), () => this.#sendHead(head, bodyLength)),
+    );
+  }
+
+  /** @throws what hooks throw */
+  takeData(chunk: Uint8Array): void {
+    if (this.#body !== null) {
+      this.#body.pass(chunk);
+      return;
+    }
+    // Nobody else has seen it: its memory may go as soon as the client's socket has the bytes.
+    giveAway(chunk);
+    this.pass(chunk);
+  }
+
+  /** @throws what hooks throw */
+  takeEnd(trailers: HeaderMap | null): void {
+    removeNominatedTrailers(trailers, this.#connection);
+    if (this.#body !== null) this.#body.end(trailers);
+    else this.end(trailers);
+  }
+
+  /** The client takes bytes again. */
+  handleDrain(): void {
+    this.#isClientFull = false;
+    this.#resume();
+  }
+
+  /** There is nothing to come any more, or nobody to take it. */
+  stop(): void {
+    this.#source = null;
+    if (this.#filters !== null) for (const filter of this.#filters) filter.stop();
+  }
+
+  // ---- as the last target of the filters
+
+  pass(piece: Uint8Array): void {
+    if (this.#exchange.sendData(piece)) return;
+    this.#isClientFull = true;
+    this.#source?.pauseResponse();
+  }
+
+  end(trailers: HeaderMap | null): void {
+    const { hooks, session, context } = this.#host;
+    if (trailers === null || hooks.responseTrailerFilter === undefined) {
+      this.#exchange.sendEnd(trailers);
+      return;
+    }
+    this.#step<Uint8Array | null | void>(hooks.responseTrailerFilter(session, trailers, context), (given) => {
+      const bytes = checkTrailerBytes(given);
+      if (bytes !== null && bytes.length > 0) this.pass(bytes);
+      this.#exchange.sendEnd(bytes === null ? trailers : null);
+    });
+  }
+
+  beginWork(): void {
+    this.#workCount++;
+    this.#source?.pauseResponse();
+  }
+
+  endWork(): void {
+    this.#workCount--;
+    this.#resume();
+  }
+
+  #sendHead(head: ResponseHead, bodyLength: number): void {
+    if (this.#host.isOver()) return;
+    const { hooks, session } = this.#host;
+    const { request } = session;
+    if (bodyLength !== 0) this.#body = this.#stages();
+    // Where a filter may change its length, even an answer to HEAD has none, as nobody knows what it would be.
+    const isOpen =
+      hooks.responseBodyFilter !== undefined ||
+      hooks.upstreamResponseBodyFilter !== undefined ||
+      // Bytes in the place of trailers, which behind a body of known length only HTTP/2 has.
+      (hooks.responseTrailerFilter !== undefined && head.version === HttpVersion.http2);
+    if (isOpen) head.headers.deleteKnown(KnownHeader.contentLength);
+    const length = isOpen && bodyLength !== 0 ? BodyLength.chunked : responseLength(request.method, bodyLength);
+    removeVainTrailer(head, length, request);
+    this.#exchange.sendHead(head, length);
+  }
+
+  /** What the body goes through, from the upstream's end; null for nothing. */
+  #stages(): FilteredBodyTarget | null {
+    const { hooks, session, context } = this.#host;
+    let first: FilteredBodyTarget | null = null;
+    if (hooks.responseBodyFilter !== undefined)
+      first = this.#filtered((chunk) => hooks.responseBodyFilter?.(session, chunk, context), this);
+    if (hooks.upstreamResponseTrailerFilter !== undefined)
+      first = new TrailerStage(first ?? this, (trailers) => this.#editUpstreamTrailers(trailers));
+    if (hooks.upstreamResponseBodyFilter !== undefined)
+      first = this.#filtered((chunk) => hooks.upstreamResponseBodyFilter?.(session, chunk, context), first ?? this);
+    return first;
+  }
+
+  #filtered(filter: BodyFilterRun['filter'], target: FilteredBodyTarget): FilteredBody {
+    const host = this.#host;
+    const run: BodyFilterRun = {
+      filter,
+      wait: (promise, next) => host.waitFor(promise, next),
+      delay: (delayMs, next) => host.after(delayMs, next),
+      isOver: () => host.isOver(),
+    };
+    const filtered = new FilteredBody(run, target);
+    (this.#filters ??= []).push(filtered);
+    return filtered;
+  }
+
+  #editUpstreamTrailers(trailers: HeaderMap): void {
+    const { hooks, session, context } = this.#host;
+    checkSync('upstreamResponseTrailerFilter', hooks.upstreamResponseTrailerFilter?.(session, trailers, context));
+  }
+
+  /** Goes on with what a hook gave: at once, or when its promise is fulfilled, until which the upstream is held. */
+  #step<T>(given: Awaitable<T> | undefined, next: (value: T | undefined) => void): void {
+    if (!isPromise(given)) {
+      if (!this.#host.isOver()) next(given);
+      return;
+    }
+    this.beginWork();
+    this.#host.waitFor(given, (value) => {
+      next(value);
+      this.endWork();
+    });
+  }
+
+  #resume(): void {
+    if (!this.#isClientFull && this.#workCount === 0) this.#source?.resumeResponse();
+  }
+}
+
+/** Where the trailers of the upstream are edited, between two filters of the body. */
+class TrailerStage implements FilteredBodyTarget {
+  readonly #target: FilteredBodyTarget;
+  readonly #edit: (trailers: HeaderMap) => void;
+
+  constructor(target: FilteredBodyTarget, edit: (trailers: HeaderMap) => void) {
+    this.#target = target;
+    this.#edit = edit;
+  }
+
+  pass(piece: Uint8Array): void {
+    this.#target.pass(piece);
+  }
+  end(trailers: HeaderMap | null): void {
+    if (trailers !== null) this.#edit(trailers);
+    this.#target.end(trailers);
+  }
+  beginWork(): void {
+    this.#target.beginWork();
+  }
+  endWork(): void {
+    this.#target.endWork();
+  }
+}

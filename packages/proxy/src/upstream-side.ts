@@ -1,0 +1,291 @@
+/**
+ * The tries of one request upstream, one after another or, where hedging is wanted, two side by side, until one of them has an answer or none is left.
+ *
+ * Rules:
+ * - A request goes again only where that cannot do it twice, its body is still held, tries are left, and the retry budget allows it.
+ * - Where it goes is asked of `upstreamPeer` each time. A peer that could not be connected to is not asked again at once.
+ * - The first head of a final response is the answer; the other try is given up.
+ * - What is not a try: a place on a connection that was gone before the request was sent, and, up to a number, a request that was refused unread.
+ *
+ * @see RFC 9110 §9.2.2 · RFC 9113 §8.7
+ */
+import type { WireError } from '@ferrata/error';
+import type { HeaderMap, ResponseHead } from '@ferrata/headers';
+import type { ClientSession, Tunnel } from '@ferrata/http';
+import type { StreamInfo } from '@ferrata/stream';
+import type { Deadline } from '@ferrata/timeout';
+import { type Peer, peerForClient } from '@ferrata/upstream';
+import { checkPeer, checkSync, isPromise } from './hook-result.ts';
+import { isIdempotent, LostPlaces } from './retry-policy.ts';
+import { wantedUpgrade } from './switching.ts';
+import { type AttemptFollower, type AttemptHost, type AttemptStart, UpstreamAttempt } from './upstream-attempt.ts';
+
+/** The request, and who hears what becomes of it upstream. */
+export interface UpstreamHost<Context> extends AttemptHost<Context> {
+  onConnected(): void;
+  onInterim(head: ResponseHead): void;
+  /** The answer begins; `source` is where it comes from. */
+  onAnswer(head: ResponseHead, bodyLength: number): void;
+  onAnswerData(chunk: Uint8Array): void;
+  onAnswerEnd(trailers: HeaderMap | null): void;
+  onSwitch(head: ResponseHead, tunnel: Tunnel): void;
+  /** It has failed, and is not tried again. */
+  fail(error: WireError): void;
+}
+
+/** The tries of one request. */
+export class UpstreamSide<Context> implements AttemptFollower {
+  readonly #host: UpstreamHost<Context>;
+  /** The try that is under way, has answered, or was last. */
+  #current: UpstreamAttempt<Context> | null = null;
+  /** A second one beside it, while neither has answered. */
+  #hedge: UpstreamAttempt<Context> | null = null;
+  #hedgeDeadline: Deadline | null = null;
+  /** How often a peer has been asked for. */
+  attempt = 0;
+  refusedCount = 0;
+  /** Where the request was sent last: not the first choice for another try. */
+  #lastSession: ClientSession | null = null;
+  /** Why the last try failed; with the key of its peer if there was no connection to it. */
+  #lastError: WireError | null = null;
+  #unreachable = '';
+  /** An upstream has said that it wants HTTP/1.1 for this request (RFC 9113 §7). */
+  #wantsHttp1 = false;
+  isRetrying = false;
+  /** They are among `refusedCount`. Null: none. */
+  #lostPlaces: LostPlaces | null = null;
+
+  constructor(host: UpstreamHost<Context>) {
+    this.#host = host;
+  }
+
+  get current(): UpstreamAttempt<Context> | null {
+    return this.#current;
+  }
+  /** The peer in use, or last used. */
+  get peer(): Peer | null {
+    return this.#current?.peer ?? null;
+  }
+  /** Facts about the connection in use, or last used. */
+  get info(): StreamInfo | null {
+    return this.#lastSession?.stream.info ?? null;
+  }
+  get isReused(): boolean {
+    return this.#current?.isReused === true;
+  }
+  /** A request is on its way on some connection. */
+  get hasClient(): boolean {
+    return this.#current?.hasClient === true;
+  }
+
+  /** Asks for a peer, and tries it. @throws what hooks throw */
+  begin(): void {
+    this.#choosePeer((chosen) => this.#try(chosen));
+  }
+
+  pauseResponse(): void {
+    this.#current?.pauseResponse();
+  }
+  resumeResponse(): void {
+    this.#current?.resumeResponse();
+  }
+
+  /** Whatever is under way is given up. */
+  drop(error: WireError | null): void {
+    this.#stopHedging(error);
+    this.#current?.giveUp(error);
+  }
+
+  #choosePeer(next: (chosen: Peer) => void): void {
+    const host = this.#host;
+    if (host.isOver()) return;
+    this.attempt++;
+    const chosen = host.core.hooks.upstreamPeer(host.session, host.context);
+    if (isPromise(chosen)) host.waitFor(chosen, next);
+    else next(chosen);
+  }
+
+  #try(chosen: Peer): void {
+    const host = this.#host;
+    if (host.isOver()) return;
+    const peer = this.#peerFor(checkPeer(chosen));
+    if (this.#lastError !== null && this.#unreachable === peer.key) {
+      // The same peer once more: nothing is gained by asking it again at once.
+      host.fail(this.#lastError);
+      return;
+    }
+    // A retry goes to a fresh connection: where one idle connection was stale, its neighbours are likely to be so too.
+    const start: AttemptStart = { peer, chosen, mayReuse: this.attempt === 1, except: this.#lastSession };
+    const attempt = new UpstreamAttempt(host, this, start);
+    this.#current = attempt;
+    attempt.start(start);
+  }
+
+  #peerFor(chosen: Peer): Peer {
+    const { core, exchange } = this.#host;
+    const asked =
+      this.#wantsHttp1 && chosen.forUpgrade !== null
+        ? chosen.forUpgrade
+        : core.upgradePeers.peerFor(chosen, wantedUpgrade(exchange), core.environment.recentNow);
+    // Whoever has no IP address cannot be told of by a PROXY header: the connection says so.
+    return exchange.info.remoteAddress.kind === 'ip' ? peerForClient(asked, exchange.info) : asked;
+  }
+
+  // ---- hedging -------------------------------------------------------------------------------------------------------------------
+
+  /** Only what may be done twice, and is whole: a body could be read by one upstream alone. */
+  #mayHedge(): boolean {
+    const { core, exchange, body } = this.#host;
+    return (
+      core.hedgeAfterMs !== Number.POSITIVE_INFINITY &&
+      body === null &&
+      this.attempt === 1 &&
+      isIdempotent(exchange.request.method) &&
+      wantedUpgrade(exchange) === null
+    );
+  }
+
+  #hedgeNow(): void {
+    this.#hedgeDeadline = null;
+    const host = this.#host;
+    host.core.environment.now();
+    if (host.isOver() || this.#hedge !== null || !this.#mayTryAgain(false)) return;
+    host.guard(() => this.#choosePeer((chosen) => this.#tryBeside(chosen)));
+  }
+
+  #tryBeside(chosen: Peer): void {
+    const host = this.#host;
+    if (host.isOver() || host.session.hasResponded || host.session.response !== null) return;
+    const peer = this.#peerFor(checkPeer(chosen));
+    const start: AttemptStart = { peer, chosen, mayReuse: true, except: this.#lastSession };
+    this.#hedge = new UpstreamAttempt(host, this, start);
+    this.#hedge.start(start);
+  }
+
+  #stopHedging(error: WireError | null): void {
+    this.#hedgeDeadline?.cancel();
+    this.#hedgeDeadline = null;
+    this.#hedge?.giveUp(error);
+    this.#hedge = null;
+  }
+
+  /** The first to have something to say is the one; the other is given up. */
+  #settleOn(attempt: UpstreamAttempt<unknown>): void {
+    if (attempt === this.#hedge) {
+      const slower = this.#current;
+      this.#current = this.#hedge;
+      this.#hedge = slower;
+    }
+    this.#stopHedging(null);
+  }
+
+  /** One of two has failed: the other goes on alone. @returns false: there is no other */
+  #isBesideAnother(attempt: UpstreamAttempt<unknown>): boolean {
+    if (this.#hedge === null) return false;
+    if (attempt === this.#current) this.#current = this.#hedge;
+    this.#hedge = null;
+    return true;
+  }
+
+  // ---- what tries tell -----------------------------------------------------------------------------------------------------------
+
+  onConnected(attempt: UpstreamAttempt<unknown>): void {
+    this.#lastSession = attempt.session;
+    this.#host.onConnected();
+    if (this.#hedgeDeadline !== null || this.#hedge !== null || !this.#mayHedge()) return;
+    const { core } = this.#host;
+    this.#hedgeDeadline = core.environment.deadlines.after(core.hedgeAfterMs, () => this.#hedgeNow());
+  }
+
+  onUnreachable(attempt: UpstreamAttempt<unknown>, error: WireError): void {
+    const { core, session, context } = this.#host;
+    if (core.upgradePeers.isRefusal(attempt.chosen, attempt.peer, error, core.environment.recentNow)) return this.#try(attempt.chosen);
+    this.#lastError = error;
+    this.#unreachable = attempt.peer.key;
+    const told = core.hooks.failToConnect?.(session, attempt.peer, error, context);
+    if (isPromise(told)) this.#host.waitFor(told, () => this.#afterUnreachable(attempt, error));
+    else this.#afterUnreachable(attempt, error);
+  }
+
+  #afterUnreachable(attempt: UpstreamAttempt<unknown>, error: WireError): void {
+    if (this.#host.isOver() || this.#isBesideAnother(attempt)) return;
+    // Nothing was sent: another peer costs the upstream nothing, so the budget of retries is not asked.
+    if (error.retry === 'always' && this.#hasTriesLeft()) this.begin();
+    else this.#host.fail(error);
+  }
+
+  onLostPlace(attempt: UpstreamAttempt<unknown>, error: WireError): void {
+    const { recentNow } = this.#host.core.environment;
+    this.#retryOrFail(attempt, error, (this.#lostPlaces ??= new LostPlaces()).add(recentNow));
+  }
+
+  onFailed(attempt: UpstreamAttempt<unknown>, error: WireError): void {
+    const { core, session, context } = this.#host;
+    this.#preferHttp1(attempt, error);
+    if (core.hooks.errorWhileProxy !== undefined)
+      checkSync('errorWhileProxy', core.hooks.errorWhileProxy(session, attempt.peer, error, context));
+    if (!this.#host.isOver()) this.#retryOrFail(attempt, error, false);
+  }
+
+  onInterim(attempt: UpstreamAttempt<unknown>, head: ResponseHead): void {
+    // Of two, nobody knows yet which is the answer, and whose interim responses belong to it.
+    if (this.#hedge === null && attempt === this.#current) this.#host.onInterim(head);
+  }
+
+  onAnswer(attempt: UpstreamAttempt<unknown>, head: ResponseHead, bodyLength: number): void {
+    this.#settleOn(attempt);
+    this.#host.onAnswer(head, bodyLength);
+  }
+
+  onAnswerData(chunk: Uint8Array): void {
+    this.#host.onAnswerData(chunk);
+  }
+
+  onAnswerEnd(trailers: HeaderMap | null): void {
+    this.#host.onAnswerEnd(trailers);
+  }
+
+  onSwitch(attempt: UpstreamAttempt<unknown>, head: ResponseHead, tunnel: Tunnel): void {
+    this.#settleOn(attempt);
+    this.#host.onSwitch(head, tunnel);
+  }
+
+  // ---- another try ---------------------------------------------------------------------------------------------------------------
+
+  /** Where the peer can be asked otherwise, an upstream that wants HTTP/1.1 has not worked on the request (RFC 9113 §7). */
+  #preferHttp1({ chosen }: UpstreamAttempt<unknown>, error: WireError): void {
+    if (error.reason !== 'H2_HTTP11_REQUIRED' || chosen.forUpgrade === null || this.#wantsHttp1) return;
+    this.#wantsHttp1 = this.#host.core.connector.preferHttp1(chosen);
+    if (this.#wantsHttp1) error.retry = 'always';
+  }
+
+  #retryOrFail(attempt: UpstreamAttempt<unknown>, error: WireError, isForNothing: boolean): void {
+    if (this.#isBesideAnother(attempt)) return;
+    const host = this.#host;
+    const { core, session } = host;
+    this.#lastError = error;
+    this.#unreachable = '';
+    // Nothing of it was read (REFUSED_STREAM, beyond a GOAWAY, never sent): no work was done, so another try is no more load than the first.
+    const refusals = this.refusedCount - (this.#lostPlaces?.count ?? 0);
+    const isRefused = isForNothing || (error.retry === 'always' && refusals < core.maxRefusals);
+    if (isRefused) this.refusedCount++;
+    const mayRetry = session.response === null && !session.hasResponded && core.parts.mayRetry(error, session);
+    if (!mayRetry || !this.#mayTryAgain(isRefused)) return host.fail(error);
+    host.body?.hold();
+    this.begin();
+  }
+
+  /** Attempts are left, and the whole request can still be sent. */
+  #hasTriesLeft(): boolean {
+    const { core, body } = this.#host;
+    return this.attempt - this.refusedCount <= core.maxRetries && body?.canReplay !== false;
+  }
+
+  /** A request that was sent may be sent again: so say attempts, and the budget unless nobody has read it. */
+  #mayTryAgain(isRefused: boolean): boolean {
+    if (!this.#hasTriesLeft()) return false;
+    if (isRefused) return true;
+    this.isRetrying ||= this.#host.core.retryBudget.tryRetry();
+    return this.isRetrying;
+  }
+}

@@ -1,0 +1,202 @@
+/** The origin's end of a cell: it takes requests down, plays an answer's bytes up to some position, and then fails as it is told. */
+import { Http2ErrorCode } from '@ferrata/http2-framing';
+import { type H2Message, H2Wire, valueOf } from '../h2-wire.ts';
+import { readResponse, Wire } from '../rig.ts';
+import { MutableStream, type Outer } from './carriers.ts';
+import type { Protocol } from './ends.ts';
+import { onStream, type Script } from './scripts.ts';
+
+/**
+ * What an origin does to its connection: a reset, its end, an end below TLS without close_notify, nothing ever again; or to the stream of the request
+ * alone: RST_STREAM, or nothing ever again.
+ */
+export type OriginFault = 'reset' | 'end' | 'bare end' | 'stall' | 'rst' | 'stream stall';
+
+/** One request as an origin sees it. */
+export interface OriginRequest {
+  readonly target: string;
+  readonly method: string;
+  readonly body: string;
+  /** It says itself that it is whole. */
+  readonly isWhole: boolean;
+  /** The proxy has visibly given it up: by a reset of its connection or its stream. */
+  readonly isCancelled: boolean;
+  /** The code of RST_STREAM; HTTP/2 only. */
+  readonly resetCode: number | null;
+  /** Says the first `count` bytes of the answer. */
+  play(script: Script, count?: number): void;
+  /** Writes anything. */
+  write(bytes: Uint8Array): void;
+  fault(how: OriginFault): void;
+}
+
+/** A connection of an origin. */
+export interface OriginEnd {
+  readonly requests: readonly OriginRequest[];
+  /** The proxy has ended or reset it, or we have reset it. */
+  readonly isOver: boolean;
+  /** HTTP/2: for frames of the connection. */
+  readonly h2: H2Wire | null;
+}
+
+export function originEnd(protocol: Protocol, outer: Outer, onRequest: (request: OriginRequest) => void): OriginEnd {
+  return protocol === 'http1' ? new Http1Origin(outer, onRequest) : new Http2Origin(outer, onRequest);
+}
+
+class Http1Origin implements OriginEnd {
+  readonly requests: Http1OriginRequest[] = [];
+  readonly h2 = null;
+  readonly #wire: Wire;
+
+  constructor(outer: Outer, onRequest: (request: OriginRequest) => void) {
+    this.#wire = new Wire(outer.stream);
+    this.#wire.onText = (wire) => {
+      for (;;) {
+        const last = this.requests.at(-1);
+        last?.read(wire.text);
+        if (last?.isWhole === false) return;
+        const at = last?.endsAt ?? 0;
+        if (wire.text.indexOf('\r\n\r\n', at) < 0) return;
+        const request = new Http1OriginRequest(wire, outer, at);
+        this.requests.push(request);
+        request.read(wire.text);
+        onRequest(request);
+      }
+    };
+  }
+
+  get isOver(): boolean {
+    return this.#wire.isOver;
+  }
+}
+
+class Http1OriginRequest implements OriginRequest {
+  readonly target: string;
+  readonly method: string;
+  readonly resetCode = null;
+  body = '';
+  isWhole = false;
+  endsAt = 0;
+  readonly #wire: Wire;
+  readonly #outer: Outer;
+  readonly #at: number;
+
+  constructor(wire: Wire, outer: Outer, at: number) {
+    this.#wire = wire;
+    this.#outer = outer;
+    this.#at = at;
+    const [method = '', target = ''] = wire.text.slice(at, wire.text.indexOf('\r\n', at)).split(' ');
+    this.method = method;
+    this.target = target;
+  }
+
+  get isCancelled(): boolean {
+    return this.#wire.wasReset;
+  }
+
+  /** Reads on: bodies of requests are delimited as those of responses, but that no field means no body (RFC 9112 §6.3). */
+  read(text: string): void {
+    if (this.isWhole) return;
+    const fields = text.slice(text.indexOf('\r\n', this.#at) + 2);
+    const head = fields.slice(0, fields.indexOf('\r\n\r\n') + 4);
+    const hasBody = /^(?:content-length|transfer-encoding):/im.test(head);
+    const { body, isComplete, rest } = readResponse(`HTTP/1.1 200 OK\r\n${fields}`);
+    this.body = hasBody ? body : '';
+    this.isWhole = !hasBody || isComplete;
+    this.endsAt = hasBody ? text.length - rest.length : text.length - fields.length + head.length;
+  }
+
+  play({ bytes }: Script, count: number = bytes.length): void {
+    this.write(bytes.slice(0, count));
+  }
+  write(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#wire.stream.write(bytes);
+  }
+
+  fault(how: OriginFault): void {
+    if (how === 'reset' || how === 'rst') this.#wire.reset();
+    else if (how === 'end') this.#wire.end();
+    else if (how === 'bare end') this.#outer.endBare();
+  }
+}
+
+class Http2Origin implements OriginEnd {
+  readonly requests: Http2OriginRequest[] = [];
+  readonly h2: H2Wire;
+
+  constructor(outer: Outer, onRequest: (request: OriginRequest) => void) {
+    const stream = new MutableStream(outer.stream);
+    this.h2 = new H2Wire('origin', stream);
+    this.h2.onHead = (message, wire) => {
+      if (message.trailers !== null) return;
+      const request = new Http2OriginRequest(message, wire, stream, outer);
+      this.requests.push(request);
+      onRequest(request);
+    };
+  }
+
+  get isOver(): boolean {
+    return this.h2.isOver;
+  }
+}
+
+class Http2OriginRequest implements OriginRequest {
+  readonly #message: H2Message;
+  readonly #wire: H2Wire;
+  readonly #stream: MutableStream;
+  readonly #outer: Outer;
+
+  constructor(message: H2Message, wire: H2Wire, stream: MutableStream, outer: Outer) {
+    this.#message = message;
+    this.#wire = wire;
+    this.#stream = stream;
+    this.#outer = outer;
+  }
+
+  get target(): string {
+    return valueOf(this.#message.fields, ':path') ?? '';
+  }
+  get method(): string {
+    return valueOf(this.#message.fields, ':method') ?? '';
+  }
+  get body(): string {
+    return this.#message.body;
+  }
+  get isWhole(): boolean {
+    return this.#message.isEnded;
+  }
+  get resetCode(): number | null {
+    return this.#message.resetCode;
+  }
+  get isCancelled(): boolean {
+    return this.resetCode !== null || this.#wire.isOver;
+  }
+
+  /** A script that stops within a frame is the last that this connection says. */
+  play(script: Script, count: number = script.bytes.length): void {
+    this.write(onStream(script, count, this.#message.id));
+    if (count > 0 && !script.frameEnds.includes(count)) this.#stream.isMuted = true;
+  }
+  write(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#stream.write(bytes);
+  }
+
+  fault(how: OriginFault): void {
+    switch (how) {
+      case 'reset':
+        return this.#outer.stream.abort();
+      case 'end':
+        return this.#outer.stream.end();
+      case 'bare end':
+        return this.#outer.endBare();
+      case 'stall':
+        this.#stream.isMuted = true;
+        return;
+      case 'rst':
+        this.#wire.resetStream(this.#message.id, Http2ErrorCode.internalError);
+        return;
+      case 'stream stall':
+        return;
+    }
+  }
+}

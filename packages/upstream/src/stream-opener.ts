@@ -1,0 +1,154 @@
+/**
+ * Makes the stream that a session runs on, layer by layer: the transport (a socket, a tunnel through a proxy, or what a function of the user makes), the PROXY
+ * header, TLS.
+ *
+ * ```text
+ *   connect │ via a proxy │ of the user's own ──► PROXY header ──► TLS ──► tracer ──► the stream
+ *   └──────── connectTimeoutMs ────────────┘                       └ tlsTimeoutMs
+ *   └──────────────────────── totalTimeoutMs ─────────────────────────┘
+ * ```
+ */
+import { isWireError, type WireError } from '@ferrata/error';
+import type { HttpEnvironment } from '@ferrata/http';
+import { type ConnectOptions, connect } from '@ferrata/net';
+import { callUser, type L4Stream, type StreamInfo, tapped } from '@ferrata/stream';
+import { checkOpen, dropStream, type OpenStream, openInTime, secureInTime, toConnectError, withinReach } from './open-stream.ts';
+import { openVia } from './open-via.ts';
+import type { Peer } from './peer.ts';
+import type { PeerVia } from './peer-via.ts';
+import { isIpv6 } from './source-addresses.ts';
+
+/** Looks names up in place of `dns.lookup`: a `DnsResolver` of @ferrata/net is one. */
+export interface NameResolver {
+  readonly lookup: NonNullable<ConnectOptions['lookup']>;
+}
+
+/** Told of the connections of a peer, those that become tunnels included. What it throws is dropped. */
+export interface ConnectionTracer {
+  /** Transport and TLS stand. */
+  onConnected?(info: StreamInfo): void;
+  /** Once for each of them. `error`: why it ended, null where it ended in order. */
+  onDisconnected?(info: StreamInfo, error: WireError | null): void;
+}
+
+/** What an opener works with. */
+export interface StreamOpenerOptions {
+  readonly environment: HttpEnvironment;
+  /** In place of sockets, for peers without a way of their own; null: none. */
+  readonly open: OpenStream | null;
+  /** Null: `dns.lookup`. */
+  readonly resolver: NameResolver | null;
+}
+
+/** Why a name has nothing for a source address of one family, so that one of the other may do. */
+const OTHER_FAMILY_MAY_DO: ReadonlySet<string> = new Set(['DNS_NOT_FOUND', 'CONNECT_NO_ROUTE']);
+
+/** See the file's comment. */
+export class StreamOpener {
+  readonly #environment: HttpEnvironment;
+  readonly #open: OpenStream | null;
+  readonly #resolver: NameResolver | null;
+
+  constructor({ environment, open, resolver }: StreamOpenerOptions) {
+    this.#environment = environment;
+    this.#open = open;
+    this.#resolver = resolver;
+  }
+
+  /** @throws {WireError} rejects with why there is no stream, or with whatever a function of the user threw; nothing is left open then */
+  async open(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
+    const { tls, totalTimeoutMs, tracer } = peer;
+    const startedAt = this.#environment.now();
+    const transport = checkOpen(await this.#openTransport(peer, signal), peer);
+    if (peer.proxyHeader !== null) sayFirst(transport, peer.proxyHeader);
+    let stream = transport;
+    if (tls !== null) {
+      const leftMs = startedAt + totalTimeoutMs - this.#environment.now();
+      stream = checkOpen(await secureInTime(transport, { peer, tls, deadlines: this.#environment.deadlines, signal, leftMs }), peer);
+    }
+    return tracer === null ? stream : traced(stream, tracer);
+  }
+
+  #openTransport(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
+    const { deadlines } = this.#environment;
+    const { via } = peer;
+    if (via !== null) return this.#openTunnel(peer, via, signal);
+    const open = peer.connect ?? this.#open;
+    return open === null ? this.#connect(peer, signal) : openInTime(open, peer, deadlines, signal);
+  }
+
+  /** Through a proxy, which is connected to in the same time. */
+  async #openTunnel(peer: Peer, via: PeerVia, signal: AbortSignal | undefined): Promise<L4Stream> {
+    const environment = this.#environment;
+    const open: OpenStream = async (_peer, inner) => openVia(await this.open(via.proxy, inner), { peer, via, environment, signal: inner });
+    try {
+      return await openInTime(open, peer, environment.deadlines, signal);
+    } catch (thrown) {
+      const error = toConnectError(thrown);
+      // Every peer behind this proxy would fail in the same way, and it may have connected: nothing says that another try is of use.
+      error.retry = 'never';
+      throw error;
+    }
+  }
+
+  /** By a socket, from one of the source addresses; where the name has nothing for that one, from one of the other family. */
+  async #connect(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
+    const { random } = this.#environment;
+    const sources = peer.localAddresses;
+    const first = sources[sources.length > 1 ? random.below(sources.length) : 0];
+    const others = first === undefined ? [] : sources.filter((source) => isIpv6(source) !== isIpv6(first));
+    const startedAt = this.#environment.now();
+    try {
+      return await this.#dial(peer, signal, { localAddress: first, timeoutMs: peer.connectTimeoutMs });
+    } catch (thrown) {
+      const timeoutMs = Math.floor(startedAt + peer.connectTimeoutMs - this.#environment.now());
+      if (others.length === 0 || timeoutMs < 1 || !isWireError(thrown) || !OTHER_FAMILY_MAY_DO.has(thrown.reason)) throw thrown;
+      return this.#dial(peer, signal, { localAddress: others[random.below(others.length)], timeoutMs });
+    }
+  }
+
+  #dial(
+    peer: Peer,
+    signal: AbortSignal | undefined,
+    { localAddress, timeoutMs }: { readonly localAddress: string | undefined; readonly timeoutMs: number },
+  ): Promise<L4Stream> {
+    const { deadlines, clock } = this.#environment;
+    return connect(peer.address, {
+      connectTimeoutMs: withinReach(timeoutMs, deadlines),
+      // The handshake is made here, and has what is left.
+      ...(peer.tls === null ? {} : { totalTimeoutMs: withinReach(peer.totalTimeoutMs, deadlines) }),
+      deadlines,
+      clock,
+      keepAliveMs: peer.keepAliveMs,
+      ...(signal === undefined ? {} : { signal }),
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(this.#resolver === null ? {} : { lookup: this.#resolver.lookup }),
+    });
+  }
+}
+
+/** Before TLS and everything else. A stream of the user's that throws is gone. */
+function sayFirst(stream: L4Stream, bytes: Uint8Array): void {
+  try {
+    // The chunk belongs to the stream, and the next connection says the same.
+    stream.write(bytes.slice());
+  } catch (thrown) {
+    dropStream(stream);
+    throw thrown;
+  }
+}
+
+function traced(stream: L4Stream, tracer: ConnectionTracer): L4Stream {
+  const { info } = stream;
+  callUser(
+    () => tracer.onConnected?.(info),
+    () => {},
+  );
+  return tapped(stream, {
+    onClose: (error) =>
+      callUser(
+        () => tracer.onDisconnected?.(info, error),
+        () => {},
+      ),
+  });
+}
