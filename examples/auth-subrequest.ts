@@ -22,21 +22,21 @@ const proxy = new HttpProxy<null>(
 
     // Subrequests come through these phases, too: they are what is asked, so nobody is asked about them.
     async requestFilter(session) {
-      const { request, subrequests } = session;
+      const { request } = session;
       request.headers.delete('X-User');
-      if (session.isSubrequest || subrequests === null) return false;
-      const answer = await subrequests.collect({
+      if (session.isSubrequest) return false;
+      const answer = await session.subrequests?.collect({
         // A copy of the request, without its body, and changed so. Its cookies and `Authorization` go along.
         request: { method: 'GET', target: '/check', headers: { 'X-Original-Method': request.method, 'X-Original-Target': request.target } },
         maxBodyBytes: 4_096,
         timeoutMs: 2_000,
       });
-      if (answer.status === 200 && answer.error === null) {
+      if (answer?.status === 200 && answer.error === null) {
         request.headers.set('X-User', answer.headers.get('X-User') ?? '');
         return false;
       }
       // 401 and 403 are answers. All else, no answer too, is a failure: nobody passes.
-      if (answer.status === 401 || answer.status === 403) session.respond(answer.status, { headers: answer.headers, body: answer.body });
+      if (answer?.status === 401 || answer?.status === 403) session.respond(answer.status, { headers: answer.headers, body: answer.body });
       else session.respond(503, { headers: { 'Retry-After': '1' }, body: 'nobody can say who you are\n' });
       return true;
     },

@@ -18,6 +18,8 @@ interface Box {
   /** Null: no hook. */
   readonly power: Power | null;
   readonly mayWait: boolean;
+  /** Nothing leads from it to the box below: that stands for another case. */
+  readonly isLast?: boolean;
 }
 
 const edits = (name: string, mayWait = true): Box => ({ name, power: 'RequestSession', mayWait });
@@ -63,7 +65,7 @@ export const COLUMNS: readonly { readonly title: string; readonly boxes: readonl
   {
     title: 'it fails, or ends',
     boxes: [
-      answers('failToConnect'),
+      { ...answers('failToConnect'), isLast: true },
       answers('errorWhileProxy', false),
       own('no try is left, or a hook failed'),
       looks('suppressErrorLog', false),
@@ -79,9 +81,9 @@ export const COLUMNS: readonly { readonly title: string; readonly boxes: readonl
 
 const FILLS: Readonly<Record<Power, string>> = { RequestSession: '#cfe8d5', AnswerableSession: '#fde9b8', ProxySession: '#dfe3ea' };
 const MEANINGS: Readonly<Record<Power, string>> = {
-  RequestSession: 'may edit the request, answer, fail',
-  AnswerableSession: 'may answer, fail',
-  ProxySession: 'may look',
+  RequestSession: 'edits the request, too',
+  AnswerableSession: 'may answer, or fail',
+  ProxySession: 'looks',
 };
 
 const LEFT = 12;
@@ -115,7 +117,7 @@ function columnOf(title: string, boxes: readonly Box[], x: number): readonly str
     const y = TOP + index * STEP;
     lines.push(boxAt(box, x, y));
     const from = y + HEIGHT;
-    if (index < boxes.length - 1)
+    if (index < boxes.length - 1 && box.isLast !== true)
       lines.push(`<path d="M${x + WIDTH / 2} ${from}V${from + STEP - HEIGHT - 1}" stroke="#000" marker-end="url(#tip)"/>`);
   }
   return lines;

@@ -7,6 +7,12 @@ const PERIOD = 65_521;
 const pattern = Buffer.allocUnsafe(2 * PERIOD);
 for (let at = 0; at < pattern.length; at++) pattern[at] = ((at % PERIOD) * 31 + ((at % PERIOD) >> 8)) & 0xff;
 
+/** The bytes that stand at `position` of a download, without a copy: up to 65 521 of them. */
+export function patternAt(position: number, length: number): Uint8Array {
+  const from = position % PERIOD;
+  return pattern.subarray(from, from + Math.min(length, PERIOD));
+}
+
 /** Whether `chunk` holds the bytes that stand at `position` of a download. */
 export function isPattern(chunk: Uint8Array, position: number): boolean {
   for (let at = 0; at < chunk.length; at += PERIOD) {

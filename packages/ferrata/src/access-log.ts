@@ -52,9 +52,14 @@ export class AccessLog {
       upstreamProtocol: upstreamProtocolOf(session),
       reused: session.isUpstreamReused,
       attempts: session.attempt,
+      refusals: session.refusedCount,
+      upstreamBytesOut: session.upstreamRequestBytes,
+      upstreamBytesIn: session.upstreamResponseBytes,
       durationMs: span(timing.startedAt, timing.endedAt),
       connectMs: span(timing.startedAt, timing.connectedAt),
       firstByteMs: span(timing.startedAt, timing.respondedAt),
+      clientPendingMs: thousandth(session.clientWritePendingMs),
+      upstreamPendingMs: thousandth(session.upstreamWritePendingMs),
       outcome: outcomeOf(error),
       error: error === null ? null : error.reason,
     });
@@ -65,7 +70,7 @@ export class AccessLog {
     this.#logNoRequest(error, status, info);
   }
 
-  /** A connection that did not come to TLS. @param info of the connection below it */
+  /** A connection whose PROXY header or TLS handshake failed. @param info of the connection below it */
   logHandshakeFailure(error: WireError, info: StreamInfo): void {
     this.#logNoRequest(withSource(error, 'downstream'), 0, info);
   }
@@ -83,9 +88,14 @@ export class AccessLog {
       upstreamProtocol: null,
       reused: false,
       attempts: 0,
+      refusals: 0,
+      upstreamBytesOut: 0,
+      upstreamBytesIn: 0,
       durationMs: null,
       connectMs: null,
       firstByteMs: null,
+      clientPendingMs: 0,
+      upstreamPendingMs: 0,
       outcome: outcomeOf(error),
       error: error.reason,
     });
@@ -142,9 +152,14 @@ interface AccessLine {
   readonly upstreamProtocol: string | null;
   readonly reused: boolean;
   readonly attempts: number;
+  readonly refusals: number;
+  readonly upstreamBytesOut: number;
+  readonly upstreamBytesIn: number;
   readonly durationMs: number | null;
   readonly connectMs: number | null;
   readonly firstByteMs: number | null;
+  readonly clientPendingMs: number;
+  readonly upstreamPendingMs: number;
   readonly outcome: string;
   readonly error: string | null;
 }
@@ -155,7 +170,9 @@ function formatLine(time: string, line: AccessLine): string {
     `{"time":"${time}","client":${quoted(line.client)},"protocol":${quoted(line.protocol)},"method":${quoted(line.method)},"target":${quoted(line.target)}` +
     `,"status":${line.status},"bytesIn":${line.bytesIn},"bytesOut":${line.bytesOut}` +
     `,"upstream":${quoted(line.upstream)},"upstreamProtocol":${quoted(line.upstreamProtocol)},"reused":${line.reused},"attempts":${line.attempts}` +
+    `,"refusals":${line.refusals},"upstreamBytesOut":${line.upstreamBytesOut},"upstreamBytesIn":${line.upstreamBytesIn}` +
     `,"durationMs":${line.durationMs ?? 'null'},"connectMs":${line.connectMs ?? 'null'},"firstByteMs":${line.firstByteMs ?? 'null'}` +
+    `,"clientPendingMs":${line.clientPendingMs},"upstreamPendingMs":${line.upstreamPendingMs}` +
     `,"outcome":"${line.outcome}","error":${quoted(line.error)}}\n`
   );
 }
@@ -189,5 +206,9 @@ function authorityOf(address: NetAddress): string {
 
 /** Milliseconds between two times to a thousandth, null where one of them has not come. */
 function span(from: number, to: number): number | null {
-  return Number.isNaN(to) ? null : Math.round((to - from) * 1000) / 1000;
+  return Number.isNaN(to) ? null : thousandth(to - from);
+}
+
+function thousandth(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
 }

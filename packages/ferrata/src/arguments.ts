@@ -1,7 +1,19 @@
 /** The command line of `ferrata`, parsed once into what the program needs. Every wrong argument gets a sentence that says what to write. */
 import { type CertArguments, parseCertArguments, wantsCertHelp } from './cert-arguments.ts';
 import { parseCount, parseOptions } from './parse-options.ts';
-import { formatPlace, formatUrl, type ListenAddress, type OriginAddress, parseListener, parseOrigin } from './urls.ts';
+import type { Route } from './routes.ts';
+import {
+  checkHeaderOption,
+  checkListeners,
+  checkOrigins,
+  groupOrigins,
+  type NamedCoding,
+  type ProxyProtocolSides,
+  parseCompress,
+  parseProxyProtocol,
+  withCompressValue,
+} from './traffic-arguments.ts';
+import { formatUrl, type ListenAddress, type OriginAddress, parseListener } from './urls.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A certificate of a listener, with its chain, and the key of it: files of PEM. */
@@ -14,8 +26,24 @@ export interface CertificateFiles {
 export interface ReverseArguments {
   /** Where to accept connections; at least one, none twice. */
   readonly listen: readonly ListenAddress[];
-  /** The origins, which take turns; at least one, none of them among `listen`. */
+  /** The origins of all paths that none of `routes` takes, in turn; none of them is among `listen`. May be empty where there are others. */
   readonly to: readonly OriginAddress[];
+  /** The origins of paths that begin with a prefix, which is never `/`. */
+  readonly routes: readonly Route[];
+  /** Routes and changes of fields in YAML, beside those of the command line; null: none. A reload reads it again. */
+  readonly routeFile: string | null;
+  /** Changes of the fields of requests, as `parseHeaderEdit` reads them, in their order. */
+  readonly headerUp: readonly string[];
+  /** The same for responses of origins. */
+  readonly headerDown: readonly string[];
+  /** How responses may be compressed, the favourite first; null: not at all. */
+  readonly compress: readonly NamedCoding[] | null;
+  /** On which sides connections begin with a PROXY header; null: on none. */
+  readonly proxyProtocol: ProxyProtocolSides | null;
+  /** Whose PROXY headers are believed: ranges of addresses, or `all` alone. */
+  readonly proxyProtocolFrom: readonly string[];
+  /** How often a request that was sent may be sent again. Default 1. */
+  readonly retries: number;
   /** For `https://` listeners, chosen by the name that the client asks for; the first is for those who ask for none, or for another. */
   readonly certificates: readonly CertificateFiles[];
   /** Whether origins have to prove who they are. Default: yes. */
@@ -68,7 +96,7 @@ export type Command =
 /** What `ferrata --help` prints. */
 export const help = `ferrata: a reverse proxy
 
-  ferrata reverse --listen URL [--listen URL…] --to URL [--to URL…] [options]
+  ferrata reverse --listen URL [--listen URL…] --to URL [--to URL…] [--route PREFIX --to URL…] [options]
   ferrata cert dev NAME…  makes a certificate for development; see ferrata cert --help
 
   --listen URL            where to accept connections: http://127.0.0.1:8080, http://[::1]:0 (any free port), http://unix:/path.sock
@@ -78,9 +106,21 @@ export const help = `ferrata: a reverse proxy
   --to URL                where requests go, written the same way; several take turns;
                           https:// speaks HTTP/2 or HTTP/1, as the origin chooses;
                           h2c://127.0.0.1:3000 or h2c://unix:/path.sock for an origin that speaks HTTP/2 without TLS
+  --route PREFIX          the --to behind it are for paths that begin with it, /api for /api and /api/x; the longest prefix wins.
+                          --to before any --route are for all other paths
+  --route-file FILE       routes and changes of fields as YAML, read again at a reload; see the README
+  --header-up 'N: value'  sets a field of requests to origins; '+N: value' adds a line, '-N' removes the field; may be repeated
+  --header-down 'N: value'
+                          the same for responses of origins
+  --compress[=LIST]       compresses responses for clients that take it: gzip, br, zstd; without a list all of them
+  --retries N             how often a request that got no byte of answer may be sent again, if that cannot do it twice (1)
+  --proxy-protocol WHERE  in: connections of clients begin with a PROXY header; out: those to origins do; both
+  --proxy-protocol-from CIDR
+                          in: the sources whose headers are believed; may be repeated; all: whoever connects
   --ca FILE               https:// origins: the authorities to trust, as PEM, instead of Node's own; may be repeated
   --no-verify             https:// origins: takes anybody for the origin, whatever its certificate
-  --upstream-streams N    HTTP/2: requests at once on one connection to an origin (100)
+  --h2-upstream-streams N
+                          HTTP/2: requests at once on one connection to an origin (100); also --upstream-streams
   --upstream-connections N
                           HTTP/2: connections at once to one origin, of each thread (64)
   --access-log            one JSON line on standard output for each request
@@ -99,17 +139,26 @@ export const help = `ferrata: a reverse proxy
   --help, --version
 
   TIME is a number with a unit, 500ms, 3s or 2m; without a unit it is seconds.
-  Prints \`ready URL\` for each listener once it accepts. Signals: SIGTERM ends in order, SIGINT at once, SIGHUP reads certificates and
-  authorities again, SIGQUIT or SIGUSR2 starts the program anew without losing a connection.
+  Prints \`ready URL\` for each listener once it accepts. Signals: SIGTERM ends in order, SIGINT at once, SIGHUP reads certificates,
+  authorities and --route-file again, SIGQUIT or SIGUSR2 starts the program anew without losing a connection.
 `;
 
 const options = {
   listen: { type: 'string', multiple: true },
   to: { type: 'string', multiple: true },
+  route: { type: 'string', multiple: true },
+  'route-file': { type: 'string' },
+  'header-up': { type: 'string', multiple: true },
+  'header-down': { type: 'string', multiple: true },
+  compress: { type: 'string' },
+  retries: { type: 'string' },
+  'proxy-protocol': { type: 'string' },
+  'proxy-protocol-from': { type: 'string', multiple: true },
   cert: { type: 'string', multiple: true },
   key: { type: 'string', multiple: true },
   ca: { type: 'string', multiple: true },
   'no-verify': { type: 'boolean' },
+  'h2-upstream-streams': { type: 'string' },
   'upstream-streams': { type: 'string' },
   'upstream-connections': { type: 'string' },
   'access-log': { type: 'boolean' },
@@ -132,7 +181,7 @@ const options = {
 /** @throws {UsageError} when the arguments make no sense */
 export function parseCommand(argv: readonly string[]): Command {
   if (argv[0] === 'cert') return parseCert(argv.slice(1));
-  const { values, positionals } = parseOptions(argv, options, 'ferrata --help');
+  const { values, positionals, tokens } = parseOptions(withCompressValue(argv), options, 'ferrata --help');
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
   const [command, ...rest] = positionals;
@@ -140,20 +189,30 @@ export function parseCommand(argv: readonly string[]): Command {
     throw new UsageError('say what to do: ferrata reverse --listen http://127.0.0.1:8080 --to http://127.0.0.1:3000');
   if (command !== 'reverse') throw new UsageError(`there is no command '${command}'; write: ferrata reverse --listen URL --to URL`);
   if (rest.length > 0) throw new UsageError(`'${rest.join(' ')}' belongs to no option; each address needs --listen or --to in front of it`);
-  const listen = values.listen ?? [];
-  const to = values.to ?? [];
-  if (listen.length === 0) throw new UsageError('say where to accept connections: --listen http://127.0.0.1:8080');
-  if (to.length === 0) throw new UsageError('say where requests go: --to http://127.0.0.1:3000');
-  const addresses = { listen: listen.map(parseListener), to: to.map(parseOrigin) };
-  checkTogether(addresses.listen, addresses.to);
+  const routeFile = values['route-file'] ?? null;
+  if (routeFile === '') throw new UsageError('--route-file needs a value');
+  if ((values.listen ?? []).length === 0) throw new UsageError('say where to accept connections: --listen http://127.0.0.1:8080');
+  const listen = (values.listen ?? []).map(parseListener);
+  checkListeners(listen);
+  const routing = groupOrigins(tokens);
+  const verification = verificationOf(values['no-verify'] ?? false, values.ca ?? []);
+  // What a file has is known when it is read.
+  if (routeFile === null) checkOrigins(routing, { listen, ...verification });
   return {
     kind: 'reverse',
     arguments: {
-      ...addresses,
-      certificates: pairs(values.cert ?? [], values.key ?? [], addresses.listen),
-      ...verification(values['no-verify'] ?? false, values.ca ?? [], addresses.to),
-      upstreamStreams: parseCount('--upstream-streams', values['upstream-streams'], { fallback: 100, least: 1, most: 10_000 }),
+      listen,
+      ...routing,
+      routeFile,
+      headerUp: checkHeaderOption('--header-up', values['header-up'] ?? [], 'up'),
+      headerDown: checkHeaderOption('--header-down', values['header-down'] ?? [], 'down'),
+      compress: parseCompress(values.compress),
+      ...parseProxyProtocol(values['proxy-protocol'], values['proxy-protocol-from'] ?? []),
+      certificates: pairs(values.cert ?? [], values.key ?? [], listen),
+      ...verification,
+      upstreamStreams: upstreamStreamsOf(values),
       upstreamConnections: parseCount('--upstream-connections', values['upstream-connections'], { fallback: 64, least: 1, most: 10_000 }),
+      retries: parseCount('--retries', values.retries, { fallback: 1, least: 0, most: 100 }),
       hasAccessLog: values['access-log'] ?? false,
       connectTimeoutMs: parseTime('--connect-timeout', values['connect-timeout'], 3_000),
       readTimeoutMs: parseTime('--read-timeout', values['read-timeout'], 60_000),
@@ -197,22 +256,16 @@ function accountOf(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }
 
-/** Addresses that are each right and make no sense together. */
-function checkTogether(listen: readonly ListenAddress[], to: readonly OriginAddress[]): void {
-  const listening = new Map<string, string>();
-  for (const address of listen) {
-    const url = formatUrl(address);
-    const before = listening.get(formatPlace(address));
-    if (before === url) throw new UsageError(`--listen ${url} is written twice; once is enough`);
-    if (before !== undefined) throw new UsageError(`--listen ${url}: ${before} listens there already; give each of them a port of its own`);
-    if (!isAnyPort(address)) listening.set(formatPlace(address), url);
-  }
-  for (const address of to) {
-    const url = formatUrl(address);
-    if (isAnyPort(address)) throw new UsageError(`--to ${url}: port 0 is only for --listen; write the port of the origin`);
-    if (listening.has(formatPlace(address)))
-      throw new UsageError(`--to ${url}: that is where the proxy itself listens; write the address of the origin`);
-  }
+/** Both names are one option. */
+function upstreamStreamsOf(values: {
+  readonly 'h2-upstream-streams'?: string | undefined;
+  readonly 'upstream-streams'?: string | undefined;
+}): number {
+  const { 'h2-upstream-streams': text, 'upstream-streams': other } = values;
+  if (text !== undefined && other !== undefined)
+    throw new UsageError('--h2-upstream-streams and --upstream-streams are the same option; write one of them');
+  const option = other === undefined ? '--h2-upstream-streams' : '--upstream-streams';
+  return parseCount(option, text ?? other, { fallback: 100, least: 1, most: 10_000 });
 }
 
 /** The certificates in the order of their options, each with the key that is written at the same place among its own. */
@@ -232,21 +285,10 @@ function pairs(certs: readonly string[], keys: readonly string[], listen: readon
   return certs.map((certificateFile, index) => ({ certificateFile, keyFile: keys[index] as string }));
 }
 
-function verification(
-  isOff: boolean,
-  caFiles: readonly string[],
-  to: readonly OriginAddress[],
-): Pick<ReverseArguments, 'isVerifying' | 'caFiles'> {
-  const hasSecure = to.some(({ isSecure }) => isSecure === true);
+function verificationOf(isOff: boolean, caFiles: readonly string[]): Pick<ReverseArguments, 'isVerifying' | 'caFiles'> {
   if (isOff && caFiles.length > 0) throw new UsageError('--no-verify and --ca contradict each other; with --ca, origins are verified');
-  if (!hasSecure && (isOff || caFiles.length > 0))
-    throw new UsageError(`${isOff ? '--no-verify' : '--ca'} is for https:// origins, and there is none; write --to https://HOST`);
   if (caFiles.includes('')) throw new UsageError('--ca needs the name of a file');
   return { isVerifying: !isOff, caFiles };
-}
-
-function isAnyPort(address: ListenAddress | OriginAddress): boolean {
-  return address.kind === 'tcp' && address.port === 0;
 }
 
 function parseTime(option: string, text: string | undefined, fallbackMs: number): number {

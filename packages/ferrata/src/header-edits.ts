@@ -74,7 +74,7 @@ function checkValue(name: string, value: string): void {
   if (at >= 0)
     throw new TypeError(`the value of ${name} has a character that no field may have, or that readers take for different ones (U+${codeOf(value, at)}); write ASCII without line ends`);
   if (!isFieldValue(value)) throw new TypeError(`the value of ${name} cannot be sent`);
-  if (wellKnownId(name) === KnownHeader.host && !isValidHost(value)) throw new TypeError(`${JSON.stringify(value)} is no host; write 'Host: name', or 'Host: name:port'`);
+  if (wellKnownId(name) === KnownHeader.host && (value === '' || !isValidHost(value))) throw new TypeError(`${JSON.stringify(value)} is no host; write 'Host: name', or 'Host: name:port'`);
 }
 
 function codeOf(text: string, at: number): string {

@@ -5,6 +5,9 @@ import { isWireError, type WireError } from '@ferrata/error';
 import { CertificateStore, loadCertificate, readPlainFile, TlsClient, type TlsClientOptions } from '@ferrata/net';
 import type { CertificateFiles, ReverseArguments } from './arguments.ts';
 import { shellFile } from './cert-usage.ts';
+import type { ReverseProxyOptions } from './reverse-options.ts';
+import { type RouteFile, readRouteFile } from './route-file.ts';
+import { checkOrigins, joinRoutings, splitRoutes } from './traffic-arguments.ts';
 import { UsageError } from './usage-error.ts';
 
 /** A certificate with what was in its files when they were good. */
@@ -21,6 +24,13 @@ export interface ReverseConfig
     ReverseArguments,
     | 'listen'
     | 'to'
+    | 'routes'
+    | 'headerUp'
+    | 'headerDown'
+    | 'compress'
+    | 'retries'
+    | 'proxyProtocol'
+    | 'proxyProtocolFrom'
     | 'isVerifying'
     | 'upstreamStreams'
     | 'upstreamConnections'
@@ -41,15 +51,19 @@ export interface ReverseConfig
  * @throws {UsageError} that names the file, and says what is wrong with it
  */
 export function loadReverseConfig(args: ReverseArguments): ReverseConfig {
-  const { listen, to, isVerifying, upstreamStreams, upstreamConnections, hasAccessLog } = args;
-  const { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, maxHeaderBytes } = args;
+  const { listen, isVerifying, upstreamStreams, upstreamConnections, hasAccessLog, compress, retries, proxyProtocol } = args;
+  const { connectTimeoutMs, readTimeoutMs, idleTimeoutMs, maxHeaderBytes, proxyProtocolFrom } = args;
   return {
     listen,
-    to,
+    ...trafficOf(args),
     isVerifying,
     upstreamStreams,
     upstreamConnections,
     hasAccessLog,
+    compress,
+    retries,
+    proxyProtocol,
+    proxyProtocolFrom,
     connectTimeoutMs,
     readTimeoutMs,
     idleTimeoutMs,
@@ -57,6 +71,16 @@ export function loadReverseConfig(args: ReverseArguments): ReverseConfig {
     certificates: args.certificates.map(keepCertificate),
     authorities: args.caFiles.map((file) => ({ file, pem: readAuthorities(file) })),
   };
+}
+
+/** What the command line says, with what the file has beside it. */
+function trafficOf(args: ReverseArguments): Pick<ReverseConfig, 'to' | 'routes' | 'headerUp' | 'headerDown'> {
+  const { to, routes, routeFile, headerUp, headerDown } = args;
+  if (routeFile === null) return { to, routes, headerUp, headerDown };
+  const file: RouteFile = readRouteFile(routeFile);
+  const routing = joinRoutings({ to, routes }, splitRoutes(file.routes), `--route-file ${routeFile}`);
+  checkOrigins(routing, args);
+  return { ...routing, headerUp: [...headerUp, ...file.headerUp], headerDown: [...headerDown, ...file.headerDown] };
 }
 
 /** What is to be said of certificates that are served all the same: that one has expired, say. */
@@ -70,6 +94,21 @@ export async function certificateConcerns(certificates: readonly CertificateFile
 /** Whom to trust. */
 export function upstreamTlsOf({ isVerifying, authorities }: Pick<ReverseConfig, 'isVerifying' | 'authorities'>): TlsClientOptions {
   return { verifyCert: isVerifying, ...(authorities.length === 0 ? {} : { ca: authorities.map(({ pem }) => pem) }) };
+}
+
+/** What version 2 can say that version 1 cannot is that a connection is nobody's: that of a client on a Unix socket. */
+const SENT_PROXY_HEADER = 'v2';
+
+/** On which sides PROXY headers are spoken. */
+export function proxyProtocolOf({
+  proxyProtocol,
+  proxyProtocolFrom,
+}: Pick<ReverseConfig, 'proxyProtocol' | 'proxyProtocolFrom'>): Pick<ReverseProxyOptions, 'acceptProxy' | 'sendProxyHeader'> {
+  const trusted = proxyProtocolFrom.includes('all') ? 'all' : proxyProtocolFrom;
+  return {
+    ...(proxyProtocol === 'in' || proxyProtocol === 'both' ? { acceptProxy: { trusted } } : {}),
+    ...(proxyProtocol === 'out' || proxyProtocol === 'both' ? { sendProxyHeader: SENT_PROXY_HEADER } : {}),
+  };
 }
 
 /** What the certificates of a configuration are, for a look at whether those of another one are the same. */

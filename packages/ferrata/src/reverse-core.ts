@@ -4,14 +4,17 @@
  * The proxy asks its origins in turn, the server's limits follow from the descriptors that there are, and TLS has its own share of them.
  */
 import { setTimeout } from 'node:timers/promises';
-import { ioError, type WireError } from '@ferrata/error';
+import { checkWholeNumber, ioError, protocolError, type WireError } from '@ferrata/error';
 import type { HttpEnvironment, HttpServerOptions } from '@ferrata/http';
+import { compression } from '@ferrata/http-modules';
 import { descriptorLimit, type ListenOptions, TlsClient, TlsServer, type TlsServerOptions } from '@ferrata/net';
-import { appendForwarded, HttpProxy } from '@ferrata/proxy';
-import { type Peer, peer, type UpstreamConnector } from '@ferrata/upstream';
+import { appendForwarded, HttpProxy, type ProxyHooks } from '@ferrata/proxy';
+import { type Peer, peer, peerForClient, type UpstreamConnector } from '@ferrata/upstream';
 import { connectionShare, type HandshakeShares, handshakeShares } from './descriptor-shares.ts';
+import { applyHeaderEdits, parseHeaderEdits } from './header-edits.ts';
 import { OriginRing, type Turn } from './origin-ring.ts';
 import type { ReverseProxyOptions } from './reverse-options.ts';
+import { originsOf, RouteTable, routesOf } from './routes.ts';
 import type { ListenAddress, OriginAddress } from './urls.ts';
 
 /** How long an origin that could not be connected to is passed over while there are others. */
@@ -24,10 +27,10 @@ const FIRST_BYTE_TIMEOUT_MS = 15_000;
 const PREFACE_TIMEOUT_MS = 10_000;
 
 /**
- * How often one request is sent at most: once, and once more where that cannot do it twice. Origins to which no connection could be made do not
- * count, each of them may be asked, nor do those that have not read it (a GOAWAY in time); but a request that makes origins fall over must not meet them all.
+ * How often a request is sent again, unless it is said: where that cannot do it twice. Origins to which no connection could be made do not count, each of them may be asked, nor do
+ * those that have not read it (a GOAWAY in time); but a request that makes origins fall over must not meet them all.
  */
-const MAX_SENT = 2;
+const USUAL_RETRIES = 1;
 
 /** At the end, handshakes under way get so long to become connections whose request may be on its way; and how often that is looked at. */
 const LAST_HANDSHAKES_MS = 3_000;
@@ -45,10 +48,20 @@ const MAX_REQUESTS_UPSTREAM = 100_000;
 /** What is spoken over TLS, the preferred one first (RFC 9113 §3.3). */
 const ALPN = ['h2', 'http/1.1'] as const;
 
+/** Origins that take turns for one part of all paths. */
+interface OriginGroup {
+  readonly origins: readonly OriginAddress[];
+  readonly ring: OriginRing<Peer>;
+}
+
 /** What the proxy remembers of a request on its way. */
 export interface Progress {
-  readonly turn: Turn;
+  /** Null: there are no origins for it. */
+  readonly group: OriginGroup | null | 'doubtful';
+  /** In the ring of the group; null without one. */
+  readonly turn: Turn | null;
   sentCount: number;
+  unreachableCount: number;
 }
 
 /** Of the descriptors of the process, what one thread may have. */
@@ -67,44 +80,82 @@ export interface UpstreamParts {
   readonly tls: TlsClient | null;
 }
 
-/** The proxy. */
+/** The proxy. @throws {TypeError} for changes of fields, or prefixes, that are none @throws {RangeError} for a number out of range, and without any origin */
 export function proxyFor(options: ReverseProxyOptions, { environment, connector, tls }: UpstreamParts): HttpProxy<Progress> {
-  const peers = options.to.map((address) => peerFor(address, tls, options));
-  const ring = new OriginRing(peers, PASS_OVER_MS, () => environment.recentNow);
-  const { onSession, onOriginFailed, onRefused, onHookFailed } = options;
-  return new HttpProxy<Progress>(
-    {
-      newContext: () => ({ turn: ring.begin(), sentCount: 0 }),
-      upstreamPeer(session, progress) {
-        if (progress.sentCount - session.refusedCount >= MAX_SENT) throw noAnswer();
-        return ring.take(progress.turn);
-      },
-      failToConnect(_session, _peer, error, { turn }) {
-        onOriginFailed?.(options.to[turn.at] as OriginAddress, error);
-        // Whoever cannot prove who it is will not be able to a moment later; another one may, and nothing was sent.
-        if (peers.length > 1 && error.type === 'tls' && error.fault === 'remote') error.retry = 'always';
-        // What else is never to be tried again is no fault of the origin: no descriptors here, or as many requests as it may have.
-        if (error.retry === 'always') ring.markFailed(turn);
-      },
-      upstreamRequestFilter(session, request, progress) {
-        progress.sentCount++;
-        appendForwarded(session, request);
-      },
-      ...(onSession === undefined ? {} : { logging: onSession }),
+  const { onRefused, onHookFailed } = options;
+  const retries = checkWholeNumber('retries', options.retries ?? USUAL_RETRIES, { min: 0 });
+  const groups = routesOf(options).map(({ prefix, to }) => [prefix, groupFor(to, { environment, tls, options })] as const);
+  // An origin that refuses connections is no reason to stop before the others of its group were asked.
+  const mostOrigins = Math.max(0, ...groups.map(([, { origins }]) => origins.length));
+  return new HttpProxy<Progress>(hooksFor(options, new RouteTable(groups), retries), {
+    environment,
+    maxRetries: Math.max(retries, mostOrigins - 1),
+    ...(options.compression === undefined ? {} : { modules: [compression(options.compression)] }),
+    ...(connector === undefined ? {} : { connector }),
+    ...(onRefused === undefined ? {} : { onRefused }),
+    ...(onHookFailed === undefined ? {} : { onHookFailed }),
+  });
+}
+
+function groupFor(
+  origins: readonly OriginAddress[],
+  { environment, tls, options }: Pick<UpstreamParts, 'environment' | 'tls'> & { readonly options: ReverseProxyOptions },
+): OriginGroup {
+  const peers = origins.map((address) => peerFor(address, tls, options));
+  return { origins, ring: new OriginRing(peers, PASS_OVER_MS, () => environment.recentNow) };
+}
+
+function hooksFor(options: ReverseProxyOptions, table: RouteTable<OriginGroup>, retries: number): ProxyHooks<Progress> {
+  const { onSession, onOriginFailed, sendProxyHeader } = options;
+  const edits = { up: parseHeaderEdits(options.headerUp ?? [], 'up'), down: parseHeaderEdits(options.headerDown ?? [], 'down') };
+  return {
+    newContext({ request }) {
+      const group = table.find(request.target);
+      return { group, turn: isGroup(group) ? group.ring.begin() : null, sentCount: 0, unreachableCount: 0 };
     },
-    {
-      environment,
-      maxRetries: Math.max(1, peers.length - 1),
-      ...(connector === undefined ? {} : { connector }),
-      ...(onRefused === undefined ? {} : { onRefused }),
-      ...(onHookFailed === undefined ? {} : { onHookFailed }),
+    requestFilter(session, { group }) {
+      if (isGroup(group)) return false;
+      if (group === 'doubtful') throw doubtfulPath();
+      // The request is as good as any, and so is its connection.
+      session.respond(404);
+      return true;
     },
-  );
+    upstreamPeer(session, { group, turn, sentCount }) {
+      if (!isGroup(group) || turn === null) throw doubtfulPath();
+      if (sentCount - session.refusedCount > retries) throw noAnswer(retries + 1);
+      const chosen = group.ring.take(turn);
+      return sendProxyHeader === undefined ? chosen : peerForClient(chosen, session.client);
+    },
+    failToConnect(_session, _peer, error, progress) {
+      const { group, turn } = progress;
+      if (!isGroup(group) || turn === null) return;
+      const { origins, ring } = group;
+      onOriginFailed?.(origins[turn.at] as OriginAddress, error);
+      // Whoever cannot prove who it is will not be able to a moment later; another one may, and nothing was sent.
+      if (origins.length > 1 && error.type === 'tls' && error.fault === 'remote') error.retry = 'always';
+      // What else is never to be tried again is no fault of the origin: no descriptors here, or as many requests as it may have.
+      if (error.retry !== 'always') return;
+      ring.markFailed(turn);
+      // There may be more tries than this group has origins.
+      if (++progress.unreachableCount >= origins.length) error.retry = 'never';
+    },
+    upstreamRequestFilter(session, request, progress) {
+      progress.sentCount++;
+      appendForwarded(session, request);
+      applyHeaderEdits(request.headers, edits.up);
+    },
+    ...(edits.down.length === 0 ? {} : { responseFilter: (_session, { headers }) => applyHeaderEdits(headers, edits.down) }),
+    ...(onSession === undefined ? {} : { logging: onSession }),
+  };
+}
+
+function isGroup(group: Progress['group']): group is OriginGroup {
+  return group !== null && group !== 'doubtful';
 }
 
 /** Null where no origin needs one. @throws {WireError} for authorities that are none */
-export function tlsClientFor({ to, upstreamTls }: Pick<ReverseProxyOptions, 'to' | 'upstreamTls'>): TlsClient | null {
-  return to.some(({ isSecure }) => isSecure === true) ? new TlsClient(upstreamTls) : null;
+export function tlsClientFor(options: Pick<ReverseProxyOptions, 'to' | 'routes' | 'upstreamTls'>): TlsClient | null {
+  return originsOf(options).some(({ isSecure }) => isSecure === true) ? new TlsClient(options.upstreamTls) : null;
 }
 
 /** What is not asked for is what there are descriptors for. @param threads that share them */
@@ -129,10 +180,15 @@ export function tlsServerFor(tls: TlsServerOptions | undefined, handshakes: Hand
 export function acceptFor(
   { isSecure }: Pick<ListenAddress, 'isSecure'>,
   tls: TlsServer | null,
-  { onHandshakeFailed }: Pick<ReverseProxyOptions, 'onHandshakeFailed'>,
-): Pick<ListenOptions, 'tls' | 'onHandshakeFailed'> {
-  if (isSecure !== true || tls === null) return {};
-  return { tls, ...(onHandshakeFailed === undefined ? {} : { onHandshakeFailed }) };
+  { acceptProxy, onHandshakeFailed, onProxyHeaderFailed }: Pick<ReverseProxyOptions, 'acceptProxy' | 'onHandshakeFailed' | 'onProxyHeaderFailed'>,
+): Pick<ListenOptions, 'proxyProtocol' | 'onHeaderFailed' | 'tls' | 'onHandshakeFailed'> {
+  const isOverTls = isSecure === true && tls !== null;
+  return {
+    ...(acceptProxy === undefined ? {} : { proxyProtocol: acceptProxy }),
+    ...(acceptProxy === undefined || onProxyHeaderFailed === undefined ? {} : { onHeaderFailed: onProxyHeaderFailed }),
+    ...(isOverTls ? { tls } : {}),
+    ...(isOverTls && onHandshakeFailed !== undefined ? { onHandshakeFailed } : {}),
+  };
 }
 
 /** The limits of the server in front of the proxy. */
@@ -146,6 +202,8 @@ export function httpOptionsFor(options: ReverseProxyOptions, { maxConnections }:
     },
     // The same for clients that speak HTTP/2.
     http2: {
+      // WebSocket (RFC 8441).
+      extendedConnect: true,
       connection: {
         ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs, prefaceTimeoutMs: Math.min(idleTimeoutMs, PREFACE_TIMEOUT_MS) }),
         ...(maxHeaderBytes === undefined ? {} : { maxHeaderListBytes: maxHeaderBytes }),
@@ -161,21 +219,31 @@ export async function untilShaken(tls: TlsServer | null, withinMs: number): Prom
     await setTimeout(LOOK_AGAIN_MS);
 }
 
-function noAnswer(): WireError {
-  return ioError('UPSTREAM_GAVE_NO_ANSWER', `${MAX_SENT} connections ended without a byte of answer`, {
+function noAnswer(count: number): WireError {
+  const connections = count === 1 ? 'the connection' : `${count} connections`;
+  return ioError('UPSTREAM_GAVE_NO_ANSWER', `${connections} ended without a byte of answer`, {
     source: 'upstream',
     retry: 'never',
     wire: { status: 502 },
   });
 }
 
+/** Two readers of this path would not see the same one. */
+function doubtfulPath(): WireError {
+  return protocolError('ROUTE_PATH_DOUBTFUL', 'the path can be read in two ways, which lead to different origins', {
+    source: 'downstream',
+    wire: { status: 400 },
+  });
+}
+
 function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tls: TlsClient | null, options: ReverseProxyOptions): Peer {
-  const { connectTimeoutMs, readTimeoutMs, upstreamStreams, upstreamConnections } = options;
+  const { connectTimeoutMs, readTimeoutMs, upstreamStreams, upstreamConnections, sendProxyHeader } = options;
   const times = readTimeoutMs === undefined ? {} : { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs };
   const isOverTls = isSecure === true && tls !== null;
   return peer(address, {
     protocol,
     ...(isOverTls ? { tls } : {}),
+    ...(sendProxyHeader === undefined ? {} : { sendProxyHeader }),
     ...(connectTimeoutMs === undefined ? {} : { connectTimeoutMs }),
     // Whoever shortens the one wants another origin soon, and one that stalls in its handshake is as dead.
     ...(isOverTls && connectTimeoutMs !== undefined ? { totalTimeoutMs: connectTimeoutMs + HANDSHAKE_SHARE_MS } : {}),

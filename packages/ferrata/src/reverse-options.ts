@@ -1,17 +1,34 @@
 /** What a reverse proxy can be told. */
 import type { WireError } from '@ferrata/error';
 import type { Refusal } from '@ferrata/http';
-import type { TlsClientOptions, TlsServerOptions } from '@ferrata/net';
+import type { CompressionOptions } from '@ferrata/http-modules';
+import type { AcceptProxyOptions, TlsClientOptions, TlsServerOptions } from '@ferrata/net';
 import type { ProxySession } from '@ferrata/proxy';
 import type { StreamInfo } from '@ferrata/stream';
+import type { ProxyHeaderVersion } from '@ferrata/upstream';
+import type { Route } from './routes.ts';
 import type { ListenAddress, OriginAddress } from './urls.ts';
 
 /** What to run. Times in milliseconds. */
 export interface ReverseProxyOptions {
   /** Where to accept connections; at least one. */
   readonly listen: readonly ListenAddress[];
-  /** Where requests go, in turn; at least one. */
-  readonly to: readonly OriginAddress[];
+  /** Where requests go that none of `routes` takes, in turn. At least one, here or in `routes`; without any here, those requests are answered 404. */
+  readonly to?: readonly OriginAddress[];
+  /** Where requests go whose path begins with a prefix: the longest one counts, on the borders of segments. Each has turns of its own. Default none. */
+  readonly routes?: readonly Route[];
+  /** Changes of the fields of requests, in their order: `Name: value` sets, `+Name: value` adds a line, `-Name` removes. Default none. */
+  readonly headerUp?: readonly string[];
+  /** The same for responses of origins; not for interim ones, nor for what the proxy itself answers. Default none. */
+  readonly headerDown?: readonly string[];
+  /** Compresses responses. Default: they stay as they are. */
+  readonly compression?: CompressionOptions;
+  /** How often a request that was sent may be sent again, 0 or more. Default 1. Raising it multiplies the load on failing origins. */
+  readonly retries?: number;
+  /** Connections of clients begin with a PROXY header. Default: they do not. */
+  readonly acceptProxy?: AcceptProxyOptions;
+  /** Connections to origins begin with a PROXY header of this version, and each is for the requests of one client alone. Default: none is sent. */
+  readonly sendProxyHeader?: ProxyHeaderVersion;
   /**
    * TLS of the listeners with `isSecure`, which need it: certificates, and whatever else. Unless it says otherwise, `alpn` is `h2` and `http/1.1`, `maxHandshakes`
    * 1 024 and `maxPending` 8 192, or less: both together are at most a quarter of the open files, and with few of them an eighth each.
@@ -21,6 +38,8 @@ export interface ReverseProxyOptions {
   readonly upstreamTls?: TlsClientOptions;
   /** Called for each connection whose TLS handshake failed, with the facts of the connection below. Must not throw. */
   readonly onHandshakeFailed?: (error: WireError, info: StreamInfo) => void;
+  /** Called for each connection without a PROXY header that is believed, where there must be one. Must not throw. */
+  readonly onProxyHeaderFailed?: (error: WireError, info: StreamInfo) => void;
   /** Called each time no connection could be made to an origin. Must not throw. */
   readonly onOriginFailed?: (origin: OriginAddress, error: WireError) => void;
   /** HTTP/2: requests at once on one connection to an origin. Default 100. */

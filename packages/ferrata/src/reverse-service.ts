@@ -19,12 +19,13 @@ import {
   type Service,
   type ServiceContext,
 } from '@ferrata/service';
+import type { StreamInfo } from '@ferrata/stream';
 import { UpstreamConnector } from '@ferrata/upstream';
 import { AccessLog } from './access-log.ts';
 import { ListenerTls } from './listener-tls.ts';
 import { OriginNotices } from './origin-notices.ts';
 import { Output } from './output.ts';
-import { authoritiesMark, certificatesMark, type ReverseConfig, upstreamTlsOf } from './reverse-config.ts';
+import { authoritiesMark, certificatesMark, proxyProtocolOf, type ReverseConfig, upstreamTlsOf } from './reverse-config.ts';
 import { acceptFor, httpOptionsFor, type Progress, proxyFor, type Shares, sharesOf, tlsClientFor, tlsServerFor } from './reverse-core.ts';
 import type { ReverseProxyOptions } from './reverse-options.ts';
 import { ToldMemory } from './told-memory.ts';
@@ -129,11 +130,12 @@ class Seat {
 
   acceptOf(isSecure: boolean): AcceptSettings {
     const log = this.#log;
-    return acceptFor(
-      { isSecure },
-      this.#listenerTls?.server ?? null,
-      log === null ? {} : { onHandshakeFailed: (error, info) => log.logHandshakeFailure(error, info) },
-    );
+    const { acceptProxy } = proxyProtocolOf(this.#context.snapshot.config);
+    const onFailed = (error: WireError, info: StreamInfo): void => log?.logHandshakeFailure(error, info);
+    return acceptFor({ isSecure }, this.#listenerTls?.server ?? null, {
+      ...(acceptProxy === undefined ? {} : { acceptProxy }),
+      ...(log === null ? {} : { onHandshakeFailed: onFailed, onProxyHeaderFailed: onFailed }),
+    });
   }
 
   /** Writes out the lines of the log that wait, for which whoever reads them has a second. */
@@ -160,7 +162,8 @@ class Seat {
   /** Connections that were made under other authorities are not used any more: they belong to the client of those. */
   #takeAuthorities(config: ReverseConfig, options: ReverseProxyOptions): void {
     const mark = authoritiesMark(config);
-    if (mark === this.#authorities) return;
+    // The first origin with TLS may have come by a reload.
+    if (mark === this.#authorities && this.#tlsClient !== null) return;
     this.#tlsClient = tlsClientFor(options);
     this.#authorities = mark;
   }
@@ -175,10 +178,12 @@ class Seat {
     });
   }
 
-  #optionsOf(config: ReverseConfig): ReverseProxyOptions {
+  #optionsOf({ compress, ...config }: ReverseConfig): ReverseProxyOptions {
     const log = this.#log;
     return {
       ...config,
+      ...(compress === null ? {} : { compression: { codings: compress } }),
+      ...proxyProtocolOf(config),
       upstreamTls: upstreamTlsOf(config),
       onOriginFailed: (origin, error) => this.#failures.tell(formatUrl(origin), error),
       onHookFailed: (error) => this.#context.notify({ severity: 'error', text: `the access log failed: ${error.message}` }),

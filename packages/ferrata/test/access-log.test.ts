@@ -32,13 +32,21 @@ function session(over: Partial<ProxySession> = {}): ProxySession {
     attempt: 1,
     refusedCount: 0,
     isUpstreamReused: true,
+    isSubrequest: false,
+    subrequestContext: undefined,
     hasResponded: true,
     status: 200,
     requestBytes: 3,
     responseBytes: 100,
+    upstreamRequestBytes: 4,
+    upstreamResponseBytes: 90,
+    clientWritePendingMs: 1.23456,
+    upstreamWritePendingMs: 0,
     timing: { startedAt: 10, connectedAt: 10.25, respondedAt: 12, endedAt: 12.123456 },
-    respond() {},
-    fail() {},
+    module: () => null,
+    upstreamModule: () => null,
+    subrequests: null,
+    adjust() {},
     ...over,
   };
 }
@@ -76,9 +84,14 @@ test('a request has one line with all its facts, times to a thousandth of a mill
         upstreamProtocol: 'HTTP/1.1',
         reused: true,
         attempts: 1,
+        refusals: 0,
+        upstreamBytesOut: 4,
+        upstreamBytesIn: 90,
         durationMs: 2.123,
         connectMs: 0.25,
         firstByteMs: 2,
+        clientPendingMs: 1.235,
+        upstreamPendingMs: 0,
         outcome: 'completed',
         error: null,
       },
@@ -125,7 +138,7 @@ test('a request whose head took too long is a time-out, of which nobody knows mo
 });
 
 test('what a peer sends cannot break a line', () => {
-  const { request } = session();
+  const request = requestHead('GET', '/', { headers: new HeaderMap() });
   request.target = '/"\n{"status":200}\u2028';
   const [line] = lines((log) => log.logSession(session({ request }), null));
   assert.equal(line?.['target'], request.target);

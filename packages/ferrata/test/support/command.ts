@@ -47,9 +47,14 @@ export interface LogLine {
   readonly upstreamProtocol: string | null;
   readonly reused: boolean;
   readonly attempts: number;
+  readonly refusals: number;
+  readonly upstreamBytesOut: number;
+  readonly upstreamBytesIn: number;
   readonly durationMs: number | null;
   readonly connectMs: number | null;
   readonly firstByteMs: number | null;
+  readonly clientPendingMs: number;
+  readonly upstreamPendingMs: number;
   readonly outcome: string;
   readonly error: string | null;
 }

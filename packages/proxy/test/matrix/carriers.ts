@@ -1,10 +1,9 @@
 /** What lies below the protocols: pairs in memory, TLS over them, and wrapped ones; every parcel that moves is counted, so that quiet can be told. */
 import type { ManualClock } from '@ferrata/clock';
+import { createAuthority } from '@ferrata/dev-certificates';
 import type { WireError } from '@ferrata/error';
 import { TlsClient, TlsServer } from '@ferrata/net';
 import { type L4Sink, type L4Stream, memoryPair, rechunked, tapped } from '@ferrata/stream';
-// The package that makes certificates is no dependency of this one; its source is, for tests.
-import { createAuthority } from '../../../dev-certificates/src/index.ts';
 import type { Carrier, Protocol } from './ends.ts';
 
 const HOST = 'origin.test';

@@ -30,7 +30,25 @@ export interface Cell {
 /** Every pair. */
 export const CELLS: readonly Cell[] = ENDS.flatMap((down) => ENDS.map((up) => ({ name: `${down.name} × ${up.name}`, down, up })));
 
-/** Handshakes are dear: these cells are sampled where the others are run whole. */
-export function hasTls({ down, up }: Cell): boolean {
-  return down.carrier === 'tls' || up.carrier === 'tls';
+/** Which positions of a script are taken. */
+export interface Sampling {
+  /** 1: each one. */
+  readonly stride: number;
+  readonly seed: number;
+}
+
+/** How a cell is run: whole between plain connections; where wrappers, and above all handshakes, cost more than all the rest, every so many bytes. */
+export function samplingOf({ down, up }: Cell, seed: number): Sampling {
+  const carriers = [down.carrier, up.carrier];
+  if (carriers.includes('tls')) return { stride: 11, seed };
+  return { stride: carriers.includes('virtual') ? 3 : 1, seed };
+}
+
+/** The positions of a sample from 0 to `end`; the seams are always part of it. */
+export function sampledPositions(end: number, seams: readonly number[], { stride, seed }: Sampling): number[] {
+  const positions: number[] = [];
+  for (let position = 0; position <= end; position++) {
+    if (position === 0 || position === end || seams.includes(position) || (position + seed) % stride === 0) positions.push(position);
+  }
+  return positions;
 }

@@ -1,5 +1,5 @@
 /** Faults of the upstream in the answer's bytes (U3 to U8 and U10 of the fault list): every scenario, every fault, every position, for one cell. */
-import { type Cell, hasTls } from './ends.ts';
+import { type Cell, type Sampling, sampledPositions } from './ends.ts';
 import type { OriginFault } from './origin-end.ts';
 import { type Answer, answerScript, type Request, type Script } from './scripts.ts';
 
@@ -49,13 +49,6 @@ export interface UpstreamCase {
   readonly isOnce: boolean;
 }
 
-/** Which positions of a script are taken. */
-export interface Sampling {
-  /** 1: each one. */
-  readonly stride: number;
-  readonly seed: number;
-}
-
 /** Cases that run side by side in one world: those of one scenario and one fault. */
 export function upstreamBatches(cell: Cell, sampling: Sampling): UpstreamCase[][] {
   const batches: UpstreamCase[][] = [];
@@ -86,18 +79,8 @@ function canRecover(fault: AnswerFault): boolean {
   return !isSilence(fault) && fault !== 'client leaves';
 }
 
-/** What befalls one stream comes between frames; all else at any byte. Of a sample, the seams are always part. */
-function positionsOf({ end, headEnd, frameEnds }: Script, fault: AnswerFault, { stride, seed }: Sampling): number[] {
+/** What befalls one stream comes between frames; all else at any byte. */
+function positionsOf({ end, headEnd, frameEnds }: Script, fault: AnswerFault, sampling: Sampling): number[] {
   if (fault === 'rst' || fault === 'stream stall') return [0, ...frameEnds];
-  const positions: number[] = [];
-  for (let position = 0; position <= end; position++) {
-    const isSeam = position === 0 || position === headEnd || position === end;
-    if (isSeam || (position + seed) % stride === 0) positions.push(position);
-  }
-  return positions;
-}
-
-/** How a cell is run: whole, or, where handshakes cost more than all the rest, every so many bytes. */
-export function samplingOf(cell: Cell, seed: number): Sampling {
-  return { stride: hasTls(cell) ? 11 : 1, seed };
+  return sampledPositions(end, [headEnd], sampling);
 }

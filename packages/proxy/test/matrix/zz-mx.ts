@@ -1,5 +1,5 @@
-import { CELLS } from './ends.ts';
-import { upstreamBatches, samplingOf } from './upstream-plan.ts';
+import { CELLS, samplingOf } from './ends.ts';
+import { upstreamBatches } from './upstream-plan.ts';
 import { runUpstream } from './upstream-run.ts';
 const want = process.argv[2]; const re = process.argv[3]; 
 let total = 0;

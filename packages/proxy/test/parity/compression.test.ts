@@ -22,7 +22,7 @@ async function answerWith(proxyOptions: Omit<HttpProxyOptions, 'environment'>, s
     proxy: proxyOptions,
     hooks: { responseFilter: (_session, response) => void seen.push(response.headers.get('content-encoding') ?? 'plain') },
   });
-  return ask({ port: proxy.port, headers: { 'accept-encoding': 'gzip' } });
+  return await ask({ port: proxy.port, headers: { 'accept-encoding': 'gzip' } });
 }
 
 describe('compression of 32 bytes of text', () => {

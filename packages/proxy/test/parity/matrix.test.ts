@@ -2,14 +2,15 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createSecureServer, createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { constants, createSecureServer, createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
-import { createServer as createTcp, type Server } from 'node:net';
+import { createServer as createTcp, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createAuthority } from '@ferrata/dev-certificates';
 import { KnownHeader } from '@ferrata/headers';
+import type { HttpProxyOptions } from '@ferrata/proxy';
 import { type PeerOptions, peer } from '@ferrata/upstream';
 import { ask, exchangeRaw, Http2Client, type Origin, portIn, runOrigin, runProxy } from './socket-rig.ts';
 
@@ -258,11 +259,11 @@ describe('Connection and CONNECT', () => {
     assert.equal(proxy.seen[0]?.origin, '');
   });
 
-  test('#B39 CONNECT over HTTP/2 is 405 with an empty body', async () => {
+  test('#B39 CONNECT over HTTP/2 is 405, and says no more than that', async () => {
     await using proxy = await runProxy({ to: toPort(1) });
     await using client = new Http2Client(`http://127.0.0.1:${proxy.port}`);
     const answer = await client.ask({ ':method': 'CONNECT', ':authority': 'h:443' });
-    assert.deepEqual([answer.status, answer.body.length, answer.code], [405, 0, 0]);
+    assert.deepEqual([answer.status, answer.body.toString(), answer.code], [405, '405 Method Not Allowed\n', 0]);
   });
 
   test('#B40 CONNECT over HTTP/1, where it is allowed: the 200 of the peer, and what comes behind it, both ways', async () => {
@@ -284,43 +285,46 @@ describe('Connection and CONNECT', () => {
   });
 });
 
-/** Sends bytes when it has seen the end of a head, and then does something to the connection. */
-function scripted(bytes: string, then: 'reset' | 'end' | 'nothing'): Promise<Origin> {
-  return runOrigin(
-    createTcp((socket) => {
-      socket.once('data', () => {
-        socket.write(bytes, () => {
-          if (then === 'end') socket.end();
-          // Not before what was written has been read: a reset may overtake it.
-          else if (then === 'reset') setTimeout(() => socket.resetAndDestroy(), bytes === '' ? 0 : 50);
-        });
-      });
-    }),
-  );
+/** Answers each connection with these bytes, and then does something to it. */
+function scripted(bytes: string, then: (socket: Socket) => void = () => {}): Promise<Origin> {
+  return runOrigin(createTcp((socket) => void socket.once('data', () => socket.write(bytes, () => then(socket)))));
 }
 
+/** No words for people: an error is its status. */
+const emptyPage: HttpProxyOptions['errorPage'] = () => ({});
+
 describe('how origins die', () => {
-  test('#B41 before a head: an HTTP/2 client has a whole response of an error, with no body, and no reset', async () => {
-    await using origin = await scripted('', 'reset');
-    await using proxy = await runProxy({ to: toPort(origin.port) });
+  test('#B41 before a head: an HTTP/2 client has a whole response of an error, empty if the page is, and no reset', async () => {
+    await using origin = await scripted('', (socket) => void socket.resetAndDestroy());
+    await using proxy = await runProxy({ to: toPort(origin.port), proxy: { errorPage: emptyPage } });
     await using client = new Http2Client(`http://127.0.0.1:${proxy.port}`);
     const answer = await client.ask({ ':path': '/' });
     assert.deepEqual([answer.status, answer.body.length, answer.code], [502, 0, 0]);
   });
 
-  test('#B42 within a body: an HTTP/2 client has the bytes that came, then a reset', async () => {
-    await using origin = await scripted('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello', 'reset');
-    await using proxy = await runProxy({ to: toPort(origin.port) });
+  test('#B42 within a body: an HTTP/2 client has the bytes that came, then a reset, by INTERNAL_ERROR', async () => {
+    const passed = Promise.withResolvers<void>();
+    await using origin = await scripted('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello', (socket) => {
+      // Not before the bytes have been read: a reset may overtake them.
+      void passed.promise.then(() => socket.resetAndDestroy());
+    });
+    await using proxy = await runProxy({
+      to: toPort(origin.port),
+      hooks: {
+        responseBodyFilter: (_session, chunk) => {
+          passed.resolve();
+          return chunk;
+        },
+      },
+    });
     await using client = new Http2Client(`http://127.0.0.1:${proxy.port}`);
     const answer = await client.ask({ ':path': '/' });
-    assert.deepEqual([answer.status, answer.body.toString()], [200, 'hello']);
-    assert.equal(answer.code, -1);
+    assert.deepEqual([answer.status, answer.body.toString(), answer.code], [200, 'hello', constants.NGHTTP2_INTERNAL_ERROR]);
   });
 
   test('#B43 103 and then 200: the client has the 200, whole', async () => {
     await using origin = await scripted(
       'HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n123456',
-      'nothing',
     );
     await using proxy = await runProxy({ to: toPort(origin.port) });
     const answer = await ask({ port: proxy.port });
@@ -328,7 +332,7 @@ describe('how origins die', () => {
   });
 
   test('#B44 103 and then the end: 502', async () => {
-    await using origin = await scripted('HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n', 'end');
+    await using origin = await scripted('HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n', (socket) => void socket.end());
     await using proxy = await runProxy({ to: toPort(origin.port) });
     const answer = await ask({ port: proxy.port });
     assert.deepEqual([answer.status, answer.isCut], [502, false]);

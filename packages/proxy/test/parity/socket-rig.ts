@@ -120,6 +120,8 @@ export interface Answer {
   readonly body: Buffer;
   /** It ended before it was whole. */
   readonly isCut: boolean;
+  /** Its connection had carried another one. */
+  readonly isReused: boolean;
 }
 
 /** One request by `node:http`. */
@@ -135,6 +137,7 @@ export function ask(options: RequestOptions, body?: string | Uint8Array): Promis
           headers: response.headers,
           body: Buffer.concat(pieces),
           isCut: !response.complete,
+          isReused: request.reusedSocket,
         }),
       );
     });

@@ -36,7 +36,7 @@ function runTlsOrigin(certificate: IssuedCertificate, options: TlsOptions = {}):
 async function askOver(certificate: IssuedCertificate, tls: TlsClientOptions, origin: TlsOptions = {}): Promise<Answer> {
   await using server = await runTlsOrigin(certificate, origin);
   await using proxy = await runProxy({ to: peer(`127.0.0.1:${server.port}`, { tls: { ca, ...tls } }) });
-  return ask({ port: proxy.port });
+  return await ask({ port: proxy.port });
 }
 
 async function statusOver(certificate: IssuedCertificate, tls: TlsClientOptions, origin: TlsOptions = {}): Promise<number> {
