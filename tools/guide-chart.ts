@@ -137,7 +137,8 @@ function legendAt(top: number): readonly string[] {
     const x = LEFT + index * COLUMN_STEP;
     return `<rect x="${x}" y="${top}" width="16" height="14" rx="3" stroke="#555" fill="${FILLS[power]}"/><text x="${x + 24}" y="${top + 12}">${power}: ${meaning}</text>`;
   });
-  const note = 'Dashed: done by the proxy itself. sync: must not return a promise. Both failures of a try lead back to upstreamPeer if another is allowed.';
+  const note =
+    'Dashed: done by the proxy itself. sync: must not return a promise. Both failures of a try lead back to upstreamPeer if another is allowed.';
   return [...entries, `<text x="${LEFT}" y="${top + 34}" fill="#333">${note}</text>`];
 }
 

@@ -11,7 +11,7 @@ import {
   type ProxyProtocolSides,
   parseCompress,
   parseProxyProtocol,
-  withCompressValue,
+  withJoinedValues,
 } from './traffic-arguments.ts';
 import { formatUrl, type ListenAddress, type OriginAddress, parseListener } from './urls.ts';
 import { UsageError } from './usage-error.ts';
@@ -181,7 +181,7 @@ const options = {
 /** @throws {UsageError} when the arguments make no sense */
 export function parseCommand(argv: readonly string[]): Command {
   if (argv[0] === 'cert') return parseCert(argv.slice(1));
-  const { values, positionals, tokens } = parseOptions(withCompressValue(argv), options, 'ferrata --help');
+  const { values, positionals, tokens } = parseOptions(withJoinedValues(argv), options, 'ferrata --help');
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
   const [command, ...rest] = positionals;

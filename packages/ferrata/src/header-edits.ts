@@ -4,7 +4,17 @@
  *
  * What belongs to a connection or to the framing of a message is the proxy's own (RFC 9110 §7.6.1, RFC 9112 §6): said wrongly there, two readers see two messages.
  */
-import { HOP_BY_HOP, type HeaderMap, isFieldName, isFieldValue, isInKnownHeaderSet, isValidHost, KnownHeader, knownHeaderSet, wellKnownId } from '@ferrata/headers';
+import {
+  type HeaderMap,
+  HOP_BY_HOP,
+  isFieldName,
+  isFieldValue,
+  isInKnownHeaderSet,
+  isValidHost,
+  KnownHeader,
+  knownHeaderSet,
+  wellKnownId,
+} from '@ferrata/headers';
 
 /** One change. */
 export interface HeaderEdit {
@@ -33,11 +43,18 @@ export function parseHeaderEdit(text: string, direction: HeaderDirection): Heade
   if (kind !== 'remove' && colon < 0)
     throw new TypeError(`there is no colon in it; write 'Name: value', or '-${isFieldName(rest) ? rest : 'Name'}' to remove a field`);
   const name = colon < 0 ? rest : rest.slice(0, colon);
-  if (!isFieldName(name)) throw new TypeError(`${JSON.stringify(name)} is no name of a field; write it without blanks, as in 'X-Name: value'`);
+  if (!isFieldName(name))
+    throw new TypeError(`${JSON.stringify(name)} is no name of a field; write it without blanks, as in 'X-Name: value'`);
   const value = colon < 0 ? '' : rest.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '');
   checkName(kind, name, direction);
   checkValue(name, value);
   return { kind, name, value };
+}
+
+/** How a change is called where something is wrong with it: by its name, as its value may be a secret. */
+export function labelOf(text: string): string {
+  const colon = text.indexOf(':');
+  return JSON.stringify(colon > 0 ? text.slice(0, colon) : text);
 }
 
 /** Reads several. @throws {TypeError} that begins with the one that is wrong */
@@ -46,7 +63,7 @@ export function parseHeaderEdits(texts: readonly string[], direction: HeaderDire
     try {
       return parseHeaderEdit(text, direction);
     } catch (error) {
-      throw new TypeError(`${JSON.stringify(text)}: ${(error as Error).message}`, { cause: error });
+      throw new TypeError(`${labelOf(text)}: ${(error as Error).message}`, { cause: error });
     }
   });
 }
@@ -62,7 +79,8 @@ export function applyHeaderEdits(headers: HeaderMap, edits: readonly HeaderEdit[
 
 function checkName(kind: HeaderEdit['kind'], name: string, direction: HeaderDirection): void {
   const id = wellKnownId(name);
-  if (isInKnownHeaderSet(HOP_BY_HOP, id)) throw new TypeError(`${name} belongs to one connection, and each has its own; it cannot be set or removed`);
+  if (isInKnownHeaderSet(HOP_BY_HOP, id))
+    throw new TypeError(`${name} belongs to one connection, and each has its own; it cannot be set or removed`);
   if (isInKnownHeaderSet(FRAMING, id))
     throw new TypeError(`${name} says how a message is framed, which the proxy itself does; it cannot be set or removed`);
   if (direction === 'up' && id === KnownHeader.host && kind !== 'set')
@@ -72,9 +90,12 @@ function checkName(kind: HeaderEdit['kind'], name: string, direction: HeaderDire
 function checkValue(name: string, value: string): void {
   const at = value.search(/[^\t -~]/);
   if (at >= 0)
-    throw new TypeError(`the value of ${name} has a character that no field may have, or that readers take for different ones (U+${codeOf(value, at)}); write ASCII without line ends`);
+    throw new TypeError(
+      `the value of ${name} has a character that no field may have, or that readers take for different ones (U+${codeOf(value, at)}); write ASCII without line ends`,
+    );
   if (!isFieldValue(value)) throw new TypeError(`the value of ${name} cannot be sent`);
-  if (wellKnownId(name) === KnownHeader.host && (value === '' || !isValidHost(value))) throw new TypeError(`${JSON.stringify(value)} is no host; write 'Host: name', or 'Host: name:port'`);
+  if (wellKnownId(name) === KnownHeader.host && (value === '' || !isValidHost(value)))
+    throw new TypeError(`${JSON.stringify(value)} is no host; write 'Host: name', or 'Host: name:port'`);
 }
 
 function codeOf(text: string, at: number): string {

@@ -6,7 +6,7 @@ import { CertificateStore, loadCertificate, readPlainFile, TlsClient, type TlsCl
 import type { CertificateFiles, ReverseArguments } from './arguments.ts';
 import { shellFile } from './cert-usage.ts';
 import type { ReverseProxyOptions } from './reverse-options.ts';
-import { type RouteFile, readRouteFile } from './route-file.ts';
+import { readRouteFile } from './route-file.ts';
 import { checkOrigins, joinRoutings, splitRoutes } from './traffic-arguments.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -25,8 +25,6 @@ export interface ReverseConfig
     | 'listen'
     | 'to'
     | 'routes'
-    | 'headerUp'
-    | 'headerDown'
     | 'compress'
     | 'retries'
     | 'proxyProtocol'
@@ -40,6 +38,8 @@ export interface ReverseConfig
     | 'idleTimeoutMs'
     | 'maxHeaderBytes'
   > {
+  /** Changes of fields, which may hold credentials. By its name, nobody is shown them. */
+  readonly secretHeaders: { readonly up: readonly string[]; readonly down: readonly string[] };
   readonly certificates: readonly KeptCertificate[];
   /** Whom to trust as authorities for origins, as PEM: a thread that takes the place of another needs no file for it. None: those that Node comes with. */
   readonly authorities: readonly { readonly file: string; readonly pem: string }[];
@@ -74,13 +74,13 @@ export function loadReverseConfig(args: ReverseArguments): ReverseConfig {
 }
 
 /** What the command line says, with what the file has beside it. */
-function trafficOf(args: ReverseArguments): Pick<ReverseConfig, 'to' | 'routes' | 'headerUp' | 'headerDown'> {
+function trafficOf(args: ReverseArguments): Pick<ReverseConfig, 'to' | 'routes' | 'secretHeaders'> {
   const { to, routes, routeFile, headerUp, headerDown } = args;
-  if (routeFile === null) return { to, routes, headerUp, headerDown };
-  const file: RouteFile = readRouteFile(routeFile);
+  if (routeFile === null) return { to, routes, secretHeaders: { up: headerUp, down: headerDown } };
+  const file = readRouteFile(routeFile);
   const routing = joinRoutings({ to, routes }, splitRoutes(file.routes), `--route-file ${routeFile}`);
   checkOrigins(routing, args);
-  return { ...routing, headerUp: [...headerUp, ...file.headerUp], headerDown: [...headerDown, ...file.headerDown] };
+  return { ...routing, secretHeaders: { up: [...headerUp, ...file.headerUp], down: [...headerDown, ...file.headerDown] } };
 }
 
 /** What is to be said of certificates that are served all the same: that one has expired, say. */

@@ -54,12 +54,16 @@ interface OriginGroup {
   readonly ring: OriginRing<Peer>;
 }
 
+/** Where a request goes. */
+interface Way {
+  readonly group: OriginGroup;
+  readonly turn: Turn;
+}
+
 /** What the proxy remembers of a request on its way. */
 export interface Progress {
   /** Null: there are no origins for it. */
-  readonly group: OriginGroup | null | 'doubtful';
-  /** In the ring of the group; null without one. */
-  readonly turn: Turn | null;
+  readonly way: Way | null | 'doubtful';
   sentCount: number;
   unreachableCount: number;
 }
@@ -111,24 +115,23 @@ function hooksFor(options: ReverseProxyOptions, table: RouteTable<OriginGroup>, 
   return {
     newContext({ request }) {
       const group = table.find(request.target);
-      return { group, turn: isGroup(group) ? group.ring.begin() : null, sentCount: 0, unreachableCount: 0 };
+      const way = group === null || group === 'doubtful' ? group : { group, turn: group.ring.begin() };
+      return { way, sentCount: 0, unreachableCount: 0 };
     },
-    requestFilter(session, { group }) {
-      if (isGroup(group)) return false;
-      if (group === 'doubtful') throw doubtfulPath();
+    requestFilter(session, { way }) {
+      if (way === 'doubtful') throw doubtfulPath();
       // The request is as good as any, and so is its connection.
-      session.respond(404);
-      return true;
+      if (way === null) session.respond(404);
+      return way === null;
     },
-    upstreamPeer(session, { group, turn, sentCount }) {
-      if (!isGroup(group) || turn === null) throw doubtfulPath();
-      if (sentCount - session.refusedCount > retries) throw noAnswer(retries + 1);
+    upstreamPeer(session, progress) {
+      const { group, turn } = wayOf(progress);
+      if (progress.sentCount - session.refusedCount > retries) throw noAnswer(retries + 1);
       const chosen = group.ring.take(turn);
       return sendProxyHeader === undefined ? chosen : peerForClient(chosen, session.client);
     },
     failToConnect(_session, _peer, error, progress) {
-      const { group, turn } = progress;
-      if (!isGroup(group) || turn === null) return;
+      const { group, turn } = wayOf(progress);
       const { origins, ring } = group;
       onOriginFailed?.(origins[turn.at] as OriginAddress, error);
       // Whoever cannot prove who it is will not be able to a moment later; another one may, and nothing was sent.
@@ -149,8 +152,9 @@ function hooksFor(options: ReverseProxyOptions, table: RouteTable<OriginGroup>, 
   };
 }
 
-function isGroup(group: Progress['group']): group is OriginGroup {
-  return group !== null && group !== 'doubtful';
+function wayOf({ way }: Progress): Way {
+  if (way === null || way === 'doubtful') throw new TypeError('a request without origins has come past requestFilter');
+  return way;
 }
 
 /** Null where no origin needs one. @throws {WireError} for authorities that are none */
@@ -180,7 +184,11 @@ export function tlsServerFor(tls: TlsServerOptions | undefined, handshakes: Hand
 export function acceptFor(
   { isSecure }: Pick<ListenAddress, 'isSecure'>,
   tls: TlsServer | null,
-  { acceptProxy, onHandshakeFailed, onProxyHeaderFailed }: Pick<ReverseProxyOptions, 'acceptProxy' | 'onHandshakeFailed' | 'onProxyHeaderFailed'>,
+  {
+    acceptProxy,
+    onHandshakeFailed,
+    onProxyHeaderFailed,
+  }: Pick<ReverseProxyOptions, 'acceptProxy' | 'onHandshakeFailed' | 'onProxyHeaderFailed'>,
 ): Pick<ListenOptions, 'proxyProtocol' | 'onHeaderFailed' | 'tls' | 'onHandshakeFailed'> {
   const isOverTls = isSecure === true && tls !== null;
   return {

@@ -178,12 +178,14 @@ class Seat {
     });
   }
 
-  #optionsOf({ compress, ...config }: ReverseConfig): ReverseProxyOptions {
+  #optionsOf({ compress, secretHeaders, ...config }: ReverseConfig): ReverseProxyOptions {
     const log = this.#log;
     return {
       ...config,
       ...(compress === null ? {} : { compression: { codings: compress } }),
       ...proxyProtocolOf(config),
+      headerUp: secretHeaders.up,
+      headerDown: secretHeaders.down,
       upstreamTls: upstreamTlsOf(config),
       onOriginFailed: (origin, error) => this.#failures.tell(formatUrl(origin), error),
       onHookFailed: (error) => this.#context.notify({ severity: 'error', text: `the access log failed: ${error.message}` }),

@@ -17,7 +17,7 @@
 import { createRequire } from 'node:module';
 import { readPlainFile } from '@ferrata/net';
 import type * as yaml from 'yaml';
-import { type HeaderDirection, parseHeaderEdit } from './header-edits.ts';
+import { type HeaderDirection, labelOf, parseHeaderEdit } from './header-edits.ts';
 import { prefixProblem, type Route } from './routes.ts';
 import { type OriginAddress, parseOrigin } from './urls.ts';
 import { UsageError } from './usage-error.ts';
@@ -78,7 +78,12 @@ class Reading {
   #parse(): yaml.Document.Parsed {
     let document: yaml.Document.Parsed;
     try {
-      document = this.#yaml.parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
+      document = this.#yaml.parseDocument(this.#text, {
+        lineCounter: this.#lines,
+        prettyErrors: false,
+        uniqueKeys: false,
+        logLevel: 'error',
+      });
     } catch (error) {
       throw new UsageError(`--route-file ${this.#file}: it cannot be read as YAML: ${(error as Error).message}`, { cause: error });
     }
@@ -138,7 +143,7 @@ class Reading {
       try {
         parseHeaderEdit(text, direction);
       } catch (error) {
-        this.#fail(item.range[0], `${key} ${JSON.stringify(text)}: ${(error as Error).message}`);
+        this.#fail(item.range[0], `${key} ${labelOf(text)}: ${(error as Error).message}`);
       }
       return text;
     });
@@ -146,9 +151,10 @@ class Reading {
 
   /** The keys of a map, each once. */
   *#entries(node: Node, what: string): Generator<readonly [key: string, entry: { readonly at: number; readonly node: Node }]> {
-    if (!this.#yaml.isMap(node)) return this.#fail(node?.range[0] ?? 0, `${what} must have keys, such as ${what === 'the file' ? 'routes' : 'prefix'}`);
+    if (!this.#yaml.isMap(node))
+      return this.#fail(node?.range[0] ?? 0, `${what} must have keys, such as ${what === 'the file' ? 'routes' : 'prefix'}`);
     const seen = new Set<string>();
-    for (const { key: keyNode, value } of (node as yaml.YAMLMap.Parsed).items as readonly yaml.Pair<yaml.ParsedNode, Node>[]) {
+    for (const { key: keyNode, value } of node.items as readonly yaml.Pair<yaml.ParsedNode, Node>[]) {
       const at = keyNode.range[0];
       const key = this.#textOf('a key', keyNode, at);
       if (seen.has(key)) this.#fail(at, `${key} is written twice`);
@@ -159,7 +165,7 @@ class Reading {
 
   #list(key: string, node: Node, at: number): readonly yaml.ParsedNode[] {
     if (!this.#yaml.isSeq(node)) return this.#fail(at, `${key} must be a list`);
-    return (node as yaml.YAMLSeq.Parsed).items;
+    return node.items;
   }
 
   #textOf(key: string, node: Node, at: number): string {

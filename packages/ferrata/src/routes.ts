@@ -44,7 +44,10 @@ export function prefixProblem(prefix: string): string | null {
   if (prefix === '/') return null;
   if (prefix.endsWith('/')) return `without the slash at its end it takes all that lies below; write ${prefix.replace(/\/+$/, '') || '/'}`;
   if (!isRequestTarget(prefix) || /[%;?\\]/.test(prefix)) return 'a prefix is a path in plain ASCII, without %, ;, ? and backslash';
-  const isPlain = prefix.slice(1).split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
+  const isPlain = prefix
+    .slice(1)
+    .split('/')
+    .every((segment) => segment !== '' && segment !== '.' && segment !== '..');
   return isPlain ? null : 'a prefix has no empty segments, and none that are . or ..';
 }
 

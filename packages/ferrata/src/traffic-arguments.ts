@@ -36,7 +36,8 @@ export function groupOrigins(given: readonly GivenOption[]): Required<Routing> {
     else if (name === 'route') groups.push({ prefix: parsePrefix('--route', value), to: [] });
   }
   for (const { prefix, to } of groups.slice(1))
-    if (to.length === 0) throw new UsageError(`--route ${prefix}: say where its requests go, behind it: --route ${prefix} --to http://127.0.0.1:3000`);
+    if (to.length === 0)
+      throw new UsageError(`--route ${prefix}: say where its requests go, behind it: --route ${prefix} --to http://127.0.0.1:3000`);
   const used = groups.filter(({ to }) => to.length > 0);
   checkPrefixes(used, (prefix) =>
     prefix === '/' && (groups[0]?.to.length ?? 0) > 0
@@ -85,15 +86,21 @@ export function checkHeaderOption(option: string, texts: readonly string[], dire
 }
 
 /**
- * `--compress` may stand alone, which `parseArgs` does not know of an option that takes a value.
- * @returns the arguments with an empty value where it has none
+ * What `parseArgs` cannot take as it is written: `--compress` may stand alone, and what `--header-up` takes may begin with a minus sign.
+ * @returns the same arguments, their values joined to them
  */
-export function withCompressValue(argv: readonly string[]): readonly string[] {
-  return argv.map((argument, index) => {
+export function withJoinedValues(argv: readonly string[]): readonly string[] {
+  const joined: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const argument = argv[index] as string;
     const next = argv[index + 1];
-    const isAlone = next === undefined || next.startsWith('-') || next === 'reverse';
-    return argument === '--compress' && isAlone ? '--compress=' : argument;
-  });
+    if (argument === '--compress' && (next === undefined || next.startsWith('-') || next === 'reverse')) joined.push('--compress=');
+    else if ((argument === '--header-up' || argument === '--header-down') && next !== undefined && /^-[^-]/.test(next)) {
+      joined.push(`${argument}=${next}`);
+      index++;
+    } else joined.push(argument);
+  }
+  return joined;
 }
 
 /** @returns null: nothing is compressed @throws {UsageError} for a coding that is none, or is there twice */

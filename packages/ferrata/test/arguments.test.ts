@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parseCommand } from '../src/arguments.ts';
+import { help, parseCommand } from '../src/arguments.ts';
 import { formatUrl } from '../src/urls.ts';
 import { UsageError } from '../src/usage-error.ts';
 
@@ -151,6 +152,93 @@ test('origins may speak HTTP/2, each for itself', () => {
   assert.equal(reverse('--upstream-connections', '2').upstreamConnections, 2);
 });
 
+test('each --to belongs to the --route before it, and to / before any', () => {
+  const { to, routes } = reverse(
+    '--to',
+    'http://a:1',
+    '--route',
+    '/api',
+    '--to',
+    'h2c://b:1',
+    '--to',
+    'https://c',
+    '--route',
+    '/x',
+    '--to',
+    'http://d:1',
+  );
+  assert.deepEqual(to.map(formatUrl), ['http://127.0.0.1:3000', 'http://a:1']);
+  assert.deepEqual(
+    routes.map(({ prefix, to: origins }) => [prefix, ...origins.map(formatUrl)]),
+    [
+      ['/api', 'h2c://b:1', 'https://c:443'],
+      ['/x', 'http://d:1'],
+    ],
+  );
+  const last = parseCommand([
+    'reverse',
+    '--listen',
+    'http://a:1',
+    '--route',
+    '/api',
+    '--to',
+    'http://b:1',
+    '--route',
+    '/',
+    '--to',
+    'http://c:1',
+  ]);
+  assert.ok(last.kind === 'reverse');
+  assert.deepEqual(last.arguments.to.map(formatUrl), ['http://c:1'], 'a route for / is the same as --to in front');
+  assert.deepEqual(
+    last.arguments.routes.map(({ prefix }) => prefix),
+    ['/api'],
+  );
+  const only = parseCommand(['reverse', '--route', '/api', '--to', 'http://b:1', '--listen', 'http://a:1']);
+  assert.ok(only.kind === 'reverse');
+  assert.deepEqual([only.arguments.to, only.arguments.routes.length], [[], 1]);
+});
+
+test('with a file of routes there need be no --to', () => {
+  const command = parseCommand(['reverse', '--listen', 'http://a:1', '--route-file', 'routes.yaml', '--no-verify']);
+  assert.ok(command.kind === 'reverse');
+  assert.deepEqual([command.arguments.routeFile, command.arguments.to], ['routes.yaml', []]);
+});
+
+test('changes of fields are kept in their order', () => {
+  const { headerUp, headerDown } = reverse('--header-up', 'A: 1', '--header-down', '-Server', '--header-up=-B', '--header-up', '+C: x: y');
+  assert.deepEqual([headerUp, headerDown], [['A: 1', '-B', '+C: x: y'], ['-Server']]);
+  assert.deepEqual([reverse().headerUp, reverse().headerDown], [[], []]);
+});
+
+test('--compress stands alone, or with a list in which the favourite is first', () => {
+  assert.equal(reverse().compress, null);
+  assert.deepEqual(reverse('--compress').compress, ['zstd', 'br', 'gzip']);
+  assert.deepEqual(reverse('--compress', '--access-log').compress, ['zstd', 'br', 'gzip']);
+  assert.deepEqual(reverse('--compress', 'gzip').compress, ['gzip']);
+  assert.deepEqual(reverse('--compress=gzip, BR').compress, ['gzip', 'br']);
+  assert.equal(parseCommand(['--compress', 'reverse', '--listen', 'http://a:1', '--to', 'http://b:1']).kind, 'reverse');
+});
+
+test('streams to an origin have two names, retries one', () => {
+  assert.equal(reverse('--h2-upstream-streams', '9').upstreamStreams, 9);
+  assert.deepEqual([reverse().retries, reverse('--retries', '0').retries, reverse('--retries', '7').retries], [1, 0, 7]);
+});
+
+test('PROXY headers are read from those who are trusted, and written for all', () => {
+  const of = (...rest: string[]) => {
+    const { proxyProtocol, proxyProtocolFrom } = reverse(...rest);
+    return [proxyProtocol, ...proxyProtocolFrom];
+  };
+  assert.deepEqual(of(), [null]);
+  assert.deepEqual(of('--proxy-protocol', 'out'), ['out']);
+  const from = ['--proxy-protocol-from', '10.0.0.0/8,::1', '--proxy-protocol-from', '192.0.2.1'];
+  assert.deepEqual(of('--proxy-protocol', 'both', ...from), ['both', '10.0.0.0/8', '::1', '192.0.2.1']);
+  assert.deepEqual(of('--proxy-protocol', 'in', '--proxy-protocol-from', 'all'), ['in', 'all']);
+});
+
+const both = ['reverse', '--listen', 'http://a:1', '--to', 'http://a:2'] as const;
+
 const wrong: readonly (readonly [name: string, argv: readonly string[], says: RegExp])[] = [
   ['no command', [], /say what to do: ferrata reverse --listen/],
   ['an unknown command', ['forward'], /there is no command 'forward'; write: ferrata reverse/],
@@ -235,6 +323,69 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
     ['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'http://127.0.0.1:8080'],
     /that is where the proxy itself listens/,
   ],
+  ['a route without an origin', [...both, '--route', '/api'], /--route \/api: say where its requests go, behind it/],
+  [
+    'a route without an origin before another',
+    [...both, '--route', '/api', '--route', '/b', '--to', 'http://c:1'],
+    /--route \/api: say where its requests go/,
+  ],
+  [
+    'the same route twice',
+    [...both, '--route', '/b', '--to', 'http://c:1', '--route', '/b', '--to', 'http://d:1'],
+    /--route \/b is written twice; write it once, with all its --to/,
+  ],
+  ['a route for / beside --to', [...both, '--route', '/', '--to', 'http://c:1'], /a --to before any --route is for \/ already/],
+  ['a prefix without a slash', [...both, '--route', 'api', '--to', 'http://c:1'], /--route api: a prefix begins with a slash/],
+  ['a prefix with a slash behind', [...both, '--route', '/api/', '--to', 'http://c:1'], /--route \/api\/: .*write \/api$/],
+  ['a prefix with dots', [...both, '--route', '/a/..', '--to', 'http://c:1'], /none that are \. or \.\./],
+  ['an origin of a route on port 0', [...both, '--route', '/b', '--to', 'http://c:0'], /--to http:\/\/c:0: port 0 is only for --listen/],
+  [
+    'an origin of a route that is the proxy itself',
+    [...both, '--route', '/b', '--to', 'http://a:1'],
+    /that is where the proxy itself listens/,
+  ],
+  ['an empty --route-file', [...both, '--route-file='], /--route-file needs a value/],
+  [
+    'a field without a colon',
+    [...both, '--header-up', 'X-A'],
+    /--header-up "X-A": there is no colon in it; write 'Name: value', or '-X-A'/,
+  ],
+  ['a field that is removed with a value', [...both, '--header-down=-X-A: 1'], /a field is removed by its name alone; write '-X-A'/],
+  ['a name that is none', [...both, '--header-up', 'X A: 1'], /"X A" is no name of a field/],
+  ['a pseudo-field', [...both, '--header-up', ':path: /'], /"" is no name of a field/],
+  ['a field of the connection', [...both, '--header-up', 'connection: close'], /connection belongs to one connection/],
+  ['a field of the framing', [...both, '--header-down', 'Content-Length: 1'], /Content-Length says how a message is framed/],
+  ['the end of a line in a value', [...both, '--header-up', 'X-A: a\r\nX-B: b'], /has a character that no field may have.*U\+000D/],
+  ['NUL in a value', [...both, '--header-down', 'X-A: \0'], /U\+0000/],
+  ['a value beyond ASCII', [...both, '--header-up', 'X-A: é'], /U\+00E9/],
+  ['a Host that is removed', [...both, '--header-up=-Host'], /a request has one Host/],
+  ['a Host that is none', [...both, '--header-up', 'Host: a/b'], /"a\/b" is no host/],
+  ['an empty Host', [...both, '--header-up', 'Host:'], /"" is no host/],
+  ['a coding that is none', [...both, '--compress', 'gzip,lzma'], /--compress gzip,lzma: write a list of gzip, br and zstd, or nothing/],
+  ['a coding twice', [...both, '--compress=br,br'], /a coding is in it twice/],
+  ['a stray word behind --compress', [...both, '--compress', 'http://a:1'], /--compress http:\/\/a:1: write a list/],
+  [
+    'the streams by both names',
+    [...both, '--h2-upstream-streams', '1', '--upstream-streams', '1'],
+    /are the same option; write one of them/,
+  ],
+  ['PROXY headers on no side', [...both, '--proxy-protocol', 'yes'], /--proxy-protocol yes: write in .*, out .* or both/],
+  [
+    'PROXY headers from nobody',
+    [...both, '--proxy-protocol', 'in'],
+    /say whose headers are believed.*--proxy-protocol-from 10\.0\.0\.0\/8/,
+  ],
+  [
+    'PROXY headers from somebody to origins',
+    [...both, '--proxy-protocol', 'out', '--proxy-protocol-from', '::1'],
+    /write --proxy-protocol in with it/,
+  ],
+  [
+    'a range that is none',
+    [...both, '--proxy-protocol', 'in', '--proxy-protocol-from', '10.1.2.3/8'],
+    /--proxy-protocol-from 10\.1\.2\.3\/8: bits behind its prefix.*write a range such as/,
+  ],
+  ['everybody and somebody', [...both, '--proxy-protocol', 'in', '--proxy-protocol-from', 'all,::1'], /everybody is believed then/],
   ['a bare IPv6 address', ['reverse', '--listen', 'http://::1:80', '--to', 'http://a:1'], /brackets/],
 ];
 
@@ -256,7 +407,10 @@ for (const [option, value] of [
   ['--max-header-bytes', '1'],
   ['--max-header-bytes', '1e9'],
   ['--upstream-streams', '0'],
+  ['--h2-upstream-streams', '10001'],
   ['--upstream-connections', 'many'],
+  ['--retries', '-1'],
+  ['--retries', '101'],
   ['--threads', '0'],
   ['--threads', '1.5'],
   ['--threads', '257'],
@@ -268,6 +422,15 @@ for (const [option, value] of [
     );
   });
 }
+
+test('every option of the help stands in the table of the README, and the other way round', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const table = readme.slice(readme.indexOf('| option |'), readme.indexOf('A URL is'));
+  const namesIn = (text: string): string[] => [...new Set(text.match(/--[a-z][a-z0-9-]*/g))].toSorted();
+  const told = help.slice(help.indexOf('--listen URL  '), help.indexOf('TIME is a number'));
+  const rows = table.split('\n').map((row) => row.split('|')[1] ?? '');
+  assert.deepEqual(namesIn(rows.slice(2).join('\n')), namesIn(told));
+});
 
 test('--help and --version win over everything else that is right', () => {
   assert.equal(parseCommand(['reverse', '--help']).kind, 'help');

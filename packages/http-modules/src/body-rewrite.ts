@@ -2,11 +2,12 @@
  * Bodies that are rewritten on their way: piece by piece, or as a whole up to a size.
  *
  * A body is rewritten if `when` says so and its bytes are what they seem: not in a content coding, unless `encoded` says that the transform knows it, and never a part
- * of a representation (206). What was true of the old bytes only goes: the length, digests, ranges; a strong entity tag becomes a weak one.
+ * of a representation (206). So that they are, what answers is asked for bodies in no coding. What was true of the old bytes only goes: the length, digests, ranges; a strong entity tag becomes a weak one.
  */
-import { checkWholeNumber, limitError, type WireError } from '@ferrata/error';
+import { checkWholeNumber, limitError, protocolError, type WireError } from '@ferrata/error';
 import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from './http-module.ts';
+import { contentCodings } from './internal/content-codings.ts';
 import { contentLengthOf } from './internal/running-modules.ts';
 
 /** Which message a body belongs to. */
@@ -40,19 +41,34 @@ export interface RewriteBodyOptions {
   readonly transform: BodyTransform | ((message: RewrittenMessage) => PieceTransform);
   /** Bodies in a content coding too (gzip, br): the transform gets the coded bytes. Default false. */
   readonly encoded?: boolean;
+  /**
+   * What becomes of a body in a content coding that the transform doesn't know. `pass`: it goes on as it is. `fail`: a request is answered 415, a response becomes a 502; for
+   * what must not slip through. Default `pass`.
+   */
+  readonly onEncoded?: 'pass' | 'fail';
+  /**
+   * Of responses: their requests ask for bodies in no coding, by `Accept-Encoding: identity`; what a client accepts, `compression` knows all the same. It costs bytes on the way from the
+   * upstream, for all responses, as nobody knows yet which are rewritten. Where `requestFilter` isn't called, behind an upstream, whoever sends the request must ask. Default: true,
+   * unless `encoded`.
+   */
+  readonly identity?: boolean;
   /** For messages. Default `rewriteBody`. */
   readonly name?: string;
   /** Where it stands in the chain; default 0. */
   readonly order?: number;
 }
 
-/** Makes a kind of module that rewrites bodies. */
+/** Makes a kind of module that rewrites bodies. @throws {TypeError} for an `onEncoded` that is none, and for `identity` of requests */
 export function rewriteBody(options: RewriteBodyOptions): HttpModuleKind {
-  const { direction, name = 'rewriteBody', order = 0 } = options;
+  const { direction, name = 'rewriteBody', order = 0, encoded = false, onEncoded = 'pass' } = options;
+  if (onEncoded !== 'pass' && onEncoded !== 'fail') throw new TypeError(`onEncoded must be pass or fail, not ${String(onEncoded)}`);
+  if (direction === 'request' && options.identity === true) throw new TypeError('identity is asked for where responses are rewritten');
   const rewriting: Rewriting = {
     when: options.when ?? ((): boolean => true),
     transform: typeof options.transform === 'function' ? { begin: options.transform } : options.transform,
-    encoded: options.encoded ?? false,
+    encoded,
+    onEncoded,
+    asksIdentity: options.identity ?? !encoded,
   };
   if (direction === 'response') return { name, order, create: () => new ResponseRewriter(rewriting) };
   return { name, order, create: (exchange) => (exchange.hasRequestBody ? new RequestRewriter(rewriting) : null) };
@@ -62,6 +78,8 @@ interface Rewriting {
   readonly when: (head: RequestHead | ResponseHead, request: RequestHead) => boolean;
   readonly transform: BodyTransform;
   readonly encoded: boolean;
+  readonly onEncoded: 'pass' | 'fail';
+  readonly asksIdentity: boolean;
 }
 
 class RequestRewriter implements HttpModule {
@@ -94,6 +112,9 @@ class ResponseRewriter implements HttpModule {
   get editsResponseBody(): boolean {
     return this.#transform !== null;
   }
+  requestFilter({ headers }: RequestHead): void {
+    if (this.#rewriting.asksIdentity) headers.setKnown(KnownHeader.acceptEncoding, 'identity');
+  }
   responseFilter(response: ResponseHead, { bodyLength }: ResponseBodyInfo, { request }: ModuleExchange): void {
     if (response.status === 204 || response.status === 304 || response.status === 206) return;
     const length = request.method === 'HEAD' ? contentLengthOf(response.headers) : bodyLength;
@@ -105,18 +126,17 @@ class ResponseRewriter implements HttpModule {
 }
 
 /** @param length -1: not known @returns null: the body passes as it is */
-function beginRewrite({ when, transform, encoded }: Rewriting, message: RewrittenMessage, length: number): PieceTransform | null {
+function beginRewrite(rewriting: Rewriting, message: RewrittenMessage, length: number): PieceTransform | null {
+  const { when, transform, encoded, onEncoded } = rewriting;
   const { headers } = message.head;
-  if (!encoded && isEncoded(headers)) return null;
   if (!when(message.head, message.request)) return null;
+  if (!encoded && contentCodings(headers).length > 0) {
+    if (onEncoded === 'pass') return null;
+    throw bodyEncoded(message);
+  }
   if (length >= 0 && transform.takes?.(length, message) === false) return null;
   forgetOldBytes(headers);
   return transform.begin(message);
-}
-
-function isEncoded(headers: HeaderMap): boolean {
-  const coding = headers.combinedKnown(KnownHeader.contentEncoding);
-  return coding !== undefined && coding !== '' && coding.toLowerCase() !== 'identity';
 }
 
 /** What the old bytes had, and the new ones have not (RFC 9110 §8.8.1, RFC 9530). */
@@ -209,6 +229,12 @@ class BodyCollector {
     bytes.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = bytes;
   }
+}
+
+function bodyEncoded({ direction }: RewrittenMessage): WireError {
+  const message = `a ${direction} that is to be rewritten has a body in a content coding`;
+  if (direction === 'request') return protocolError('BODY_ENCODED', message, { wire: { status: 415 }, source: 'downstream' });
+  return protocolError('BODY_ENCODED', message, { wire: { status: 502 }, source: 'upstream' });
 }
 
 function bodyTooLarge({ direction }: RewrittenMessage, maxBytes: number): WireError {

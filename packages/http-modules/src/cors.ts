@@ -22,7 +22,7 @@ export type OriginCheck = (origin: string, request: RequestHead) => Awaitable<bo
 export interface CorsOptions {
   /**
    * Who may read: `*` for all sites; origins as they are sent (`https://example.com`, without a slash at the end), or expressions that match one as a whole; or a
-   * function. `null`, the origin of files and sandboxes, only if it is named: anybody can have it.
+   * function. `null`, the origin of files and sandboxes, only if it is named, by no expression: anybody can have it.
    */
   readonly origins: '*' | readonly (string | RegExp)[] | OriginCheck;
   /** Methods beside GET, HEAD and POST, which need no leave. Default none. */
@@ -61,7 +61,8 @@ const MAX_REQUESTED_HEADERS = 100;
 /**
  * Makes the kind of module that speaks CORS.
  *
- * @throws {TypeError} for an origin that none could send, a name that is no token, and `credentials` with `origins: '*'`, which would let every site act for its visitors
+ * @throws {TypeError} for an origin that none could send, a name that is no token, and `credentials` with `origins: '*'`, which would let every site act for its visitors, or
+ *   with a `*` among names, which browsers would take for a name
  * @throws {RangeError} if `maxAgeSeconds` is not a whole number from 0
  */
 export function cors(options: CorsOptions): HttpModuleKind {
@@ -84,6 +85,9 @@ class CorsPolicy {
     const { origins, methods = [], requestHeaders = [], exposedHeaders = [], credentials = false, privateNetwork = false } = options;
     this.anyOrigin = origins === '*';
     if (this.anyOrigin && credentials) throw new TypeError('credentials cannot be granted to every origin');
+    const named = [...methods, ...exposedHeaders, ...(requestHeaders === 'requested' ? [] : requestHeaders)];
+    // Fetch standard §3.2.3: beside credentials a star is the name of a method or field, and stands for no other.
+    if (credentials && named.includes('*')) throw new TypeError('beside credentials `*` stands for nothing: name what is allowed');
     this.credentials = credentials;
     this.#check = origins === '*' ? () => true : typeof origins === 'function' ? origins : listCheck(origins);
     this.#methods = joinTokens('methods', ['GET', 'HEAD', 'POST', ...methods.filter((method) => !/^(?:GET|HEAD|POST)$/.test(method))]);
@@ -167,7 +171,8 @@ function listCheck(origins: readonly (string | RegExp)[]): OriginCheck {
     if (typeof origin === 'string') exact.add(checkedOrigin(origin));
     else patterns.push(wholeMatch(origin));
   }
-  return (origin) => exact.has(origin) || patterns.some((pattern) => pattern.test(origin));
+  // `null` is anybody's, so that an expression for all sites does not mean it.
+  return (origin) => exact.has(origin) || (origin !== 'null' && patterns.some((pattern) => pattern.test(origin)));
 }
 
 /** An origin as a browser writes it: a mistake here would only show as a site that is refused. */

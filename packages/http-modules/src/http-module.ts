@@ -13,7 +13,7 @@
  *
  * ```text
  *   create → requestFilter → requestBodyFilter* (null: the end)
- *          → responseFilter → responseBodyFilter* → responseTrailerFilter → responseBodyFilter(null)      → close
+ *          → responseFilter → (responseBodyFilter+ → responseBodyFlush)* → responseTrailerFilter → responseBodyFilter(null)      → close
  * ```
  */
 import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
@@ -74,6 +74,11 @@ export interface HttpModule {
    * 304. One of no bytes has an end.
    */
   responseBodyFilter?(chunk: Uint8Array | null): Awaitable<ModulePiece>;
+  /**
+   * Nothing more of the response's body is at hand, and its end has not come: gives what `responseBodyFilter` holds back for company, or null. Called behind the last piece of
+   * what was sent in one tick, when the modules in front have nothing left either; never behind the end. Who holds nothing back, or needs the whole, has none.
+   */
+  responseBodyFlush?(): Awaitable<ModulePiece>;
   /**
    * Edits the trailers of a response that has a body and goes through `responseBodyFilter`, before its end is told there. Null: it has none. A module without a
    * `responseBodyFilter` edits those of every response with a body.

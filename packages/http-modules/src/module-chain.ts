@@ -1,8 +1,9 @@
 /** Modules in the order in which they see messages: made once, for all requests. */
 import type { RequestHead } from '@ferrata/headers';
 import type { ClientExchangeHandler, ResponseInit, ServerExchange } from '@ferrata/http';
-import type { StreamInfo } from '@ferrata/stream';
+import { isThenable, type StreamInfo, watchAnswer } from '@ferrata/stream';
 import type { HttpModule, HttpModuleKind, ModuleExchange } from './http-module.ts';
+import { moduleGarbage } from './internal/module-errors.ts';
 import { RunningModules } from './internal/running-modules.ts';
 import { ModuleClientHandler } from './module-client-handler.ts';
 import {
@@ -81,7 +82,7 @@ export class ModuleChain {
     let modules: { readonly kind: HttpModuleKind; readonly module: HttpModule }[] | null = null;
     try {
       for (const kind of this.kinds) {
-        const module = kind.create(facade);
+        const module = created(kind, facade);
         if (module !== null) (modules ??= []).push({ kind, module });
       }
     } catch (thrown) {
@@ -91,6 +92,15 @@ export class ModuleChain {
     }
     return modules === null ? null : new RunningModules(modules, options);
   }
+}
+
+/** Types do not bind kinds in JavaScript: one that creates nothing takes no part, and one that creates garbage ends this request. */
+function created(kind: HttpModuleKind, facade: ModuleExchange): HttpModule | null {
+  const made: unknown = kind.create(facade);
+  if (made === null || made === undefined) return null;
+  if (typeof made === 'object' && !isThenable(made)) return made;
+  watchAnswer(made);
+  throw moduleGarbage(kind.name, 'a module or null, and no promise, from create');
 }
 
 /** What modules in front of an application see of their exchange. */

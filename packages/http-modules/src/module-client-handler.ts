@@ -36,8 +36,8 @@ export class ModuleClientHandler implements ClientExchange, ClientExchangeHandle
   #isPausedByModules = false;
   /** They work on the head. */
   #isFilteringHead = false;
-  /** A module has failed: no more of the response goes to the handler. */
-  #hasFailed = false;
+  /** What a module has failed with: no more of the response goes to the handler. */
+  #failure: WireError | null = null;
   #isClosed = false;
 
   constructor(
@@ -171,13 +171,13 @@ export class ModuleClientHandler implements ClientExchange, ClientExchangeHandle
   }
 
   onResponseData(chunk: Uint8Array): void {
-    if (this.#hasFailed) return;
+    if (this.#failure !== null) return;
     if (this.#body !== null) this.#body.push(chunk);
     else return this.#handler.onResponseData(chunk);
   }
 
   onResponseEnd(trailers: HeaderMap | null): void {
-    if (this.#hasFailed) return;
+    if (this.#failure !== null) return;
     if (this.#body === null) return this.#handler.onResponseEnd(trailers);
     this.#isEnding = true;
     this.#body.end(trailers);
@@ -185,7 +185,7 @@ export class ModuleClientHandler implements ClientExchange, ClientExchangeHandle
 
   onClientClose(error: WireError | null): void {
     // All came, and the modules are not done with it: the handler hears of the close when it has heard of the end.
-    if (error !== null || !this.#isEnding) this.#close(error);
+    if (error !== null || !this.#isEnding) this.#close(error ?? this.#failure);
   }
 
   // ---- the response ------------------------------------------------------------------------------------------------------------------
@@ -266,10 +266,13 @@ export class ModuleClientHandler implements ClientExchange, ClientExchangeHandle
 
   #fail(error: WireError): void {
     this.#body?.stop();
-    this.#hasFailed = true;
+    this.#failure ??= error;
+    this.#isEnding = false;
     if (this.#isClosed) return;
     const onModuleFailed = this.#onModuleFailed;
     if (onModuleFailed === null) this.cancel(error);
     else callUser(() => onModuleFailed(error), this.#failByHandler);
+    // The close that was held back behind the end of the response, which now never comes.
+    if (this.#inner?.isClosed === true) this.#closeLater(error);
   }
 }

@@ -12,7 +12,7 @@
  * - Interim responses, tunnels and failures go past the modules. A failure of a module ends the exchange.
  * - Bodies that no module edits go straight through.
  */
-import { toWireError, type WireError, withSource } from '@ferrata/error';
+import { internalError, toWireError, type WireError, withSource } from '@ferrata/error';
 import type { HeaderMap, RequestHead, ResponseHead } from '@ferrata/headers';
 import {
   type ExchangeSettings,
@@ -52,6 +52,8 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
   #begunStatus = 0;
   /** Null: it goes straight through. */
   #responseBody: BodyPipeline | null = null;
+  /** Bytes that are to come of the length that was announced, where a pipeline stands between; -1: none was. */
+  #bodyLeft = -1;
   /** The client was told to be slow. */
   #isClientFull = false;
   /** The handler was told to wait. */
@@ -105,8 +107,12 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
       throw new TypeError('a ServerExchangeHandler must follow an exchange');
     }
     this.#handler = handler;
-    if (this.#isOver) watchAnswer(handler.onExchangeClose(this.#closeError));
-    else this.#openRequestBody();
+    if (this.#isOver) {
+      watchAnswer(handler.onExchangeClose(this.#closeError));
+      return;
+    }
+    this.#openRequestBody();
+    this.#payDrain();
   }
 
   /** A module answers: for its `ModuleExchange`. @throws {TypeError} if a response has begun, or no `requestFilter` runs */
@@ -235,6 +241,9 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
     if (!Number.isSafeInteger(bodyLength) || bodyLength < BodyLength.untilClose)
       throw new RangeError(`not the length of a body: ${bodyLength}`);
     this.#begunStatus = head.status;
+    // A map may be shared by many answers, and modules edit it.
+    head.headers = head.headers.clone();
+    if (bodyLength >= 0 && !isBodyless(this.request.method, head.status)) this.#bodyLeft = bodyLength;
     let later: Promise<void> | undefined;
     try {
       later = this.#modules.filterResponse(head, bodyLength, this.#facade);
@@ -255,16 +264,42 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
   }
 
   sendData(chunk: Uint8Array): boolean {
-    if (this.#responseBody === null) return this.#inner.sendData(chunk);
+    if (this.#responseBody === null) return this.#sendPast(chunk);
     if (this.isClosed) return false;
+    if (this.#bodyLeft >= 0 && (this.#bodyLeft -= chunk.length) < 0) this.#breakOff('more bytes than were announced');
     const goesOn = this.#responseBody.push(chunk) && !this.#isClientFull;
     if (!goesOn) this.#owesDrain = true;
     return goesOn;
   }
 
   sendEnd(trailers: HeaderMap | null = null): void {
-    if (this.#responseBody === null) this.#inner.sendEnd(trailers);
-    else if (!this.isClosed) this.#responseBody.end(trailers);
+    if (this.#responseBody === null) {
+      if (!this.#isUnanswered) this.#inner.sendEnd(trailers);
+      return;
+    }
+    if (this.isClosed) return;
+    if (this.#bodyLeft > 0) this.#breakOff(`${this.#bodyLeft} bytes of those announced are missing`);
+    this.#responseBody.end(trailers);
+  }
+
+  /** What goes past the modules; the body of a head that has failed goes nowhere. */
+  #sendPast(chunk: Uint8Array): boolean {
+    if (this.#isUnanswered) return false;
+    const goesOn = this.#inner.sendData(chunk);
+    if (!goesOn && this.#handler === null) this.#owesDrain = true;
+    return goesOn;
+  }
+
+  /** A module has failed on the head, and whoever owns the exchange has not answered yet. */
+  get #isUnanswered(): boolean {
+    return this.#isBypassed && !this.#inner.hasResponded;
+  }
+
+  /** As the exchange does where no module stands between: the client must not take the body for whole. */
+  #breakOff(message: string): never {
+    const wrong = new RangeError(message);
+    this.#inner.abort(internalError('BODY_LENGTH_WRONG', message, { cause: wrong, source: 'internal' }));
+    throw wrong;
   }
 
   openTunnel(head: ResponseHead): Tunnel {
@@ -283,21 +318,21 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
   onRequestData(chunk: Uint8Array): void {
     if (this.#isRequestDropped) return;
     if (!this.#isOpen()) (this.#requestBody ??= this.#heldRequestBody()).push(chunk);
-    else if (this.#requestBody === null) this.#handler?.onRequestData(chunk);
+    else if (this.#requestBody === null) return this.#handler?.onRequestData(chunk);
     else this.#requestBody.push(chunk);
   }
 
   onRequestEnd(trailers: HeaderMap | null): void {
     if (this.#isRequestDropped) return;
     if (!this.#isOpen()) (this.#requestBody ??= this.#heldRequestBody()).end(trailers);
-    else if (this.#requestBody === null) this.#handler?.onRequestEnd(trailers);
+    else if (this.#requestBody === null) return this.#handler?.onRequestEnd(trailers);
     else this.#requestBody.end(trailers);
   }
 
   onResponseDrain(): void {
     this.#isClientFull = false;
-    if (this.#responseBody === null) this.#handler?.onResponseDrain();
-    else this.#payDrain();
+    if (this.#handler !== null && this.#responseBody === null) this.#owesDrain = true;
+    this.#payDrain();
   }
 
   onExchangeClose(error: WireError | null): void {
@@ -309,7 +344,7 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
     try {
       this.#modules.close();
     } finally {
-      handler?.onExchangeClose(error);
+      watchAnswer(handler?.onExchangeClose(error));
     }
   }
 
@@ -409,10 +444,11 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
 
   /** The client, and the modules, take bytes again. */
   #payDrain(): void {
-    if (!this.#owesDrain || this.#isClientFull || this.#responseBody?.isBusy === true || this.isClosed) return;
+    const handler = this.#handler;
+    if (handler === null || !this.#owesDrain || this.#isClientFull || this.#responseBody?.isBusy === true || this.isClosed) return;
     this.#owesDrain = false;
     try {
-      this.#watchHandler(this.#handler?.onResponseDrain());
+      this.#watchHandler(handler.onResponseDrain());
     } catch (thrown) {
       this.#failByHandler(thrown);
     }
@@ -437,6 +473,7 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
     this.#responseBody?.stop();
     if (this.isClosed) return;
     this.#isBypassed = true;
+    this.#bodyLeft = -1;
     if (!this.#inner.hasResponded) {
       this.#begunStatus = 0;
       this.#responseBody = null;

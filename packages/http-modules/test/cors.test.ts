@@ -32,6 +32,18 @@ describe('CORS', () => {
     assert.equal(answer.headers.get('vary'), 'Origin');
     assert.equal(named(answer, 'allow-credentials'), undefined);
   });
+  it('takes no expression for a leave of `null`, which anybody can be: it must be named', async () => {
+    for (const origins of [[/.*/], [/null|https:.*/]]) {
+      assert.equal(named(await get({ origins, credentials: true }, 'null'), 'allow-origin'), undefined);
+      assert.equal(named(await get({ origins }, SITE), 'allow-origin'), SITE);
+    }
+    assert.equal(named(await get({ origins: [/.*/, 'null'] }, 'null'), 'allow-origin'), 'null');
+  });
+  it('refuses stars that would be mere names beside credentials', () => {
+    for (const option of ['methods', 'requestHeaders', 'exposedHeaders'] as const)
+      assert.throws(() => cors({ origins: [SITE], credentials: true, [option]: ['*'] }), TypeError);
+    cors({ origins: '*', methods: ['*'], requestHeaders: ['*'], exposedHeaders: ['*'] });
+  });
   it('says so to others too, lest a cache give them what it has for one', async () => {
     for (const origin of [OTHER, null]) {
       const answer = await get({ origins: [SITE], credentials: true }, origin, { Vary: 'Accept' });

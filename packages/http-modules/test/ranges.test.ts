@@ -96,6 +96,12 @@ describe('answers to range requests', () => {
     };
     assert.notEqual(await boundary(), await boundary());
   });
+  for (const boundary of ['', 'a b', 'a\r\nX: y', 'ä', 'x'.repeat(71)]) {
+    it(`take no boundary that could break their frames: ${JSON.stringify(boundary)}`, async () => {
+      const answer = await through([ranges({ boundary: () => boundary })], { fields: { Range: 'bytes=0-0,2-2' } }, { body: '0123' });
+      assert.deepEqual([answer.status, answer.body], [500, '']);
+    });
+  }
   it('none that can be satisfied is a 416 (§15.5.17)', async () => {
     const { status, headers, body, error } = await get({ Range: 'bytes=10-' });
     assert.deepEqual([status, body, error], [416, '', null]);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { concatBytes, utf8Decode } from '@ferrata/bytes';
 import { requestHead, responseHead } from '@ferrata/headers';
 import { respond } from '@ferrata/http';
-import { type BodyTransform, type ModulePiece, replaceBytes, rewriteBody, wholeBody, withModules } from '@ferrata/http-modules';
+import { type BodyTransform, compression, type ModulePiece, replaceBytes, rewriteBody, wholeBody, withModules } from '@ferrata/http-modules';
 import fc from 'fast-check';
 import { type Answer, answering, ask, bytes, moduleOptions, text, through } from './rig.ts';
 
@@ -54,6 +55,45 @@ describe('rewriteBody', () => {
       { body: 'gz', fields: { 'Content-Encoding': 'gzip' } },
     );
     assert.equal(coded.body, 'GZ');
+  });
+  it('asks for a body that it can read, and hides that from compression', async () => {
+    const asked: (string | undefined)[] = [];
+    const application = answering((exchange) => {
+      asked.push(exchange.request.headers.combined('accept-encoding'));
+      respond(exchange, 200, { headers: { 'Content-Type': 'text/html' }, body: 'hello '.repeat(100) });
+    });
+    const kinds = [rewriteBody({ direction: 'response', transform: () => upper }), compression()];
+    const answer = await ask(withModules(application, kinds, moduleOptions()), 'http1', { fields: { 'Accept-Encoding': 'gzip' } });
+    assert.deepEqual([asked, answer.headers.get('content-encoding')], [['identity'], 'gzip']);
+    assert.equal(gunzipSync(bytes(answer.body)).toString(), 'HELLO '.repeat(100));
+  });
+  it('asks for nothing where the transform knows the coding, or it is told so, or the request is what is rewritten', async () => {
+    for (const options of [
+      { direction: 'response', encoded: true },
+      { direction: 'response', identity: false },
+      { direction: 'request' },
+    ] as const) {
+      const asked: (string | undefined)[] = [];
+      const application = answering((exchange) => {
+        asked.push(exchange.request.headers.combined('accept-encoding'));
+        respond(exchange, 200);
+      });
+      const kinds = [rewriteBody({ ...options, transform: () => upper })];
+      await ask(withModules(application, kinds, moduleOptions()), 'http1', { method: 'POST', body: ['a'], fields: { 'Accept-Encoding': 'gzip' } });
+      assert.deepEqual(asked, ['gzip']);
+    }
+    assert.throws(() => rewriteBody({ direction: 'request', identity: true, transform: () => upper }), TypeError);
+  });
+  it('lets nothing slip through in a coding where that is wanted: 415 to a request, 502 for a response', async () => {
+    const request = rewriteBody({ direction: 'request', onEncoded: 'fail', transform: () => upper });
+    const response = rewriteBody({ direction: 'response', onEncoded: 'fail', transform: () => upper });
+    const fields = { 'Content-Encoding': 'gzip' };
+    const posted = await ask(withModules(echo, [request], moduleOptions()), 'http1', { method: 'POST', body: ['gz'], fields });
+    assert.deepEqual([posted.status, (await through([response], {}, { body: 'gz', fields })).status], [415, 502]);
+    const identity = { 'Content-Encoding': 'identity, Identity' };
+    assert.equal((await through([response], {}, { body: 'id', fields: identity })).body, 'ID');
+    assert.equal((await through([response], { method: 'HEAD' }, { body: 'id' })).status, 200);
+    assert.throws(() => rewriteBody({ direction: 'request', onEncoded: 'drop' as 'fail', transform: () => upper }), TypeError);
   });
   it('takes back what was true of the old bytes only', async () => {
     const fields = { ETag: '"1"', 'Accept-Ranges': 'bytes', 'Content-MD5': 'x', 'Repr-Digest': 'y' };

@@ -241,14 +241,15 @@ export class Http1ClientSession implements L4Sink, ClientSession {
     // What comes before the handler attaches a sink of its own waits in the stream.
     this.stream.pause();
     const remaining = this.#machine.takeRemaining();
+    const stream = this.#owner.onSessionTunnel?.(this) ?? this.stream;
     this.#owner.onSessionClose(this, null, false);
     let error: WireError | null = null;
     try {
-      const answer: unknown = exchange.handler.onTunnel(this.#machine.response, { stream: this.stream, remaining });
-      watchAnswer(answer, (thrown) => this.stream.abort(handlerError(thrown)));
+      const answer: unknown = exchange.handler.onTunnel(this.#machine.response, { stream, remaining });
+      watchAnswer(answer, (thrown) => stream.abort(handlerError(thrown)));
     } catch (thrown) {
       error = handlerError(thrown);
-      this.stream.abort(error);
+      stream.abort(error);
     }
     this.#tellClose(exchange, error);
   }

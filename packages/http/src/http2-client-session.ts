@@ -156,6 +156,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
     if (this.#mode !== Mode.open) return;
     if (!this.#machine.shouldClose) this.#machine.goaway(Http2ErrorCode.noError, '', this.environment.now());
     this.#end();
+    this.#tellReady();
     this.#closeAll(internalError('SESSION_CLOSED', 'the session was closed', { source: 'internal' }));
   }
 

@@ -103,6 +103,12 @@ export interface ClientSessionOwner {
    * requests at all (`isReusable` is false then, and stays so).
    */
   onSessionRoom?(session: ClientSession): void;
-  /** The connection is gone; once. `isDirty`: the peer sent bytes that belong to no exchange (HTTP/1 only). */
+  /**
+   * HTTP/1: the connection becomes a tunnel. `onSessionClose` follows at once, and nothing after that.
+   *
+   * @returns the stream that the exchange is given, paused: that of the session, or one in its place that tells the owner more
+   */
+  onSessionTunnel?(session: ClientSession): L4Stream;
+  /** The connection is gone, or is a tunnel from now on; once. `isDirty`: the peer sent bytes that belong to no exchange (HTTP/1 only). */
   onSessionClose(session: ClientSession, error: WireError | null, isDirty: boolean): void;
 }

@@ -425,6 +425,21 @@ describe('the rest of a request behind its response over HTTP/1', () => {
     assert.equal(client.sink.hasEnded, false);
   });
 
+  it('is no matter for closeOnEarlyResponse when the request has no body, however soon the answer comes', async () => {
+    for (const input of [get(), post(0)]) {
+      const rig = new ServerRig();
+      const client = rig.connect();
+      rig.onRequest = (exchange) => {
+        exchange.adjust({ closeOnEarlyResponse: true });
+        echoTarget(exchange);
+      };
+      await client.send(input + get('/next'));
+      assert.doesNotMatch(client.received, /close/, input);
+      assert.match(client.received, /\/next$/);
+      assert.equal(client.sink.hasEnded, false);
+    }
+  });
+
   it('is not read either if closeOnEarlyResponse comes behind the head', async () => {
     const { client, exchange } = await ask(post(3, 'a'));
     exchange.sendHead(response(200), 0);

@@ -41,3 +41,16 @@ test('whenReady calls back when the connection is lost before', async () => {
   assert.equal(told, 1);
   assert.equal(session.takesExtendedConnect, false);
 });
+
+test('whenReady calls back when the session is closed before', async () => {
+  const { a } = memoryPair();
+  const session = new Http2ClientSession(a, new HttpEnvironment(), resolveHttp2ClientOptions(), owner);
+  let told = 0;
+  session.whenReady(() => told++);
+  session.start();
+  session.close();
+  await turn();
+  assert.equal(told, 1);
+  session.whenReady(() => told++);
+  assert.equal(told, 2);
+});

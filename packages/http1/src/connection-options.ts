@@ -45,7 +45,7 @@ export interface ResolvedServerConnectionOptions extends Required<Omit<ServerCon
 /** What `ServerConnection.setBounds` may set for one exchange: options of the same names. */
 export interface ServerExchangeBounds {
   readonly bodyTimeoutMs: number;
-  /** Below 0: nothing is thrown away, and a response that begins before its request is whole says `Connection: close`. */
+  /** 0: a response that begins before its request is whole says `Connection: close`; a request without a body is whole. */
   readonly maxDrainBytes: number;
   readonly maxInterimResponses: number;
   /** `true`: no request may follow; `false` takes back no other reason for that. Default `false`. */

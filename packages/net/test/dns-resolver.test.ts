@@ -329,6 +329,60 @@ describe('DnsResolver', () => {
     assert.equal((error as WireError).reason, 'DNS_NOT_FOUND');
   });
 
+  test('lookup finds the addresses of the family that is wanted, however few an answer may have', async () => {
+    const { resolver, says } = rig({ maxAddresses: 1 });
+    says.aaaa = ['2001:db8::1'];
+    for (const [family, wanted] of [
+      [4, '192.0.2.1'],
+      [6, '2001:db8::1'],
+    ] as const) {
+      const found = await new Promise((resolve, reject) => {
+        resolver.lookup('a.test', { family, all: true }, (error, addresses) => (error === null ? resolve(addresses) : reject(error)));
+      });
+      assert.deepEqual(found, [{ address: wanted, family }]);
+    }
+  });
+
+  test('what can be no name is not asked for, and not remembered (RFC 1035 §2.3.4)', async () => {
+    const { resolver, asked, inSystem } = rig();
+    const longest = `${'a'.repeat(61)}.`.repeat(4).slice(0, -1);
+    for (const name of ['', '.', `${'a'.repeat(100_000)}.test`, `${longest}.abcdef`, 'a b.test', 'localhost\0.test', 'a\r\n.test']) {
+      const error = await rejection(resolver.resolve(name));
+      assert.equal(error.reason, 'DNS_NOT_FOUND', name.slice(0, 20));
+      assert.ok(error.message.length < 400);
+    }
+    assert.deepEqual([asked, inSystem, resolver.size], [[], [], 0]);
+    assert.equal(`${longest}.abcde`.length, 253);
+    await resolver.resolve(`${longest}.abcde.`);
+    await resolver.resolve('_a-1.TEST.');
+    assert.equal(resolver.size, 2);
+  });
+
+  test('the time of an answer begins when it came, and not when that of the other family did', async () => {
+    const { resolver, says, clock } = rig();
+    Object.assign(says, { aaaa: null, ttl: 2 });
+    const first = resolver.resolve('a.test');
+    await settle();
+    clock.advance(50);
+    await first;
+    clock.advance(2_450);
+    await settle();
+    Object.assign(says, { a: null });
+    const second = resolver.resolve('a.test');
+    await settle();
+    clock.advance(500);
+    assert.equal((await second).staleMs, 1_000);
+  });
+
+  test('who waits when it is closed hears so at once, also if those that are asked cannot be stopped', async () => {
+    const { resolver, says } = rig();
+    Object.assign(says, { a: null, aaaa: null });
+    const waiting = rejection(resolver.resolve('a.test'));
+    await settle();
+    resolver.close();
+    assert.equal((await waiting).reason, 'DNS_CLOSED');
+  });
+
   test('refuses nonsense', () => {
     for (const options of [
       { minTtlMs: 0 },

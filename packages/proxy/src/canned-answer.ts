@@ -8,6 +8,7 @@ import { utf8Encode } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
 import { HttpVersion, KnownHeader, type ReadonlyRequestHead, reasonPhrase } from '@ferrata/headers';
 import type { ResponseInit } from '@ferrata/http';
+import { checkSync } from './hook-result.ts';
 import type { ProxySession } from './proxy-session.ts';
 
 /** Makes the page of an error; undefined: the bare one. */
@@ -23,7 +24,7 @@ const BARE = { 'Content-Type': 'text/plain', 'Cache-Control': 'private, no-store
 
 /** The answer to a request that has failed. @throws what `page` throws */
 export function cannedAnswer(status: number, error: WireError, session: ProxySession, page: ErrorPage | undefined): CannedAnswer {
-  const own = page?.(status, error, session);
+  const own = checkSync('errorPage', page?.(status, error, session));
   if (own !== undefined) return { status, init: own };
   if (isGrpc(session.request)) return { status: 200, init: { headers: grpcFields(status, error) } };
   return bareAnswer(status);

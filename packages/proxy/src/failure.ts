@@ -1,10 +1,10 @@
 /** What becomes of a request that has failed: who is told, and what the client is answered. */
 import { toWireError, type WireError, withSource } from '@ferrata/error';
 import { KnownHeader, type ReadonlyRequestHead } from '@ferrata/headers';
-import { respond, type ServerExchange } from '@ferrata/http';
+import type { ServerExchange } from '@ferrata/http';
 import { bareAnswer, type CannedAnswer, cannedAnswer } from './canned-answer.ts';
 import { leftUnanswered } from './errors.ts';
-import { checkFailureAnswer, checkYes, unawaited } from './hook-result.ts';
+import { checkFailureAnswer, checkSync, checkYes, unawaited } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
 import type { FailureAnswer } from './proxy-hooks.ts';
 import type { AnswerableSession } from './proxy-session.ts';
@@ -18,8 +18,10 @@ export interface FailedRequest extends AnswerableSession {
 export function tellError<Context>(core: ProxyCore<Context>, session: AnswerableSession, error: WireError, context: Context): void {
   const { hooks, onError, onHookFailed } = core;
   unawaited(() => {
-    if (checkYes('suppressErrorLog', hooks.suppressErrorLog?.(session, error, context), false)) return;
-    onError?.(hooks.requestSummary?.(session, context) ?? summaryOf(session.request), error, session);
+    if (checkYes('suppressErrorLog', hooks.suppressErrorLog?.(session, error, context), false)) return undefined;
+    const summary = checkSync('requestSummary', hooks.requestSummary?.(session, context)) ?? summaryOf(session.request);
+    // Given back, as it may be a promise after all, which somebody must see rejected.
+    return onError?.(summary, error, session);
   }, onHookFailed);
 }
 
@@ -44,7 +46,7 @@ export function answerFailure<Context>(
   if (!keepAlive || request.request.headers.hasKnown(KnownHeader.upgrade)) exchange.adjust({ keepAlive: false });
   try {
     const canned = cannedFor(core, request, error, status);
-    respond(exchange, canned.status, canned.init);
+    request.respond(canned.status, canned.init);
   } catch (thrown) {
     tell(core, thrown);
     exchange.abort(error);

@@ -7,6 +7,7 @@ import type { HttpApplication, HttpEnvironment, Refusal, ServerExchange, ServerE
 import { type HttpModuleKind, ModuleChain } from '@ferrata/http-modules';
 import { UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import type { ErrorPage } from './canned-answer.ts';
+import { unawaited } from './hook-result.ts';
 import { openConnection } from './open-connection.ts';
 import { ProxyExchange } from './proxy-exchange.ts';
 import type { ProxyHooks } from './proxy-hooks.ts';
@@ -133,7 +134,7 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
         upstreamRequest,
         openConnection,
         joinTunnel,
-        ...options.parts,
+        ...given(options.parts),
       },
       connector: this.connector,
       environment,
@@ -167,7 +168,7 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
   #serveByModules(modules: ModuleChain, exchange: ServerExchange): ServerExchangeHandler {
     const core = this.#core;
     let proxied: ProxyExchange<Context> | null = null;
-    const modular = modules.serve(exchange, { onModuleFailed: (error) => proxied?.fail(error) });
+    const modular = modules.serve(exchange, { onModuleFailed: (error) => proxied?.failByModule(error) });
     try {
       proxied = new ProxyExchange(core, modular ?? exchange, { modular, subrequest: subrequestOf(exchange) });
     } catch (thrown) {
@@ -181,7 +182,8 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
   }
 
   onRefused(refusal: Refusal): void {
-    this.#onRefused?.(refusal);
+    // Given back: it may be a promise after all, and whoever calls this watches that.
+    return this.#onRefused?.(refusal);
   }
 
   /** Closes idle upstream connections, and busy ones as soon as they are idle. */
@@ -198,12 +200,13 @@ export class HttpProxy<Context> implements HttpApplication, Disposable {
 function quiet(told: ((error: WireError) => void) | undefined): ((error: WireError) => void) | undefined {
   if (told === undefined) return undefined;
   return (error) => {
-    try {
-      told(error);
-    } catch {
-      // Dropped, as documented.
-    }
+    unawaited(() => told(error), undefined);
   };
+}
+
+/** Without what is undefined, which takes no part's place. */
+function given(parts: Partial<ProxyParts> = {}): Partial<ProxyParts> {
+  return Object.fromEntries(Object.entries(parts).filter(([, part]) => part !== undefined));
 }
 
 /** A time that is for ever unless it is given. @throws {RangeError} */

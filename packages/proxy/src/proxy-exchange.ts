@@ -30,13 +30,14 @@ import { normalizeTarget } from '@ferrata/http1';
 import type { Relay, StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { Peer } from '@ferrata/upstream';
+import { leaveOnConnection, takeFromConnection } from './connection-context.ts';
 import { leaveConnection } from './downstream-response.ts';
 import { notAnswered, notProxied, requestTimeout } from './errors.ts';
+import type { ExchangeOrigin, SubrequestFacts } from './exchange-origin.ts';
 import { answerFailure, tellError } from './failure.ts';
 import { FilteredBody } from './filtered-body.ts';
 import { checkSync, checkYes, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
-import type { Awaitable } from './proxy-hooks.ts';
 import type { RequestSession, Timing } from './proxy-session.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseSide } from './response-side.ts';
@@ -45,26 +46,6 @@ import { type PipeInit, Subrequests } from './subrequest/subrequests.ts';
 import { grantedHead, refusedSwitch, ungranted } from './switching.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 import { type UpstreamHost, UpstreamSide } from './upstream-side.ts';
-
-/** Where an exchange comes from, and what stands before the proxy. */
-export interface ExchangeOrigin {
-  /** The exchange itself, if modules take part; else null. */
-  readonly modular: ModuleServerExchange | null;
-  /** Null: it is a client's. */
-  readonly subrequest: SubrequestFacts | null;
-}
-
-/** What a subrequest is told by. */
-export interface SubrequestFacts {
-  readonly context: unknown;
-  readonly depth: number;
-}
-
-/** What one request leaves on its connection for the next. */
-interface Persisted {
-  readonly core: object;
-  readonly value: unknown;
-}
 
 /** One request, in the eyes of both connections and of the hooks. */
 export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHost<Context>, RequestSession {
@@ -95,6 +76,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
 
   /** What ended the exchange, when that was not the client. */
   #failure: WireError | null = null;
+  /** The whole answer has been given, by a hook or a subrequest; it may still wait for modules, or for the client. */
+  #isAnswered = false;
   #isClosed = false;
 
   /** @throws whatever `newContext` throws */
@@ -196,7 +179,15 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
 
   respond(status: number, init: ResponseInit = {}): void {
     if (this.hasResponded) throw new TypeError('a response has begun');
-    respond(this.exchange, status, init);
+    this.#isAnswered = true;
+    try {
+      respond(this.exchange, status, init);
+    } catch (thrown) {
+      this.#isAnswered = false;
+      throw thrown;
+    }
+    // Unless a module has failed on it.
+    if (this.#isAnswered && !this.#isClosed) this.#stop(null);
   }
 
   respondBy(init: PipeInit, options: PipeOptions = {}): Promise<PipeResult> {
@@ -213,78 +204,94 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     this.#fail(error);
   }
 
+  /** A module has failed: what it worked on, an answer of ours perhaps, is not to be had. */
+  failByModule(error: WireError): void {
+    const wasAnswered = this.#isAnswered;
+    this.#isAnswered = false;
+    if (this.#failure === null) return this.#fail(error);
+    // It worked on the answer to a failure, which is given without it.
+    this.core.onHookFailed?.(error);
+    if (wasAnswered) this.exchange.abort(this.#failure);
+  }
+
   // ---- phases --------------------------------------------------------------------------------------------------------------------
 
   /** Runs the phases up to the first one that waits. */
   begin(): void {
-    this.guard(() => this.#begin());
+    try {
+      this.#filterEarly();
+    } catch (thrown) {
+      this.#failByHook(thrown);
+    }
   }
 
-  #begin(): void {
+  #filterEarly(): void {
     const { core, exchange } = this;
+    const { hooks } = core;
     const refusal = refusedSwitch(exchange, core.allowConnect);
     if (refusal !== null) return this.#fail(refusal);
     if (core.requestTimeoutMs !== Number.POSITIVE_INFINITY)
       this.#requestDeadline = core.environment.deadlines.after(core.requestTimeoutMs, () => this.#handleLate());
-    if (core.hooks.onConnectionReuse !== undefined) this.#takePersisted();
-    this.#then(core.hooks.earlyRequestFilter?.(this, this.context), () => this.#filterByModules());
+    if (hooks.onConnectionReuse !== undefined) {
+      const previous = takeFromConnection(exchange.connection, core);
+      if (previous !== undefined) checkSync('onConnectionReuse', hooks.onConnectionReuse(this, this.context, previous));
+      if (this.isOver()) return;
+    }
+    const edited = hooks.earlyRequestFilter?.(this, this.context);
+    if (isPromise(edited)) this.waitFor(edited, () => this.#filterByModules());
+    else this.#filterByModules();
   }
 
   #filterByModules(): void {
+    if (this.isOver()) return;
     const { hooks } = this.core;
     this.#maySpawn =
       hooks.allowSpawningSubrequest === undefined
         ? this.#subrequest === null
         : checkYes('allowSpawningSubrequest', hooks.allowSpawningSubrequest(this, this.context), false);
-    if (this.#modular === null) this.#filterRequest();
-    else
-      this.#then(this.#modular.filterRequest(), (goesOn) => {
-        // A module has answered, if not to the end yet.
-        if (goesOn === true) this.#filterRequest();
-      });
+    // True unless a module has answered, if not to the end yet.
+    const goesOn = this.#modular === null || this.#modular.filterRequest();
+    if (isPromise(goesOn)) this.waitFor(goesOn, (value) => this.#filterRequest(value));
+    else this.#filterRequest(goesOn);
   }
 
-  #filterRequest(): void {
-    const { hooks } = this.core;
-    this.#then(hooks.requestFilter?.(this, this.context), (answered) => {
-      if (!checkYes('requestFilter', answered, false)) this.#filterUpstream();
-      else if (this.#pipe === null) this.#fail(notAnswered());
-      else this.#isLeftToPipe = true;
-    });
+  #filterRequest(goesOn: boolean): void {
+    if (!goesOn || this.isOver()) return;
+    const answered = this.core.hooks.requestFilter?.(this, this.context);
+    if (isPromise(answered)) this.waitFor(answered, (value) => this.#afterFilter(value));
+    else this.#afterFilter(answered);
+  }
+
+  #afterFilter(answered: boolean | undefined): void {
+    if (this.isOver()) return;
+    if (!checkYes('requestFilter', answered, false)) this.#filterUpstream();
+    else if (this.#pipe === null) this.#fail(notAnswered());
+    else this.#isLeftToPipe = true;
   }
 
   #afterPipe(result: PipeResult): PipeResult {
     this.#pipe = null;
+    this.#isAnswered ||= result.isAnswered;
     if (this.#isLeftToPipe && !result.isAnswered) this.#fail(result.error ?? notAnswered());
     return result;
   }
 
   #filterUpstream(): void {
-    const { hooks } = this.core;
-    this.#then(hooks.proxyUpstreamFilter?.(this, this.context), (goesOn) => {
-      if (checkYes('proxyUpstreamFilter', goesOn, true)) this.#upstream.begin();
-      else this.#fail(notProxied());
-    });
+    const goesOn = this.core.hooks.proxyUpstreamFilter?.(this, this.context);
+    if (isPromise(goesOn)) this.waitFor(goesOn, (value) => this.#afterUpstreamFilter(value));
+    else this.#afterUpstreamFilter(goesOn);
   }
 
-  /** Goes on with what a hook gave, unless the request is over by then: answered, or failed. */
-  #then<T>(given: Awaitable<T> | undefined, next: (value: T | undefined) => void): void {
-    if (isPromise(given)) this.waitFor(given, next);
-    else if (!this.isOver()) next(given);
-  }
-
-  #takePersisted(): void {
-    const { connection } = this.exchange;
-    const persisted = connection.context as Partial<Persisted> | null | undefined;
-    if (persisted?.core !== this.core) return;
-    connection.context = undefined;
-    checkSync('onConnectionReuse', this.core.hooks.onConnectionReuse?.(this, this.context, persisted.value));
+  #afterUpstreamFilter(goesOn: boolean | undefined): void {
+    if (this.isOver()) return;
+    if (checkYes('proxyUpstreamFilter', goesOn, true)) this.#upstream.begin();
+    else this.#fail(notProxied());
   }
 
   // ---- request body: client to upstream ------------------------------------------------------------------------------------------
 
   onRequestData(chunk: Uint8Array): void {
-    if (this.#failure !== null) return;
+    if (this.isOver()) return;
     if (this.#pipe !== null) return this.#pipe.onRequestData(chunk);
     const filter = this.#requestFilter;
     if (filter === null) this.body?.pass(chunk);
@@ -292,8 +299,9 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
   }
 
   onRequestEnd(trailers: HeaderMap | null): void {
+    if (this.isOver()) return;
     if (this.#pipe !== null) return this.#pipe.onRequestEnd(trailers);
-    if (this.body === null || this.#failure !== null) return;
+    if (this.body === null) return;
     if (trailers !== null) removeNominatedTrailers(trailers, this.request.headers.combinedKnown(KnownHeader.connection));
     const filter = this.#requestFilter;
     if (filter === null) this.body.end(trailers);
@@ -315,6 +323,11 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
       },
       body,
     );
+  }
+
+  /** Modules, and whoever made a subrequest, may keep what they see of the response's body. */
+  get isResponseShared(): boolean {
+    return this.#modular !== null || this.#subrequest !== null || this.core.upstreamModules !== null;
   }
 
   // ---- response: upstream to client ----------------------------------------------------------------------------------------------
@@ -384,9 +397,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.timing.endedAt = this.core.environment.recentNow;
-    this.#requestDeadline?.cancel();
-    this.#upstream.drop(error);
-    this.#response.stop();
+    this.#stop(error);
     this.#requestFilter?.stop();
     this.body?.forget();
     this.#pipe?.onExchangeClose(error);
@@ -394,14 +405,11 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     const { hooks, retryBudget, onHookFailed } = this.core;
     retryBudget.end(this.#upstream.isRetrying);
     if (hooks.logging !== undefined) unawaited(() => hooks.logging?.(this, this.#failure ?? error, this.context), onHookFailed);
-    if (hooks.persistConnectionContext !== undefined && this.exchange.isConnectionReusable) unawaited(() => this.#persist(), onHookFailed);
-  }
-
-  #persist(): void {
-    const value = checkSync('persistConnectionContext', this.core.hooks.persistConnectionContext?.(this, this.context));
-    if (value === undefined) return;
-    const persisted: Persisted = { core: this.core, value };
-    this.exchange.connection.context = persisted;
+    if (hooks.persistConnectionContext !== undefined && this.exchange.isConnectionReusable)
+      unawaited(() => {
+        const value = checkSync('persistConnectionContext', hooks.persistConnectionContext?.(this, this.context));
+        leaveOnConnection(this.exchange.connection, this.core, value);
+      }, onHookFailed);
   }
 
   /**
@@ -409,21 +417,28 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
    * A method and no accessor: V8 calls into its runtime for each read of a private accessor, some 0.2 µs each.
    */
   isOver(): boolean {
-    return this.#failure !== null || this.exchange.isClosed;
+    return this.#failure !== null || this.#isAnswered || this.exchange.isClosed;
   }
 
   #handleLate(): void {
     this.core.environment.now();
     this.#requestDeadline = null;
-    this.#fail(requestTimeout(this.core.requestTimeoutMs));
+    // A subrequest's response may have begun.
+    if (!this.hasResponded) this.#fail(requestTimeout(this.core.requestTimeoutMs));
+  }
+
+  /** Nothing that is under way has anything to do any more. @param error null: for no fault */
+  #stop(error: WireError | null): void {
+    this.#requestDeadline?.cancel();
+    this.#upstream.drop(error);
+    this.#response.stop();
   }
 
   /** Ends the exchange: the upstream side at once, the client's side when `failToProxy` has had its say. */
   #fail(error: WireError): void {
-    if (this.#isClosed || this.isOver()) return;
+    if (this.isOver()) return;
     this.#failure = error;
-    this.#upstream.drop(error);
-    this.#response.stop();
+    this.#stop(error);
     const { hooks } = this.core;
     if (this.core.onError !== undefined) tellError(this.core, this, error, this.context);
     if (this.#tunnel !== null) return this.#tunnel.abort(error);
@@ -433,7 +448,9 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
         () => hooks.failToProxy?.(this, error, this.context),
         this.core,
         () => this.body?.hold(),
-        (answer) => answerFailure(this.core, this, error, answer),
+        (answer) => {
+          if (!this.#isAnswered) answerFailure(this.core, this, error, answer);
+        },
       );
   }
 
@@ -443,7 +460,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
 
   // ---- waiting -------------------------------------------------------------------------------------------------------------------
 
-  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void {
+  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void, isWanted?: () => boolean): void {
     const { environment, hookTimeoutMs } = this.core;
     if (!this.#upstream.hasClient && this.#pipe === null) this.body?.hold();
     whenSettled(
@@ -453,7 +470,9 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
       (value) => {
         if (!this.isOver()) this.guard(() => next(value));
       },
-      (error) => this.#fail(error),
+      (error) => {
+        if (isWanted === undefined || isWanted()) this.#fail(error);
+      },
     );
   }
 

@@ -21,13 +21,10 @@ export class ReplayBuffer {
     return this.#pieces;
   }
 
-  /** Keeps a piece. @returns false if that is more than may be kept: the buffer is of no use any more */
+  /** Keeps a piece. @returns false if that would be more than may be kept: it is as it was before */
   add(piece: Uint8Array): boolean {
+    if (this.#byteLength + piece.length > this.#maxBytes) return false;
     this.#byteLength += piece.length;
-    if (this.#byteLength > this.#maxBytes) {
-      this.#pieces = [];
-      return false;
-    }
     this.#pieces.push(piece);
     if (this.#pieces.length > MAX_PIECES) this.#pieces = [concatBytes(this.#pieces)];
     return true;

@@ -2,7 +2,8 @@
  * A request's body on its way from the client to the upstream, whichever that is in the end.
  *
  * It is held while there is no upstream, while the upstream is full, and while a filter works on a piece; when the last of these reasons is
- * gone, it goes on. What was passed on is kept, so that a retry can send it again, until it is too much or `forget` is called.
+ * gone, it goes on. What was passed on is kept, so that a retry can send it again, until it is too much or `forget` is called. What a filter gives
+ * while there is no upstream waits for the next one, however much it is.
  */
 import type { HeaderMap } from '@ferrata/headers';
 import type { ClientExchange, ServerExchange } from '@ferrata/http';
@@ -14,6 +15,8 @@ export class RequestBody {
   #upstream: ClientExchange | null = null;
   /** Null: what was passed on is not all kept any more. */
   #kept: ReplayBuffer | null;
+  /** All of the body so far, where that is too much to be kept, and waits for an upstream. */
+  #waiting: Uint8Array[] | null = null;
   #isUpstreamFull = false;
   /** Pieces that filters work on. */
   #workCount = 0;
@@ -25,9 +28,9 @@ export class RequestBody {
     this.#kept = new ReplayBuffer(maxReplayBytes);
   }
 
-  /** All that was passed on so far can be sent again. */
+  /** All that was passed on so far can be sent, once more or for the first time. */
   get canReplay(): boolean {
-    return this.#kept !== null;
+    return this.#kept !== null || this.#waiting !== null;
   }
 
   /** There is no upstream (any more): the body waits at the client. */
@@ -40,14 +43,20 @@ export class RequestBody {
   flowTo(upstream: ClientExchange): void {
     this.#upstream = upstream;
     this.#isUpstreamFull = false;
-    if (this.#kept !== null) for (const piece of this.#kept.pieces) if (!upstream.sendData(piece)) this.#isUpstreamFull = true;
+    const pieces = this.#kept === null ? this.#waiting : this.#kept.pieces;
+    this.#waiting = null;
+    if (pieces !== null) for (const piece of pieces) if (!upstream.sendData(piece)) this.#isUpstreamFull = true;
     if (this.#isEnded) upstream.sendEnd(this.#trailers);
     else this.#resume();
   }
 
   pass(piece: Uint8Array): void {
-    if (this.#kept !== null && !this.#kept.add(piece)) this.#kept = null;
     const upstream = this.#upstream;
+    if (this.#waiting !== null) this.#waiting.push(piece);
+    else if (this.#kept !== null && !this.#kept.add(piece)) {
+      if (upstream === null) this.#waiting = [...this.#kept.pieces, piece];
+      this.#kept = null;
+    }
     if (upstream === null || upstream.sendData(piece)) return;
     this.#isUpstreamFull = true;
     this.#exchange.pauseRequest();
@@ -79,6 +88,7 @@ export class RequestBody {
   /** There will be no retry. */
   forget(): void {
     this.#kept = null;
+    this.#waiting = null;
   }
 
   #resume(): void {

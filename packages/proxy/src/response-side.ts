@@ -20,7 +20,7 @@ import type { Deadline } from '@ferrata/timeout';
 import { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
 import { type BodyFilterRun, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
 import { checkSync, checkTrailerBytes, isPromise } from './hook-result.ts';
-import type { Awaitable, ProxyHooks } from './proxy-hooks.ts';
+import type { ProxyHooks } from './proxy-hooks.ts';
 import type { AnswerableSession } from './proxy-session.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 
@@ -30,6 +30,8 @@ export interface ResponseHost<Context> {
   readonly context: Context;
   readonly session: AnswerableSession;
   readonly exchange: ServerExchange;
+  /** Others than the client get pieces of the body as they are, and may keep them. */
+  readonly isResponseShared: boolean;
   /** It has its answer, or its failure. */
   isOver(): boolean;
   /** Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then. */
@@ -44,6 +46,12 @@ export interface ResponseSource {
   resumeResponse(): void;
 }
 
+/**
+ * How long the end of an HTTP/2 response is waited for whose length is complete. It mostly comes with the last bytes; an upstream that forgets it must not keep an
+ * HTTP/1 client, who has its whole response, from its next request.
+ */
+const END_GRACE_MS = 1_000;
+
 /** One response that goes to the client. */
 export class ResponseSide<Context> implements FilteredBodyTarget {
   readonly #host: ResponseHost<Context>;
@@ -53,14 +61,19 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
   #body: FilteredBodyTarget | null = null;
   #filters: FilteredBody[] | null = null;
   #isClientFull = false;
+  readonly #isShared: boolean;
   /** Hooks that are waited for, and pieces that are delayed. */
   #workCount = 0;
   /** What the response said of its connection: its trailers may be nominated there. */
   #connection: string | undefined = undefined;
+  /** Bytes that are to come of a known length, where nothing but the end can follow them; -1 elsewhere. */
+  #left = -1;
+  #endDeadline: Deadline | null = null;
 
   constructor(host: ResponseHost<Context>) {
     this.#host = host;
     this.#exchange = host.exchange;
+    this.#isShared = host.isResponseShared;
   }
 
   /** The final head has come. @throws what hooks throw */
@@ -68,9 +81,9 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
     this.#source = source;
     this.#connection = leaveConnection(head);
     const { hooks, session, context } = this.#host;
-    this.#step(hooks.upstreamResponseFilter?.(session, head, context), () =>
-      this.#step(hooks.responseFilter?.(session, head, context), () => this.#sendHead(head, bodyLength)),
-    );
+    const edited = hooks.upstreamResponseFilter?.(session, head, context);
+    if (isPromise(edited)) this.#waitFor(edited, () => this.#filterHead(head, bodyLength));
+    else this.#filterHead(head, bodyLength);
   }
 
   /** @throws what hooks throw */
@@ -80,7 +93,7 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
       return;
     }
     // Nobody else has seen it: its memory may go as soon as the client's socket has the bytes.
-    giveAway(chunk);
+    if (!this.#isShared) giveAway(chunk);
     this.pass(chunk);
   }
 
@@ -100,28 +113,39 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
   /** There is nothing to come any more, or nobody to take it. */
   stop(): void {
     this.#source = null;
+    this.#endDeadline?.cancel();
     if (this.#filters !== null) for (const filter of this.#filters) filter.stop();
   }
 
   // ---- as the last target of the filters
 
   pass(piece: Uint8Array): void {
-    if (this.#exchange.sendData(piece)) return;
-    this.#isClientFull = true;
-    this.#source?.pauseResponse();
+    if (!this.#exchange.sendData(piece)) {
+      this.#isClientFull = true;
+      this.#source?.pauseResponse();
+    }
+    if (this.#left > 0 && (this.#left -= piece.length) <= 0)
+      this.#endDeadline = this.#host.after(END_GRACE_MS, () => this.#exchange.sendEnd(null));
   }
 
   end(trailers: HeaderMap | null): void {
+    this.#endDeadline?.cancel();
     const { hooks, session, context } = this.#host;
     if (trailers === null || hooks.responseTrailerFilter === undefined) {
       this.#exchange.sendEnd(trailers);
       return;
     }
-    this.#step<Uint8Array | null | void>(hooks.responseTrailerFilter(session, trailers, context), (given) => {
-      const bytes = checkTrailerBytes(given);
-      if (bytes !== null && bytes.length > 0) this.pass(bytes);
-      this.#exchange.sendEnd(bytes === null ? trailers : null);
-    });
+    const given = hooks.responseTrailerFilter(session, trailers, context);
+    if (isPromise(given)) this.#waitFor(given, (value) => this.#sendTrailers(trailers, value));
+    else this.#sendTrailers(trailers, given);
+  }
+
+  /** @param given what the hook has given in their place, unchecked */
+  #sendTrailers(trailers: HeaderMap, given: Uint8Array | null | void): void {
+    if (this.#host.isOver()) return;
+    const bytes = checkTrailerBytes(given);
+    if (bytes !== null && bytes.length > 0) this.pass(bytes);
+    this.#exchange.sendEnd(bytes === null ? trailers : null);
   }
 
   beginWork(): void {
@@ -132,6 +156,14 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
   endWork(): void {
     this.#workCount--;
     this.#resume();
+  }
+
+  #filterHead(head: ResponseHead, bodyLength: number): void {
+    if (this.#host.isOver()) return;
+    const { hooks, session, context } = this.#host;
+    const edited = hooks.responseFilter?.(session, head, context);
+    if (isPromise(edited)) this.#waitFor(edited, () => this.#sendHead(head, bodyLength));
+    else this.#sendHead(head, bodyLength);
   }
 
   #sendHead(head: ResponseHead, bodyLength: number): void {
@@ -145,8 +177,13 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
       hooks.upstreamResponseBodyFilter !== undefined ||
       // Bytes in the place of trailers, which behind a body of known length only HTTP/2 has.
       (hooks.responseTrailerFilter !== undefined && head.version === HttpVersion.http2);
+    // One of no bytes may have trailers over HTTP/2; without a length, an end with the head is all that it is.
+    const hasBody = bodyLength !== 0 || (head.headers.hasKnown(KnownHeader.contentLength) && head.status !== 204 && head.status !== 304);
     if (isOpen) head.headers.deleteKnown(KnownHeader.contentLength);
-    const length = isOpen && bodyLength !== 0 ? BodyLength.chunked : responseLength(request.method, bodyLength);
+    const length = isOpen && hasBody ? BodyLength.chunked : responseLength(request.method, bodyLength);
+    // HTTP/1 has no trailers behind a known length (RFC 9112 §7.1.2), so for its client the response is whole then.
+    if (length > 0 && length === bodyLength && head.version === HttpVersion.http2 && request.version !== HttpVersion.http2)
+      this.#left = length;
     removeVainTrailer(head, length, request);
     this.#exchange.sendHead(head, length);
   }
@@ -182,14 +219,10 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
     checkSync('upstreamResponseTrailerFilter', hooks.upstreamResponseTrailerFilter?.(session, trailers, context));
   }
 
-  /** Goes on with what a hook gave: at once, or when its promise is fulfilled, until which the upstream is held. */
-  #step<T>(given: Awaitable<T> | undefined, next: (value: T | undefined) => void): void {
-    if (!isPromise(given)) {
-      if (!this.#host.isOver()) next(given);
-      return;
-    }
+  /** Goes on when the promise of a hook is fulfilled, until which the upstream is held. */
+  #waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void {
     this.beginWork();
-    this.#host.waitFor(given, (value) => {
+    this.#host.waitFor(promise, (value) => {
       next(value);
       this.endWork();
     });

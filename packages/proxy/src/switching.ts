@@ -28,7 +28,9 @@ const VERSION = 'Sec-WebSocket-Version';
 const CONNECT_UDP = 'connect-udp';
 
 /** What of a request's framing its wish decides. */
-export type SwitchFraming = Pick<RequestFraming, 'upgrade' | 'protocol'>;
+export type SwitchFraming = Required<Pick<RequestFraming, 'upgrade' | 'protocol'>>;
+
+const NO_SWITCH: SwitchFraming = { upgrade: null, protocol: null };
 
 /**
  * Looks at what a client asks for beside an ordinary answer.
@@ -68,6 +70,7 @@ export function askForSwitch(
   exchange: ServerExchange,
   { session, peer, environment }: { readonly session: ClientSession; readonly peer: Peer; readonly environment: HttpEnvironment },
 ): SwitchFraming {
+  if (exchange.upgrade === null && exchange.protocol === null) return NO_SWITCH;
   if (exchange.protocol !== null) {
     if (session.takesExtendedConnect) return { upgrade: null, protocol: exchange.protocol };
     if (session.isShared) throw noWebSocketUpstream();

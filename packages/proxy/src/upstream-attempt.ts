@@ -23,7 +23,7 @@ import { inTime, isPromise } from './hook-result.ts';
 import type { ProxyCore } from './http-proxy.ts';
 import type { AnswerableSession, UpstreamConnection } from './proxy-session.ts';
 import type { RequestBody } from './request-body.ts';
-import { askForSwitch, needsSettings, type SwitchFraming, wantsOwnConnection } from './switching.ts';
+import { askForSwitch, needsSettings, wantsOwnConnection } from './switching.ts';
 
 /** The request that is tried. */
 export interface AttemptHost<Context> {
@@ -37,8 +37,12 @@ export interface AttemptHost<Context> {
   readonly isBodyFiltered: boolean;
   /** It has its answer, or its failure. */
   isOver(): boolean;
-  /** Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then. */
-  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void;
+  /**
+   * Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then.
+   *
+   * @param isWanted false: nobody waits for it any more, and its rejection ends nothing
+   */
+  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void, isWanted?: () => boolean): void;
   /** Calls what may throw as a hook does, which ends the request. */
   guard(call: () => void): void;
 }
@@ -146,7 +150,11 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
     this.#connecting = null;
     this.#releaseUnused();
     const client = this.#client;
-    if (client === null) return;
+    if (client === null) {
+      // Of an exchange that could not be begun nobody else tells them the end.
+      if (this.#modules?.isClosed === false) this.#modules.cancel(error ?? notNeeded());
+      return;
+    }
     this.#forget(client);
     // An error is made only where there is something to give up: most requests end without.
     if (!client.isClosed) client.cancel(error ?? notNeeded());
@@ -198,7 +206,7 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
     if (core.hooks.connectedToUpstream === undefined) return this.#filter(session);
     const connection: UpstreamConnection = { info: session.stream.info, protocol: session.protocol, isReused: this.isReused };
     const answer = core.hooks.connectedToUpstream(told, connection, context);
-    if (isPromise(answer)) this.#host.waitFor(answer, () => this.#filter(session));
+    if (isPromise(answer)) this.#waitFor(answer, session, () => this.#filter(session));
     else this.#filter(session);
   }
 
@@ -208,8 +216,12 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
     const hop = { authority: this.peer.authority, hasBody: body !== null, protocol: session.protocol };
     const request = core.parts.upstreamRequest(exchange.request, hop);
     const edited = core.hooks.upstreamRequestFilter?.(told, request, context);
-    if (isPromise(edited)) this.#host.waitFor(edited, () => this.#send(session, request));
+    if (isPromise(edited)) this.#waitFor(edited, session, () => this.#send(session, request));
     else this.#send(session, request);
+  }
+
+  #waitFor(promise: PromiseLike<void>, session: ClientSession, next: () => void): void {
+    this.#host.waitFor(promise, next, () => this.#isWaitingOn(session));
   }
 
   #send(session: ClientSession, request: RequestHead): void {
@@ -222,10 +234,10 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
     const bodyLength = isBodyFiltered ? BodyLength.chunked : exchange.requestBodyLength;
     // Over HTTP/1, without chunks there is no place for what it announces (RFC 9112 §7.1.2).
     if (bodyLength === 0 || (bodyLength > 0 && !session.isShared)) request.headers.deleteKnown(KnownHeader.trailer);
-    const wish: SwitchFraming = askForSwitch(request, exchange, { session, peer: this.peer, environment: core.environment });
+    const { upgrade, protocol } = askForSwitch(request, exchange, { session, peer: this.peer, environment: core.environment });
     this.request = request;
     this.#modules = core.upstreamModules === null ? null : this.#followByModules(core.upstreamModules, request);
-    const made = session.request(request, { bodyLength, ...wish }, this.#modules ?? this);
+    const made = session.request(request, { bodyLength, upgrade, protocol }, this.#modules ?? this);
     const client = this.#modules === null ? made : this.#modules.attach(made);
     this.#unused = null;
     this.#client = client;

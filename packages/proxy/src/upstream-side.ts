@@ -4,7 +4,7 @@
  * Rules:
  * - A request goes again only where that cannot do it twice, its body is still held, tries are left, and the retry budget allows it.
  * - Where it goes is asked of `upstreamPeer` each time. A peer that could not be connected to is not asked again at once.
- * - The first head of a final response is the answer; the other try is given up.
+ * - The first head of a final response is the answer; the other try is given up, and what was waited for on its behalf is of no account.
  * - What is not a try: a place on a connection that was gone before the request was sent, and, up to a number, a request that was refused unread.
  *
  * @see RFC 9110 §9.2.2 · RFC 9113 §8.7
@@ -16,6 +16,7 @@ import type { StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import { type Peer, peerForClient } from '@ferrata/upstream';
 import { checkPeer, checkSync, isPromise } from './hook-result.ts';
+import type { Awaitable } from './proxy-hooks.ts';
 import { isIdempotent, LostPlaces } from './retry-policy.ts';
 import { wantedUpgrade } from './switching.ts';
 import { type AttemptFollower, type AttemptHost, type AttemptStart, UpstreamAttempt } from './upstream-attempt.ts';
@@ -41,6 +42,10 @@ export class UpstreamSide<Context> implements AttemptFollower {
   /** A second one beside it, while neither has answered. */
   #hedge: UpstreamAttempt<Context> | null = null;
   #hedgeDeadline: Deadline | null = null;
+  /** The peer of that second one is being chosen. */
+  #isChoosingBeside = false;
+  /** There is an answer: nothing else is tried. */
+  #isSettled = false;
   /** How often a peer has been asked for. */
   attempt = 0;
   refusedCount = 0;
@@ -68,7 +73,7 @@ export class UpstreamSide<Context> implements AttemptFollower {
   }
   /** Facts about the connection in use, or last used. */
   get info(): StreamInfo | null {
-    return this.#lastSession?.stream.info ?? null;
+    return this.#current?.info ?? this.#lastSession?.stream.info ?? null;
   }
   get isReused(): boolean {
     return this.#current?.isReused === true;
@@ -80,7 +85,9 @@ export class UpstreamSide<Context> implements AttemptFollower {
 
   /** Asks for a peer, and tries it. @throws what hooks throw */
   begin(): void {
-    this.#choosePeer((chosen) => this.#try(chosen));
+    const chosen = this.#choosePeer();
+    if (isPromise(chosen)) this.#waitFor(chosen, (peer) => this.#try(peer));
+    else this.#try(chosen);
   }
 
   pauseResponse(): void {
@@ -96,18 +103,20 @@ export class UpstreamSide<Context> implements AttemptFollower {
     this.#current?.giveUp(error);
   }
 
-  #choosePeer(next: (chosen: Peer) => void): void {
-    const host = this.#host;
-    if (host.isOver()) return;
+  #choosePeer(): Awaitable<Peer> {
+    const { core, session, context } = this.#host;
     this.attempt++;
-    const chosen = host.core.hooks.upstreamPeer(host.session, host.context);
-    if (isPromise(chosen)) host.waitFor(chosen, next);
-    else next(chosen);
+    return core.hooks.upstreamPeer(session, context);
+  }
+
+  /** Nothing that was waited for is of account when there is an answer. */
+  #waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void {
+    this.#host.waitFor(promise, next, () => !this.#isSettled);
   }
 
   #try(chosen: Peer): void {
     const host = this.#host;
-    if (host.isOver()) return;
+    if (this.#isSettled || host.isOver()) return;
     const peer = this.#peerFor(checkPeer(chosen));
     if (this.#lastError !== null && this.#unreachable === peer.key) {
       // The same peer once more: nothing is gained by asking it again at once.
@@ -133,13 +142,13 @@ export class UpstreamSide<Context> implements AttemptFollower {
 
   // ---- hedging -------------------------------------------------------------------------------------------------------------------
 
-  /** Only what may be done twice, and is whole: a body could be read by one upstream alone. */
+  /** Only the first try, of what may be done twice, and is whole: a body could be read by one upstream alone. */
   #mayHedge(): boolean {
     const { core, exchange, body } = this.#host;
     return (
       core.hedgeAfterMs !== Number.POSITIVE_INFINITY &&
       body === null &&
-      this.attempt === 1 &&
+      this.attempt - this.refusedCount === 1 &&
       isIdempotent(exchange.request.method) &&
       wantedUpgrade(exchange) === null
     );
@@ -149,13 +158,21 @@ export class UpstreamSide<Context> implements AttemptFollower {
     this.#hedgeDeadline = null;
     const host = this.#host;
     host.core.environment.now();
-    if (host.isOver() || this.#hedge !== null || !this.#mayTryAgain(false)) return;
-    host.guard(() => this.#choosePeer((chosen) => this.#tryBeside(chosen)));
+    if (host.isOver() || !this.#mayTryAgain(false)) return;
+    this.#isChoosingBeside = true;
+    // If the first is lost meanwhile, it is the only one.
+    const next = (peer: Peer): void => (this.#isChoosingBeside ? this.#tryBeside(peer) : this.#try(peer));
+    host.guard(() => {
+      const chosen = this.#choosePeer();
+      if (isPromise(chosen)) this.#waitFor(chosen, next);
+      else next(chosen);
+    });
   }
 
   #tryBeside(chosen: Peer): void {
+    this.#isChoosingBeside = false;
     const host = this.#host;
-    if (host.isOver() || host.session.hasResponded || host.session.response !== null) return;
+    if (this.#isSettled || host.isOver()) return;
     const peer = this.#peerFor(checkPeer(chosen));
     const start: AttemptStart = { peer, chosen, mayReuse: true, except: this.#lastSession };
     this.#hedge = new UpstreamAttempt(host, this, start);
@@ -163,14 +180,19 @@ export class UpstreamSide<Context> implements AttemptFollower {
   }
 
   #stopHedging(error: WireError | null): void {
-    this.#hedgeDeadline?.cancel();
-    this.#hedgeDeadline = null;
+    this.#stopHedgeDeadline();
     this.#hedge?.giveUp(error);
     this.#hedge = null;
   }
 
+  #stopHedgeDeadline(): void {
+    this.#hedgeDeadline?.cancel();
+    this.#hedgeDeadline = null;
+  }
+
   /** The first to have something to say is the one; the other is given up. */
   #settleOn(attempt: UpstreamAttempt<unknown>): void {
+    this.#isSettled = true;
     if (attempt === this.#hedge) {
       const slower = this.#current;
       this.#current = this.#hedge;
@@ -179,11 +201,17 @@ export class UpstreamSide<Context> implements AttemptFollower {
     this.#stopHedging(null);
   }
 
-  /** One of two has failed: the other goes on alone. @returns false: there is no other */
-  #isBesideAnother(attempt: UpstreamAttempt<unknown>): boolean {
-    if (this.#hedge === null) return false;
-    if (attempt === this.#current) this.#current = this.#hedge;
-    this.#hedge = null;
+  /** A try has failed: if there is another one beside it, that goes on alone. @returns false: there is none */
+  #leavesItToAnother(attempt: UpstreamAttempt<unknown>): boolean {
+    // A retry is no first try, so nothing is tried beside it.
+    this.#stopHedgeDeadline();
+    if (this.#hedge !== null) {
+      if (attempt === this.#current) this.#current = this.#hedge;
+      this.#hedge = null;
+      return true;
+    }
+    if (!this.#isChoosingBeside) return false;
+    this.#isChoosingBeside = false;
     return true;
   }
 
@@ -199,37 +227,41 @@ export class UpstreamSide<Context> implements AttemptFollower {
 
   onUnreachable(attempt: UpstreamAttempt<unknown>, error: WireError): void {
     const { core, session, context } = this.#host;
-    if (core.upgradePeers.isRefusal(attempt.chosen, attempt.peer, error, core.environment.recentNow)) return this.#try(attempt.chosen);
+    if (core.upgradePeers.isRefusal(attempt.chosen, attempt.peer, error, core.environment.recentNow))
+      return attempt === this.#hedge ? this.#tryBeside(attempt.chosen) : this.#try(attempt.chosen);
     this.#lastError = error;
     this.#unreachable = attempt.peer.key;
     const told = core.hooks.failToConnect?.(session, attempt.peer, error, context);
-    if (isPromise(told)) this.#host.waitFor(told, () => this.#afterUnreachable(attempt, error));
+    if (isPromise(told)) this.#waitFor(told, () => this.#afterUnreachable(attempt, error));
     else this.#afterUnreachable(attempt, error);
   }
 
   #afterUnreachable(attempt: UpstreamAttempt<unknown>, error: WireError): void {
-    if (this.#host.isOver() || this.#isBesideAnother(attempt)) return;
+    if (this.#isSettled || this.#host.isOver() || this.#leavesItToAnother(attempt)) return;
     // Nothing was sent: another peer costs the upstream nothing, so the budget of retries is not asked.
     if (error.retry === 'always' && this.#hasTriesLeft()) this.begin();
     else this.#host.fail(error);
   }
 
   onLostPlace(attempt: UpstreamAttempt<unknown>, error: WireError): void {
+    if (this.#leavesItToAnother(attempt)) return;
     const { recentNow } = this.#host.core.environment;
-    this.#retryOrFail(attempt, error, (this.#lostPlaces ??= new LostPlaces()).add(recentNow));
+    this.#retryOrFail(error, (this.#lostPlaces ??= new LostPlaces()).add(recentNow));
   }
 
   onFailed(attempt: UpstreamAttempt<unknown>, error: WireError): void {
     const { core, session, context } = this.#host;
     this.#preferHttp1(attempt, error);
+    // So says the connection: what the hook says besides does not make it less work for the upstream.
+    const isUnread = error.retry === 'always' && this.#refusals() < core.maxRefusals;
     if (core.hooks.errorWhileProxy !== undefined)
       checkSync('errorWhileProxy', core.hooks.errorWhileProxy(session, attempt.peer, error, context));
-    if (!this.#host.isOver()) this.#retryOrFail(attempt, error, false);
+    if (!this.#host.isOver() && !this.#leavesItToAnother(attempt)) this.#retryOrFail(error, isUnread);
   }
 
   onInterim(attempt: UpstreamAttempt<unknown>, head: ResponseHead): void {
     // Of two, nobody knows yet which is the answer, and whose interim responses belong to it.
-    if (this.#hedge === null && attempt === this.#current) this.#host.onInterim(head);
+    if (this.#hedge === null && !this.#isChoosingBeside && attempt === this.#current) this.#host.onInterim(head);
   }
 
   onAnswer(attempt: UpstreamAttempt<unknown>, head: ResponseHead, bodyLength: number): void {
@@ -259,15 +291,17 @@ export class UpstreamSide<Context> implements AttemptFollower {
     if (this.#wantsHttp1) error.retry = 'always';
   }
 
-  #retryOrFail(attempt: UpstreamAttempt<unknown>, error: WireError, isForNothing: boolean): void {
-    if (this.#isBesideAnother(attempt)) return;
+  /** How often it was refused unread by an upstream; the rest of `refusedCount` are lost places. */
+  #refusals(): number {
+    return this.refusedCount - (this.#lostPlaces?.count ?? 0);
+  }
+
+  /** @param isRefused nothing of it was read (REFUSED_STREAM, beyond a GOAWAY, never sent): no work was done, so another try is no more load than the first */
+  #retryOrFail(error: WireError, isRefused: boolean): void {
     const host = this.#host;
     const { core, session } = host;
     this.#lastError = error;
     this.#unreachable = '';
-    // Nothing of it was read (REFUSED_STREAM, beyond a GOAWAY, never sent): no work was done, so another try is no more load than the first.
-    const refusals = this.refusedCount - (this.#lostPlaces?.count ?? 0);
-    const isRefused = isForNothing || (error.retry === 'always' && refusals < core.maxRefusals);
     if (isRefused) this.refusedCount++;
     const mayRetry = session.response === null && !session.hasResponded && core.parts.mayRetry(error, session);
     if (!mayRetry || !this.#mayTryAgain(isRefused)) return host.fail(error);

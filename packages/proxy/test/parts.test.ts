@@ -66,13 +66,10 @@ describe('ReplayBuffer', () => {
         const buffer = new ReplayBuffer(maxBytes);
         const all: number[] = [];
         for (const piece of pieces) {
-          all.push(...piece);
           const isKept = buffer.add(piece);
-          assert.equal(isKept, all.length <= maxBytes);
-          if (!isKept) {
-            assert.equal(buffer.pieces.length, 0);
-            return;
-          }
+          assert.equal(isKept, all.length + piece.length <= maxBytes);
+          if (!isKept) break;
+          all.push(...piece);
           assert.ok(buffer.pieces.length <= 64);
         }
         assert.deepEqual(

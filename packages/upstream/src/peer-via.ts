@@ -49,7 +49,7 @@ export function resolveVia(options: PeerOptions, to: NetAddress): PeerVia | null
   if (readResponse !== undefined && typeof readResponse !== 'function') throw new TypeError('via.readResponse must be a function');
   if (to.kind === 'unix') throw new TypeError('a Unix socket cannot be reached through a proxy: via needs host:port');
   if (to.port === 0) throw new TypeError('CONNECT needs a port');
-  for (const name of ['connect', 'localAddress', 'localAddresses', 'keepAliveMs'] as const)
+  for (const name of ['connect', 'localAddress', 'localAddresses', 'keepAliveMs', 'attemptTimeoutMs'] as const)
     if (options[name] !== undefined) throw new TypeError(`with via the proxy is connected to: ${name} belongs to the options of via.proxy`);
   // A copy: the user's may change.
   const fields = headers === undefined ? new HeaderMap() : HeaderMap.from(headers);

@@ -40,6 +40,11 @@ export interface PeerOptions {
   /** Until the connection stands. Default 3 000. Raising it makes a black hole hold its requests for longer. */
   readonly connectTimeoutMs?: number;
   /**
+   * Of a name with several addresses, how long one may take before it is given up for the next; the last one has what is left of `connectTimeoutMs`. Default 250; at least 10.
+   * Raise it where peers are farther away than that, and `connectTimeoutMs` with it. Raising it makes each dead address delay connecting for longer.
+   */
+  readonly attemptTimeoutMs?: number;
+  /**
    * How long a clean idle connection is kept. Default 50 000, or what the server's `Keep-Alive` promises less a second, if that is shorter.
    * Raising it makes it likelier that a request meets the server's own close.
    */
@@ -112,7 +117,7 @@ export interface PeerOptions {
    */
   readonly maxStreamsPerConnection?: number;
   /**
-   * Connections at once, idle ones included; at least 1. HTTP/1: default 1 024; those that became tunnels do not count. HTTP/2: default 64, but for those that
+   * Connections at once, idle ones included; at least 1. HTTP/1: default 1 024, to which those that became tunnels do not count; to a number given they do. HTTP/2: default 64, but for those that
    * only finish what they carry; one more is made only when the others are full, and with few, clients that hold their streams would take all places. With `auto` the
    * number given holds for each of the two. Raising it costs descriptors at both ends.
    */
@@ -125,6 +130,7 @@ export interface PeerOptions {
 
 const names: Readonly<Record<keyof PeerOptions, true>> = {
   connectTimeoutMs: true,
+  attemptTimeoutMs: true,
   idleTimeoutMs: true,
   maxConnectionAgeMs: true,
   localAddress: true,
@@ -159,6 +165,8 @@ export interface Peer {
   /** What a request without a Host is sent with. */
   readonly authority: string;
   readonly connectTimeoutMs: number;
+  /** Of each address but the last. */
+  readonly attemptTimeoutMs: number;
   /** Transport and handshake together; without TLS the same as `connectTimeoutMs`. */
   readonly totalTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -192,6 +200,8 @@ export interface Peer {
   readonly maxConnections: number;
   /** Of HTTP/1. */
   readonly maxHttp1Connections: number;
+  /** Of HTTP/1: a connection that became a tunnel has its place until it is closed. */
+  readonly areTunnelsCounted: boolean;
   readonly maxPending: number;
   readonly pendingTimeoutMs: number;
 }
@@ -255,6 +265,7 @@ function describe(where: NetAddress, options: PeerOptions, { tls, via, protocol 
     originKey: key,
     authority: authorityOf(where, tls === null ? 80 : 443),
     connectTimeoutMs,
+    attemptTimeoutMs: checkWholeNumber('attemptTimeoutMs', options.attemptTimeoutMs ?? 250, { ...TIMER_RANGE, min: 10 }),
     totalTimeoutMs: tls === null ? connectTimeoutMs : checkWholeNumber('totalTimeoutMs', totalTimeoutMs, TIMER_RANGE),
     idleTimeoutMs: checkNumber('idleTimeoutMs', options.idleTimeoutMs ?? 50_000, { above: 0 }),
     maxConnectionAgeMs: checkNumber('maxConnectionAgeMs', options.maxConnectionAgeMs ?? 3_600_000, { above: 0 }),
@@ -270,6 +281,7 @@ function describe(where: NetAddress, options: PeerOptions, { tls, via, protocol 
     forUpgrade: tls === null || protocol !== 'auto' ? null : describe(where, options, { tls: withoutHttp2(tls), via, protocol: 'http1' }),
     client: resolveHttp1ClientOptions(http1),
     http2: protocol === 'http1' ? null : resolveHttp2(options.http2, sharing.maxStreamsPerConnection, tls !== null),
+    areTunnelsCounted: options.maxConnections !== undefined,
     ...sharing,
   });
   return described;

@@ -75,6 +75,8 @@ export interface SharedSessionsHost<Session> {
   open(signal: AbortSignal): Promise<Session | null>;
   /** A session was closed from here. */
   onClosed(session: Session): void;
+  /** A session carries nothing any more, and is kept for a while. `dropIdle` may be called from here. */
+  onIdle?(session: Session): void;
   /** Nothing is left here: no connection, nobody who waits. */
   onEmpty(): void;
 }
@@ -244,6 +246,14 @@ export class SharedSessions<Session extends ShareableSession> {
     this.#checkEmpty();
   }
 
+  /** Closes a connection, unless it carries something. */
+  dropIdle(session: Session): void {
+    const place = this.#places.get(session);
+    if (place === undefined || !isIdle(place)) return;
+    this.#leave(place);
+    this.#checkEmpty();
+  }
+
   /** Closes connections as soon as they carry nothing; who waits already is still served. */
   close(): void {
     // A connection that was made just now is for those who wait for it.
@@ -309,6 +319,7 @@ export class SharedSessions<Session extends ShareableSession> {
     }
     place.idleSince = this.#host.recentNow();
     if (!place.deadline.isArmed) this.#armIdle(place, this.#limits.idleTimeoutMs);
+    this.#host.onIdle?.(place.session);
   }
 
   /** Lazy: taking a place does not touch the deadline, which looks for itself when it comes. */

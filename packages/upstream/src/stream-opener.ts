@@ -14,6 +14,7 @@ import { type ConnectOptions, connect } from '@ferrata/net';
 import { callUser, type L4Stream, type StreamInfo, tapped } from '@ferrata/stream';
 import { checkOpen, dropStream, type OpenStream, openInTime, secureInTime, toConnectError, withinReach } from './open-stream.ts';
 import { openVia } from './open-via.ts';
+import { headed } from './headed-stream.ts';
 import type { Peer } from './peer.ts';
 import type { PeerVia } from './peer-via.ts';
 import { isIpv6 } from './source-addresses.ts';
@@ -60,9 +61,12 @@ export class StreamOpener {
     const { tls, totalTimeoutMs, tracer } = peer;
     const startedAt = this.#environment.now();
     const transport = checkOpen(await this.#openTransport(peer, signal), peer);
-    if (peer.proxyHeader !== null) sayFirst(transport, peer.proxyHeader);
     let stream = transport;
-    if (tls !== null) {
+    if (tls === null) {
+      // The chunk belongs to the stream, and the next connection says the same.
+      if (peer.proxyHeader !== null) stream = headed(transport, peer.proxyHeader.slice(), this.#environment);
+    } else {
+      if (peer.proxyHeader !== null) sayFirst(transport, peer.proxyHeader);
       const leftMs = startedAt + totalTimeoutMs - this.#environment.now();
       stream = checkOpen(await secureInTime(transport, { peer, tls, deadlines: this.#environment.deadlines, signal, leftMs }), peer);
     }
@@ -115,6 +119,7 @@ export class StreamOpener {
     const { deadlines, clock } = this.#environment;
     return connect(peer.address, {
       connectTimeoutMs: withinReach(timeoutMs, deadlines),
+      attemptTimeoutMs: peer.attemptTimeoutMs,
       // The handshake is made here, and has what is left.
       ...(peer.tls === null ? {} : { totalTimeoutMs: withinReach(peer.totalTimeoutMs, deadlines) }),
       deadlines,
@@ -127,10 +132,9 @@ export class StreamOpener {
   }
 }
 
-/** Before TLS and everything else. A stream of the user's that throws is gone. */
+/** Before TLS, which writes to the socket itself. A stream of the user's that throws is gone. */
 function sayFirst(stream: L4Stream, bytes: Uint8Array): void {
   try {
-    // The chunk belongs to the stream, and the next connection says the same.
     stream.write(bytes.slice());
   } catch (thrown) {
     dropStream(stream);
@@ -144,11 +148,25 @@ function traced(stream: L4Stream, tracer: ConnectionTracer): L4Stream {
     () => tracer.onConnected?.(info),
     () => {},
   );
+  let isOpen = true;
+  let isAttached = false;
+  const tellEnd = (error: WireError | null): void => {
+    // Each sink of a stream hears of its close.
+    if (!isOpen) return;
+    isOpen = false;
+    callUser(
+      () => tracer.onDisconnected?.(info, error),
+      () => {},
+    );
+  };
   return tapped(stream, {
-    onClose: (error) =>
-      callUser(
-        () => tracer.onDisconnected?.(info, error),
-        () => {},
-      ),
+    onAttach: () => {
+      isAttached = true;
+    },
+    onClose: tellEnd,
+    // Given up before anybody read from it: there is no sink to be told.
+    onAbort: (error) => {
+      if (!isAttached) tellEnd(error ?? null);
+    },
   });
 }

@@ -21,9 +21,10 @@
 import type { WireError } from '@ferrata/error';
 import { type ClientSession, type ClientSessionOwner, Http1ClientSession, Http2ClientSession, type HttpEnvironment } from '@ferrata/http';
 import { IdlePool } from '@ferrata/pool';
-import { callUser, type L4Stream, watchAnswer } from '@ferrata/stream';
+import { callUser, type L4Stream, park, tapped, watchAnswer } from '@ferrata/stream';
 import { ConnectionPlaces } from './connection-places.ts';
 import { Http1Preferences } from './http1-preferences.ts';
+import { IdleSessions } from './idle-sessions.ts';
 import { LoneAttempt, LoneAttempts } from './lone-attempts.ts';
 import { alpnOf, dropStream, type OpenStream, placeOf, toConnectError } from './open-stream.ts';
 import { openOwnSession, ownSessionFailed } from './own-session.ts';
@@ -37,7 +38,7 @@ export interface UpstreamConnectorOptions {
   readonly environment: HttpEnvironment;
   /** HTTP/1: idle connections kept for one peer. Default 1 024; 0 keeps none. Lowering it closes and makes connections in every burst. */
   readonly maxIdlePerPeer?: number;
-  /** HTTP/1: idle connections kept in all. Default 1 024; 0 keeps none. Stay below the limit of descriptors. */
+  /** Idle connections kept in all, so many of HTTP/1 and so many of HTTP/2. Default 1 024; 0 keeps none. Stay below the limit of descriptors. */
   readonly maxIdle?: number;
   /**
    * Makes the stream to a peer that has no `connect` of its own. Default: `connect` of @ferrata/net. Give one for virtual streams and tests; the time-out is
@@ -69,6 +70,8 @@ const POOL_IDLE_TIMEOUT_MS = 50_000;
 /** Peers of which it is remembered that they chose HTTP/1. Of others, the first to connect finds it out for all who wait. */
 const MAX_REMEMBERED = 4_096;
 
+const NOTHING = new Uint8Array(0);
+
 /** Makes and keeps connections to peers. */
 export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly counts: UpstreamCounts = { connected: 0, failed: 0, reused: 0, dirty: 0 };
@@ -79,6 +82,8 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
   readonly #sessions = new Map<ClientSession, Placement>();
   /** Where a shared session belongs. */
   readonly #homes = new Map<ClientSession, SharedSessions<Http2ClientSession>>();
+  /** Shared sessions that carry nothing. */
+  readonly #idle: IdleSessions<Http2ClientSession>;
   /** By `Peer.key`. */
   readonly #shared = new Map<string, SharedSessions<Http2ClientSession>>();
   /** By `Peer.key`: how many connections of one request each there are, and who waits for one. */
@@ -96,6 +101,7 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     if (resolver !== null && typeof resolver.lookup !== 'function') throw new TypeError('a resolver needs a function lookup');
     this.#environment = environment;
     this.#opener = new StreamOpener({ environment, open, resolver });
+    this.#idle = new IdleSessions(options.maxIdle ?? 1_024, (session) => this.#homes.get(session)?.dropIdle(session));
     this.#pool = new IdlePool({
       deadlines: options.environment.deadlines,
       maxIdlePerKey: options.maxIdlePerPeer ?? 1_024,
@@ -218,11 +224,30 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     const home = this.#homes.get(session);
     if (home !== undefined) {
       this.#homes.delete(session);
+      this.#idle.delete(session as Http2ClientSession);
       home.handleClose(session as Http2ClientSession);
       return;
     }
     this.#pool.entryOf(session)?.leave('closed');
     this.#forget(session);
+  }
+
+  /** A connection becomes a tunnel: where tunnels count, it keeps its place until it is closed, whoever has it then. */
+  onSessionTunnel(session: ClientSession): L4Stream {
+    const { stream } = session;
+    const placement = this.#sessions.get(session);
+    if (placement === undefined || !placement.peer.areTunnelsCounted) return stream;
+    this.#sessions.delete(session);
+    let isHeld = true;
+    const tunnel = tapped(stream, {
+      onClose: () => {
+        // Each sink of a stream hears of its close.
+        if (isHeld) placement.places.leave();
+        isHeld = false;
+      },
+    });
+    park(tunnel, NOTHING);
+    return tunnel;
   }
 
   /** Closes idle connections, and busy ones as soon as they are idle. */
@@ -348,7 +373,11 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
         recentNow: () => environment.recentNow,
         now: () => environment.now(),
         open: (signal) => this.#connectShared(peer, shared, signal),
-        onClosed: (session) => this.#homes.delete(session),
+        onClosed: (session) => {
+          this.#homes.delete(session);
+          this.#idle.delete(session);
+        },
+        onIdle: (session) => this.#idle.add(session),
         onEmpty: () => this.#shared.delete(peer.key),
       },
       // Whoever waits for a connection in the making waits for its handshake too.

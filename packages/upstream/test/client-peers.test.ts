@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
-import { HttpEnvironment } from '@ferrata/http';
+import { type ClientSession, HttpEnvironment, HttpServer, respond } from '@ferrata/http';
 import { listen } from '@ferrata/net';
 import { type L4Stream, memoryPair, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import { type PeerOptions, peer, peerForClient, UpstreamConnector } from '@ferrata/upstream';
@@ -16,9 +16,9 @@ function client(host: string, port = 4711): StreamInfo {
   return { ...memoryPair().a.info, remoteAddress: { kind: 'ip', host, port }, localAddress: here };
 }
 
-function rig() {
-  const environment = new HttpEnvironment({ clock: new ManualClock() });
+function rig(environment: HttpEnvironment = new HttpEnvironment({ clock: new ManualClock() })) {
   const heard: string[] = [];
+  const writes: string[] = [];
   const connector = new UpstreamConnector({
     environment,
     connect: async () => {
@@ -33,10 +33,21 @@ function rig() {
         onEnd: () => {},
         onClose: () => {},
       });
-      return a;
+      const [write, writev] = [a.write.bind(a), a.writev.bind(a)];
+      const textOf = (chunks: readonly Uint8Array[]): string => chunks.map((chunk) => latin1Decode(chunk, 0, chunk.length)).join('');
+      return Object.assign(a, {
+        write: (chunk: Uint8Array) => {
+          writes.push(textOf([chunk]));
+          return write(chunk);
+        },
+        writev: (chunks: readonly Uint8Array[]) => {
+          writes.push(textOf(chunks));
+          return writev(chunks);
+        },
+      });
     },
   });
-  return { connector, heard };
+  return { connector, heard, writes };
 }
 
 describe('sendProxyHeader', () => {
@@ -112,6 +123,70 @@ describe('sendProxyHeader', () => {
     assert.equal(peerForClient(one, client('203.0.113.10')), one);
     const keys = [plain, peer('10.0.0.1:80', { sendProxyHeader: 'v1' }), peer('10.0.0.1:80', { sendProxyHeader: 'v2' }), one];
     assert.equal(new Set(keys.map(({ key }) => key)).size, 4);
+  });
+
+  test('header and request leave in one write; without a request the header leaves by itself', async () => {
+    const { connector, writes } = rig(new HttpEnvironment());
+    const origin = peer('10.0.0.1:80', { sendProxyHeader: 'v1' });
+    const session = await connector.connect(peerForClient(origin, client('203.0.113.9')));
+    send(session);
+    await settle();
+    const header = 'PROXY TCP4 203.0.113.9 198.51.100.1 4711 443\r\n';
+    assert.deepEqual(writes, [`${header}GET / HTTP/1.1\r\nHost: h\r\n\r\n`]);
+    connector.release(await connector.connect(origin));
+    await settle();
+    assert.deepEqual(writes.slice(1), ['PROXY UNKNOWN\r\n']);
+    const shared = await connector.connect(peer('10.0.0.1:80', { sendProxyHeader: 'v1', protocol: 'http2' }));
+    send(shared);
+    await settle();
+    assert.match(writes[2] ?? '', /^PROXY UNKNOWN\r\nPRI \* HTTP\/2\.0\r\n/);
+    connector.close();
+    shared.close();
+  });
+
+  test('idle connections of HTTP/2 are bounded in all, as those of HTTP/1 are: clients come and go', async () => {
+    const environment = new HttpEnvironment({ clock: new ManualClock() });
+    const server = new HttpServer(
+      {
+        onRequest: (exchange) => {
+          respond(exchange, 200);
+          return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
+        },
+      },
+      { environment },
+    );
+    const connector = new UpstreamConnector({
+      environment,
+      maxIdle: 10,
+      connect: async () => {
+        const { a, b } = memoryPair();
+        server.accept(b);
+        return a;
+      },
+    });
+    const origin = peer('10.0.0.1:80', { protocol: 'http2' });
+    const last: ClientSession[] = [];
+    for (let group = 0; group < 50; group++) {
+      const session = await connector.connect(peer('10.0.0.1:80', { protocol: 'http2', group: `${group}` }));
+      send(session);
+      await settle();
+      last.push(session);
+    }
+    assert.deepEqual([connector.idleCount, connector.connectionCount], [10, 10]);
+    assert.ok(last.slice(-10).every(({ isReusable }) => isReusable), 'the oldest went');
+    // One that is busy is not given up, however old.
+    const busy = await connector.connect(origin);
+    for (let group = 0; group < 30; group++) {
+      send(await connector.connect(peer('10.0.0.1:80', { protocol: 'http2', group: `b${group}` })));
+      await settle();
+    }
+    assert.ok(busy.isReusable);
+    assert.equal(connector.idleCount, 10);
+    connector.release(busy);
+    assert.equal(connector.idleCount, 10);
+    connector.close();
+    assert.equal(connector.connectionCount, 0);
+    server.close();
   });
 
   test('refuses nonsense', () => {

@@ -45,6 +45,30 @@ function watched(promise: Promise<ClientSession>): { value: ClientSession | null
   return seen;
 }
 
+/** Asks for a tunnel, and does with it what `end` says. */
+function openTunnel(session: ClientSession, end: 'peer' | 'handler' | 'never attached' | 'throws'): { stream: L4Stream | null; text: string } {
+  const tunnel: { stream: L4Stream | null; text: string } = { stream: null, text: '' };
+  const onData = (chunk: Uint8Array): void => void (tunnel.text += latin1Decode(chunk, 0, chunk.length));
+  session.request(
+    requestHead('CONNECT', 'h:1', { headers: { Host: 'h:1' } }),
+    { bodyLength: 0, upgrade: null },
+    {
+      onInterim() {},
+      onResponse() {},
+      onTunnel(_head, { stream, remaining }) {
+        tunnel.stream = stream;
+        if (end === 'throws') throw new Error('bug');
+        if (end !== 'never attached') stream.attach({ onData, onDrain: () => {}, onEnd: () => {}, onClose: () => {} }, remaining);
+      },
+      onResponseData() {},
+      onResponseEnd() {},
+      onRequestDrain() {},
+      onClientClose() {},
+    },
+  );
+  return tunnel;
+}
+
 describe('connections of HTTP/1 in use', () => {
   test('a peer has 1 024 of them by default, and 1 024 may wait for 5 s', () => {
     const it = peer('10.0.0.1:80');
@@ -205,28 +229,42 @@ describe('connections of HTTP/1 in use', () => {
     assert.equal(origins.length, 2);
   });
 
-  test('a connection that became a tunnel does not count', async () => {
-    const { connector, origin, origins } = rig({ maxConnections: 1 });
-    const session = await connector.connect(origin);
-    session.request(
-      requestHead('CONNECT', 'h:1', { headers: { Host: 'h:1' } }),
-      { bodyLength: 0, upgrade: null },
-      {
-        onInterim() {},
-        onResponse() {},
-        onTunnel() {},
-        onResponseData() {},
-        onResponseEnd() {},
-        onRequestDrain() {},
-        onClientClose() {},
-      },
-    );
-    await settle();
-    const next = watched(connector.connect(origin));
+  test('a connection that became a tunnel has its place until its stream is closed, whoever has the stream then', async () => {
+    for (const end of ['peer', 'handler', 'never attached', 'throws'] as const) {
+      const { connector, origin, origins } = rig({ maxConnections: 1 });
+      const session = await connector.connect(origin);
+      const tunnel = openTunnel(session, end);
+      await settle();
+      const next = watched(connector.connect(origin));
+      origins[0]?.write(latin1Encode('HTTP/1.1 200 OK\r\n\r\nearly'));
+      await settle();
+      assert.deepEqual([connector.connectionCount, connector.pendingCount], end === 'throws' ? [1, 0] : [0, 1], end);
+      if (end === 'peer') {
+        assert.equal(tunnel.text, 'early');
+        assert.equal(next.value, null);
+        origins[0]?.abort();
+      } else tunnel.stream?.abort();
+      await settle();
+      assert.ok(next.value !== null, end);
+      assert.deepEqual([origins.length, connector.pendingCount], [2, 0]);
+      connector.release(next.value);
+      origins[1]?.abort();
+      await settle();
+      assert.ok((await connector.connect(origin)).isReusable, 'and the place was given back once');
+      const waits = watched(connector.connect(origin));
+      await settle();
+      assert.equal(waits.value, null);
+    }
+  });
+
+  test('where nothing is said of maxConnections tunnels do not count, and cost nothing more', async () => {
+    assert.deepEqual([peer('h:80').areTunnelsCounted, peer('h:80', { maxConnections: 9 }).areTunnelsCounted], [false, true]);
+    const { connector, origins } = rig();
+    const session = await connector.connect(peer('10.0.0.1:80'));
+    const tunnel = openTunnel(session, 'peer');
     origins[0]?.write(latin1Encode('HTTP/1.1 200 OK\r\n\r\n'));
     await settle();
-    assert.ok(next.value !== null);
-    assert.equal(origins.length, 2);
+    assert.equal(tunnel.stream, session.stream);
   });
 
   test('after close, who waits is served still, and nothing is kept', async () => {

@@ -5,9 +5,10 @@ import { ManualClock, seededRandom } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
 import { requestHead } from '@ferrata/headers';
 import { HttpEnvironment } from '@ferrata/http';
-import { DnsResolver, listen } from '@ferrata/net';
+import { connect, DnsResolver, holdSockets, listen } from '@ferrata/net';
 import { type L4Stream, memoryPair, type StreamInfo } from '@ferrata/stream';
 import { type ConnectionTracer, type NameResolver, type PeerOptions, peer, UpstreamConnector } from '@ferrata/upstream';
+import { FakeTls, speaks } from './fake-tls.ts';
 import { rejection, settle } from './rig.ts';
 
 /** A listener that keeps what it accepts. */
@@ -199,6 +200,24 @@ describe('tracer', () => {
     assert.notEqual(peer('10.0.0.1:80').key, origin.key);
   });
 
+  test('hears of the end of a stream that nobody had read from', async () => {
+    const told: string[] = [];
+    const tracer = { onConnected: () => void told.push('on'), onDisconnected: () => void told.push('off') };
+    const { connector } = rig(tracer);
+    const throwing = peer('10.0.0.1:443', {
+      tracer,
+      tls: new FakeTls(speaks('mine')),
+      customProtocols: {
+        mine: () => {
+          throw new Error('bug');
+        },
+      },
+    });
+    assert.equal((await rejection(connector.connect(throwing))).reason, 'CUSTOM_SESSION_THREW');
+    await settle();
+    assert.deepEqual(told, ['on', 'off']);
+  });
+
   test('what it throws is dropped, and it may follow one of the two only', async () => {
     const throws = (): never => {
       throw new Error('bug');
@@ -216,6 +235,33 @@ describe('tracer', () => {
 });
 
 describe('other options', () => {
+  test('attemptTimeoutMs is how long one address of a name delays the next, and no part of the key', async () => {
+    assert.equal(peer('h:80').attemptTimeoutMs, 250);
+    assert.equal(peer('h:80', { attemptTimeoutMs: 1_000 }).attemptTimeoutMs, 1_000);
+    assert.equal(peer('h:80', { attemptTimeoutMs: 1_000 }).key, peer('h:80').key);
+    for (const attemptTimeoutMs of [0, 9, 1.5, Number.NaN, 2 ** 31]) assert.throws(() => peer('h:80', { attemptTimeoutMs }), RangeError);
+    assert.throws(() => peer('h:80', { attemptTimeoutMs: 300, via: { proxy: peer('p:80') } }), TypeError);
+  });
+
+  test('attemptTimeoutMs holds for sockets: a silent address delays the next by it', {
+    skip: process.platform !== 'linux' && 'only Linux has all of 127.0.0.0/8',
+  }, async () => {
+    const server = await listening();
+    // Its queue is full: from then on the kernel drops what wants to connect.
+    const [hole] = await holdSockets([{ transport: 'tcp', host: '127.0.0.2', port: server.port, backlog: 1 }]);
+    const filling = [await connect(`127.0.0.2:${server.port}`), await connect(`127.0.0.2:${server.port}`)];
+    const addresses = ['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
+    const resolver: NameResolver = { lookup: (_name, _options, answer) => answer(null, addresses) };
+    const connector = new UpstreamConnector({ environment: new HttpEnvironment(), resolver });
+    const before = performance.now();
+    connector.release(await connector.connect(peer(`origin.test:${server.port}`, { attemptTimeoutMs: 600 })));
+    assert.ok(performance.now() - before >= 590);
+    for (const one of filling) one.abort();
+    connector.close();
+    await hole?.release();
+    await server.close();
+  });
+
   test('keepAliveMs is what TCP can keep, and part of the key', () => {
     assert.equal(peer('h:80').keepAliveMs, 60_000);
     assert.equal(peer('h:80', { keepAliveMs: 0 }).keepAliveMs, 0);

@@ -2,8 +2,8 @@
  * Takes the coding off one body, in the thread pool.
  *
  * Rules of this file:
- * - Bombs: what comes out may be a hundred times what went in, beyond a first MiB, and a bound of its own may be set. The bounds are looked at with
- *   every 16 KiB that come out, so that not even one chunk of a bomb is ever unpacked.
+ * - Bombs: what comes out may be a hundred times what went in, beyond a first MiB, and a bound of its own may be set. The ratio holds for the body and for each of its
+ *   pieces, as all that a piece gives is in memory at once. The bounds are looked at with every 16 KiB that come out, so that not even one chunk of a bomb is ever unpacked.
  * - A body ends where its coding does. What breaks off and what goes on behind its end are errors: both would make the plain body another one than its
  *   sender meant.
  * - A body of no bytes at all is an empty one, as some servers name a coding for it.
@@ -31,6 +31,9 @@ export class BodyDecoder implements BodyCodec {
   #run: ZlibRun | null = null;
   #bytesIn = 0;
   #bytesOut = 0;
+  /** The same of the piece under way. */
+  #pieceIn = 0;
+  #pieceOut = 0;
   #isClosed = false;
 
   constructor(init: BodyDecoderInit) {
@@ -41,6 +44,8 @@ export class BodyDecoder implements BodyCodec {
   async write(chunk: Uint8Array): Promise<ModulePiece> {
     if (chunk.length === 0) return null;
     this.#bytesIn += chunk.length;
+    this.#pieceIn = chunk.length;
+    this.#pieceOut = 0;
     const run = this.#runFrom(chunk[0] as number);
     try {
       const plain = this.#frames === null ? await run.write(chunk) : await this.#writeFrames(this.#frames, run, chunk);
@@ -50,6 +55,11 @@ export class BodyDecoder implements BodyCodec {
     } catch (error) {
       throw this.#told(error);
     }
+  }
+
+  /** Nothing is held back: what a piece gives has come out by it. */
+  flush(): null {
+    return null;
   }
 
   async end(): Promise<ModulePiece> {
@@ -88,9 +98,12 @@ export class BodyDecoder implements BodyCodec {
 
   #checkOutput(bytes: number): void {
     this.#bytesOut += bytes;
+    this.#pieceOut += bytes;
     const { maxInflatedBytes, maxInflateRatio, minRatioBytes } = this.#init.limits;
     if (this.#bytesOut > maxInflatedBytes) throw limitError('INFLATED_TOO_LARGE', `a coded body has more than ${maxInflatedBytes} bytes`);
-    if (this.#bytesOut > minRatioBytes && this.#bytesOut > this.#bytesIn * maxInflateRatio)
+    const isOver = (out: number, taken: number): boolean => out > minRatioBytes && out > taken * maxInflateRatio;
+    // By piece, too: what a megabyte of noise has earned must not be unpacked at once.
+    if (isOver(this.#bytesOut, this.#bytesIn) || isOver(this.#pieceOut, this.#pieceIn))
       throw limitError('INFLATE_RATIO_EXCEEDED', `a coded body is more than ${maxInflateRatio} times as long as its code`);
   }
 

@@ -12,13 +12,14 @@
  *
  * Rules of this file:
  * - Wherever the client's word decided, Vary says so, whatever the decision was. An answer to HEAD has the head that the one to GET would have.
- * - The client's word is what it sent: it is read before the request may be edited, so that taking Accept-Encoding away from an upstream leaves it.
+ * - The client's word is what it sent: it is read before any module may edit the request, so that one in front that takes Accept-Encoding away from an upstream leaves it.
  * - On an error the response is cut: its head has promised a coding.
  *
  * Sources: RFC 9110 §8.4, §12.5.3, RFC 9111 §5.2.2.6, RFC 9842.
  */
-import { type HeaderMap, KnownHeader, parseList, type RequestHead, type ResponseHead, tokenListHas } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead, tokenListHas } from '@ferrata/headers';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
+import { contentCodings } from '../internal/content-codings.ts';
 import { contentLengthOf } from '../internal/running-modules.ts';
 import { addVary } from '../internal/vary.ts';
 import { AcceptedCodings } from './accept-encoding.ts';
@@ -65,7 +66,7 @@ export function compression(options: CompressionOptions = {}): HttpModuleKind<Co
     name: 'compression',
     order: COMPRESSION_ORDER,
     create: ({ request }: ModuleExchange): CompressionModule | null =>
-      request.method === 'CONNECT' ? null : new ResponseCompression(resolved),
+      request.method === 'CONNECT' ? null : new ResponseCompression(resolved, clientWord(request)),
   });
 }
 
@@ -79,13 +80,14 @@ interface ClientWord {
 
 class ResponseCompression implements CompressionModule {
   readonly #options: ResolvedCompression;
+  readonly #client: ClientWord;
   #settings: ResolvedSettings;
-  #client: ClientWord | null = null;
   #isDecided = false;
   #codec: BodyCodec | null = null;
 
-  constructor(options: ResolvedCompression) {
+  constructor(options: ResolvedCompression, client: ClientWord) {
     this.#options = options;
+    this.#client = client;
     this.#settings = options.settings;
   }
 
@@ -94,14 +96,9 @@ class ResponseCompression implements CompressionModule {
     this.#settings = resolveSettings(settings, this.#settings);
   }
 
-  requestFilter(request: RequestHead): void {
-    this.#client = clientWord(request);
-  }
-
   responseFilter(response: ResponseHead, body: ResponseBodyInfo, exchange: ModuleExchange): void {
     this.#isDecided = true;
-    // In front of a cache nobody shows us the request before.
-    const client = this.#client ?? clientWord(exchange.request);
+    const client = this.#client;
     const { headers, status } = response;
     if (this.#isOff || client.forbidsTransform || forbidsTransform(headers)) return;
     if (status === 304) {
@@ -125,6 +122,10 @@ class ResponseCompression implements CompressionModule {
     return chunk === null ? this.#codec.end() : this.#codec.write(chunk);
   }
 
+  responseBodyFlush(): Awaitable<ModulePiece> {
+    return this.#codec === null ? null : this.#codec.flush();
+  }
+
   responseTrailerFilter(trailers: HeaderMap | null): HeaderMap | null {
     if (this.#codec !== null && trailers !== null) deleteDigests(trailers);
     return trailers;
@@ -140,9 +141,7 @@ class ResponseCompression implements CompressionModule {
   }
 
   #decide(headers: HeaderMap, bodyLength: number, client: ClientWord): BodyCodec | null {
-    const codings = parseList(headers.combinedKnown(KnownHeader.contentEncoding) ?? '').filter(
-      (coding) => coding.toLowerCase() !== 'identity',
-    );
+    const codings = contentCodings(headers);
     if (codings.length === 0) return this.#compressed(headers, bodyLength, client);
     // One layer: what was coded twice was meant for somebody who takes both off.
     return codings.length === 1 ? this.#decompressed(headers, codings[0] as string, client) : null;

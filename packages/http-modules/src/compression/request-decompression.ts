@@ -6,8 +6,9 @@
  *
  * @see RFC 9110 §8.4, RFC 9111 §5.2.1.6 (no-transform)
  */
-import { type HeaderMap, KnownHeader, parseList, type RequestHead } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, type RequestHead } from '@ferrata/headers';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ModulePiece } from '../http-module.ts';
+import { contentCodings } from '../internal/content-codings.ts';
 import { BodyDecoder } from './body-decoder.ts';
 import { forbidsTransform } from './compression.ts';
 import { resolveDecodable } from './compression-options.ts';
@@ -64,8 +65,6 @@ class RequestDecompression implements HttpModule {
 }
 
 function soleCoding(headers: HeaderMap): DecodableCoding | null {
-  const field = headers.combinedKnown(KnownHeader.contentEncoding);
-  if (field === undefined) return null;
-  const codings = parseList(field);
+  const codings = contentCodings(headers);
   return codings.length === 1 ? decodableCoding(codings[0] as string) : null;
 }

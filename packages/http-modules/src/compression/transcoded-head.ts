@@ -5,7 +5,8 @@
  * - What said something of the bytes goes: their length, their ranges, their digests. A strong ETag becomes a weak one, as the bytes are others and
  *   the meaning is the same (RFC 9110 §8.8.1); one that is malformed goes.
  */
-import { type HeaderMap, KnownHeader, parseList } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader } from '@ferrata/headers';
+import { listNames } from '../internal/entity-tags.ts';
 
 /** Digests of the bytes, RFC 9530 and its forebears. A body that is transcoded has others. */
 export const DIGEST_FIELDS: readonly string[] = ['content-digest', 'repr-digest', 'digest', 'content-md5'];
@@ -46,7 +47,7 @@ export function weakenEtag(headers: HeaderMap): void {
 export function weakenNotModified(headers: HeaderMap, ifNoneMatch: string | undefined): boolean {
   const etag = headers.getKnown(KnownHeader.etag);
   if (etag === undefined || ifNoneMatch === undefined || !STRONG_ETAG.test(etag)) return false;
-  if (!parseList(ifNoneMatch).includes(`W/${etag}`)) return false;
+  if (!listNames(ifNoneMatch, `W/${etag}`)) return false;
   headers.setKnown(KnownHeader.etag, `W/${etag}`);
   return true;
 }

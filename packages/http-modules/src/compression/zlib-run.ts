@@ -7,7 +7,7 @@
  *   an error, and gives it after the end.
  * - `close` frees what the stream holds outside the heap, also while a write is in the thread pool. What is waited for is then null.
  */
-import { concatBytes } from '@ferrata/bytes';
+import { concatBytes, EMPTY_BYTES } from '@ferrata/bytes';
 import type { ModulePiece } from '../http-module.ts';
 import type { ZlibStream } from './content-coding.ts';
 
@@ -51,10 +51,12 @@ export class ZlibRun {
     return written;
   }
 
-  /** @returns the rest */
-  end(): Promise<ModulePiece> {
+  /** @param last what may still be put in @returns the rest */
+  end(last: Uint8Array = EMPTY_BYTES): Promise<ModulePiece> {
     const ended = this.#wait();
-    if (this.#resolve !== null) this.#stream.end();
+    if (this.#resolve === null) return ended;
+    if (last.length === 0) this.#stream.end();
+    else this.#stream.end(last);
     return ended;
   }
 
@@ -78,7 +80,7 @@ export class ZlibRun {
     this.#forgetWaiter();
     const pieces = this.#pieces;
     this.#pieces = [];
-    resolve(pieces.length === 0 ? null : pieces.length === 1 ? (pieces[0] as Uint8Array) : concatBytes(pieces));
+    resolve(pieces.length === 0 ? null : concatBytes(pieces));
   }
 
   #fail(error: Error): void {

@@ -4,18 +4,20 @@
  * ```text
  *   push, end ──► queue ──► filter ──► filter ──► … ──► target
  *                  (while a promise works, or the body is held)
+ *   nothing more at the end of the tick ──► flush ──► flush ──► … what filters hold back for company
  * ```
  *
  * Rules:
  * - One piece is under way at a time, so that the order holds whatever promises do. What comes meanwhile waits, up to a bound.
  * - The end comes to a filter behind its last piece: trailers first, then null, whose answer goes through the filters behind before they hear of the end.
  * - A filter that answers at once costs a call; no promise, closure or object is made for its piece.
+ * - What is sent in one tick is one burst: filters that hold bytes back are asked for them behind it, in order, and not within it. Behind the end nobody is asked.
  * - After `stop` nothing is called any more; a promise that is settled then is dropped.
  */
 import { EMPTY_BYTES } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
-import type { HeaderMap } from '@ferrata/headers';
-import { isThenable } from '@ferrata/stream';
+import { HeaderMap } from '@ferrata/headers';
+import { isThenable, watchAnswer } from '@ferrata/stream';
 import type { Awaitable, ModulePiece } from '../http-module.ts';
 import type { ResolvedModuleOptions } from '../module-options.ts';
 import { moduleGarbage, moduleThrew, moduleTooSlow, tooMuchQueued } from './module-errors.ts';
@@ -26,6 +28,8 @@ export interface BodyStage {
   readonly name: string;
   /** Null: it edits trailers only. */
   readonly filter: ((chunk: Uint8Array | null) => Awaitable<ModulePiece>) | null;
+  /** Gives what the filter holds back; null: it never does. */
+  readonly flush: (() => Awaitable<ModulePiece>) | null;
   readonly filterTrailers: ((trailers: HeaderMap | null) => HeaderMap | null) | null;
 }
 
@@ -43,6 +47,9 @@ export interface BodyTarget {
 /** What an entry of the queue is counted with beside its bytes: a limit on bytes alone would let one-byte pieces pile up. */
 const ENTRY_BYTES = 64;
 
+/** Entries that have left the queue, from which on it is cut if they are half of it: each is moved once in the mean. */
+const CUT_ENTRIES = 1024;
+
 /** A body between its sender and its recipient. */
 export class BodyPipeline {
   readonly #target: BodyTarget;
@@ -59,6 +66,11 @@ export class BodyPipeline {
   #pieceStage = 0;
   /** The filter that hears of the end next; -1: the end is not under way. */
   #endStage = -1;
+  /** The filter that is asked for what it holds back next; -1: nobody is. */
+  #flushStage = -1;
+  /** A filter that may hold something back has had a piece, and has not been asked since. */
+  #isUnflushed = false;
+  #isFlushScheduled = false;
   #isHeld = false;
   #isWaiting = false;
   #isRunning = false;
@@ -132,6 +144,14 @@ export class BodyPipeline {
     return true;
   }
 
+  /** At the end of the tick. Bound once: no closure is made for a burst. */
+  readonly #flush = (): void => {
+    this.#isFlushScheduled = false;
+    if (this.#isStopped || this.#isRunning || this.#hasEnded || this.isBusy || !this.#isUnflushed) return;
+    this.#flushStage = 0;
+    this.#run();
+  };
+
   /** Goes on until something waits, or nothing is left. */
   #run(): void {
     if (this.#isRunning) return;
@@ -167,23 +187,37 @@ export class BodyPipeline {
       this.#moveEnd();
       return true;
     }
+    if (this.#flushStage >= 0) {
+      this.#moveFlush();
+      return true;
+    }
     if (this.#queueStart < this.#queue.length) {
       this.#piece = this.#dequeue();
       this.#pieceStage = 0;
       return true;
     }
-    if (!this.#hasEnded) return false;
-    this.#endStage = 0;
-    return true;
+    if (this.#hasEnded) {
+      this.#endStage = 0;
+      return true;
+    }
+    if (this.#isUnflushed && !this.#isFlushScheduled) {
+      this.#isFlushScheduled = true;
+      queueMicrotask(this.#flush);
+    }
+    return false;
   }
 
   #dequeue(): Uint8Array {
     const chunk = this.#queue[this.#queueStart] as Uint8Array;
-    // Nothing that was taken is kept alive, and the array is cut when it has run empty: no entry is moved.
+    // Nothing that was taken is kept alive.
     this.#queue[this.#queueStart++] = EMPTY_BYTES;
     this.#queuedBytes -= chunk.length + ENTRY_BYTES;
     if (this.#queueStart === this.#queue.length) {
       this.#queue = [];
+      this.#queueStart = 0;
+    } else if (this.#queueStart >= CUT_ENTRIES && this.#queueStart * 2 >= this.#queue.length) {
+      // A queue that never runs empty would keep an entry of each piece that ever waited.
+      this.#queue = this.#queue.slice(this.#queueStart);
       this.#queueStart = 0;
     }
     return chunk;
@@ -197,7 +231,21 @@ export class BodyPipeline {
       return;
     }
     this.#pieceStage++;
+    if (stage.flush !== null) this.#isUnflushed = true;
     if (stage.filter !== null) this.#call(stage, stage.filter, piece);
+  }
+
+  /** From the front on, so that what one filter gives is there when the next is asked. The end, if it has come meanwhile, makes asking needless. */
+  #moveFlush(): void {
+    const stage = this.#hasEnded ? undefined : this.#stages[this.#flushStage];
+    if (stage === undefined) {
+      this.#flushStage = -1;
+      this.#isUnflushed = false;
+      return;
+    }
+    this.#flushStage++;
+    this.#pieceStage = this.#flushStage;
+    if (stage.flush !== null) this.#call(stage, stage.flush, null);
   }
 
   #moveEnd(): void {
@@ -210,12 +258,19 @@ export class BodyPipeline {
     this.#endStage++;
     this.#pieceStage = this.#endStage;
     if (stage.filterTrailers !== null) {
+      let trailers: unknown;
       try {
-        this.#trailers = stage.filterTrailers(this.#trailers);
+        trailers = stage.filterTrailers(this.#trailers);
       } catch (thrown) {
         this.#fail(moduleThrew(stage.name, thrown));
         return;
       }
+      if (trailers !== null && trailers !== undefined && !(trailers instanceof HeaderMap)) {
+        watchAnswer(trailers);
+        this.#fail(moduleGarbage(stage.name, 'a HeaderMap or null, and no promise, from responseTrailerFilter'));
+        return;
+      }
+      this.#trailers = trailers ?? null;
     }
     if (stage.filter !== null) this.#call(stage, stage.filter, null);
   }

@@ -21,6 +21,11 @@ export function listMatchesStrongly(list: string, etag: string | null): boolean 
   return etag !== null && !isWeak(etag) && listHasTag(list, etag, false);
 }
 
+/** Whether a list has a tag just as it is written, weak or strong. */
+export function listNames(list: string, etag: string): boolean {
+  return listHasTag(list, etag, false);
+}
+
 /** Whether a tag says that it is weak. */
 export function isWeak(etag: string): boolean {
   return etag.startsWith('W/');

@@ -5,7 +5,7 @@
 import { throwCollected } from '@ferrata/error';
 import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import { BodyLength } from '@ferrata/http1';
-import { isThenable } from '@ferrata/stream';
+import { isThenable, watchAnswer } from '@ferrata/stream';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ResponseBodyInfo } from '../http-module.ts';
 import type { OnModuleFailed, ResolvedModuleOptions } from '../module-options.ts';
 import type { BodyStage } from './body-pipeline.ts';
@@ -60,7 +60,8 @@ export class RunningModules {
     const thrown: unknown[] = [];
     for (const { module } of this.#modules) {
       try {
-        module.close?.();
+        // Nobody waits for one that is `async`, and nothing is left that its rejection could end.
+        watchAnswer(module.close?.());
       } catch (error) {
         thrown.push(error);
       }
@@ -135,7 +136,7 @@ export class RunningModules {
     const stages: BodyStage[] = [];
     for (const { module, kind } of this.#modules) {
       if (module.requestBodyFilter === undefined || module.editsRequestBody === false) continue;
-      stages.push({ name: kind.name, filter: module.requestBodyFilter.bind(module), filterTrailers: null });
+      stages.push({ name: kind.name, filter: module.requestBodyFilter.bind(module), flush: null, filterTrailers: null });
     }
     return stages;
   }
@@ -162,7 +163,7 @@ export class RunningModules {
   filterResponse(head: ResponseHead, bodyLength: number, exchange: ModuleExchange): Promise<void> | undefined {
     this.#bodyLength = bodyLength;
     if (exchange.request.method === 'HEAD') this.#agreeOnLength(head);
-    for (let index = 0; index < this.#modules.length; index++) {
+    for (let index = 0; index < this.#modules.length && !this.#isClosed; index++) {
       const later = this.#tell(index, head, exchange);
       if (later !== undefined) return this.#filterResponseLater(index, later, head, exchange);
       this.#readEdits(index, head);
@@ -214,6 +215,7 @@ export class RunningModules {
     this.#responseStages.push({
       name: kind.name,
       filter: edits ? (module.responseBodyFilter?.bind(module) ?? null) : null,
+      flush: edits ? (module.responseBodyFlush?.bind(module) ?? null) : null,
       filterTrailers: seesTrailers ? (module.responseTrailerFilter?.bind(module) ?? null) : null,
     });
   }

@@ -7,7 +7,7 @@
  * Sources: RFC 9110 §14 (ranges), §13.1.5 (If-Range), §15.3.7 (206), §15.5.17 (416).
  */
 import { checkWholeNumber } from '@ferrata/error';
-import { type HeaderMap, KnownHeader, knownHeaderSet, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
+import { type HeaderMap, isToken, KnownHeader, knownHeaderSet, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
 import type { HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
 import { contentLengthOf } from '../internal/running-modules.ts';
 import { parseRanges } from './parse-ranges.ts';
@@ -22,6 +22,9 @@ export interface RangesOptions {
   /** Makes the boundary of a multipart body: 1 to 70 characters of a token. Default: 16 hexadecimal digits, from the system's random numbers. */
   readonly boundary?: () => string;
 }
+
+/** RFC 2046 §5.1.1. */
+const MAX_BOUNDARY = 70;
 
 /** What the body of an answer 416 would have said. */
 const OF_THE_BODY = knownHeaderSet(
@@ -91,7 +94,7 @@ class Ranges implements HttpModule {
       this.responseBodyLength = framedLength(found, null);
       return;
     }
-    const boundary = this.#boundary();
+    const boundary = checkedBoundary(this.#boundary());
     const frames = partFrames(found, length, boundary, headers.getKnown(KnownHeader.contentType) ?? 'application/octet-stream');
     headers.deleteKnown(KnownHeader.contentRange);
     headers.setKnown(KnownHeader.contentType, `multipart/byteranges; boundary=${boundary}`);
@@ -134,6 +137,12 @@ function rangeOf({ headers }: RequestHead): string {
 /** RFC 9110 §13.1.5: a strong tag, or exactly the date of Last-Modified. A weak tag is neither. Parts of two versions would make a broken whole. */
 function isCurrent(condition: string, headers: HeaderMap): boolean {
   return condition === headers.getKnown(condition.startsWith('"') ? KnownHeader.etag : KnownHeader.lastModified);
+}
+
+/** What else could end a line, or the frames, where no end is meant. @see RFC 2046 §5.1.1 */
+function checkedBoundary(boundary: unknown): string {
+  if (typeof boundary === 'string' && boundary.length <= MAX_BOUNDARY && isToken(boundary)) return boundary;
+  throw new TypeError(`not a boundary, 1 to ${MAX_BOUNDARY} characters of a token: ${JSON.stringify(boundary)}`);
 }
 
 /** Not to be guessed: whoever knew it could put parts of his own into what he uploads. */

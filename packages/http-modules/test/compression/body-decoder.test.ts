@@ -103,6 +103,21 @@ for (const [coding, name, encode] of coders)
     });
   });
 
+describe('a body that has earned its ratio', () => {
+  for (const [coding, encode] of [
+    ['gzip', gzipSync],
+    ['zstd', zstdCompressSync],
+  ] as const) {
+    test(`may not spend it on one piece, of which all would be in memory at once: ${coding}`, async () => {
+      const coded = new Uint8Array(encode(concatBytes([noiseOf(512 * 1024), new Uint8Array(32 * 1024 * 1024)])));
+      const pieces = [coded.subarray(0, 400_000), coded.subarray(400_000)];
+      await assert.rejects(decode(coding, pieces), { reason: 'INFLATE_RATIO_EXCEEDED', status: 413 });
+      const small = Array.from({ length: Math.ceil(coded.length / 500) }, (_, at) => coded.subarray(at * 500, (at + 1) * 500));
+      assert.equal((await decode(coding, small, { minRatioBytes: 16_777_216 })).length, 33 * 1024 * 1024 - 512 * 1024);
+    });
+  }
+});
+
 describe('gzip', () => {
   test('may have several members (RFC 1952 §2.2)', async () => {
     const two = concatBytes([gzipSync(page), gzipSync(page)]);

@@ -237,6 +237,16 @@ describe('the head', () => {
       assert.equal((await respond(options, ask('W/"v1"'), { ETag: '"v1"' }, notModified)).headers['etag'], '"v1"');
   });
 
+  test('of a 304 is none that a long list of the client could cost', async () => {
+    const headers = { ...GZIP, 'If-None-Match': `${'"a", '.repeat(1500)}W/"v1"` };
+    assert.equal((await respond({}, headers, { ETag: '"v1"' }, { status: 304, bodyLength: 0 })).headers['etag'], 'W/"v1"');
+  });
+
+  test('is left as it is where an origin names a thousand codings', async () => {
+    const headers = { 'Content-Encoding': 'a,'.repeat(1001) };
+    assert.equal((await respond({ decompress: true }, GZIP, headers)).headers['content-encoding'], 'a,'.repeat(1001));
+  });
+
   test('an identity in Content-Encoding is no coding', async () => {
     assert.equal((await respond({}, GZIP, { 'Content-Encoding': 'identity' })).coding, 'gzip');
   });
@@ -274,8 +284,8 @@ describe('bodies', () => {
   for (const coding of ['gzip', 'br', 'zstd'] as const) {
     test(`events reach the client one by one, by ${coding}`, async () => {
       const events = ['data: one\n\n', 'data: two\n\n', 'data: three\n\n'].map(utf8Encode);
-      for (const options of [{}, { flush: 'events' }] as const) {
-        for (const bodyLength of [-1, 1_000]) {
+      for (const options of [{ minBytes: 1 }, { minBytes: 1, flush: 'events' }] as const) {
+        for (const bodyLength of [-1, joinedLength(events)]) {
           const response = { headers: { 'Content-Type': 'text/event-stream; charset=utf-8' }, body: events, bodyLength };
           const { pieces } = await drive(compression(options), { headers: { 'Accept-Encoding': coding } }, response);
           const read = partlyDecoded(coding, pieces.slice(0, 3) as Uint8Array[]);

@@ -63,7 +63,10 @@ export async function drive<Module extends HttpModule>(
     const passesBy = response.body === undefined || module.responseBodyFilter === undefined || module.editsResponseBody === false;
     if (passesBy) return { module, request, response: head, ...unedited, requestBody: edited };
     const pieces: (Uint8Array | null)[] = [];
-    for (const chunk of response.body) pieces.push((await module.responseBodyFilter?.(chunk)) ?? null);
+    for (const chunk of response.body) {
+      const given = [(await module.responseBodyFilter?.(chunk)) ?? null, (await module.responseBodyFlush?.()) ?? null];
+      pieces.push(given[1] === null ? (given[0] ?? null) : joined(given));
+    }
     const sentTrailers = module.responseTrailerFilter === undefined ? trailers : module.responseTrailerFilter(trailers);
     pieces.push((await module.responseBodyFilter?.(null)) ?? null);
     return { module, request, requestBody: edited, response: head, body: joined(pieces), pieces, trailers: sentTrailers };

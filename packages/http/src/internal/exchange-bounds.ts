@@ -9,7 +9,7 @@ export function http1Bounds(settings: ExchangeSettings, options: ResolvedServerC
   return {
     isLast: settings.keepAlive === false,
     bodyTimeoutMs: settings.bodyTimeoutMs ?? options.bodyTimeoutMs,
-    maxDrainBytes: settings.closeOnEarlyResponse === true ? -1 : (settings.maxDrainBytes ?? options.maxDrainBytes),
+    maxDrainBytes: settings.closeOnEarlyResponse === true ? 0 : (settings.maxDrainBytes ?? options.maxDrainBytes),
     maxInterimResponses: settings.dropInterim === true ? 0 : options.maxInterimResponses,
   };
 }

@@ -12,7 +12,7 @@ import type { DnsAddress, DnsResolverConfig } from './dns-options.ts';
 
 /** What came of asking for the addresses of one family. */
 export type FamilyOutcome =
-  | { readonly kind: 'found'; readonly addresses: readonly string[]; readonly ttlMs: number }
+  | { readonly kind: 'found'; readonly addresses: readonly string[]; readonly freshUntil: number }
   /** The name has no such records. `isUnknown`: there is no such name at all. */
   | { readonly kind: 'none'; readonly isUnknown: boolean }
   | { readonly kind: 'failed'; readonly reason: string; readonly message: string };
@@ -47,6 +47,8 @@ export class DnsName {
   askAt: number = Number.NEGATIVE_INFINITY;
   /** Settles, never rejects, when there is something to say; null: nobody asks. */
   asking: Promise<void> | null = null;
+  /** Settles `asking`. */
+  tell: () => void = () => {};
   readonly #config: DnsResolverConfig;
   readonly #sets: Record<4 | 6, FamilySet> = { 4: NOTHING, 6: NOTHING };
   #failure: { readonly reason: string; readonly message: string } | null = null;
@@ -77,8 +79,8 @@ export class DnsName {
     for (const family of [4, 6] as const) {
       const outcome = outcomes[family];
       if (outcome?.kind === 'found') {
-        this.#sets[family] = { addresses: outcome.addresses, freshUntil: now + outcome.ttlMs };
-        askAt = Math.min(askAt, now + outcome.ttlMs);
+        this.#sets[family] = outcome;
+        askAt = Math.min(askAt, outcome.freshUntil);
       } else if (outcome?.kind === 'none' && found) this.#sets[family] = NOTHING;
       // What failed is tried again soon, though the other family has answered.
       else if (outcome?.kind === 'failed') askAt = Math.min(askAt, now + negativeTtlMs);
@@ -88,13 +90,16 @@ export class DnsName {
     this.askAt = found ? askAt : now + negativeTtlMs;
   }
 
-  /** @throws {WireError} why there is nothing to hand out; one for each who asks */
-  answer(now: number): DnsAnswer {
+  /**
+   * @param wanted 0: both families
+   * @throws {WireError} why there is nothing to hand out; one for each who asks
+   */
+  answer(now: number, wanted: 0 | 4 | 6 = 0): DnsAnswer {
     const { firstFamily, maxAddresses } = this.#config;
     const turn = this.#turn++;
-    const first = rotated(this.#usable(firstFamily, now), turn);
     const other = firstFamily === 6 ? 4 : 6;
-    const second = rotated(this.#usable(other, now), turn);
+    const first = wanted === other ? [] : rotated(this.#usable(firstFamily, now), turn);
+    const second = wanted === firstFamily ? [] : rotated(this.#usable(other, now), turn);
     const addresses: DnsAddress[] = [];
     for (let index = 0; index < Math.max(first.length, second.length) && addresses.length < maxAddresses; index++) {
       const [one, two] = [first[index], second[index]];

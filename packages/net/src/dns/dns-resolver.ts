@@ -64,15 +64,22 @@ export class DnsResolver implements Disposable {
   async resolve(name: string): Promise<DnsAnswer> {
     const family = isIP(name);
     if (family !== 0) return { addresses: [{ address: name, family: family === 4 ? 4 : 6 }], staleMs: 0, error: null };
+    return this.#answerOf(name, 0);
+  }
+
+  async #answerOf(name: string, wanted: 0 | 4 | 6): Promise<DnsAnswer> {
     if (this.#isClosed) throw closedError();
+    // A stranger may have chosen it: it must not fill the memory, nor be another name for whoever ends names at a NUL.
+    if (!isName(name)) throw notFound(JSON.stringify(name.slice(0, MAX_NAME_LENGTH)));
     const entry = this.#entryOf(name.toLowerCase());
     const { clock } = this.#config;
     const now = clock.now();
     if (now >= entry.askAt) {
       if (entry.asking === null) this.#ask(entry);
       if (entry.asking !== null && !entry.isFresh(now)) await (entry.isUsable(now) ? this.#notTooLong(entry.asking) : entry.asking);
+      if (this.#isClosed) throw closedError();
     }
-    const answer = entry.answer(clock.now());
+    const answer = entry.answer(clock.now(), wanted);
     if (answer.staleMs > 0) this.counts.stale++;
     return answer;
   }
@@ -80,13 +87,14 @@ export class DnsResolver implements Disposable {
   /** The same in the form that Node asks for. */
   readonly lookup: LookupFunction = (name, options, callback) => {
     const wanted = familyOf(options.family);
-    this.resolve(name).then(
+    const literal = isIP(name);
+    const asked = literal === 0 ? this.#answerOf(name, wanted) : this.resolve(name);
+    asked.then(
       ({ addresses }) => {
-        const fitting = addresses.filter(({ family }) => wanted === 0 || family === wanted);
-        const [first] = fitting;
+        const [first] = addresses;
         // Later: what the callback throws is none of ours.
-        if (first === undefined) process.nextTick(callback, notFound(name), '', 0);
-        else if (options.all === true) process.nextTick(callback, null, fitting);
+        if (first === undefined || (wanted !== 0 && first.family !== wanted)) process.nextTick(callback, notFound(name), '', 0);
+        else if (options.all === true) process.nextTick(callback, null, addresses);
         else process.nextTick(callback, null, first.address, first.family);
       },
       (error: unknown) => process.nextTick(callback, error as NodeJS.ErrnoException, '', 0),
@@ -103,8 +111,10 @@ export class DnsResolver implements Disposable {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    const entries = [...this.#names.values()];
     this.#names.clear();
     this.#queries.cancel?.();
+    for (const { tell } of entries) tell();
   }
 
   [Symbol.dispose](): void {
@@ -143,6 +153,7 @@ export class DnsResolver implements Disposable {
   #ask(entry: DnsName): void {
     const { promise, resolve } = Promise.withResolvers<void>();
     entry.asking = promise;
+    entry.tell = resolve;
     this.counts.asked++;
     if (isOfSystem(entry.name)) {
       this.#askSystem(entry.name).then((outcomes) => this.#finish(entry, outcomes, resolve), resolve);
@@ -181,7 +192,7 @@ export class DnsResolver implements Disposable {
   }
 
   async #askFamily(name: string, family: 4 | 6): Promise<FamilyOutcome> {
-    const { minTtlMs, maxTtlMs, maxAddresses } = this.#config;
+    const { clock, minTtlMs, maxTtlMs, maxAddresses } = this.#config;
     const ask = async (): Promise<FamilyOutcome> => {
       const records: unknown = await (family === 4
         ? this.#queries.resolve4(name, { ttl: true })
@@ -189,13 +200,14 @@ export class DnsResolver implements Disposable {
       const addresses = addressesOf(records, family, maxAddresses);
       if (addresses === null) return { kind: 'failed', reason: 'DNS_LOOKUP_FAILED', message: 'the answer is no list of records' };
       if (addresses.length === 0) return { kind: 'none', isUnknown: false };
-      return { kind: 'found', addresses, ttlMs: Math.min(Math.max(leastTtl(records as readonly unknown[]) * 1_000, minTtlMs), maxTtlMs) };
+      const ttlMs = Math.min(Math.max(leastTtl(records as readonly unknown[]) * 1_000, minTtlMs), maxTtlMs);
+      return { kind: 'found', addresses, freshUntil: clock.now() + ttlMs };
     };
     return this.#inTime(name, ask);
   }
 
   async #askSystem(name: string): Promise<FamilyOutcomes> {
-    const { systemLookup, systemTtlMs: ttlMs, maxAddresses } = this.#config;
+    const { clock, systemLookup, systemTtlMs, maxAddresses } = this.#config;
     let answer: unknown = null;
     const ask = async (): Promise<FamilyOutcome> => {
       answer = await systemLookup(name);
@@ -203,9 +215,10 @@ export class DnsResolver implements Disposable {
     };
     const outcome = await this.#inTime(name, ask);
     if (answer === null) return { 4: outcome, 6: outcome };
+    const freshUntil = clock.now() + systemTtlMs;
     const familyOutcome = (family: 4 | 6): FamilyOutcome => {
       const addresses = addressesOf(answer, family, maxAddresses) ?? [];
-      return addresses.length > 0 ? { kind: 'found', addresses, ttlMs } : { kind: 'none', isUnknown: false };
+      return addresses.length > 0 ? { kind: 'found', addresses, freshUntil } : { kind: 'none', isUnknown: false };
     };
     return { 4: familyOutcome(4), 6: familyOutcome(6) };
   }
@@ -242,6 +255,16 @@ function makeQueries({ servers, queryTimeoutMs }: DnsResolverConfig): DnsQueries
   const resolver = new Resolver({ timeout: Math.max(1, Math.ceil(queryTimeoutMs / 3)), tries: 2 });
   if (servers !== null) resolver.setServers(servers);
   return resolver;
+}
+
+/** Without the dot of the root, which ends with nothing more (RFC 1035 §2.3.4: 255 bytes on the wire). */
+const MAX_NAME_LENGTH = 253;
+
+/** Short enough, not empty, and without blanks and control characters; the rest is for those to judge who are asked. */
+function isName(name: string): boolean {
+  const bare = name.endsWith('.') ? name.slice(0, -1) : name;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return bare !== '' && bare.length <= MAX_NAME_LENGTH && !/[\0-\x20\x7f]/.test(bare);
 }
 
 /** Names that are no business of the DNS (RFC 6761 §6.3), and those that search domains may make whole. */

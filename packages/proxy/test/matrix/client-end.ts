@@ -39,6 +39,8 @@ export interface ClientEnd {
   ask(target: string, request: Request, sentPieces?: number): Asking;
   /** Writes the first bytes of a request as they are, and reads what comes; then says nothing more, unless `isAlive`. */
   askRaw(bytes: Uint8Array, isAlive: boolean): Asking;
+  /** More bytes as they are. */
+  sayRaw(bytes: Uint8Array): void;
   end(): void;
   reset(): void;
 }
@@ -74,6 +76,10 @@ class Http1Client implements ClientEnd {
   askRaw(bytes: Uint8Array): Asking {
     this.#wire.stream.write(bytes);
     return this.#asking(() => {});
+  }
+
+  sayRaw(bytes: Uint8Array): void {
+    this.#wire.stream.write(bytes);
   }
 
   #asking(finish: () => void): Asking {
@@ -135,6 +141,13 @@ class Http2Client implements ClientEnd {
     this.#wire.isAutoWindow = false;
     this.#stream.isMuted = !isAlive;
     return this.#asking(FIRST_STREAM, () => {});
+  }
+
+  sayRaw(bytes: Uint8Array): void {
+    const { isMuted } = this.#stream;
+    this.#stream.isMuted = false;
+    this.#stream.write(bytes);
+    this.#stream.isMuted = isMuted;
   }
 
   #asking(id: number, finish: () => void): Asking {

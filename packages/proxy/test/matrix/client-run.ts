@@ -1,11 +1,11 @@
 /** Runs a batch of cases of faults of the client, side by side in one world. */
 import type { Asking, ClientEnd } from './client-end.ts';
-import { type ClientCase } from './client-plan.ts';
 import { clientBreaches } from './client-judge.ts';
+import type { ClientCase } from './client-plan.ts';
+import { type Finding, findingsOf } from './findings.ts';
 import { MatrixWorld, type Plant } from './matrix-world.ts';
 import type { OriginRequest } from './origin-end.ts';
 import { type Answer, answerScript } from './scripts.ts';
-import type { Finding } from './upstream-run.ts';
 
 const FINE: Answer = { status: 200, hasInterim: false, framing: 'length', pieces: ['fine'], trailers: [] };
 
@@ -48,8 +48,5 @@ export async function runClient(cases: readonly ClientCase[], plant: Plant = {})
     const seen = { client: asking.seen(), isClientOver: client.isOver, logs: world.logsOf(it.target), requests };
     return { name: it.name, breaches: clientBreaches(it, seen) };
   });
-  const worldBreaches = await world.finish();
-  return [...findings, { name: `the world of ${first.name} and its like`, breaches: worldBreaches }].filter(
-    ({ breaches }) => breaches.length > 0,
-  );
+  return findingsOf(findings, { name: `the world of ${first.name} and its like`, breaches: await world.finish() });
 }

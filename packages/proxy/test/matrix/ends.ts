@@ -30,6 +30,11 @@ export interface Cell {
 /** Every pair. */
 export const CELLS: readonly Cell[] = ENDS.flatMap((down) => ENDS.map((up) => ({ name: `${down.name} × ${up.name}`, down, up })));
 
+/** One side or both have it. */
+export function hasTls({ down, up }: Cell): boolean {
+  return down.carrier === 'tls' || up.carrier === 'tls';
+}
+
 /** Which positions of a script are taken. */
 export interface Sampling {
   /** 1: each one. */
@@ -38,10 +43,9 @@ export interface Sampling {
 }
 
 /** How a cell is run: whole between plain connections; where wrappers, and above all handshakes, cost more than all the rest, every so many bytes. */
-export function samplingOf({ down, up }: Cell, seed: number): Sampling {
-  const carriers = [down.carrier, up.carrier];
-  if (carriers.includes('tls')) return { stride: 11, seed };
-  return { stride: carriers.includes('virtual') ? 3 : 1, seed };
+export function samplingOf(cell: Cell, seed: number): Sampling {
+  if (hasTls(cell)) return { stride: 23, seed };
+  return { stride: cell.down.carrier === 'virtual' || cell.up.carrier === 'virtual' ? 3 : 1, seed };
 }
 
 /** The positions of a sample from 0 to `end`; the seams are always part of it. */

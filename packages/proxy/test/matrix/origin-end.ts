@@ -16,6 +16,8 @@ export type OriginFault = 'reset' | 'end' | 'bare end' | 'stall' | 'rst' | 'stre
 export interface OriginRequest {
   readonly target: string;
   readonly method: string;
+  /** 0 over HTTP/1. */
+  readonly streamId: number;
   readonly body: string;
   /** It says itself that it is whole. */
   readonly isWhole: boolean;
@@ -56,7 +58,7 @@ class Http1Origin implements OriginEnd {
         last?.read(wire.text);
         if (last?.isWhole === false) return;
         const at = last?.endsAt ?? 0;
-        if (wire.text.indexOf('\r\n\r\n', at) < 0) return;
+        if (!wire.text.includes('\r\n\r\n', at)) return;
         const request = new Http1OriginRequest(wire, outer, at);
         this.requests.push(request);
         request.read(wire.text);
@@ -74,6 +76,7 @@ class Http1OriginRequest implements OriginRequest {
   readonly target: string;
   readonly method: string;
   readonly resetCode = null;
+  readonly streamId = 0;
   body = '';
   isWhole = false;
   endsAt = 0;
@@ -159,6 +162,9 @@ class Http2OriginRequest implements OriginRequest {
   get method(): string {
     return valueOf(this.#message.fields, ':method') ?? '';
   }
+  get streamId(): number {
+    return this.#message.id;
+  }
   get body(): string {
     return this.#message.body;
   }
@@ -182,21 +188,10 @@ class Http2OriginRequest implements OriginRequest {
   }
 
   fault(how: OriginFault): void {
-    switch (how) {
-      case 'reset':
-        return this.#outer.stream.abort();
-      case 'end':
-        return this.#outer.stream.end();
-      case 'bare end':
-        return this.#outer.endBare();
-      case 'stall':
-        this.#stream.isMuted = true;
-        return;
-      case 'rst':
-        this.#wire.resetStream(this.#message.id, Http2ErrorCode.internalError);
-        return;
-      case 'stream stall':
-        return;
-    }
+    if (how === 'reset') this.#outer.stream.abort();
+    else if (how === 'end') this.#outer.stream.end();
+    else if (how === 'bare end') this.#outer.endBare();
+    else if (how === 'stall') this.#stream.isMuted = true;
+    else if (how === 'rst') this.#wire.resetStream(this.#message.id, Http2ErrorCode.internalError);
   }
 }

@@ -27,7 +27,7 @@ export interface Observed {
   readonly next: Seen | null;
 }
 
-const METHODS_SENT_TWICE: readonly string[] = ['GET'];
+const METHODS_SENT_TWICE: ReadonlySet<string> = new Set(['GET']);
 
 /** The rules of the fault list, in their order. */
 export function expectedOf(it: UpstreamCase): Expected {
@@ -67,7 +67,7 @@ export function expectedOf(it: UpstreamCase): Expected {
  * it is too late, unless it is that of a whole connection of HTTP/2: that one is asked by PING whether it lives (RFC 9113 §6.7).
  */
 function maySendAgain({ cell, fault, position, script, scenario }: UpstreamCase): boolean {
-  if (!METHODS_SENT_TWICE.includes(scenario.request.method) || fault === 'stream stall') return false;
+  if (!METHODS_SENT_TWICE.has(scenario.request.method) || fault === 'stream stall') return false;
   if (cell.up.protocol === 'http1') return fault !== 'stall' && position === 0;
   return position < (script.frameEnds[0] ?? 0);
 }
@@ -104,7 +104,8 @@ function checkAnswer(
   check(client.status === status, `answered ${client.status}, not ${status}`);
   check(client.ending === ending, `the answer is ${client.ending}, not ${ending}`);
   const isOwn = status >= 500;
-  if (ending === 'whole' && !isOwn) check(client.body === body, `a whole body of ${JSON.stringify(client.body)}, not ${JSON.stringify(body)}`);
+  if (ending === 'whole' && !isOwn)
+    check(client.body === body, `a whole body of ${JSON.stringify(client.body)}, not ${JSON.stringify(body)}`);
   if (ending === 'cut') check(body.startsWith(client.body), `a cut body of ${JSON.stringify(client.body)}`);
   const trailers = hasTrailers ? fieldLines(scenario.answer.trailers) : '';
   // To HTTP/1 they go only in chunks, which the answer to this request has.
@@ -112,19 +113,36 @@ function checkAnswer(
   check(rest === '', `more behind the answer: ${JSON.stringify(rest)}`);
   // RFC 9113 §8.1: an answer that is whole before its request may be followed by NO_ERROR alone.
   if (cell.down.protocol === 'http2' && ending === 'cut') check(resetCode === 2, `reset with ${resetCode}, not INTERNAL_ERROR`);
-  if (cell.down.protocol === 'http2' && ending === 'whole') check(resetCode === null || resetCode === 0, `whole, and reset with ${resetCode}`);
+  if (cell.down.protocol === 'http2' && ending === 'whole')
+    check(resetCode === null || resetCode === 0, `whole, and reset with ${resetCode}`);
 }
 
-/** A connection on which something has gone wrong is gone, and has carried nothing else. */
-function checkConnections({ fault, position, script, cell }: UpstreamCase, connections: readonly OriginEnd[], check: Check): void {
+/** A connection on which something has gone wrong is gone, and has carried nothing else; HTTP/2 loses a stream only, where that is enough. */
+function checkConnections(
+  { fault, position, script, cell, scenario }: UpstreamCase,
+  connections: readonly OriginEnd[],
+  check: Check,
+): void {
+  const isShared = cell.up.protocol === 'http2';
   const isWhole = position === script.end && !script.isEndedByClose;
-  // HTTP/2 loses a stream only.
-  if (fault === 'rst' || fault === 'stream stall' || isWhole || (fault === 'client leaves' && cell.up.protocol === 'http2')) return;
   const [faulty] = connections;
+  if (fault === 'client leaves' && !isWhole) {
+    // C2
+    const [request] = faulty?.requests ?? [];
+    check(request?.isCancelled === true, 'the request to the origin goes on');
+    check(!isShared || request?.resetCode === 8, `RST_STREAM ${request?.resetCode} to the origin, not CANCEL`);
+  }
+  // U10: of a request that was not sent whole, the rest would be taken for the next one.
+  const isEarly = scenario.sentPieces < scenario.request.pieces.length;
+  const mayStay = isShared && (fault === 'rst' || fault === 'stream stall' || fault === 'client leaves');
+  if (mayStay || (isWhole && (isShared || !isEarly))) return;
   check(faulty?.isOver === true, 'the connection to the origin is still open');
   check(faulty?.requests.length === 1, `${faulty?.requests.length} requests on the connection to the origin`);
 }
 
 function checkNeighbour(which: string, { status, body, ending, resetCode }: Seen, check: Check): void {
-  check(status === 200 && body === 'beside' && ending === 'whole', `${which} got ${status}, ${ending}, ${JSON.stringify(body)}, RST ${resetCode}`);
+  check(
+    status === 200 && body === 'beside' && ending === 'whole',
+    `${which} got ${status}, ${ending}, ${JSON.stringify(body)}, RST ${resetCode}`,
+  );
 }

@@ -49,23 +49,20 @@ export interface UpstreamCase {
   readonly isOnce: boolean;
 }
 
-/** Cases that run side by side in one world: those of one scenario and one fault. */
+/** Cases that run side by side in one world: those of one fault. */
 export function upstreamBatches(cell: Cell, sampling: Sampling): UpstreamCase[][] {
-  const batches: UpstreamCase[][] = [];
-  for (const scenario of SCENARIOS) {
-    const script = answerScript(cell.up.protocol, scenario.answer);
-    for (const fault of faultsOf(cell)) {
-      const cases: UpstreamCase[] = [];
-      for (const position of positionsOf(script, fault, sampling)) {
-        for (const isOnce of position < script.headEnd && canRecover(fault) ? [true, false] : [false]) {
+  const scripts = SCENARIOS.map((scenario) => ({ scenario, script: answerScript(cell.up.protocol, scenario.answer) }));
+  return faultsOf(cell).map((fault) =>
+    scripts.flatMap(({ scenario, script }) =>
+      positionsOf(script, fault, sampling).flatMap((position) => {
+        const ways = position < script.headEnd && canRecover(fault) ? [true, false] : [false];
+        return ways.map((isOnce) => {
           const name = `${cell.name}: ${scenario.name}: ${fault} at ${position} of ${script.end}${isOnce ? ', once' : ''}`;
-          cases.push({ name, cell, scenario, script, fault, position, isOnce });
-        }
-      }
-      batches.push(cases);
-    }
-  }
-  return batches;
+          return { name, cell, scenario, script, fault, position, isOnce };
+        });
+      }),
+    ),
+  );
 }
 
 function faultsOf({ up }: Cell): AnswerFault[] {

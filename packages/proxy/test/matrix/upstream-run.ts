@@ -1,17 +1,12 @@
 /** Runs a batch of cases of faults of the upstream, side by side in one world. */
 import type { Asking, ClientEnd } from './client-end.ts';
 import { ENDS, type End } from './ends.ts';
+import { type Finding, findingsOf } from './findings.ts';
 import { MatrixWorld, type Origin, type Plant } from './matrix-world.ts';
 import type { OriginRequest } from './origin-end.ts';
 import { type Answer, answerScript, type Request } from './scripts.ts';
 import { type Observed, upstreamBreaches } from './upstream-judge.ts';
 import { isSilence, type UpstreamCase } from './upstream-plan.ts';
-
-/** A case, and what is wrong with what became of it. */
-export interface Finding {
-  readonly name: string;
-  readonly breaches: readonly string[];
-}
 
 const GET: Request = { method: 'GET', framing: 'none', pieces: [], trailers: [] };
 const BESIDE: Answer = { status: 200, hasInterim: false, framing: 'length', pieces: ['beside'], trailers: [] };
@@ -155,8 +150,5 @@ export async function runUpstream(cases: readonly UpstreamCase[], plant: Plant =
     await world.pass(61_000);
   }
   const findings = runs.map((run) => ({ name: run.it.name, breaches: upstreamBreaches(run.it, run.observe()) }));
-  const worldBreaches = await world.finish();
-  return [...findings, { name: `the world of ${first.name} and its like`, breaches: worldBreaches }].filter(
-    ({ breaches }) => breaches.length > 0,
-  );
+  return findingsOf(findings, { name: `the world of ${first.name} and its like`, breaches: await world.finish() });
 }

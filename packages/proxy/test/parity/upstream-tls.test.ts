@@ -168,7 +168,7 @@ describe('keys that both sides know before', () => {
           checkServerIdentity: () => undefined,
         });
         socket.once('secureConnect', () => resolve(fromDuplex(socket)));
-        socket.once('error', (cause) => reject(tlsError('TLS_PSK_REFUSED', cause.message, { cause, retry: 'never' })));
+        socket.once('error', (cause: Error) => reject(tlsError('TLS_PSK_REFUSED', cause.message, { cause, retry: 'never' })));
       });
     await using proxy = await runProxy({ to: peer(`127.0.0.1:${origin.port}`, { connect }) });
     return (await ask({ port: proxy.port })).status;

@@ -63,6 +63,11 @@ export class Http2ClientActor implements LinkFollower {
     );
   }
 
+  /** What the proxy wrote that is not HTTP/2; null: nothing. */
+  get problem(): unknown {
+    return this.#link?.problem ?? null;
+  }
+
   abort(): void {
     this.#stream?.abort();
   }
@@ -211,5 +216,6 @@ function receivedHead(stream: Http2Stream): Received {
     body: '',
     trailers: [],
     isWhole: false,
+    isRefused: false,
   };
 }

@@ -19,6 +19,11 @@ export class Http2Link implements L4Sink {
   readonly #stream: L4Stream;
   readonly #clock: Clock;
   readonly #follower: LinkFollower;
+  /** What the machine could not read: whoever wrote it has broken the protocol. */
+  problem: unknown = null;
+  /** A server that has not read the whole preface may answer as one of HTTP/1 does. */
+  #isHttp2 = true;
+  #hasRead = false;
   #isFull = false;
   #isDeaf = false;
   #isLost = false;
@@ -63,6 +68,8 @@ export class Http2Link implements L4Sink {
 
   onData(chunk: Uint8Array): void {
     if (this.#isDeaf) return;
+    if (!this.#hasRead) this.#isHttp2 = chunk[0] !== 0x48;
+    this.#hasRead = true;
     this.machine.receive(chunk, this.#clock.now());
     this.pump();
   }
@@ -92,7 +99,8 @@ export class Http2Link implements L4Sink {
     this.#isPumping = true;
     try {
       while (this.machine.nextEvent(this.#clock.now())) this.#follower.onEvent();
-    } catch {
+    } catch (thrown) {
+      if (this.#isHttp2) this.problem ??= thrown;
       this.#lose();
     } finally {
       this.#isPumping = false;

@@ -51,6 +51,11 @@ export class Http2OriginActor implements LinkFollower {
     this.#link.flush();
   }
 
+  /** What the proxy wrote that is not HTTP/2; null: nothing. */
+  get problem(): unknown {
+    return this.#link.problem;
+  }
+
   abort(): void {
     this.#stream.abort();
   }
@@ -122,7 +127,7 @@ export class Http2OriginActor implements LinkFollower {
     const { machine } = link;
     const { token } = request;
     const { fault, status } = answer;
-    if (fault !== null && this.#failsAtOnce(stream, fault)) return;
+    if (fault !== null && this.#failsAtOnce(served, fault)) return;
     const interims = fault?.kind === 'storm' ? new Array<number>(20).fill(103) : answer.interims;
     for (const one of interims) machine.sendInterim(stream, responseHead(one, { headers: { 'X-Token': `t${token}` } }), clock.now());
     const headers = new HeaderMap();
@@ -158,12 +163,14 @@ export class Http2OriginActor implements LinkFollower {
   }
 
   /** Faults that need no head. */
-  #failsAtOnce(stream: Http2Stream, fault: FaultPlan): boolean {
+  #failsAtOnce({ stream, request }: Served, fault: FaultPlan): boolean {
     const { machine } = this.#link;
     const now = this.#world.clock.now();
     if (fault.kind === 'garbage') this.#link.writeRaw(latin1('\0\x01\x01\x01\0 garbage \r\n\r\n\x7f'));
-    else if (fault.kind === 'reset' && fault.at % 3 === 0) machine.reset(stream, Http2ErrorCode.refusedStream, now);
-    else if (fault.kind === 'contradiction') machine.goaway(Http2ErrorCode.protocolError, 'as planned', now);
+    else if (fault.kind === 'reset' && (fault.at % 3 === 0 || fault.at % 9 === 1)) {
+      request.isRefused = true;
+      machine.reset(stream, fault.at % 3 === 0 ? Http2ErrorCode.refusedStream : Http2ErrorCode.http11Required, now);
+    } else if (fault.kind === 'contradiction') machine.goaway(Http2ErrorCode.protocolError, 'as planned', now);
     else return false;
     this.#link.flush();
     return true;
@@ -215,5 +222,6 @@ function receivedRequest(stream: Http2Stream): Received {
     body: '',
     trailers: [],
     isWhole: false,
+    isRefused: false,
   };
 }

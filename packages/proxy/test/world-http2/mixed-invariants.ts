@@ -1,5 +1,6 @@
 /** What must hold of every mixed world, whatever was planned. Each check names the invariant that it stands for. */
 import { isDeepStrictEqual } from 'node:util';
+import { isIdempotent } from '@ferrata/proxy';
 import { firstMisplacedByte } from '@ferrata/testkit';
 import { ClientActor } from '../world/client-actor.ts';
 import type { Breach } from '../world/edge.ts';
@@ -17,6 +18,7 @@ export function mixedBreachesOf(report: MixedReport): Breach[] {
   const check = new Check(report);
   check.answers();
   check.requests();
+  check.once();
   check.accounting();
   return [...report.breaches, ...check.breaches];
 }
@@ -86,7 +88,7 @@ class Check {
   }
 
   #answer(asked: Token, response: Received, isWhole: boolean, protocol: Protocol): void {
-    const { token, attempt, status, body } = response;
+    const { token, attempt, status } = response;
     if (token === 0) {
       if (status < 400) this.#tell('I7', `t${asked}: the response is nobody's: ${status}`);
       return;
@@ -99,6 +101,10 @@ class Check {
     const request = this.#report.plans.get(token) as RequestPlan;
     const answer = request.answers[Math.min(attempt, request.answers.length - 1)] as AnswerPlan;
     if (token !== asked || fieldIn(response.fields, 'x-attempt') === undefined) return;
+    const { lastBytes } = this.#report.setup;
+    const extra = response.body.slice(answer.bodyLength);
+    const hasLastBytes = extra !== '' && extra === lastBytes;
+    const body = extra !== '' && lastBytes.startsWith(extra) ? response.body.slice(0, answer.bodyLength) : response.body;
     const wrong = firstMisplacedByte(latin1(body), answerSeed(token, attempt));
     if (wrong >= 0) this.#tell(wrong === 0 ? 'I7' : 'I1', `t${token} goes wrong at byte ${wrong} of ${body.length}`);
     this.#hopByHop(response, protocol);
@@ -118,6 +124,10 @@ class Check {
     const trailers = isBodyless || !answer.hasTrailers || answer.framing !== 'chunked' ? undefined : `a${token}`;
     // Of HTTP/1.0 there are none, and an origin of HTTP/1.0 writes none.
     const knowsTrailers = answer.version === '1.1' || this.#originOf(token) === 'http2';
+    if (trailers !== undefined && knowsTrailers && lastBytes !== '') {
+      if (!hasLastBytes) this.#tell('I1', `t${token} has lost what was to stand for its trailers`);
+      return;
+    }
     if (
       trailers !== undefined &&
       knowsTrailers &&
@@ -155,6 +165,15 @@ class Check {
     }
   }
 
+  /** I14: what may not be done twice comes to an origin once, but for what the origin says it has not read. */
+  once(): void {
+    for (const [token, { method }] of this.#report.plans) {
+      if (isIdempotent(method)) continue;
+      const count = this.#report.served.filter((request) => request.token === token && !request.isRefused).length;
+      if (count > 1) this.#tell('I14', `${method} t${token} came to its origin ${count} times`);
+    }
+  }
+
   // ---- both ways -----------------------------------------------------------------------------------------------------------------
 
   #originOf(token: Token): Protocol {
@@ -167,7 +186,8 @@ class Check {
 
   /** I22: nothing that belongs to a connection is on another one. */
   #hopByHop(message: Received, protocol: Protocol): void {
-    for (const [name, value] of message.fields) {
+    for (const [name, value] of [...message.fields, ...message.trailers]) {
+      if (/[\0\r\n]/.test(`${name}${value}`)) this.#tell('I22', `a control character in ${JSON.stringify([name, value])}`);
       const lower = name.toLowerCase();
       const isOwn = protocol === 'http2' ? mayBeOnHttp2(lower, value) : mayBeOnHttp1(lower, value) || lower === 'upgrade';
       if (HOP_BY_HOP.has(lower) && !isOwn) this.#tell('I22', `${name}: ${value} has crossed with t${message.token}`);
@@ -190,16 +210,19 @@ class Check {
   // ---- accounting ----------------------------------------------------------------------------------------------------------------
 
   accounting(): void {
-    for (const { token, logged, attempts } of this.#report.records) {
+    for (const { token, logged, attempts, refusals } of this.#report.records) {
       // I12: one end, one line.
       if (logged !== 1) this.#tell('I12', `t${token} was logged ${logged} times`);
-      // I14: one retry at most, and three more of what an origin of HTTP/2 has refused unread.
-      if (attempts > (this.#originOf(token) === 'http2' ? 5 : 2)) this.#tell('I14', `t${token} was tried ${attempts} times`);
+      // I14: one retry, if nothing else is wanted, and three more of what was refused unread.
+      const { maxRetries = 1, maxRefusals = 3 } = this.#report.setup.options;
+      const lostPlaces = Math.max(0, refusals - maxRefusals);
+      const most = 1 + maxRetries + Math.min(refusals, maxRefusals) + lostPlaces;
+      if (attempts > most || lostPlaces > MAX_LOST_PLACES) this.#tell('I14', `t${token} was tried ${attempts} times, and refused ${refusals} times`);
     }
     for (const client of this.#report.clients) {
       if (!(client instanceof Http2ClientActor)) continue;
       for (const { token, outcome, response } of client.requests) {
-        const records = this.#report.records.filter((record) => record.token === token);
+        const records = this.#report.records.filter((record) => record.token === token && !record.isSubrequest);
         if (records.length > 1) this.#tell('I12', `t${token} was accepted ${records.length} times`);
         // What the proxy calls whole may be lost on its way to the client; what it calls failed may not look whole there.
         const failed = records.find(({ error }) => error !== null);
@@ -211,6 +234,9 @@ class Check {
       this.#tell('I17', `${this.#report.maxOpenCount} streams were open, ${this.#report.plan.maxStreams} are allowed`);
   }
 }
+
+/** A place on a connection that is gone before the request was sent is no try, so often. */
+const MAX_LOST_PLACES = 100;
 
 const NOMINATED: ReadonlySet<string> = new Set(['x-private', 'x-hidden']);
 

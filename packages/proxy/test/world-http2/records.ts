@@ -14,6 +14,8 @@ export interface Received {
   body: string;
   trailers: readonly FieldLine[];
   isWhole: boolean;
+  /** The origin has said that it did nothing for it (RFC 9113 §8.7, §7). */
+  isRefused: boolean;
 }
 
 /** How one request of a client has ended. */
@@ -35,6 +37,7 @@ export function receivedOf(message: WireMessage, kind: 'request' | 'response'): 
     body,
     trailers,
     isWhole: isComplete,
+    isRefused: false,
   };
 }
 

@@ -10,10 +10,14 @@ import type { WorldPlan } from './plan.ts';
 /** What one accepted request has come to, as the proxy has it. */
 export interface LedgerRecord {
   readonly token: Token;
+  /** It was made by the proxy itself. */
+  readonly isSubrequest: boolean;
   logged: number;
   error: WireError | null;
   status: number;
   attempts: number;
+  /** Attempts that were lost before anybody read the request. */
+  refusals: number;
 }
 
 export interface LedgerOptions<Entry extends LedgerRecord> {
@@ -44,7 +48,7 @@ export function ledgerHooks<Entry extends LedgerRecord>({ world, filters, tell, 
   const base: ProxyHooks<Entry> = {
     newContext: (session) => {
       const token = tokenFrom(session.request.headers.get('x-token'));
-      return enter({ token, logged: 0, error: null, status: 0, attempts: 0 }, session);
+      return enter({ token, isSubrequest: session.isSubrequest, logged: 0, error: null, status: 0, attempts: 0, refusals: 0 }, session);
     },
     upstreamPeer: (session, record) => {
       alive(record, 'upstreamPeer');
@@ -56,6 +60,7 @@ export function ledgerHooks<Entry extends LedgerRecord>({ world, filters, tell, 
       record.error = error;
       record.status = session.status;
       record.attempts = session.attempt;
+      record.refusals = session.refusedCount;
       world.note(
         `log t${record.token} ${session.status} ${error?.reason ?? 'whole'} ${session.requestBytes} ${session.responseBytes} ${session.attempt}`,
       );

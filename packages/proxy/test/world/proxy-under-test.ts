@@ -6,9 +6,9 @@ import { isDeepStrictEqual } from 'node:util';
 import { connectError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, type HttpServerOptions } from '@ferrata/http';
 import { HttpProxy, type HttpProxyOptions, type ProxyHooks } from '@ferrata/proxy';
-import type { L4Stream } from '@ferrata/stream';
+import { type L4Stream, tapped } from '@ferrata/stream';
 import { drawFaultPlan, World } from '@ferrata/testkit';
-import { UpstreamConnector } from '@ferrata/upstream';
+import { type Peer, UpstreamConnector } from '@ferrata/upstream';
 import type { TellBreach } from './edge.ts';
 import type { WorldPlan } from './plan.ts';
 
@@ -24,9 +24,11 @@ export interface ProxySetup<Context> {
   readonly world: World;
   readonly hooks: ProxyHooks<Context>;
   readonly planted: Planted<Context>;
-  /** `stream` with the world listening in, before anything is planted. */
-  readonly wrap: (role: 'client' | 'origin', stream: L4Stream) => L4Stream;
+  /** `stream` with the world listening in, before anything is planted; `to` is whom the proxy has connected to. */
+  readonly wrap: (role: 'client' | 'origin', stream: L4Stream, to: Peer | null) => L4Stream;
+  readonly tell: TellBreach;
   readonly server?: HttpServerOptions;
+  readonly options?: Omit<HttpProxyOptions, 'environment' | 'connector' | 'onRefused'>;
   readonly onRefused?: NonNullable<HttpProxyOptions['onRefused']>;
 }
 
@@ -45,35 +47,59 @@ export class ProxyUnderTest<Context> {
   readonly #world: World;
   readonly #environment: HttpEnvironment;
   readonly #proxy: HttpProxy<Context>;
+  readonly #tell: TellBreach;
+  /** Connections of clients that were accepted, and that have closed. */
+  #accepted = 0;
+  #closed = 0;
+  /** Connections that the proxy waits for. */
+  #connecting = 0;
 
-  constructor({ world, hooks, planted, wrap, server, onRefused = () => {} }: ProxySetup<Context>) {
+  constructor({ world, hooks, planted, wrap, tell, server, options, onRefused = () => {} }: ProxySetup<Context>) {
     const environment = new HttpEnvironment({ clock: world.clock, deadlines: world.deadlines, random: world.random });
     this.#world = world;
     this.#environment = environment;
+    this.#tell = tell;
     this.connector = new UpstreamConnector({
       environment,
-      connect: (to, signal) =>
-        new Promise((resolve, reject) => {
-          signal?.addEventListener('abort', () => reject(connectError('CONNECT_ABORTED', 'nobody waits for it')), { once: true });
-          world.connect(to.address.kind === 'tcp' ? to.address.host : '', {
-            onConnected: (stream) => {
-              if (signal?.aborted) {
-                stream.abort();
-                return;
-              }
-              const edged = wrap('origin', stream);
-              resolve(planted.originSide?.(edged) ?? edged);
-            },
-            onConnectFailed: reject,
-          });
-        }),
+      connect: (to, signal) => {
+        this.#connecting++;
+        const { promise, resolve, reject } = Promise.withResolvers<L4Stream>();
+        signal?.addEventListener('abort', () => reject(connectError('CONNECT_ABORTED', 'nobody waits for it')), { once: true });
+        world.connect(to.address.kind === 'tcp' ? to.address.host : '', {
+          onConnected: (stream) => {
+            if (signal?.aborted) {
+              stream.abort();
+              return;
+            }
+            const edged = wrap('origin', stream, to);
+            resolve(planted.originSide?.(edged) ?? edged);
+          },
+          onConnectFailed: reject,
+        });
+        return promise.finally(() => void this.#connecting--);
+      },
     });
-    this.#proxy = new HttpProxy(planted.hooks?.(hooks, world) ?? hooks, { environment, connector: this.connector, onRefused });
+    this.#proxy = new HttpProxy(planted.hooks?.(hooks, world) ?? hooks, { ...options, environment, connector: this.connector, onRefused });
     this.server = new HttpServer(this.#proxy, { ...server, environment });
     world.listen('proxy', (stream) => {
-      const edged = wrap('client', stream);
+      this.#accepted++;
+      let isAttached = false;
+      const edged = tapped(wrap('client', stream, null), {
+        onAttach: () => void (isAttached = true),
+        onClose: () => void this.#closed++,
+        // One that is refused at once has nobody to be told of its end.
+        onAbort: () => void (this.#closed += isAttached ? 0 : 1),
+      });
       this.server.accept(planted.clientSide?.(edged) ?? edged);
     });
+  }
+
+  /** I12, at every step: what was accepted is open or closed. @returns false once it is not */
+  #isCounted(): boolean {
+    const open = this.#accepted - this.#closed;
+    if (this.server.connectionCount === open) return true;
+    this.#tell('I12', `${open} connections of clients are open, and ${this.server.connectionCount} are counted`);
+    return false;
   }
 
   /**
@@ -81,11 +107,19 @@ export class ProxyUnderTest<Context> {
    *
    * @param actorsOf whoever is there by then, on both sides
    * @param heldOf names of the connections that the proxy has not let go
+   * @param census what is to hold at every step
    */
-  async runOut(tell: TellBreach, actorsOf: () => readonly { abort(): void }[], heldOf: () => Iterable<string>): Promise<void> {
+  async runOut(actorsOf: () => readonly { abort(): void }[], heldOf: () => Iterable<string>, census: () => void = () => {}): Promise<void> {
     const { connector, server } = this;
     const world = this.#world;
-    await world.run();
+    const tell = this.#tell;
+    let isCounted = true;
+    const look = (): boolean => {
+      isCounted &&= this.#isCounted();
+      census();
+      return false;
+    };
+    await world.run({ until: look });
     // First half: with nobody's help every connection has come to its end by its own time-outs.
     if (server.connectionCount > 0) tell('I13', `${server.connectionCount} connections of clients never ended`);
     if (connector.connectionCount > 0)
@@ -102,8 +136,9 @@ export class ProxyUnderTest<Context> {
       idle: connector.idleCount,
       streams: world.openStreamCount,
       output: this.#environment.writer.length,
+      connecting: this.#connecting,
     };
-    if (!isDeepStrictEqual(left, { deadlines: 0, sessions: 0, connections: 0, idle: 0, streams: 0, output: 0 }))
+    if (!isDeepStrictEqual(left, { deadlines: 0, sessions: 0, connections: 0, idle: 0, streams: 0, output: 0, connecting: 0 }))
       tell('I13', `left over: ${JSON.stringify(left)}`);
   }
 }

@@ -80,7 +80,7 @@ export async function runWorld(plan: WorldPlan, planted: Planted<ExchangeRecord>
 
   let refused = 0;
   const hooks = edgeHooks({ plan, world, exchanges, edgeOf, tell });
-  const proxy = new ProxyUnderTest({ world, hooks, planted, wrap, onRefused: () => void refused++ });
+  const proxy = new ProxyUnderTest({ world, hooks, planted, wrap, tell, onRefused: () => void refused++ });
 
   const plans = plansByToken(plan.clients);
   const attempts = new Map<Token, number>();
@@ -92,7 +92,6 @@ export async function runWorld(plan: WorldPlan, planted: Planted<ExchangeRecord>
   const clients = plan.clients.map((client, i) => new ClientActor(world, client, firstTokenOf(i)));
 
   await proxy.runOut(
-    tell,
     () => [...clients, ...origins],
     () => edges.filter((edge) => !edge.isClosed && !edge.isAborted).map(({ name }) => name),
   );

@@ -1,0 +1,16 @@
+/** Where an exchange comes from, and what stands between it and the proxy. */
+import type { ModuleServerExchange } from '@ferrata/http-modules';
+
+/** What `http` does not tell of an exchange. */
+export interface ExchangeOrigin {
+  /** The exchange itself, if modules take part; else null. */
+  readonly modular: ModuleServerExchange | null;
+  /** Null: it is a client's. */
+  readonly subrequest: SubrequestFacts | null;
+}
+
+/** What a subrequest is told by. */
+export interface SubrequestFacts {
+  readonly context: unknown;
+  readonly depth: number;
+}

@@ -1,0 +1,318 @@
+/** Tries of one request that cross each other: retries, hedges and time-outs, with hooks between them that take their time. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { latin1Encode } from '@ferrata/bytes';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
+import type { HttpModuleKind } from '@ferrata/http-modules';
+import { type Peer, peer } from '@ferrata/upstream';
+import { requestFields } from './h2-wire.ts';
+import { answering, get, h2Origin, ok, origin, Rig, readResponse, settle, type Wire, when } from './rig.ts';
+
+const second = peer('10.0.0.2:80');
+const silent = (): void => {};
+const half = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab';
+const reset = (wire: Wire): void => when(wire, '\r\n\r\n', () => wire.reset());
+
+/** One answer, and nothing else. */
+function assertOnce(client: Wire, body: string): void {
+  const response = readResponse(client.text);
+  assert.equal(response.status, 200);
+  assert.equal(response.body, body);
+  assert.ok(response.isComplete);
+  assert.equal(response.rest, '');
+}
+
+describe('hedging beside hooks that take their time', () => {
+  test('failToConnect of the second try that settles when the first has answered changes nothing', async () => {
+    for (const retry of ['always', 'never'] as const) {
+      const told = Promise.withResolvers<void>();
+      const rig = new Rig({
+        proxy: { hedgeAfterMs: 100, maxRetries: 5 },
+        unreachable: second,
+        origin: silent,
+        hooks: {
+          upstreamPeer: (session) => (session.attempt === 2 ? second : origin),
+          failToConnect: (_session, _peer, error) => {
+            error.retry = retry;
+            return told.promise;
+          },
+        },
+      });
+      const client = await rig.ask(get);
+      await rig.pass(100);
+      rig.origins[0]?.send(half);
+      await settle();
+      told.resolve();
+      await settle();
+      rig.origins[0]?.send('cd');
+      await settle();
+      assertOnce(client, 'abcd');
+      assert.equal(rig.origins.length, 1);
+      assert.equal(rig.last.error, null);
+      await rig.finish(client);
+    }
+  });
+
+  test('a hook of the try that was given up may reject, or hang, without harm', async () => {
+    for (const name of ['connectedToUpstream', 'upstreamRequestFilter', 'upstreamPeer', 'failToConnect'] as const) {
+      const late = Promise.withResolvers<never>();
+      const isSecond = (attempt: number): boolean => attempt === 2;
+      const rig = new Rig({
+        proxy: { hedgeAfterMs: 100, hookTimeoutMs: 5_000 },
+        unreachable: second,
+        origin: silent,
+        hooks: {
+          upstreamPeer: (session) =>
+            !isSecond(session.attempt) ? origin : name === 'upstreamPeer' ? late.promise : name === 'failToConnect' ? second : origin,
+          ...(name === 'upstreamPeer' ? {} : { [name]: (session: { attempt: number }) => (isSecond(session.attempt) ? late.promise : undefined) }),
+        },
+      });
+      const client = await rig.ask(get);
+      await rig.pass(100);
+      rig.origins[0]?.send(half);
+      await settle();
+      late.reject(new Error('late'));
+      await rig.pass(6_000);
+      rig.origins[0]?.send('cd');
+      await settle();
+      assertOnce(client, 'abcd');
+      assert.equal(rig.last.error, null, name);
+      await rig.finish(client);
+    }
+  });
+
+  test('upstreamPeer of a retry that settles when a second try has answered begins no third', async () => {
+    const slow = Promise.withResolvers<Peer>();
+    const rig = new Rig({
+      proxy: { hedgeAfterMs: 100, maxRetries: 5 },
+      hooks: { upstreamPeer: (session) => (session.attempt === 2 ? slow.promise : session.attempt === 3 ? second : origin) },
+      origin: (wire, index) => (index === 0 ? reset(wire) : undefined),
+    });
+    const client = await rig.ask(get);
+    await rig.pass(100);
+    for (const wire of rig.origins.slice(1)) wire.send(half);
+    await settle();
+    const before = rig.origins.length;
+    slow.resolve(second);
+    await settle();
+    for (const wire of rig.origins.slice(before)) wire.send(half);
+    await settle();
+    for (const wire of rig.origins.slice(1, 2)) wire.send('cd');
+    await settle();
+    assertOnce(client, 'abcd');
+    await rig.finish(client);
+  });
+
+  test('the first fails while the second waits for its peer: the second goes on', async () => {
+    const slow = Promise.withResolvers<Peer>();
+    const rig = new Rig({
+      proxy: { hedgeAfterMs: 100 },
+      hooks: { upstreamPeer: (session) => (session.attempt === 2 ? slow.promise : origin) },
+      origin: (wire, index) => (index === 0 ? undefined : answering(ok)(wire)),
+    });
+    const client = await rig.ask(get);
+    await rig.pass(100);
+    rig.origins[0]?.reset();
+    await settle();
+    slow.resolve(second);
+    await settle();
+    assertOnce(client, 'ok');
+    await rig.finish(client);
+  });
+
+  test('the facts are those of the try that answered', async () => {
+    const rig = new Rig({
+      proxy: { hedgeAfterMs: 100 },
+      hooks: { upstreamPeer: (session) => (session.attempt === 2 ? second : origin) },
+      origin: silent,
+    });
+    const client = await rig.ask(get);
+    const first = [...rig.contexts];
+    assert.equal(first.length, 1);
+    await rig.pass(100);
+    rig.origins[0]?.send(ok);
+    await settle();
+    const { session } = rig.last;
+    assert.equal(session.peer, origin);
+    assert.equal(session.upstream?.timing.startedAt, 0, 'the connection that was made first');
+    await rig.finish(client);
+  });
+
+  test('both answer in one turn: one answer goes on, and the other connection is given up', async () => {
+    const rig = new Rig({ proxy: { hedgeAfterMs: 100 }, origin: silent });
+    const client = await rig.ask(get);
+    await rig.pass(100);
+    for (const wire of rig.origins) wire.send(ok);
+    await settle();
+    assertOnce(client, 'ok');
+    assert.equal(rig.proxy.connector.connectionCount, 1);
+    await rig.finish(client);
+  });
+
+  test('with perTryTimeoutMs and retries: each try has its time, and the budget is given back', async () => {
+    const rig = new Rig({ proxy: { hedgeAfterMs: 300, perTryTimeoutMs: 1_000, maxRetries: 2 }, origin: silent });
+    const client = await rig.ask(get);
+    await rig.pass(300);
+    assert.equal(rig.origins.length, 2);
+    await rig.pass(700);
+    assert.deepEqual(
+      rig.origins.map((wire) => wire.wasReset),
+      [true, false],
+      'the first has had its time, the second goes on',
+    );
+    await rig.pass(300);
+    assert.equal(rig.origins.length, 3, 'both are lost: the last try');
+    rig.origins[2]?.send(ok);
+    await settle();
+    assertOnce(client, 'ok');
+    await rig.finish(client);
+  });
+
+  test('the client goes at every moment: nothing is left', async () => {
+    for (let moment = 0; moment < 6; moment++) {
+      const rig = new Rig({
+        proxy: { hedgeAfterMs: 100, perTryTimeoutMs: 1_000 },
+        hooks: {
+          upstreamPeer: async () => {
+            await Promise.resolve();
+            return origin;
+          },
+          connectedToUpstream: async () => Promise.resolve(),
+        },
+        origin: silent,
+      });
+      const client = rig.connect().send(get);
+      if (moment > 0) await settle();
+      if (moment > 1) rig.clock.advance(100);
+      if (moment > 2) await Promise.resolve();
+      if (moment > 3) await Promise.resolve();
+      if (moment > 4) await settle();
+      await rig.finish(client);
+    }
+  });
+});
+
+describe('perTryTimeoutMs while a hook is waited for', () => {
+  test('the hook of the try that was given up may reject without harm', async () => {
+    const late = Promise.withResolvers<never>();
+    const rig = new Rig({
+      proxy: { perTryTimeoutMs: 1_000 },
+      hooks: { connectedToUpstream: (session) => (session.attempt === 1 ? late.promise : undefined) },
+      origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(half)),
+    });
+    const client = await rig.ask(get);
+    await rig.pass(1_000);
+    assert.match(client.text, /ab$/);
+    late.reject(new Error('late'));
+    await settle();
+    rig.origins.find((wire) => wire.text !== '')?.send('cd');
+    await settle();
+    assertOnce(client, 'abcd');
+    await rig.finish(client);
+  });
+
+  test('while connecting: the try is given up, and the next one made', async () => {
+    let calls = 0;
+    const rig: Rig = new Rig({ proxy: { perTryTimeoutMs: 1_000 }, upstream: { connect: async () => (calls++, new Promise(() => {})) } });
+    const client = await rig.ask(get);
+    await rig.pass(1_000);
+    assert.equal(calls, 2);
+    await rig.pass(1_000);
+    assert.equal(readResponse(client.text).status, 504);
+    client.reset();
+    await settle();
+    assert.equal(rig.logged.length, 1);
+  });
+});
+
+describe('errorWhileProxy that has a request sent again', () => {
+  test('spends tries and the budget: the upstream has read the request, whatever the hook says', async () => {
+    const rig = new Rig({
+      hooks: { errorWhileProxy: (_session, _peer, error) => void (error.retry = 'always') },
+      origin: reset,
+    });
+    const client = await rig.ask('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
+    assert.equal(readResponse(client.text).status, 502);
+    assert.equal(rig.origins.length, 2, 'maxRetries is 1');
+    assert.equal(rig.last.session.refusedCount, 0);
+    await rig.finish(client);
+  });
+});
+
+describe('a body that filters work on while a try is lost', () => {
+  test('reaches the next one whole, however large the piece is', async () => {
+    const given = Promise.withResolvers<Uint8Array>();
+    let calls = 0;
+    const rig = new Rig({
+      hooks: {
+        upstreamPeer: () => h2Origin,
+        requestBodyFilter: (_session, chunk) => (chunk === null ? null : calls++ === 0 ? given.promise : chunk),
+      },
+      h2Origin: (wire) => {
+        wire.onHead = ({ id }) => void (wire.messages.length > 0 && id > 0 && first(wire, id));
+      },
+    });
+    let isFirst = true;
+    const first = (wire: { resetStream(id: number, code: number): unknown }, id: number): void => {
+      if (!isFirst) return;
+      isFirst = false;
+      wire.resetStream(id, Http2ErrorCode.refusedStream);
+      // The filter is done while there is no upstream.
+      given.resolve(latin1Encode('x'.repeat(100_000)));
+    };
+    const client = await rig.ask('PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd');
+    await settle();
+    await settle();
+    const last = rig.h2Origins.at(-1)?.messages.at(-1);
+    assert.equal(last?.isEnded, true);
+    assert.equal(last?.body.length, 100_000);
+    await rig.finish(client);
+  });
+
+  test('the same where the next connection takes a while', async () => {
+    const given = Promise.withResolvers<Uint8Array>();
+    const chosen = Promise.withResolvers<Peer>();
+    const rig = new Rig({
+      hooks: {
+        upstreamPeer: (session) => (session.attempt === 1 ? origin : chosen.promise),
+        requestBodyFilter: (_session, chunk) => (chunk === null ? null : given.promise),
+      },
+      origin: (wire, index) => (index === 0 ? reset(wire) : when(wire, '0\r\n\r\n', () => wire.send(ok))),
+    });
+    const client = await rig.ask('PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nabcd');
+    given.resolve(latin1Encode('x'.repeat(100_000)));
+    await settle();
+    chosen.resolve(origin);
+    await settle();
+    assert.ok((rig.origins[1]?.text.length ?? 0) > 100_000);
+    assertOnce(client, 'ok');
+    await rig.finish(client);
+  });
+});
+
+test('upstream modules of a request that could not be sent are closed', async () => {
+  let closes = 0;
+  const kind: HttpModuleKind = { name: 'm', create: () => ({ close: () => void closes++ }) };
+  const rig = new Rig({
+    proxy: { upstreamModules: [kind] },
+    hooks: { upstreamRequestFilter: (_session, request) => void (request.method = 'NO SUCH') },
+  });
+  const client = await rig.ask(get);
+  assert.equal(readResponse(client.text).status, 500);
+  assert.equal(closes, 1);
+  await rig.finish(client);
+});
+
+test('a piece that an upstream module keeps for itself stays its own', async () => {
+  // A module may give the same bytes to each of its requests: nobody may free them.
+  const { giveAway, isGivenAway } = await import('@ferrata/stream');
+  void giveAway;
+  const shared = new Uint8Array(new ArrayBuffer(100_000)).fill(0x78);
+  const kind: HttpModuleKind = { name: 'm', create: () => ({ responseBodyFilter: (chunk) => (chunk === null ? shared : null) }) };
+  const rig = new Rig({ proxy: { upstreamModules: [kind] } });
+  const client = await rig.ask(get);
+  assert.equal(readResponse(client.text).body.length, shared.length);
+  assert.equal(isGivenAway(shared), false);
+  void requestFields;
+  await rig.finish(client);
+});
