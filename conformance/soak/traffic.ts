@@ -320,10 +320,11 @@ async function leftConnection(act: Act): Promise<string | null> {
 async function openSocket({ traffic }: Act, path: string): Promise<{ socket: WebSocket; closed: Promise<number> }> {
   traffic.sent++;
   const socket = new WebSocket(`ws://127.0.0.1:${traffic.target.webSocketPort}${path}`, { perMessageDeflate: false });
-  socket.on('error', () => undefined);
+  let refusal = 'it closed';
+  socket.on('error', ({ message }) => void (refusal = message));
   const closed = new Promise<number>((resolve) => void socket.on('close', resolve));
   await new Promise<void>((resolve) => void socket.once('open', resolve).once('close', () => resolve()));
-  if (socket.readyState !== WebSocket.OPEN) throw new Error('no WebSocket');
+  if (socket.readyState !== WebSocket.OPEN) throw new Error(`no WebSocket: ${refusal}`);
   traffic.answered++;
   return { socket, closed };
 }

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { Breach } from '../../packages/proxy/test/world/edge.ts';
 import { breachesOf, kindBreachesOf } from '../../packages/proxy/test/world/invariants.ts';
-import { type ClientPlan, kindWorlds, rudeWorlds, type WorldPlan } from '../../packages/proxy/test/world/plan.ts';
+import { type ClientPlan, kindWorlds, rudeWorlds } from '../../packages/proxy/test/world/plan.ts';
 import { runWorld } from '../../packages/proxy/test/world/proxy-world.ts';
 import { kindMixedBreachesOf, mixedBreachesOf } from '../../packages/proxy/test/world-http2/mixed-invariants.ts';
 import { kindMixedWorlds, rudeMixedWorlds } from '../../packages/proxy/test/world-http2/mixed-plan.ts';
@@ -10,6 +10,8 @@ import { runMixedWorld } from '../../packages/proxy/test/world-http2/mixed-world
 import { kindPhaseWorlds, rudePhaseWorlds } from '../../packages/proxy/test/world-phases/behaviour-plan.ts';
 import { kindPhaseBreachesOf, phaseBreachesOf } from '../../packages/proxy/test/world-phases/phase-invariants.ts';
 import { runPhaseWorld } from '../../packages/proxy/test/world-phases/phase-world.ts';
+import { kindTunnelWorlds, rudeTunnelWorlds } from '../../packages/proxy/test/world-tunnels/tunnel-plan.ts';
+import { kindTunnelBreachesOf, runTunnelWorld, tunnelBreachesOf } from '../../packages/proxy/test/world-tunnels/tunnel-world.ts';
 
 /** What one world has come to. */
 export interface WorldVerdict {
@@ -51,8 +53,11 @@ export interface WorldFailure {
 /** How long the smallest failing plan is looked for. */
 const MAX_SHRINK_MS = 15_000;
 
+/** Some hundred times as long as a world takes. */
+const MAX_WORLD_MS = 200;
+
 export const FAMILIES: readonly Family[] = [
-  family('http1', 40, rudeWorlds, async (plan) => {
+  family('http1', 36, rudeWorlds, async (plan) => {
     const report = await runWorld(plan);
     return { breaches: breachesOf(report), trace: report.trace, requestCount: report.exchanges.length };
   }),
@@ -76,9 +81,23 @@ export const FAMILIES: readonly Family[] = [
     const report = await runPhaseWorld(plan);
     return { breaches: kindPhaseBreachesOf(report), trace: report.trace, requestCount: report.records.length };
   }),
+  family('tunnels', 3, rudeTunnelWorlds, async (plan) => {
+    const report = await runTunnelWorld(plan);
+    return { breaches: tunnelBreachesOf(report), trace: report.trace, requestCount: report.records.length };
+  }),
+  family('tunnels-kind', 1, kindTunnelWorlds, async (plan) => {
+    const report = await runTunnelWorld(plan);
+    return { breaches: kindTunnelBreachesOf(report), trace: report.trace, requestCount: report.records.length };
+  }),
 ];
 
-function family<Plan extends WorldPlan>(
+/** Whatever the plans of all families have. */
+interface AnyPlan {
+  readonly seed: number;
+  readonly clients?: readonly ClientPlan[];
+}
+
+function family<Plan extends AnyPlan>(
   name: string,
   share: number,
   plans: fc.Arbitrary<Plan>,
@@ -100,7 +119,11 @@ function family<Plan extends WorldPlan>(
       const from = only === null ? { numRuns: worlds } : { numRuns: 1, path: only };
       const startedAt = performance.now();
       // The time is for shrinking: a batch that holds is far from it.
-      const details = await fc.check(property, { seed, ...from, interruptAfterTimeLimit: MAX_SHRINK_MS + 4 * worlds });
+      const details = await fc.check(property, {
+        seed,
+        ...from,
+        plugins: [fc.interruptAfterTimeLimit(MAX_SHRINK_MS + MAX_WORLD_MS * worlds)],
+      });
       if (!details.failed) {
         if (details.interrupted) throw new Error(`${details.numRuns} worlds took ${Math.round(performance.now() - startedAt)} ms`);
         return null;
@@ -109,16 +132,18 @@ function family<Plan extends WorldPlan>(
       return {
         path: counterexamplePath?.split(':')[0] ?? '0',
         why: errorInstance instanceof Error ? errorInstance.message : String(errorInstance),
-        plan: JSON.stringify(counterexample?.[0]),
+        plan: JSON.stringify((counterexample as readonly unknown[] | null)?.[0]),
       };
     },
   };
 }
 
 /** Fewer clients with fewer requests: most faults need no more, and many short worlds see more of them than a few long ones. */
-function shortened<Plan extends WorldPlan>(plan: Plan): Plan {
-  const clientCount = plan.seed % 4 === 0 ? 2 : 1;
-  const requestCount = 1 + (plan.seed % 3 === 0 ? 1 : 0);
+function shortened<Plan extends AnyPlan>(plan: Plan): Plan {
+  const { clients, seed } = plan;
+  if (clients === undefined) return plan;
+  const clientCount = seed % 4 === 0 ? 2 : 1;
+  const requestCount = seed % 3 === 0 ? 2 : 1;
   const shorten = (client: ClientPlan): ClientPlan => ({ ...client, requests: client.requests.slice(0, requestCount) });
-  return { ...plan, clients: plan.clients.slice(0, clientCount).map(shorten) };
+  return { ...plan, clients: clients.slice(0, clientCount).map(shorten) };
 }

@@ -1,8 +1,8 @@
 /** The suite `worlds`: see `README.md` beside this file. A wrong command line ends with 2 and one sentence. */
 import { fork } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { FAMILIES, type WorldVerdict } from './families.ts';
 import type { BatchReport, WorkerOrder } from './worker.ts';

@@ -11,7 +11,7 @@ import { ManualClock, seededRandom } from '@ferrata/clock';
 import { isWireError, type WireError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
 import { MessageEvent, RequestDecoder } from '@ferrata/http1';
-import { type Awaitable, type BodyFilterResult, HttpProxy, type ProxyHooks, type ProxySession } from '@ferrata/proxy';
+import { type Awaitable, type BodyFilterResult, HttpProxy, type ProxyHooks, type ProxySession, type RequestSession } from '@ferrata/proxy';
 import { type L4Sink, type L4Stream, memoryPair } from '@ferrata/stream';
 import { peer } from '@ferrata/upstream';
 import { invariant } from '../src/target.ts';
@@ -139,7 +139,7 @@ export const HIT_PREFIX = '/hit';
 /** The field by which such an answer is known; origins do not send it. */
 export const HIT_FIELD = 'X-Hit';
 
-function answerHit(session: ProxySession): boolean {
+function answerHit(session: RequestSession): boolean {
   if (!session.request.target.startsWith(HIT_PREFIX)) return false;
   session.respond(200, { headers: { [HIT_FIELD]: '1' }, body: 'hit' });
   return true;

@@ -2,12 +2,14 @@
  * Bodies that are rewritten on their way: piece by piece, or as a whole up to a size.
  *
  * A body is rewritten if `when` says so and its bytes are what they seem: not in a content coding, unless `encoded` says that the transform knows it, and never a part
- * of a representation (206). So that they are, what answers is asked for bodies in no coding. What was true of the old bytes only goes: the length, digests, ranges; a strong entity tag becomes a weak one.
+ * of a representation (206). So that they are, what answers is asked for bodies in no coding. What was true of the old bytes only goes: the length, digests, ranges; a strong
+ * entity tag becomes a weak one.
  */
 import { checkWholeNumber, limitError, protocolError, type WireError } from '@ferrata/error';
-import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, knownHeaderSet, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from './http-module.ts';
 import { contentCodings } from './internal/content-codings.ts';
+import { deleteDigests, weakenEtag, weakenNotModified } from './internal/old-bytes.ts';
 import { contentLengthOf } from './internal/running-modules.ts';
 
 /** Which message a body belongs to. */
@@ -42,10 +44,10 @@ export interface RewriteBodyOptions {
   /** Bodies in a content coding too (gzip, br): the transform gets the coded bytes. Default false. */
   readonly encoded?: boolean;
   /**
-   * What becomes of a body in a content coding that the transform doesn't know. `pass`: it goes on as it is. `fail`: a request is answered 415, a response becomes a 502; for
-   * what must not slip through. Default `pass`.
+   * What becomes of a body in a content coding that the transform doesn't know, and of a part of one (206). `pass`: it goes on as it is. `fail`, for what must not slip through: a
+   * request is answered 415, a response becomes a 502; and as a client could ask for parts, Range is not passed on. Default `pass`.
    */
-  readonly onEncoded?: 'pass' | 'fail';
+  readonly onUnreadable?: 'pass' | 'fail';
   /**
    * Of responses: their requests ask for bodies in no coding, by `Accept-Encoding: identity`; what a client accepts, `compression` knows all the same. It costs bytes on the way from the
    * upstream, for all responses, as nobody knows yet which are rewritten. Where `requestFilter` isn't called, behind an upstream, whoever sends the request must ask. Default: true,
@@ -58,16 +60,20 @@ export interface RewriteBodyOptions {
   readonly order?: number;
 }
 
-/** Makes a kind of module that rewrites bodies. @throws {TypeError} for an `onEncoded` that is none, and for `identity` of requests */
+/** Asks for a part of a body. */
+const OF_PARTS = knownHeaderSet(KnownHeader.range, KnownHeader.ifRange);
+
+/** Makes a kind of module that rewrites bodies. @throws {TypeError} for an `onUnreadable` that is none, and for `identity` of requests */
 export function rewriteBody(options: RewriteBodyOptions): HttpModuleKind {
-  const { direction, name = 'rewriteBody', order = 0, encoded = false, onEncoded = 'pass' } = options;
-  if (onEncoded !== 'pass' && onEncoded !== 'fail') throw new TypeError(`onEncoded must be pass or fail, not ${String(onEncoded)}`);
+  const { direction, name = 'rewriteBody', order = 0, encoded = false, onUnreadable = 'pass' } = options;
+  if (onUnreadable !== 'pass' && onUnreadable !== 'fail')
+    throw new TypeError(`onUnreadable must be pass or fail, not ${String(onUnreadable)}`);
   if (direction === 'request' && options.identity === true) throw new TypeError('identity is asked for where responses are rewritten');
   const rewriting: Rewriting = {
     when: options.when ?? ((): boolean => true),
     transform: typeof options.transform === 'function' ? { begin: options.transform } : options.transform,
     encoded,
-    onEncoded,
+    onUnreadable,
     asksIdentity: options.identity ?? !encoded,
   };
   if (direction === 'response') return { name, order, create: () => new ResponseRewriter(rewriting) };
@@ -78,7 +84,7 @@ interface Rewriting {
   readonly when: (head: RequestHead | ResponseHead, request: RequestHead) => boolean;
   readonly transform: BodyTransform;
   readonly encoded: boolean;
-  readonly onEncoded: 'pass' | 'fail';
+  readonly onUnreadable: 'pass' | 'fail';
   readonly asksIdentity: boolean;
 }
 
@@ -113,26 +119,45 @@ class ResponseRewriter implements HttpModule {
     return this.#transform !== null;
   }
   requestFilter({ headers }: RequestHead): void {
-    if (this.#rewriting.asksIdentity) headers.setKnown(KnownHeader.acceptEncoding, 'identity');
+    const { asksIdentity, onUnreadable } = this.#rewriting;
+    if (asksIdentity) headers.setKnown(KnownHeader.acceptEncoding, 'identity');
+    if (onUnreadable === 'fail') headers.deleteAnyOf(OF_PARTS);
   }
   responseFilter(response: ResponseHead, { bodyLength }: ResponseBodyInfo, { request }: ModuleExchange): void {
-    if (response.status === 204 || response.status === 304 || response.status === 206) return;
+    const { status, headers } = response;
+    if (status === 304) weakenNotModified(headers, request.headers.combinedKnown(KnownHeader.ifNoneMatch));
+    if (status === 204 || status === 304) return;
+    if (status === 206) {
+      refusePart(this.#rewriting, { direction: 'response', head: response, request });
+      return;
+    }
     const length = request.method === 'HEAD' ? contentLengthOf(response.headers) : bodyLength;
     this.#transform = beginRewrite(this.#rewriting, { direction: 'response', head: response, request }, length);
   }
   responseBodyFilter(chunk: Uint8Array | null): Awaitable<ModulePiece> {
     return this.#transform === null ? chunk : this.#transform(chunk);
   }
+  responseTrailerFilter(trailers: HeaderMap | null): HeaderMap | null {
+    if (trailers !== null && this.#transform !== null) deleteDigests(trailers);
+    return trailers;
+  }
+}
+
+/** @throws {WireError} BODY_UNREADABLE for a part of what is to be rewritten; of several parts nobody says what they are parts of */
+function refusePart({ when, onUnreadable }: Rewriting, message: RewrittenMessage): void {
+  if (onUnreadable === 'pass') return;
+  const type = message.head.headers.getKnown(KnownHeader.contentType) ?? '';
+  if (/^multipart\/byteranges/i.test(type) || when(message.head, message.request)) throw bodyUnreadable(message);
 }
 
 /** @param length -1: not known @returns null: the body passes as it is */
 function beginRewrite(rewriting: Rewriting, message: RewrittenMessage, length: number): PieceTransform | null {
-  const { when, transform, encoded, onEncoded } = rewriting;
+  const { when, transform, encoded, onUnreadable } = rewriting;
   const { headers } = message.head;
   if (!when(message.head, message.request)) return null;
   if (!encoded && contentCodings(headers).length > 0) {
-    if (onEncoded === 'pass') return null;
-    throw bodyEncoded(message);
+    if (onUnreadable === 'pass') return null;
+    throw bodyUnreadable(message);
   }
   if (length >= 0 && transform.takes?.(length, message) === false) return null;
   forgetOldBytes(headers);
@@ -142,9 +167,8 @@ function beginRewrite(rewriting: Rewriting, message: RewrittenMessage, length: n
 /** What the old bytes had, and the new ones have not (RFC 9110 §8.8.1, RFC 9530). */
 function forgetOldBytes(headers: HeaderMap): void {
   headers.deleteKnown(KnownHeader.acceptRanges);
-  for (const name of ['Content-MD5', 'Digest', 'Content-Digest', 'Repr-Digest']) headers.delete(name);
-  const etag = headers.getKnown(KnownHeader.etag);
-  if (etag?.startsWith('"') === true) headers.setKnown(KnownHeader.etag, `W/${etag}`);
+  deleteDigests(headers);
+  weakenEtag(headers);
 }
 
 /** Options of `wholeBody`. */
@@ -231,10 +255,10 @@ class BodyCollector {
   }
 }
 
-function bodyEncoded({ direction }: RewrittenMessage): WireError {
-  const message = `a ${direction} that is to be rewritten has a body in a content coding`;
-  if (direction === 'request') return protocolError('BODY_ENCODED', message, { wire: { status: 415 }, source: 'downstream' });
-  return protocolError('BODY_ENCODED', message, { wire: { status: 502 }, source: 'upstream' });
+function bodyUnreadable({ direction }: RewrittenMessage): WireError {
+  const message = `a ${direction} that is to be rewritten has a body in a content coding, or a part of one`;
+  if (direction === 'request') return protocolError('BODY_UNREADABLE', message, { wire: { status: 415 }, source: 'downstream' });
+  return protocolError('BODY_UNREADABLE', message, { wire: { status: 502 }, source: 'upstream' });
 }
 
 function bodyTooLarge({ direction }: RewrittenMessage, maxBytes: number): WireError {

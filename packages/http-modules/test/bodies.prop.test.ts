@@ -295,7 +295,7 @@ describe('modules between a client exchange and its handler', () => {
       modular.onResponseEnd(null);
       modular.onClientClose(null);
       modular.onClientClose(null);
-      assert.deepEqual([heard, closed], [['close'], 1]);
+      assert.deepEqual([heard, closed], [['close MODULE_THREW'], 1]);
     });
   }
   it('pause the server while they work on the head, whatever the handler says meanwhile', async () => {

@@ -2,9 +2,18 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { concatBytes, utf8Decode } from '@ferrata/bytes';
-import { requestHead, responseHead } from '@ferrata/headers';
+import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
 import { respond } from '@ferrata/http';
-import { type BodyTransform, compression, type ModulePiece, replaceBytes, rewriteBody, wholeBody, withModules } from '@ferrata/http-modules';
+import {
+  type BodyTransform,
+  compression,
+  type ModulePiece,
+  ranges,
+  replaceBytes,
+  rewriteBody,
+  wholeBody,
+  withModules,
+} from '@ferrata/http-modules';
 import fc from 'fast-check';
 import { type Answer, answering, ask, bytes, moduleOptions, text, through } from './rig.ts';
 
@@ -79,21 +88,74 @@ describe('rewriteBody', () => {
         respond(exchange, 200);
       });
       const kinds = [rewriteBody({ ...options, transform: () => upper })];
-      await ask(withModules(application, kinds, moduleOptions()), 'http1', { method: 'POST', body: ['a'], fields: { 'Accept-Encoding': 'gzip' } });
+      await ask(withModules(application, kinds, moduleOptions()), 'http1', {
+        method: 'POST',
+        body: ['a'],
+        fields: { 'Accept-Encoding': 'gzip' },
+      });
       assert.deepEqual(asked, ['gzip']);
     }
     assert.throws(() => rewriteBody({ direction: 'request', identity: true, transform: () => upper }), TypeError);
   });
   it('lets nothing slip through in a coding where that is wanted: 415 to a request, 502 for a response', async () => {
-    const request = rewriteBody({ direction: 'request', onEncoded: 'fail', transform: () => upper });
-    const response = rewriteBody({ direction: 'response', onEncoded: 'fail', transform: () => upper });
+    const request = rewriteBody({ direction: 'request', onUnreadable: 'fail', transform: () => upper });
+    const response = rewriteBody({ direction: 'response', onUnreadable: 'fail', transform: () => upper });
     const fields = { 'Content-Encoding': 'gzip' };
     const posted = await ask(withModules(echo, [request], moduleOptions()), 'http1', { method: 'POST', body: ['gz'], fields });
     assert.deepEqual([posted.status, (await through([response], {}, { body: 'gz', fields })).status], [415, 502]);
     const identity = { 'Content-Encoding': 'identity, Identity' };
     assert.equal((await through([response], {}, { body: 'id', fields: identity })).body, 'ID');
     assert.equal((await through([response], { method: 'HEAD' }, { body: 'id' })).status, 200);
-    assert.throws(() => rewriteBody({ direction: 'request', onEncoded: 'drop' as 'fail', transform: () => upper }), TypeError);
+    assert.throws(() => rewriteBody({ direction: 'request', onUnreadable: 'drop' as 'fail', transform: () => upper }), TypeError);
+  });
+  it('lets no part of a body slip through either, where that is wanted: Range is not passed on, and a 206 is a 502', async () => {
+    const asked: (string | undefined)[] = [];
+    const application = answering((exchange) => {
+      asked.push(exchange.request.headers.get('range'), exchange.request.headers.get('if-range'));
+      respond(exchange, 200, { headers: { 'Content-Type': exchange.request.headers.get('x-type') ?? '', ETag: '"1"' }, body: 'abcdef' });
+    });
+    const when = ({ headers }: { readonly headers: HeaderMap }): boolean => headers.get('content-type') === 'text/html';
+    const strict = rewriteBody({ direction: 'response', onUnreadable: 'fail', when, transform: () => upper });
+    const get = (type: string): Promise<Answer> =>
+      ask(withModules(application, [strict, ranges()], moduleOptions()), 'http1', {
+        fields: { Range: 'bytes=1-2', 'If-Range': '"1"', 'X-Type': type },
+      });
+    const [page, image] = [await get('text/html'), await get('image/png')];
+    assert.deepEqual([page.status, page.body, image.status, image.body], [200, 'ABCDEF', 206, 'bc']);
+    assert.deepEqual(asked, [undefined, undefined, undefined, undefined]);
+    for (const [type, status] of [
+      ['text/html', 502],
+      ['Multipart/Byteranges; boundary=a', 502],
+      ['image/png', 206],
+    ] as const)
+      assert.equal((await through([strict], {}, { status: 206, fields: { 'Content-Type': type }, body: 'part' })).status, status, type);
+  });
+  it('gives a 304 the weak tag that the client has from it (RFC 9111 §4.3.4)', async () => {
+    const kinds = [rewriteBody({ direction: 'response', transform: () => upper })];
+    for (const [known, tag] of [
+      ['W/"1"', 'W/"1"'],
+      ['"1"', '"1"'],
+    ] as const) {
+      const answer = await through(kinds, { fields: { 'If-None-Match': known } }, { status: 304, fields: { ETag: '"1"' } });
+      assert.deepEqual([answer.status, answer.headers.get('etag')], [304, tag]);
+    }
+  });
+  it('takes digests of the old bytes out of trailers, too, and leaves those of bodies that pass', async () => {
+    for (const [type, digest] of [
+      ['text/html', undefined],
+      ['image/png', 'sha-256=:AA==:'],
+    ] as const) {
+      const application = answering((exchange) => {
+        exchange.sendHead(responseHead(200, { headers: { 'Content-Type': type } }), -1);
+        exchange.sendData(bytes('a'));
+        exchange.sendEnd(HeaderMap.from({ 'Repr-Digest': 'sha-256=:AA==:', 'X-Total': '1' }));
+      });
+      const kinds = [
+        rewriteBody({ direction: 'response', when: ({ headers }) => headers.get('content-type') === 'text/html', transform: () => upper }),
+      ];
+      const { trailers } = await ask(withModules(application, kinds, moduleOptions()), 'http2');
+      assert.deepEqual([trailers?.get('repr-digest'), trailers?.get('x-total')], [digest, '1']);
+    }
   });
   it('takes back what was true of the old bytes only', async () => {
     const fields = { ETag: '"1"', 'Accept-Ranges': 'bytes', 'Content-MD5': 'x', 'Repr-Digest': 'y' };

@@ -261,7 +261,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
 
   #deliverHead(exchange: Http2ClientExchange, head: ResponseHead): unknown {
     const { handler, stream } = exchange;
-    if (stream.request?.method === 'CONNECT') {
+    if (stream.method === 'CONNECT') {
       if (head.status < 300) {
         this.#openTunnel(exchange, head);
         return undefined;

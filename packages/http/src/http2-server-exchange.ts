@@ -145,7 +145,7 @@ export class Http2ServerExchange implements FollowedExchange {
     const length = bodyLength < 0 ? BodyLength.chunked : bodyLength;
     this.#machine.sendHead(this.stream, head, length, environment.date(), environment.recentNow);
     this.status = status;
-    this.#isBodyless = this.request.method === 'HEAD' || status === 204 || status === 304;
+    this.#isBodyless = this.stream.method === 'HEAD' || status === 204 || status === 304;
     this.#session.afterSend();
   }
 

@@ -361,7 +361,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
       const { status } = error;
       const body = refusalBody(status);
       this.#machine.sendHead(stream, refusalHead(status), body.length, this.environment.date(), now);
-      if (exchange.request.method !== 'HEAD') this.#machine.sendData(stream, body, now);
+      if (stream.method !== 'HEAD') this.#machine.sendData(stream, body, now);
       this.#machine.sendEnd(stream, null, now);
       exchange.status = status;
       if (!stream.isReceiveEnded) this.#ending.add(exchange);

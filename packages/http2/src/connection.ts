@@ -220,6 +220,7 @@ export class Http2Connection {
     const wish = head.headers.getKnown(KnownHeader.priority);
     const stream = new Http2Stream(id, core.peer.initialWindowSize, wish === undefined ? DEFAULT_PRIORITY : parsePriority(wish), now);
     stream.request = head;
+    stream.method = head.method;
     stream.protocol = protocol;
     stream.scheme = core.options.scheme;
     core.table.highestId = id;
@@ -264,7 +265,7 @@ export class Http2Connection {
     checkBodyLength(bodyLength);
     this.#core.now = now;
     if (!this.#mayAnswer(stream)) return;
-    const method = stream.request?.method;
+    const { method } = stream;
     // RFC 9110 §9.3.6: any 2xx to CONNECT makes a tunnel, 204 too.
     const isBodyless = method === 'HEAD' || (status === 204 && method !== 'CONNECT') || status === 304;
     this.#sender.responseHead(stream, head, bodyLength, isBodyless, date);

@@ -25,6 +25,8 @@ export class Http2Stream {
 
   /** The request; on the server's side set with its `head` event. */
   request: RequestHead | null = null;
+  /** The method of the request as it was sent, whatever a program makes of the head later: what may answer it hangs on that. */
+  method = '';
   /** The final response: received (client, with its `head` event) or sent (server). */
   response: ResponseHead | null = null;
   /** The latest interim response (client). */
@@ -131,7 +133,7 @@ export class Http2Stream {
 
   /** A 2xx has answered CONNECT: what comes and goes from then on is a tunnel's (RFC 9110 §9.3.6). */
   get isTunnel(): boolean {
-    return this.response !== null && this.response.status < 300 && this.request?.method === 'CONNECT';
+    return this.response !== null && this.response.status < 300 && this.method === 'CONNECT';
   }
 
   /** Bytes of body that came and were not taken, as reading is paused. */

@@ -5,7 +5,7 @@ import type { ServerExchange } from '@ferrata/http';
 import { bareAnswer, type CannedAnswer, cannedAnswer } from './canned-answer.ts';
 import { leftUnanswered } from './errors.ts';
 import { checkFailureAnswer, checkSync, checkYes, unawaited } from './hook-result.ts';
-import type { ProxyCore } from './http-proxy.ts';
+import type { ProxyCore } from './proxy-core.ts';
 import type { FailureAnswer } from './proxy-hooks.ts';
 import type { AnswerableSession } from './proxy-session.ts';
 
@@ -43,7 +43,8 @@ export function answerFailure<Context>(
   if (request.hasResponded || error.source === 'downstream' || request.isSubrequest) return exchange.abort(error);
   if (status === 0) return exchange.abort(leftUnanswered(error));
   // One request has failed, and its connection is as good as before; but who hoped to switch protocols may speak the other one already.
-  if (!keepAlive || request.request.headers.hasKnown(KnownHeader.upgrade)) exchange.adjust({ keepAlive: false });
+  const hopedToSwitch = exchange.upgrade !== null || request.request.headers.hasKnown(KnownHeader.upgrade);
+  if (!keepAlive || hopedToSwitch) exchange.adjust({ keepAlive: false });
   try {
     const canned = cannedFor(core, request, error, status);
     request.respond(canned.status, canned.init);

@@ -143,8 +143,10 @@ export function checkTrailerBytes(value: Uint8Array | null | void): Uint8Array |
 export function checkFailureAnswer(value: FailureAnswer | void): FailureAnswer {
   if (value === undefined || value === null) return {};
   const { status, keepAlive }: { readonly status?: unknown; readonly keepAlive?: unknown } = value;
+  // The members of text and of numbers are undefined, too.
   const isStatus =
-    status === undefined || status === 0 || (Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599);
+    typeof value === 'object' &&
+    (status === undefined || status === 0 || (Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599));
   if (isStatus && (keepAlive === undefined || typeof keepAlive === 'boolean')) return value;
   throw garbage('failToProxy', 'nothing, or { status: 400 to 599 or 0, keepAlive }');
 }

@@ -4,17 +4,26 @@
 export { type ErrorPage } from './canned-answer.ts';
 // Its parts, to put others in their place or to build with
 export { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
+export type { ExchangeOrigin, SubrequestFacts } from './exchange-origin.ts';
 export { type BodyFilterRun, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
 export { appendForwarded } from './forwarded.ts';
-export { HttpProxy, type HttpProxyOptions, type ProxyCore, type ProxyParts } from './http-proxy.ts';
+export { HttpProxy } from './http-proxy.ts';
 export { type ConnectionSource, type OnConnection, openConnection, type WantedConnection } from './open-connection.ts';
 export { type Outcome, outcomeOf } from './outcome.ts';
+export { type ProxyCore, proxyCore } from './proxy-core.ts';
 export { ProxyExchange } from './proxy-exchange.ts';
 export { type Awaitable, type BodyFilterResult, type DelayedPiece, delayed, type FailureAnswer, type ProxyHooks } from './proxy-hooks.ts';
+export type { HttpProxyOptions, ProxyParts } from './proxy-options.ts';
 export type { AnswerableSession, ProxySession, RequestSession, SessionTiming, UpstreamConnection } from './proxy-session.ts';
 export { RequestBody } from './request-body.ts';
 export { type ResponseHost, ResponseSide, type ResponseSource } from './response-side.ts';
 export { isIdempotent, maySendAgain, RetryBudget } from './retry-policy.ts';
+// Requests of the proxy's own
+export type { CollectedResponse, SubrequestResult } from './subrequest/result-sinks.ts';
+export type { Subrequest, SubrequestSink } from './subrequest/subrequest.ts';
+export type { RequestEdits, SubrequestInit } from './subrequest/subrequest-init.ts';
+export type { PipeOptions, PipeResult, PipeTask, SubrequestPipe } from './subrequest/subrequest-pipe.ts';
+export type { CollectInit, OpenInit, PipeInit, Subrequests, WholeSubrequestInit } from './subrequest/subrequests.ts';
 export { askForSwitch, grantedHead, refusedSwitch, type SwitchFraming } from './switching.ts';
 export { joinTunnel, type TunnelSettings } from './tunnel.ts';
 export { type AttemptFollower, type AttemptHost, type AttemptStart, UpstreamAttempt } from './upstream-attempt.ts';

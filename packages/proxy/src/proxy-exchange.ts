@@ -37,7 +37,7 @@ import type { ExchangeOrigin, SubrequestFacts } from './exchange-origin.ts';
 import { answerFailure, tellError } from './failure.ts';
 import { FilteredBody } from './filtered-body.ts';
 import { checkSync, checkYes, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
-import type { ProxyCore } from './http-proxy.ts';
+import type { ProxyCore } from './proxy-core.ts';
 import type { RequestSession, Timing } from './proxy-session.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseSide } from './response-side.ts';
@@ -325,9 +325,9 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     );
   }
 
-  /** Modules, and whoever made a subrequest, may keep what they see of the response's body. */
+  /** Modules may keep what they see of the response’s body. */
   get isResponseShared(): boolean {
-    return this.#modular !== null || this.#subrequest !== null || this.core.upstreamModules !== null;
+    return this.#modular !== null || this.core.upstreamModules !== null;
   }
 
   // ---- response: upstream to client ----------------------------------------------------------------------------------------------

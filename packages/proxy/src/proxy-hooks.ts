@@ -3,20 +3,21 @@
  * that throws, rejects, hangs or returns garbage ends its request by `failToProxy` with a 500, never the process and never another request.
  *
  * ```text
- *   newContext → onConnectionReuse → earlyRequestFilter → modules → requestFilter ─ answered ─────────────────► logging
+ *   newContext → onConnectionReuse → earlyRequestFilter → allowSpawningSubrequest → modules → requestFilter ─ answered ► logging
  *     → proxyUpstreamFilter ─ no ► 502 ─────────────────────────────────────────────────────────────────────────► │
  *     → upstreamPeer ─► connect ─ failed ► failToConnect ─ may retry ► upstreamPeer                               │
  *     → connectedToUpstream → upstreamRequestFilter → request sent ─ lost ► errorWhileProxy ─ may retry ► upstreamPeer
  *     → requestBodyFilter …   ⇄   adjustUpstreamModules → upstream modules → upstreamResponseFilter → responseFilter → modules
  *                                 upstreamResponseBodyFilter → responseBodyFilter → modules …                     │
  *                                 upstreamResponseTrailerFilter → responseTrailerFilter → modules ────────────────┤
- *   any error of ours or of the upstream ► failToProxy ► (suppressErrorLog, requestSummary) ──────────────────────┤
+ *   any error of ours or of the upstream ► suppressErrorLog, requestSummary ► failToProxy ────────────────────────┤
  *   any error of the client (gone, too slow, malformed) ──────────────────────────────────────────────────────────┤
  *                                                                    logging → persistConnectionContext ◄─────────┘
  * ```
  *
  * What a phase may do is what its session's type has: heads that have been sent cannot be edited, and whoever cannot answer any more has no
- * `respond`. After the first failure, and after the end, no callback but those of the last two lines is called.
+ * `respond`. After an answer of a hook's, after the first failure, and after the end, no callback but those of the last three lines is called. What a hook of
+ * a try was waited for is of no account once that try is given up, or another one has answered: not even its rejection.
  */
 import type { WireError } from '@ferrata/error';
 import type { HeaderMap, ReadonlyResponseHead, RequestHead, ResponseHead } from '@ferrata/headers';
@@ -55,7 +56,7 @@ export interface ProxyHooks<Context> {
   earlyRequestFilter?(session: RequestSession, context: Context): Awaitable<void>;
   /** Whether `session.subrequests` may be used by what comes later. Default: yes for requests of clients, no for subrequests themselves. */
   allowSpawningSubrequest?(session: ProxySession, context: Context): boolean;
-  /** Checks the request, and may edit it. `true`: the callback has answered it with `session.respond`, and it goes no further. */
+  /** Checks the request, and may edit it. `true`: the callback has answered it with `session.respond`, or has left that to `session.respondBy`: it goes no further. */
   requestFilter?(session: RequestSession, context: Context): Awaitable<boolean>;
 
   // ---- it goes upstream
@@ -75,7 +76,10 @@ export interface ProxyHooks<Context> {
    * nor again for what a retry repeats. The body is sent chunked.
    */
   requestBodyFilter?(session: AnswerableSession, chunk: Uint8Array | null, context: Context): Awaitable<BodyFilterResult>;
-  /** The exchange with the upstream failed after there was a connection. May set `error.retry`; what has been answered is never sent again. */
+  /**
+   * The exchange with the upstream failed after there was a connection, or a try took longer than `perTryTimeoutMs`, with a connection or without. May set `error.retry`, within the
+   * tries and the budget that are left; what has been answered is never sent again.
+   */
   errorWhileProxy?(session: AnswerableSession, peer: Peer, error: WireError, context: Context): void;
 
   // ---- the response comes back
@@ -102,7 +106,8 @@ export interface ProxyHooks<Context> {
 
   /**
    * The request failed. May answer with `session.respond` if `session.hasResponded` is false, or say by what it returns how it is answered; else the
-   * status of the error is sent, or the response under way is cut visibly. Not called for faults of the client, which the server answers by itself.
+   * status of the error is sent, or the response under way is cut visibly. Not called for faults of the client, which the server answers by itself, nor for a
+   * tunnel that breaks, of which `logging` is told.
    */
   failToProxy?(session: AnswerableSession, error: WireError, context: Context): Awaitable<FailureAnswer | void>;
   /** `true`: `onError` of the options is not told of this failure. */

@@ -75,8 +75,8 @@ export interface AnswerableSession extends ProxySession {
    */
   respond(status: number, init?: ResponseInit): void;
   /**
-   * Answers the request by a subrequest: its response becomes this one's. Before anything went upstream; whoever calls it in `requestFilter` gives true, or waits for
-   * the result and goes on as it says.
+   * Answers the request by a subrequest: its response becomes this one's. From `requestFilter` on, and before anything went upstream, or in `failToProxy`; whoever calls it in
+   * `requestFilter` gives true, or waits for the result and goes on as it says. `failToProxy` waits for it.
    *
    * @throws {TypeError} if there are no `subrequests` here, one answers already, or a response has begun
    */

@@ -45,13 +45,18 @@ export function refusedSwitch({ request, protocol, upgrade }: ServerExchange, al
 }
 
 /** What the client wants to switch to: as `Upgrade` says it, whichever way it was said; null for nothing, and for a plain CONNECT. */
-export function wantedUpgrade({ upgrade, protocol }: ServerExchange): string | null {
-  return upgrade ?? (protocol === null ? null : 'websocket');
+export function wantedUpgrade(exchange: ServerExchange): string | null {
+  return askedUpgrade(exchange) ?? (exchange.protocol === null ? null : 'websocket');
+}
+
+/** The Upgrade that the client has asked for, as hooks have left it: whoever takes the field out means it. */
+function askedUpgrade({ upgrade, request }: ServerExchange): string | null {
+  return upgrade === null ? null : (request.headers.combinedKnown(KnownHeader.upgrade) ?? null);
 }
 
 /** Its connection upstream, where that is HTTP/1, is to carry it alone, before and after. */
-export function wantsOwnConnection({ request, upgrade }: ServerExchange): boolean {
-  return upgrade !== null || request.method === 'CONNECT';
+export function wantsOwnConnection(exchange: ServerExchange): boolean {
+  return exchange.request.method === 'CONNECT' || askedUpgrade(exchange) !== null;
 }
 
 /** Where it may still turn out that a shared connection takes extended CONNECT: this wish is worth waiting for its SETTINGS. */
@@ -84,13 +89,14 @@ export function askForSwitch(
     request.headers.delete(KEY);
     return { upgrade: null, protocol: 'websocket' };
   }
-  return { upgrade: upgradeFor(peer, session.isShared, exchange.upgrade), protocol: null };
+  return { upgrade: upgradeFor(peer, session.isShared, askedUpgrade(exchange)), protocol: null };
 }
 
 /** A handshake of HTTP/1.1 that is whole, so that it can be said in the words of HTTP/2 and answered in its own (RFC 6455 §4.2.1). */
-function mayBridge({ request, upgrade, requestBodyLength }: ServerExchange): boolean {
+function mayBridge(exchange: ServerExchange): boolean {
+  const { request, requestBodyLength } = exchange;
   return (
-    forwardedUpgrade(upgrade)?.toLowerCase() === 'websocket' &&
+    forwardedUpgrade(askedUpgrade(exchange))?.toLowerCase() === 'websocket' &&
     request.method === 'GET' &&
     requestBodyLength === 0 &&
     request.headers.count(KEY) === 1 &&

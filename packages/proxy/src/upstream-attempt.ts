@@ -11,16 +11,16 @@
  * - Whatever comes of it is told to the follower; after `giveUp` nothing is, and what is under way is dropped.
  */
 import type { WireError } from '@ferrata/error';
-import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, type ReadonlyResponseHead, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import type { ClientExchange, ClientExchangeHandler, ClientSession, ServerExchange, Tunnel } from '@ferrata/http';
-import type { HttpModule, HttpModuleKind, ModuleChain, ModuleClientHandler } from '@ferrata/http-modules';
+import type { Awaitable, HttpModule, HttpModuleKind, ModuleChain, ModuleClientHandler } from '@ferrata/http-modules';
 import { BodyLength } from '@ferrata/http1';
 import type { StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { Peer } from '@ferrata/upstream';
 import { closedBeforeSent, notNeeded, settingsTimeout, tryTimeout } from './errors.ts';
 import { inTime, isPromise } from './hook-result.ts';
-import type { ProxyCore } from './http-proxy.ts';
+import type { ProxyCore } from './proxy-core.ts';
 import type { AnswerableSession, UpstreamConnection } from './proxy-session.ts';
 import type { RequestBody } from './request-body.ts';
 import { askForSwitch, needsSettings, wantsOwnConnection } from './switching.ts';
@@ -58,6 +58,8 @@ export interface AttemptFollower {
   /** The exchange has ended with an error. */
   onFailed(attempt: UpstreamAttempt<unknown>, error: WireError): void;
   onInterim(attempt: UpstreamAttempt<unknown>, head: ResponseHead): void;
+  /** The head of its final response has come, and modules see it: `onAnswer` follows. */
+  onHead(attempt: UpstreamAttempt<unknown>): void;
   onAnswer(attempt: UpstreamAttempt<unknown>, head: ResponseHead, bodyLength: number): void;
   onAnswerData(chunk: Uint8Array): void;
   onAnswerEnd(trailers: HeaderMap | null): void;
@@ -247,13 +249,14 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
   #followByModules(chain: ModuleChain, request: RequestHead): ModuleClientHandler | null {
     const { core, exchange, body, session, context } = this.#host;
     const { hooks } = core;
-    return chain.follow(
-      { request, client: exchange.info, hasRequestBody: body !== null },
-      this,
-      hooks.adjustUpstreamModules === undefined
-        ? {}
-        : { beforeResponse: (head) => inTime(() => hooks.adjustUpstreamModules?.(session, head, context), core) },
-    );
+    const beforeResponse = (head: ReadonlyResponseHead): Awaitable<void> => {
+      if (this.#isGivenUp) return undefined;
+      this.#stopWaiting();
+      this.#follower.onHead(this);
+      if (hooks.adjustUpstreamModules === undefined) return undefined;
+      return inTime(() => hooks.adjustUpstreamModules?.(session, head, context), core);
+    };
+    return chain.follow({ request, client: exchange.info, hasRequestBody: body !== null }, this, { beforeResponse });
   }
 
   // ---- the exchange --------------------------------------------------------------------------------------------------------------

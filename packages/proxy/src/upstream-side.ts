@@ -64,19 +64,20 @@ export class UpstreamSide<Context> implements AttemptFollower {
     this.#host = host;
   }
 
+  /** The try that has answered; before that, the last one that was begun. */
   get current(): UpstreamAttempt<Context> | null {
-    return this.#current;
+    return this.#hedge ?? this.#current;
   }
   /** The peer in use, or last used. */
   get peer(): Peer | null {
-    return this.#current?.peer ?? null;
+    return this.current?.peer ?? null;
   }
   /** Facts about the connection in use, or last used. */
   get info(): StreamInfo | null {
-    return this.#current?.info ?? this.#lastSession?.stream.info ?? null;
+    return this.current?.info ?? this.#lastSession?.stream.info ?? null;
   }
   get isReused(): boolean {
-    return this.#current?.isReused === true;
+    return this.current?.isReused === true;
   }
   /** A request is on its way on some connection. */
   get hasClient(): boolean {
@@ -183,6 +184,7 @@ export class UpstreamSide<Context> implements AttemptFollower {
     this.#stopHedgeDeadline();
     this.#hedge?.giveUp(error);
     this.#hedge = null;
+    this.#isChoosingBeside = false;
   }
 
   #stopHedgeDeadline(): void {
@@ -264,6 +266,10 @@ export class UpstreamSide<Context> implements AttemptFollower {
     if (this.#hedge === null && !this.#isChoosingBeside && attempt === this.#current) this.#host.onInterim(head);
   }
 
+  onHead(attempt: UpstreamAttempt<unknown>): void {
+    this.#settleOn(attempt);
+  }
+
   onAnswer(attempt: UpstreamAttempt<unknown>, head: ResponseHead, bodyLength: number): void {
     this.#settleOn(attempt);
     this.#host.onAnswer(head, bodyLength);
@@ -303,7 +309,7 @@ export class UpstreamSide<Context> implements AttemptFollower {
     this.#lastError = error;
     this.#unreachable = '';
     if (isRefused) this.refusedCount++;
-    const mayRetry = session.response === null && !session.hasResponded && core.parts.mayRetry(error, session);
+    const mayRetry = !this.#isSettled && session.response === null && !session.hasResponded && core.parts.mayRetry(error, session);
     if (!mayRetry || !this.#mayTryAgain(isRefused)) return host.fail(error);
     host.body?.hold();
     this.begin();

@@ -1,12 +1,12 @@
 /** Answers that the proxy itself gives, which are not always sent at once: what comes meanwhile must not touch them, nor leave a client without one. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type WireError, timeoutError } from '@ferrata/error';
-import { SettingId } from '@ferrata/http2-framing';
+import { timeoutError, type WireError } from '@ferrata/error';
 import type { HttpModule, HttpModuleKind } from '@ferrata/http-modules';
+import { SettingId } from '@ferrata/http2-framing';
 import type { ProxyHooks } from '@ferrata/proxy';
 import { type H2Wire, requestFields, valueOf } from './h2-wire.ts';
-import { get, ok, Rig, readResponse, settle, type Wire, when } from './rig.ts';
+import { get, Rig, readResponse, settle, type Wire, when } from './rig.ts';
 
 const reset = (wire: Wire): void => when(wire, '\r\n\r\n', () => wire.reset());
 const silent = (): void => {};
@@ -61,14 +61,7 @@ describe('an answer of a hook that waits for the client (HTTP/2, RFC 9113 §5.2)
         session.respond(200, { body: long });
       },
     },
-    'somebody later, while the upstream is silent': {
-      upstreamPeer: (session) => {
-        setImmediate(() => session.respond(200, { body: long }));
-        throw timeoutError('NEVER');
-      },
-    },
   };
-  delete (answering as Record<string, unknown>)['somebody later, while the upstream is silent'];
   for (const [name, hooks] of Object.entries(answering))
     test(`in ${name}: is sent whole`, async () => {
       const rig = new Rig({ hooks });
@@ -81,6 +74,10 @@ describe('an answer of a hook that waits for the client (HTTP/2, RFC 9113 §5.2)
       assert.equal(message?.body.length, long.length);
       assert.equal(message?.isEnded, true);
       assert.equal(rig.last.error, null);
+      assert.ok(
+        rig.origins.every((origin) => origin.text === '' || name.startsWith('upstreamResponse') || name.startsWith('response')),
+        'nothing was asked of an upstream in vain',
+      );
       await rig.finish(client);
     });
 
@@ -88,7 +85,9 @@ describe('an answer of a hook that waits for the client (HTTP/2, RFC 9113 §5.2)
     test(`in ${name}: is sent whole`, async () => {
       const rig = new Rig({
         proxy: { maxRetries: 0 },
-        hooks: { [name]: (session: Parameters<NonNullable<ProxyHooks<string[]>['errorWhileProxy']>>[0]) => session.respond(503, { body: long }) },
+        hooks: {
+          [name]: (session: Parameters<NonNullable<ProxyHooks<string[]>['errorWhileProxy']>>[0]) => session.respond(503, { body: long }),
+        },
         origin: reset,
       });
       const { client, open } = narrow(rig);
@@ -242,7 +241,8 @@ describe('after the end no hook is called but those of the end', () => {
       const rig = new Rig({
         hooks: {
           persistConnectionContext: () => 1,
-          onConnectionReuse: (session) => (how === 'respond' ? session.respond(203) : session.fail(timeoutError('NO', '', { wire: { status: 503 } }))),
+          onConnectionReuse: (session) =>
+            how === 'respond' ? session.respond(203) : session.fail(timeoutError('NO', '', { wire: { status: 503 } })),
           earlyRequestFilter: (session) => void called.push(session.request.target),
         },
       });
@@ -256,6 +256,11 @@ describe('after the end no hook is called but those of the end', () => {
     });
 });
 
+/** As programs without types have it: what is to give nothing gives a promise. */
+function untyped(call: () => Promise<void>): () => undefined {
+  return call as unknown as () => undefined;
+}
+
 describe('callbacks of options that are async end nothing but themselves', () => {
   const boom = async (): Promise<void> => {
     await Promise.resolve();
@@ -268,12 +273,12 @@ describe('callbacks of options that are async end nothing but themselves', () =>
       origin: reset,
       proxy: {
         maxRetries: 0,
-        onError: boom,
-        onRefused: boom,
-        onHookFailed: () => {
+        onError: untyped(boom),
+        onRefused: untyped(boom),
+        onHookFailed: untyped(async () => {
           failures++;
-          return boom();
-        },
+          await boom();
+        }),
       },
       hooks: { failToProxy: boom },
     });
@@ -338,7 +343,14 @@ test('bytes in the place of trailers behind a body of no bytes (RFC 9113 §8.1)'
     hooks: { responseTrailerFilter: () => new TextEncoder().encode('sum') },
     h2Origin: (wire) => {
       wire.onMessage = ({ id }) => {
-        wire.headers(id, [[':status', '200'], ['content-length', '0']], { isEnd: false });
+        wire.headers(
+          id,
+          [
+            [':status', '200'],
+            ['content-length', '0'],
+          ],
+          { isEnd: false },
+        );
         wire.headers(id, [['x-sum', '1']]);
       };
     },
@@ -349,6 +361,5 @@ test('bytes in the place of trailers behind a body of no bytes (RFC 9113 §8.1)'
   assert.equal(valueOf(client.message(id)?.fields ?? [], ':status'), '200');
   assert.equal(client.message(id)?.body, 'sum');
   assert.equal(rig.last.error, null);
-  void ok;
   await rig.finish(client);
 });

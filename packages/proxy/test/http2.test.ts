@@ -739,3 +739,23 @@ describe('sharing a connection upstream', () => {
     await rig.finish(slow, quick);
   });
 });
+
+test('a hook that makes GET of HEAD, or HEAD of GET, changes what goes upstream, and not what the client waits for', async () => {
+  for (const [asked, made] of [
+    ['HEAD', 'GET'],
+    ['GET', 'HEAD'],
+  ] as const) {
+    const rig = new Rig({
+      hooks: { earlyRequestFilter: (session) => void (session.request.method = made) },
+      origin: answering(made === 'GET' ? ok : 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'),
+    });
+    const client = rig.connectH2();
+    const id = client.request(requestFields(asked));
+    await settle();
+    assert.match(rig.origins[0]?.text ?? '', new RegExp(`^${made} `));
+    assert.equal(client.message(id)?.isEnded, true);
+    assert.equal(client.message(id)?.body, '', 'HEAD has no body, and an answer to HEAD none to pass on');
+    assert.equal(client.message(id)?.resetCode, null);
+    await rig.finish(client);
+  }
+});

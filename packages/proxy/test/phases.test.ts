@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
-import { delayed, type ProxySession } from '@ferrata/proxy';
+import { delayed, type FailureAnswer, type ProxySession } from '@ferrata/proxy';
 import { peer } from '@ferrata/upstream';
 import { type Field, requestFields } from './h2-wire.ts';
 import { answering, get, ok, origin, Rig, readResponse, settle, type Wire, when } from './rig.ts';
@@ -337,11 +337,14 @@ describe('failToProxy says how a failure is answered', () => {
   });
 
   test('garbage is told, and the error is answered as if nothing had been said', async () => {
-    const rig = new Rig({ origin: reset, proxy: { maxRetries: 0 }, hooks: { failToProxy: () => ({ status: 200 }) } });
-    const client = await rig.ask(get);
-    assert.equal(readResponse(client.text).status, 502);
-    assert.equal(rig.hookFailures[0]?.reason, 'HOOK_RETURNED_GARBAGE');
-    await rig.finish(client);
+    for (const garbage of [{ status: 200 }, { keepAlive: 1 }, 'garbage', 42]) {
+      const failToProxy = (): FailureAnswer => garbage as FailureAnswer;
+      const rig = new Rig({ origin: reset, proxy: { maxRetries: 0 }, hooks: { failToProxy } });
+      const client = await rig.ask(get);
+      assert.equal(readResponse(client.text).status, 502);
+      assert.equal(rig.hookFailures[0]?.reason, 'HOOK_RETURNED_GARBAGE');
+      await rig.finish(client);
+    }
   });
 });
 

@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { latin1Encode } from '@ferrata/bytes';
-import { Http2ErrorCode } from '@ferrata/http2-framing';
 import type { HttpModuleKind } from '@ferrata/http-modules';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
 import { type Peer, peer } from '@ferrata/upstream';
-import { requestFields } from './h2-wire.ts';
 import { answering, get, h2Origin, ok, origin, Rig, readResponse, settle, type Wire, when } from './rig.ts';
 
 const second = peer('10.0.0.2:80');
@@ -64,7 +63,9 @@ describe('hedging beside hooks that take their time', () => {
         hooks: {
           upstreamPeer: (session) =>
             !isSecond(session.attempt) ? origin : name === 'upstreamPeer' ? late.promise : name === 'failToConnect' ? second : origin,
-          ...(name === 'upstreamPeer' ? {} : { [name]: (session: { attempt: number }) => (isSecond(session.attempt) ? late.promise : undefined) }),
+          ...(name === 'upstreamPeer'
+            ? {}
+            : { [name]: (session: { attempt: number }) => (isSecond(session.attempt) ? late.promise : undefined) }),
         },
       });
       const client = await rig.ask(get);
@@ -117,6 +118,28 @@ describe('hedging beside hooks that take their time', () => {
     slow.resolve(second);
     await settle();
     assertOnce(client, 'ok');
+    await rig.finish(client);
+  });
+
+  test('the answer that began while the second waits for its peer is cut where it ends too early', async () => {
+    const slow = Promise.withResolvers<Peer>();
+    const rig = new Rig({
+      proxy: { hedgeAfterMs: 100 },
+      hooks: { upstreamPeer: (session) => (session.attempt === 2 ? slow.promise : origin) },
+      origin: silent,
+    });
+    const client = await rig.ask(get);
+    await rig.pass(100);
+    rig.origins[0]?.send(half);
+    await settle();
+    rig.origins[0]?.reset();
+    await settle();
+    assert.match(client.text, /ab$/);
+    assert.ok(client.isOver);
+    slow.resolve(second);
+    await settle();
+    assert.equal(rig.origins.length, 1);
+    assert.equal(rig.last.error?.reason, 'CONNECTION_RESET');
     await rig.finish(client);
   });
 
@@ -177,7 +200,7 @@ describe('hedging beside hooks that take their time', () => {
             await Promise.resolve();
             return origin;
           },
-          connectedToUpstream: async () => Promise.resolve(),
+          connectedToUpstream: async () => {},
         },
         origin: silent,
       });
@@ -213,7 +236,11 @@ describe('perTryTimeoutMs while a hook is waited for', () => {
 
   test('while connecting: the try is given up, and the next one made', async () => {
     let calls = 0;
-    const rig: Rig = new Rig({ proxy: { perTryTimeoutMs: 1_000 }, upstream: { connect: async () => (calls++, new Promise(() => {})) } });
+    const connect = async (): Promise<never> => {
+      calls++;
+      return new Promise(() => {});
+    };
+    const rig = new Rig({ proxy: { perTryTimeoutMs: 1_000 }, upstream: { connect } });
     const client = await rig.ask(get);
     await rig.pass(1_000);
     assert.equal(calls, 2);
@@ -303,16 +330,60 @@ test('upstream modules of a request that could not be sent are closed', async ()
   await rig.finish(client);
 });
 
-test('a piece that an upstream module keeps for itself stays its own', async () => {
-  // A module may give the same bytes to each of its requests: nobody may free them.
-  const { giveAway, isGivenAway } = await import('@ferrata/stream');
-  void giveAway;
-  const shared = new Uint8Array(new ArrayBuffer(100_000)).fill(0x78);
-  const kind: HttpModuleKind = { name: 'm', create: () => ({ responseBodyFilter: (chunk) => (chunk === null ? shared : null) }) };
-  const rig = new Rig({ proxy: { upstreamModules: [kind] } });
+test('a hook hears of the try whose turn it is: its peer, its connection, its modules', async () => {
+  for (const fast of [0, 1]) {
+    const made: object[] = [];
+    const told: string[] = [];
+    const kind: HttpModuleKind = {
+      name: 'm',
+      create: () => {
+        const module = {};
+        made.push(module);
+        return module;
+      },
+    };
+    const rig = new Rig({
+      proxy: { hedgeAfterMs: 100, upstreamModules: [kind] },
+      hooks: {
+        upstreamPeer: (session) => (session.attempt === 2 ? second : origin),
+        connectedToUpstream: (session, { info }) => {
+          assert.equal(session.upstream, info);
+          assert.equal(session.peer, session.attempt === 2 ? second : origin);
+        },
+        adjustUpstreamModules: (session) => {
+          const module = session.upstreamModule(kind);
+          assert.ok(module !== null);
+          told.push(`${made.indexOf(module)} ${session.peer?.key}`);
+        },
+      },
+      origin: silent,
+    });
+    const client = await rig.ask(get);
+    await rig.pass(100);
+    rig.origins[fast]?.send(ok);
+    await settle();
+    assertOnce(client, 'ok');
+    assert.deepEqual(told, [`${fast} ${[origin, second][fast]?.key}`]);
+    await rig.finish(client);
+  }
+});
+
+test('an answer that is lost while upstream modules work on its head is no cause for another try', async () => {
+  const worked = Promise.withResolvers<void>();
+  const kind: HttpModuleKind = { name: 'm', create: () => ({ responseFilter: () => worked.promise }) };
+  const rig = new Rig({
+    proxy: { upstreamModules: [kind], perTryTimeoutMs: 1_000 },
+    hooks: { errorWhileProxy: (_session, _peer, error) => void (error.retry = 'always') },
+    origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(half)),
+  });
   const client = await rig.ask(get);
-  assert.equal(readResponse(client.text).body.length, shared.length);
-  assert.equal(isGivenAway(shared), false);
-  void requestFields;
+  await rig.pass(2_000);
+  assert.equal(client.text, '', 'there is an answer: the try is not late');
+  rig.origins[0]?.reset();
+  await settle();
+  worked.resolve();
+  await settle();
+  assert.equal(readResponse(client.text).status, 502);
+  assert.equal(rig.origins.length, 1);
   await rig.finish(client);
 });

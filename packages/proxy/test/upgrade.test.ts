@@ -353,3 +353,30 @@ describe('a peer that may choose HTTP/2, and knows no HTTP/1', () => {
     assert.deepEqual(failed, ['auto TLS_CERT_EXPIRED', 'auto TLS_CERT_EXPIRED']);
   });
 });
+
+test('a hook that takes Upgrade out of the request means it: nothing is asked of the upstream (RFC 9110 §7.8)', async () => {
+  const asked = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket, other\r\n\r\n';
+  const without = new Rig({
+    hooks: {
+      requestFilter: (session) => {
+        session.request.headers.delete('Upgrade');
+        return false;
+      },
+    },
+  });
+  const client = await without.ask(asked);
+  assert.doesNotMatch(without.origins[0]?.text ?? '', /upgrade/i);
+  assert.equal(readResponse(client.text).status, 200);
+  await without.finish(client);
+  const part = new Rig({
+    hooks: {
+      requestFilter: (session) => {
+        session.request.headers.set('Upgrade', 'other');
+        return false;
+      },
+    },
+  });
+  const other = await part.ask(asked);
+  assert.match(part.origins[0]?.text ?? '', /\r\nUpgrade: other\r\n/i);
+  await part.finish(other);
+});

@@ -6,7 +6,8 @@
  */
 import type { WireError } from '@ferrata/error';
 import type { HttpEnvironment, TurnTask } from '@ferrata/http';
-import type { L4Sink, L4Stream, StreamInfo, StreamState } from '@ferrata/stream';
+import { callUser, type L4Sink, type L4Stream, type StreamInfo, type StreamState } from '@ferrata/stream';
+import { dropStream, toConnectError } from './open-stream.ts';
 
 /** `stream`, with `head` in front of what is written. From now on only the result may be used. @param head belongs to the stream */
 export function headed(stream: L4Stream, head: Uint8Array, environment: HttpEnvironment): L4Stream {
@@ -75,7 +76,13 @@ class HeadedStream implements L4Stream, TurnTask {
   /** Sessions of HTTP/2 write at the end of a turn, too, and may have been told of the connection behind this stream: they come first. */
   runAtEndOfTurn(): void {
     if (this.#head === null) return;
-    if (this.#isLate) return this.#say();
+    if (this.#isLate) {
+      callUser(
+        () => this.#say(),
+        (thrown) => dropStream(this.#inner, toConnectError(thrown)),
+      );
+      return;
+    }
     this.#isLate = true;
     this.#environment.atEndOfTurn(this);
   }

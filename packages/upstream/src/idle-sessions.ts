@@ -11,6 +11,8 @@ export class IdleSessions<Session> {
   /** The one that fell idle last at the end. */
   readonly #sessions = new Set<Session>();
   readonly #drop: (session: Session) => void;
+  /** The one at the end: it falls idle again and again where one connection carries one request after the other. */
+  #newest: Session | null = null;
 
   /** @param drop ends a session, unless it carries something again */
   constructor(max: number, drop: (session: Session) => void) {
@@ -20,16 +22,19 @@ export class IdleSessions<Session> {
 
   /** A session carries nothing any more. */
   add(session: Session): void {
+    if (session === this.#newest) return;
+    this.#newest = session;
     this.#sessions.delete(session);
     this.#sessions.add(session);
     if (this.#sessions.size <= this.#max) return;
     const oldest = this.#sessions.values().next().value as Session;
-    this.#sessions.delete(oldest);
+    this.delete(oldest);
     this.#drop(oldest);
   }
 
   /** It is gone. */
   delete(session: Session): void {
+    if (session === this.#newest) this.#newest = null;
     this.#sessions.delete(session);
   }
 }

@@ -251,6 +251,7 @@ export class SharedSessions<Session extends ShareableSession> {
     const place = this.#places.get(session);
     if (place === undefined || !isIdle(place)) return;
     this.#leave(place);
+    this.#serve();
     this.#checkEmpty();
   }
 

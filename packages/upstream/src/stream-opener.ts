@@ -12,9 +12,9 @@ import { isWireError, type WireError } from '@ferrata/error';
 import type { HttpEnvironment } from '@ferrata/http';
 import { type ConnectOptions, connect } from '@ferrata/net';
 import { callUser, type L4Stream, type StreamInfo, tapped } from '@ferrata/stream';
+import { headed } from './headed-stream.ts';
 import { checkOpen, dropStream, type OpenStream, openInTime, secureInTime, toConnectError, withinReach } from './open-stream.ts';
 import { openVia } from './open-via.ts';
-import { headed } from './headed-stream.ts';
 import type { Peer } from './peer.ts';
 import type { PeerVia } from './peer-via.ts';
 import { isIpv6 } from './source-addresses.ts';
@@ -58,6 +58,18 @@ export class StreamOpener {
 
   /** @throws {WireError} rejects with why there is no stream, or with whatever a function of the user threw; nothing is left open then */
   async open(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
+    try {
+      return await this.#openLayers(peer, signal);
+    } catch (thrown) {
+      if (peer.via === null) throw thrown;
+      const error = toConnectError(thrown);
+      // Every peer behind this proxy would fail in the same way, and it may have connected: nothing says that another try is of use.
+      error.retry = 'never';
+      throw error;
+    }
+  }
+
+  async #openLayers(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
     const { tls, totalTimeoutMs, tracer } = peer;
     const startedAt = this.#environment.now();
     const transport = checkOpen(await this.#openTransport(peer, signal), peer);
@@ -82,17 +94,10 @@ export class StreamOpener {
   }
 
   /** Through a proxy, which is connected to in the same time. */
-  async #openTunnel(peer: Peer, via: PeerVia, signal: AbortSignal | undefined): Promise<L4Stream> {
+  #openTunnel(peer: Peer, via: PeerVia, signal: AbortSignal | undefined): Promise<L4Stream> {
     const environment = this.#environment;
     const open: OpenStream = async (_peer, inner) => openVia(await this.open(via.proxy, inner), { peer, via, environment, signal: inner });
-    try {
-      return await openInTime(open, peer, environment.deadlines, signal);
-    } catch (thrown) {
-      const error = toConnectError(thrown);
-      // Every peer behind this proxy would fail in the same way, and it may have connected: nothing says that another try is of use.
-      error.retry = 'never';
-      throw error;
-    }
+    return openInTime(open, peer, environment.deadlines, signal);
   }
 
   /** By a socket, from one of the source addresses; where the name has nothing for that one, from one of the other family. */

@@ -26,7 +26,7 @@ import { ConnectionPlaces } from './connection-places.ts';
 import { Http1Preferences } from './http1-preferences.ts';
 import { IdleSessions } from './idle-sessions.ts';
 import { LoneAttempt, LoneAttempts } from './lone-attempts.ts';
-import { alpnOf, dropStream, type OpenStream, placeOf, toConnectError } from './open-stream.ts';
+import { alpnOf, dropStream, givenUp, type OpenStream, placeOf, toConnectError } from './open-stream.ts';
 import { openOwnSession, ownSessionFailed } from './own-session.ts';
 import type { Peer } from './peer.ts';
 import { SharedSessions } from './shared-sessions.ts';
@@ -279,7 +279,11 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
       if (places.tryTake()) break;
       const freed = await places.wait(signal);
       if (freed === null) break;
-      // It may be lost before its new user comes to run.
+      // It may be lost before its new user comes to run, and so may the user.
+      if (signal?.aborted === true) {
+        this.release(freed);
+        throw givenUp();
+      }
       if (freed.isReusable) return freed;
     }
     return this.#makeOwn(peer, this.#placesOf(peer), signal);

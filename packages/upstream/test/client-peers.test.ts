@@ -144,6 +144,32 @@ describe('sendProxyHeader', () => {
     shared.close();
   });
 
+  test('a stream of the user’s that throws when the header is written ends, and that is all', async () => {
+    const { a } = memoryPair();
+    const broken = Object.assign(a, {
+      write: () => {
+        throw new Error('bug');
+      },
+    });
+    const connector = new UpstreamConnector({ environment: new HttpEnvironment(), connect: async () => broken });
+    const session = await connector.connect(peer('10.0.0.1:80', { sendProxyHeader: 'v1' }));
+    await settle();
+    assert.equal(session.isReusable, false);
+    assert.equal(connector.connectionCount, 0);
+  });
+
+  test('with maxIdle 0 connections of HTTP/2 end with what they carry, those that nobody used too', async () => {
+    const environment = new HttpEnvironment({ clock: new ManualClock() });
+    const connector = new UpstreamConnector({ environment, maxIdle: 0, connect: async () => memoryPair().a });
+    const origin = peer('10.0.0.1:80', { protocol: 'http2' });
+    const sessions = await Promise.all([1, 2, 3].map(() => connector.connect(origin)));
+    assert.equal(connector.connectionCount, 1);
+    for (const session of sessions) connector.release(session);
+    assert.deepEqual([connector.connectionCount, connector.idleCount, connector.pendingCount], [0, 0, 0]);
+    assert.ok((await connector.connect(origin)).isReusable);
+    connector.close();
+  });
+
   test('idle connections of HTTP/2 are bounded in all, as those of HTTP/1 are: clients come and go', async () => {
     const environment = new HttpEnvironment({ clock: new ManualClock() });
     const server = new HttpServer(
@@ -173,7 +199,10 @@ describe('sendProxyHeader', () => {
       last.push(session);
     }
     assert.deepEqual([connector.idleCount, connector.connectionCount], [10, 10]);
-    assert.ok(last.slice(-10).every(({ isReusable }) => isReusable), 'the oldest went');
+    assert.ok(
+      last.slice(-10).every(({ isReusable }) => isReusable),
+      'the oldest went',
+    );
     // One that is busy is not given up, however old.
     const busy = await connector.connect(origin);
     for (let group = 0; group < 30; group++) {

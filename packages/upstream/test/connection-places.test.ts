@@ -46,7 +46,10 @@ function watched(promise: Promise<ClientSession>): { value: ClientSession | null
 }
 
 /** Asks for a tunnel, and does with it what `end` says. */
-function openTunnel(session: ClientSession, end: 'peer' | 'handler' | 'never attached' | 'throws'): { stream: L4Stream | null; text: string } {
+function openTunnel(
+  session: ClientSession,
+  end: 'peer' | 'handler' | 'never attached' | 'throws',
+): { stream: L4Stream | null; text: string } {
   const tunnel: { stream: L4Stream | null; text: string } = { stream: null, text: '' };
   const onData = (chunk: Uint8Array): void => void (tunnel.text += latin1Decode(chunk, 0, chunk.length));
   session.request(
@@ -182,6 +185,21 @@ describe('connections of HTTP/1 in use', () => {
     await settle();
     assert.equal(next.value, only);
     assert.equal(origins.length, 1);
+  });
+
+  test('a connection that was handed to somebody who gives up at that moment goes on to the next', async () => {
+    const { connector, origin, origins } = rig({ maxConnections: 1 });
+    const only = await connector.connect(origin);
+    const abort = new AbortController();
+    const gone = watched(connector.connect(origin, abort.signal));
+    const next = watched(connector.connect(origin));
+    await settle();
+    connector.release(only);
+    abort.abort();
+    await settle();
+    assert.ok(isWireError(gone.error) && gone.error.reason === 'CONNECT_ABORTED');
+    assert.equal(next.value, only);
+    assert.deepEqual([origins.length, connector.pendingCount], [1, 0]);
   });
 
   test('whoever gives up while connecting gives the place on', async () => {

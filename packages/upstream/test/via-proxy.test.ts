@@ -154,6 +154,24 @@ describe('via a proxy', () => {
     }
   });
 
+  test('#240 nor is what fails behind the proxy: the tunnel is lost at once, or TLS through it fails', async () => {
+    const lost = rig(null);
+    const waiting = rejection(lost.connector.connect(peer('origin.test:80', through())));
+    await settle();
+    lost.heard[0]?.stream.write(latin1Encode('HTTP/1.1 200 OK\r\n\r\n'));
+    lost.heard[0]?.stream.abort();
+    const error = await waiting;
+    assert.deepEqual([error.reason, error.retry], ['CONNECT_CLOSED', 'never']);
+    const silent = rig('HTTP/1.1 200 OK\r\n\r\n');
+    const shaking = rejection(
+      silent.connector.connect(peer('origin.test:443', through({}, { tls: new FakeTls(() => ({ does: 'nothing' })) }))),
+    );
+    await settle();
+    silent.clock.advance(6_000);
+    await settle();
+    assert.equal((await shaking).retry, 'never');
+  });
+
   test('#242 no answer: the time of connecting ends it, and giving up does', async () => {
     const { connector, heard, clock, environment } = rig(null);
     const failed = rejection(connector.connect(peer('origin.test:80', through({}, { connectTimeoutMs: 1_000 }))));

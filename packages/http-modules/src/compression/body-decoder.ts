@@ -42,7 +42,7 @@ export class BodyDecoder implements BodyCodec {
   }
 
   async write(chunk: Uint8Array): Promise<ModulePiece> {
-    if (chunk.length === 0) return null;
+    if (chunk.length === 0 || this.#isClosed) return null;
     this.#bytesIn += chunk.length;
     this.#pieceIn = chunk.length;
     this.#pieceOut = 0;

@@ -68,6 +68,7 @@ class BodyEncoder implements BodyCodec {
   }
 
   write(chunk: Uint8Array): Awaitable<ModulePiece> {
+    if (this.#isClosed) return null;
     this.#bytesIn += chunk.length;
     if (this.#bodyLength >= 0 && this.#bytesIn > this.#bodyLength) throw wrongLength('longer');
     const gathered = this.#gathered?.length ?? 0;

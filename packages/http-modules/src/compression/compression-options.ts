@@ -49,8 +49,8 @@ export interface CompressionOptions extends CompressionSettings, Partial<Inflate
   /** Media types among them to leave. Default `USUAL_EXCEPT_TYPES`. */
   readonly exceptTypes?: readonly string[];
   /**
-   * When what is compressed goes out at once. `pieces` (default): after each piece of a body whose length isn't known, as what has been sent so far may be
-   * all for a while; it costs 1 % of size for pieces of 16 KiB, 5 to 8 for 4 KiB, 20 to 60 for 1 KiB. `events`: only of `text/event-stream`.
+   * When what is compressed goes out at once. `pieces` (default): behind what was sent in one tick of a body whose length isn't known, as that may be all for a while; it costs 1 % of
+   * size where that is 16 KiB, 5 to 8 for 4 KiB, 20 to 60 for 1 KiB. `events`: only of `text/event-stream`.
    */
   readonly flush?: 'pieces' | 'events';
   /** Dictionaries that clients may have, 1 byte to 8 MiB each. Default none. */

@@ -20,6 +20,7 @@
 import { type HeaderMap, KnownHeader, type RequestHead, type ResponseHead, tokenListHas } from '@ferrata/headers';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
 import { contentCodings } from '../internal/content-codings.ts';
+import { deleteDigests, weakenNotModified } from '../internal/old-bytes.ts';
 import { contentLengthOf } from '../internal/running-modules.ts';
 import { addVary } from '../internal/vary.ts';
 import { AcceptedCodings } from './accept-encoding.ts';
@@ -36,7 +37,7 @@ import {
 } from './compression-options.ts';
 import { decodableCoding } from './content-coding.ts';
 import { isEventStream, mediaTypeOf } from './content-types.ts';
-import { deleteDigests, editTranscodedHead, weakenNotModified } from './transcoded-head.ts';
+import { editTranscodedHead } from './transcoded-head.ts';
 
 /** Behind all modules that read or write bodies, as in Pingora. */
 const COMPRESSION_ORDER = -16_384;

@@ -9,12 +9,12 @@
 import { type HeaderMap, KnownHeader, type RequestHead } from '@ferrata/headers';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ModulePiece } from '../http-module.ts';
 import { contentCodings } from '../internal/content-codings.ts';
+import { deleteDigests } from '../internal/old-bytes.ts';
 import { BodyDecoder } from './body-decoder.ts';
 import { forbidsTransform } from './compression.ts';
 import { resolveDecodable } from './compression-options.ts';
 import { type DecodableCoding, decodableCoding } from './content-coding.ts';
 import { type InflateLimits, resolveInflateLimits } from './inflate-limits.ts';
-import { deleteDigests } from './transcoded-head.ts';
 
 /** Options of `requestDecompression`. */
 export interface RequestDecompressionOptions extends Partial<InflateLimits> {

@@ -17,7 +17,7 @@
  * @see grpc PROTOCOL-WEB.md, PROTOCOL-HTTP2.md
  */
 import { asciiLowerCase, concatBytes } from '@ferrata/bytes';
-import { type HeaderMap, KnownHeader, parseList, type RequestHead, type ResponseHead } from '@ferrata/headers';
+import { type HeaderMap, KnownHeader, parseQualityList, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import type { HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
 import { Base64Decoder } from './base64-decoder.ts';
 import { base64, GrpcTextEncoder } from './grpc-text-encoder.ts';
@@ -122,15 +122,19 @@ function isTextVariant(contentType: string | undefined): boolean | null {
   return isVariantOf(contentType, GRPC_WEB) ? false : null;
 }
 
-/** The same of the first element of Accept that is gRPC-Web. */
+/** The same of the element of Accept that is gRPC-Web and weighs most, the first among equals; null: none is acceptable. @see RFC 9110 §12.5.1 */
 function isTextAccepted(headers: HeaderMap): boolean | null {
   const accept = headers.combinedKnown(KnownHeader.accept);
   if (accept === undefined) return null;
-  for (const element of parseList(accept)) {
-    const isText = isTextVariant(element);
-    if (isText !== null) return isText;
+  let best: boolean | null = null;
+  let bestQuality = 0;
+  for (const { value, quality } of parseQualityList(accept)) {
+    const isText = isTextVariant(value);
+    if (isText === null || quality <= bestQuality) continue;
+    best = isText;
+    bestQuality = quality;
   }
-  return null;
+  return best;
 }
 
 /** Whether this is the media type, with or without a message format (`+proto`) or parameters. */

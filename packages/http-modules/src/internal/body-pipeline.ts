@@ -14,13 +14,13 @@
  * - What is sent in one tick is one burst: filters that hold bytes back are asked for them behind it, in order, and not within it. Behind the end nobody is asked.
  * - After `stop` nothing is called any more; a promise that is settled then is dropped.
  */
-import { EMPTY_BYTES } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
 import { HeaderMap } from '@ferrata/headers';
 import { isThenable, watchAnswer } from '@ferrata/stream';
 import type { Awaitable, ModulePiece } from '../http-module.ts';
 import type { ResolvedModuleOptions } from '../module-options.ts';
 import { moduleGarbage, moduleThrew, moduleTooSlow, tooMuchQueued } from './module-errors.ts';
+import { PieceQueue } from './piece-queue.ts';
 
 /** What one module does to a body. */
 export interface BodyStage {
@@ -44,20 +44,12 @@ export interface BodyTarget {
   onBodyFailed(error: WireError): void;
 }
 
-/** What an entry of the queue is counted with beside its bytes: a limit on bytes alone would let one-byte pieces pile up. */
-const ENTRY_BYTES = 64;
-
-/** Entries that have left the queue, from which on it is cut if they are half of it: each is moved once in the mean. */
-const CUT_ENTRIES = 1024;
-
 /** A body between its sender and its recipient. */
 export class BodyPipeline {
   readonly #target: BodyTarget;
   readonly #options: ResolvedModuleOptions;
   #stages: readonly BodyStage[] = [];
-  #queue: Uint8Array[] = [];
-  #queueStart = 0;
-  #queuedBytes = 0;
+  readonly #queue = new PieceQueue();
   /** The end has come, and waits behind the queue. */
   #hasEnded = false;
   #trailers: HeaderMap | null = null;
@@ -84,7 +76,7 @@ export class BodyPipeline {
 
   /** Something waits, or a filter works: what comes now goes no further for a while. */
   get isBusy(): boolean {
-    return this.#isWaiting || this.#isHeld || this.#piece !== null || this.#queueStart < this.#queue.length;
+    return this.#isWaiting || this.#isHeld || this.#piece !== null || !this.#queue.isEmpty;
   }
 
   /** Says which filters there are. Once, before any piece is let through. */
@@ -127,19 +119,17 @@ export class BodyPipeline {
   /** The exchange is over. */
   stop(): void {
     this.#isStopped = true;
-    this.#queue = [];
-    this.#queueStart = 0;
+    this.#queue.clear();
     this.#piece = null;
   }
 
   /** @returns false if that was too much */
   #enqueue(chunk: Uint8Array): boolean {
-    if (this.#queuedBytes > this.#options.maxQueuedBytes) {
+    if (this.#queue.cost > this.#options.maxQueuedBytes) {
       this.#fail(tooMuchQueued(this.#options.maxQueuedBytes));
       return false;
     }
     this.#queue.push(chunk);
-    this.#queuedBytes += chunk.length + ENTRY_BYTES;
     this.#tellBusy();
     return true;
   }
@@ -191,8 +181,8 @@ export class BodyPipeline {
       this.#moveFlush();
       return true;
     }
-    if (this.#queueStart < this.#queue.length) {
-      this.#piece = this.#dequeue();
+    if (!this.#queue.isEmpty) {
+      this.#piece = this.#queue.shift();
       this.#pieceStage = 0;
       return true;
     }
@@ -205,22 +195,6 @@ export class BodyPipeline {
       queueMicrotask(this.#flush);
     }
     return false;
-  }
-
-  #dequeue(): Uint8Array {
-    const chunk = this.#queue[this.#queueStart] as Uint8Array;
-    // Nothing that was taken is kept alive.
-    this.#queue[this.#queueStart++] = EMPTY_BYTES;
-    this.#queuedBytes -= chunk.length + ENTRY_BYTES;
-    if (this.#queueStart === this.#queue.length) {
-      this.#queue = [];
-      this.#queueStart = 0;
-    } else if (this.#queueStart >= CUT_ENTRIES && this.#queueStart * 2 >= this.#queue.length) {
-      // A queue that never runs empty would keep an entry of each piece that ever waited.
-      this.#queue = this.#queue.slice(this.#queueStart);
-      this.#queueStart = 0;
-    }
-    return chunk;
   }
 
   #movePiece(piece: Uint8Array): void {

@@ -9,8 +9,9 @@
 import { checkWholeNumber } from '@ferrata/error';
 import { type HeaderMap, isToken, KnownHeader, knownHeaderSet, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
 import type { HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
+import { deleteContentDigests } from '../internal/old-bytes.ts';
 import { contentLengthOf } from '../internal/running-modules.ts';
-import { parseRanges } from './parse-ranges.ts';
+import { type ByteRange, parseRanges } from './parse-ranges.ts';
 import { framedLength, partFrames, RangeBody } from './range-body.ts';
 
 /** Options of `ranges`. */
@@ -38,9 +39,6 @@ const OF_THE_BODY = knownHeaderSet(
   KnownHeader.age,
 );
 
-/** Digests of the content, which a part of it does not have (RFC 9530 §2); that of the whole representation stays. */
-const CONTENT_DIGESTS = ['Content-Digest', 'Content-MD5'];
-
 /**
  * Makes the kind of module that answers range requests.
  *
@@ -52,20 +50,33 @@ export function ranges(options: RangesOptions = {}): HttpModuleKind {
   return {
     name: 'ranges',
     order,
-    create: ({ request: { method } }) => (method === 'GET' || method === 'HEAD' ? new Ranges(maxParts, boundary) : null),
+    create: ({ request }) =>
+      request.method === 'GET' || request.method === 'HEAD' ? new Ranges({ maxParts, boundary }, wishOf(request)) : null,
   };
 }
 
+interface RangesSettings {
+  readonly maxParts: number;
+  readonly boundary: () => string;
+}
+
+/** What a client asks for. */
+interface RangeWish {
+  readonly range: string;
+  /** If-Range. */
+  readonly condition: string | undefined;
+}
+
 class Ranges implements HttpModule {
-  readonly #maxParts: number;
-  readonly #boundary: () => string;
+  readonly #options: RangesSettings;
+  readonly #wish: RangeWish | null;
   #body: RangeBody | null = null;
   editsResponseBody = false;
   responseBodyLength = -1;
 
-  constructor(maxParts: number, boundary: () => string) {
-    this.#maxParts = maxParts;
-    this.#boundary = boundary;
+  constructor(options: RangesSettings, wish: RangeWish | null) {
+    this.#options = options;
+    this.#wish = wish;
   }
 
   responseFilter(response: ResponseHead, { bodyLength }: ResponseBodyInfo, { request }: ModuleExchange): void {
@@ -75,8 +86,15 @@ class Ranges implements HttpModule {
     if (length < 0) return;
     const accepted = headers.combinedKnown(KnownHeader.acceptRanges);
     if (accepted?.trim().toLowerCase() === 'none') return;
-    const found = isWanted(request, response) ? parseRanges(rangeOf(request), length, this.#maxParts) : null;
-    if (found === null) {
+    const wish = this.#wish;
+    const found = wish !== null && isCurrent(wish.condition, headers) ? parseRanges(wish.range, length, this.#options.maxParts) : null;
+    const isMultipart = found !== null && found.length > 1;
+    const boundary = isMultipart ? checkedBoundary(this.#options.boundary()) : '';
+    const partType = headers.getKnown(KnownHeader.contentType) ?? 'application/octet-stream';
+    const frames = isMultipart ? partFrames(found, length, boundary, partType) : null;
+    const cutLength = found === null ? 0 : framedLength(found, frames);
+    // Parts of nearly 2^53 bytes and what stands around them: no number could say how long that is.
+    if (found === null || !Number.isSafeInteger(cutLength)) {
       if (accepted === undefined) headers.setKnown(KnownHeader.acceptRanges, 'bytes');
       return;
     }
@@ -87,23 +105,24 @@ class Ranges implements HttpModule {
     }
     begin(response, 206);
     headers.deleteKnown(KnownHeader.acceptRanges);
-    const [only] = found;
-    if (only !== undefined && found.length === 1) {
-      headers.setKnown(KnownHeader.contentRange, `bytes ${only.first}-${only.last}/${length}`);
-      this.#body = new RangeBody(found, null);
-      this.responseBodyLength = framedLength(found, null);
+    this.#body = new RangeBody(found, frames);
+    this.responseBodyLength = cutLength;
+    if (isMultipart) {
+      headers.deleteKnown(KnownHeader.contentRange);
+      headers.setKnown(KnownHeader.contentType, `multipart/byteranges; boundary=${boundary}`);
       return;
     }
-    const boundary = checkedBoundary(this.#boundary());
-    const frames = partFrames(found, length, boundary, headers.getKnown(KnownHeader.contentType) ?? 'application/octet-stream');
-    headers.deleteKnown(KnownHeader.contentRange);
-    headers.setKnown(KnownHeader.contentType, `multipart/byteranges; boundary=${boundary}`);
-    this.#body = new RangeBody(found, frames);
-    this.responseBodyLength = framedLength(found, frames);
+    const { first, last } = found[0] as ByteRange;
+    headers.setKnown(KnownHeader.contentRange, `bytes ${first}-${last}/${length}`);
   }
 
   responseBodyFilter(chunk: Uint8Array | null): ModulePiece {
     return chunk === null || this.#body === null ? null : this.#body.take(chunk);
+  }
+
+  responseTrailerFilter(trailers: HeaderMap | null): HeaderMap | null {
+    if (trailers !== null && this.editsResponseBody) deleteContentDigests(trailers);
+    return trailers;
   }
 
   #refuse(response: ResponseHead, length: number): void {
@@ -120,23 +139,18 @@ class Ranges implements HttpModule {
 function begin(response: ResponseHead, status: 206 | 416): void {
   response.status = status;
   response.reason = reasonPhrase(status);
-  for (const name of CONTENT_DIGESTS) response.headers.delete(name);
+  deleteContentDigests(response.headers);
 }
 
-/** There is a Range, and If-Range does not speak against it. */
-function isWanted({ headers }: RequestHead, response: ResponseHead): boolean {
-  if (headers.countKnown(KnownHeader.range) !== 1) return false;
-  const condition = headers.combinedKnown(KnownHeader.ifRange);
-  return condition === undefined || isCurrent(condition, response.headers);
-}
-
-function rangeOf({ headers }: RequestHead): string {
-  return headers.getKnown(KnownHeader.range) as string;
+/** Read before any module may edit the request: one in front that rewrites bodies doesn't pass Range on. */
+function wishOf({ headers }: RequestHead): RangeWish | null {
+  if (headers.countKnown(KnownHeader.range) !== 1) return null;
+  return { range: headers.getKnown(KnownHeader.range) as string, condition: headers.combinedKnown(KnownHeader.ifRange) };
 }
 
 /** RFC 9110 §13.1.5: a strong tag, or exactly the date of Last-Modified. A weak tag is neither. Parts of two versions would make a broken whole. */
-function isCurrent(condition: string, headers: HeaderMap): boolean {
-  return condition === headers.getKnown(condition.startsWith('"') ? KnownHeader.etag : KnownHeader.lastModified);
+function isCurrent(condition: string | undefined, headers: HeaderMap): boolean {
+  return condition === undefined || condition === headers.getKnown(condition.startsWith('"') ? KnownHeader.etag : KnownHeader.lastModified);
 }
 
 /** What else could end a line, or the frames, where no end is meant. @see RFC 2046 §5.1.1 */

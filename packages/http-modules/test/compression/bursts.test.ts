@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { brotliDecompressSync, gunzipSync, type InputType, zstdDecompressSync } from 'node:zlib';
-import fc from 'fast-check';
 import { concatBytes } from '@ferrata/bytes';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
 import { compression, type HttpModule, type HttpModuleKind, ModuleChain, type ModuleServerExchange } from '@ferrata/http-modules';
+import fc from 'fast-check';
 import { bodyEncoder } from '../../src/compression/body-encoder.ts';
 import { bytes, FakeExchange, Follower, kind, moduleOptions, settle, text } from '../rig.ts';
 import { jsonOf } from './texts.ts';
@@ -97,9 +97,9 @@ describe('a burst', () => {
     const given: (Uint8Array | null)[] = [];
     let waits = 0;
     for (const byte of page) {
-      const piece = encoder.write(Uint8Array.of(byte));
+      const piece: unknown = encoder.write(Uint8Array.of(byte));
       if (piece instanceof Promise) waits++;
-      given.push(await piece);
+      given.push((await piece) as Uint8Array | null);
     }
     given.push(await encoder.end());
     assert.ok(waits <= 5, `${waits} calls`);
@@ -176,20 +176,27 @@ describe('what modules hold back', () => {
   });
   it('comes out whole and in order, however bursts fall', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.tuple(fc.string({ minLength: 1, unit: 'grapheme-ascii' }), fc.boolean()), { maxLength: 12 }), async (pieces) => {
-        const [exchange, modular] = await begin([kind('a', holding('')), kind('slow', { responseBodyFilter: async (chunk) => chunk }), kind('b', holding(''))]);
-        let sent = '';
-        for (const [piece, pauses] of pieces) {
-          modular.sendData(bytes(piece));
-          sent += piece;
-          if (!pauses) continue;
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.string({ minLength: 1, unit: 'grapheme-ascii' }), fc.boolean()), { maxLength: 12 }),
+        async (pieces) => {
+          const [exchange, modular] = await begin([
+            kind('a', holding('')),
+            kind('slow', { responseBodyFilter: async (chunk) => chunk }),
+            kind('b', holding('')),
+          ]);
+          let sent = '';
+          for (const [piece, pauses] of pieces) {
+            modular.sendData(bytes(piece));
+            sent += piece;
+            if (!pauses) continue;
+            await settle();
+            assert.equal(exchange.body, sent);
+          }
+          modular.sendEnd();
           await settle();
-          assert.equal(exchange.body, sent);
-        }
-        modular.sendEnd();
-        await settle();
-        assert.deepEqual([exchange.body, exchange.isClosed], [sent, true]);
-      }),
+          assert.deepEqual([exchange.body, exchange.isClosed], [sent, true]);
+        },
+      ),
       { numRuns: 100 },
     );
   });

@@ -78,6 +78,7 @@ describe('an encoder', () => {
     encoder.close();
     assert.equal(await written, null);
     assert.equal(await encoder.write(noiseOf(10)), null);
+    assert.deepEqual([await encoder.flush(), await encoder.end()], [null, null]);
   });
 
   test('that fails gives a typed error, as the head has promised a coding', async () => {

@@ -134,6 +134,8 @@ describe('responses', () => {
   for (const [type, accept, to] of [
     ['application/grpc-web', 'application/grpc-web-text', 'application/grpc-web-text+proto'],
     ['application/grpc-web-text', 'text/html, application/grpc-web+proto', 'application/grpc-web+proto'],
+    ['application/grpc-web-text', 'application/grpc-web-text;q=0.1, application/grpc-web', 'application/grpc-web+proto'],
+    ['application/grpc-web', 'application/grpc-web-text;q=0', 'application/grpc-web+proto'],
     ['application/grpc-web-text', '*/*', 'application/grpc-web-text+proto'],
   ] as const)
     test(`to ${type} with Accept ${accept} are ${to}`, async () => {

@@ -151,7 +151,7 @@ export class Deadlines {
     // Nobody listens, nothing more comes, or it is a tunnel, whose silence is its own.
     if (stream.isReadingPaused || !mayReceive(stream.state) || stream.isTunnel) return null;
     // CONNECT has no body: who decides about it is not waiting for the client.
-    if (isServer && !stream.isHeadSent && stream.request?.method === 'CONNECT') return null;
+    if (isServer && !stream.isHeadSent && stream.method === 'CONNECT') return null;
     const silence = now - stream.activeAt;
     if (isServer) return stream.isHeadSent ? this.#still(silence) : this.#slowBody(stream, silence, now);
     if (stream.isHeadReceived) {

@@ -231,6 +231,7 @@ export class HeadsIn {
     const requests = this.#requests;
     const stream = new Http2Stream(id, core.peer.initialWindowSize, this.#priorityOf(id, requests.priority), core.now);
     stream.request = head;
+    stream.method = head.method;
     stream.scheme = requests.scheme;
     stream.protocol = requests.protocol;
     stream.receiveLength = requests.contentLength;
@@ -282,7 +283,7 @@ export class HeadsIn {
     const responses = this.#responses;
     stream.hasResponseBegun = true;
     stream.activeAt = core.now;
-    const head = responses.finish(stream.request?.method ?? 'GET', this.#endsStream);
+    const head = responses.finish(stream.method, this.#endsStream);
     if (head === null) return this.#fail(stream, messageError(responses.fault ?? 'H2_PSEUDO_MISSING', 'response'));
     if (this.#frameError !== 0)
       return this.#fail(stream, violation('H2_SELF_DEPENDENCY', this.#frameError, 'a stream depends on itself', 502));

@@ -63,7 +63,7 @@ export class Sender {
 
   /** @throws {TypeError | RangeError} for a head that cannot be sent; nothing has changed then */
   responseHead(stream: Http2Stream, head: ResponseHead, bodyLength: number, isBodyless: boolean, date: string): void {
-    const isTunnel = head.status >= 200 && head.status < 300 && stream.request?.method === 'CONNECT';
+    const isTunnel = head.status >= 200 && head.status < 300 && stream.method === 'CONNECT';
     this.#writeResponse(stream.id, head, bodyLength, isBodyless, isTunnel, date, bodyLength === 0 || isBodyless ? FrameFlag.endStream : 0);
   }
 

@@ -44,7 +44,7 @@ export interface Sampling {
 
 /** How a cell is run: whole between plain connections; where wrappers, and above all handshakes, cost more than all the rest, every so many bytes. */
 export function samplingOf(cell: Cell, seed: number): Sampling {
-  if (hasTls(cell)) return { stride: 23, seed };
+  if (hasTls(cell)) return { stride: 29, seed };
   return { stride: cell.down.carrier === 'virtual' || cell.up.carrier === 'virtual' ? 3 : 1, seed };
 }
 

@@ -72,7 +72,9 @@ class Run {
 
   fail(): void {
     const { fault, isOnce, scenario } = this.it;
-    for (const request of this.#due.splice(0)) {
+    const due = this.#due.splice(0);
+    if (due.length === 0) return;
+    for (const request of due) {
       const isSpared = isOnce && this.#tries++ > 0;
       // What is delimited by the end needs one even when all is well.
       if (isSpared && this.it.script.isEndedByClose) request.fault('end');

@@ -23,6 +23,7 @@ export class BodyWriter {
   readonly #plan: BodyPlan;
   #at = 0;
   #isWaiting = false;
+  #resumeCount = 0;
   #isOver = false;
 
   constructor(link: Http2Link, stream: Http2Stream, clock: Clock, plan: BodyPlan) {
@@ -48,9 +49,10 @@ export class BodyWriter {
       }
       const piece = bytes.slice(this.#at, this.#at + size);
       this.#at += piece.length;
+      const before = this.#resumeCount;
       const hasRoom = this.#link.machine.sendData(this.#stream, piece, this.#clock.now());
       this.#link.flush();
-      if (!hasRoom && !this.#stream.isClosed && this.#stream.queuedBytes > 0) {
+      if (!hasRoom && this.#resumeCount === before && !this.#stream.isClosed && this.#stream.queuedBytes > 0) {
         this.#isWaiting = true;
         return;
       }
@@ -63,6 +65,7 @@ export class BodyWriter {
   }
 
   resume(): void {
+    this.#resumeCount++;
     this.#isWaiting = false;
     this.run();
   }

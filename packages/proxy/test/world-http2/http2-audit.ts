@@ -197,7 +197,7 @@ function incrementOf(payload: Uint8Array): number {
 class FrameFeed {
   readonly #onFrame: (frame: Frame) => void;
   #prefaceLeft: number;
-  #isHttp2 = true;
+  #isBroken = false;
   readonly #head = new Uint8Array(9);
   #headLength = 0;
   #payload = new Uint8Array();
@@ -210,9 +210,11 @@ class FrameFeed {
   }
 
   feed(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length && this.#isHttp2; ) {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#isBroken) return;
       if (this.#prefaceLeft > 0) {
-        this.#isHttp2 = chunk[at] === PREFACE.charCodeAt(PREFACE.length - this.#prefaceLeft--);
+        this.#isBroken = chunk[at] !== PREFACE.charCodeAt(PREFACE.length - this.#prefaceLeft--);
         at++;
       } else if (this.#wanted < 0) {
         this.#head[this.#headLength++] = chunk[at++] as number;

@@ -64,7 +64,7 @@ export class Http2ClientActor implements LinkFollower {
   }
 
   /** What the proxy wrote that is not HTTP/2; null: nothing. */
-  get problem(): unknown {
+  get problem(): string | null {
     return this.#link?.problem ?? null;
   }
 

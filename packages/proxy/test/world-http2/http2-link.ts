@@ -20,7 +20,7 @@ export class Http2Link implements L4Sink {
   readonly #clock: Clock;
   readonly #follower: LinkFollower;
   /** What the machine could not read: whoever wrote it has broken the protocol. */
-  problem: unknown = null;
+  problem: string | null = null;
   /** A server that has not read the whole preface may answer as one of HTTP/1 does. */
   #isHttp2 = true;
   #hasRead = false;
@@ -100,7 +100,7 @@ export class Http2Link implements L4Sink {
     try {
       while (this.machine.nextEvent(this.#clock.now())) this.#follower.onEvent();
     } catch (thrown) {
-      if (this.#isHttp2) this.problem ??= thrown;
+      if (this.#isHttp2) this.problem ??= thrown instanceof Error ? thrown.message : 'something that is no error';
       this.#lose();
     } finally {
       this.#isPumping = false;

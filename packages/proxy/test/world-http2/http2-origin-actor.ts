@@ -52,7 +52,7 @@ export class Http2OriginActor implements LinkFollower {
   }
 
   /** What the proxy wrote that is not HTTP/2; null: nothing. */
-  get problem(): unknown {
+  get problem(): string | null {
     return this.#link.problem;
   }
 

@@ -217,7 +217,8 @@ class Check {
       const { maxRetries = 1, maxRefusals = 3 } = this.#report.setup.options;
       const lostPlaces = Math.max(0, refusals - maxRefusals);
       const most = 1 + maxRetries + Math.min(refusals, maxRefusals) + lostPlaces;
-      if (attempts > most || lostPlaces > MAX_LOST_PLACES) this.#tell('I14', `t${token} was tried ${attempts} times, and refused ${refusals} times`);
+      if (attempts > most || lostPlaces > MAX_LOST_PLACES)
+        this.#tell('I14', `t${token} was tried ${attempts} times, and refused ${refusals} times`);
     }
     for (const client of this.#report.clients) {
       if (!(client instanceof Http2ClientActor)) continue;

@@ -1,5 +1,6 @@
 /** Each invariant of the mixed worlds can fail: a fault is planted into the proxy or at its edges, and the worlds must find it. */
 import { describe } from 'node:test';
+import type { L4Sink } from '@ferrata/stream';
 import type fc from 'fast-check';
 import type { LedgerRecord } from '../world/ledger.ts';
 import { LyingStream } from '../world/planted.ts';
@@ -13,6 +14,30 @@ type Worlds = 'kind' | 'rude' | 'stalled';
 /** A stream that goes on reading whatever it is told. */
 class Unstoppable extends LyingStream {
   override pause(): void {}
+}
+
+/** A stream that says much before anything was asked. */
+class Talkative extends LyingStream {
+  override attach(sink: L4Sink, head?: Uint8Array): void {
+    super.attach(sink, head);
+    if (head === undefined) super.write(new Uint8Array(4_000));
+  }
+}
+
+/** SETTINGS with large windows, and a WINDOW_UPDATE of the connection: what the peer has never said. */
+const LARGE_WINDOWS = Uint8Array.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0xf, 0xff, 0xff, 0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0xf, 0xff, 0xff]);
+
+/** SETTINGS that allow a thousand streams. */
+const MANY_STREAMS = Uint8Array.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 3, 0xe8]);
+
+/** Bytes in front of the first that come, or behind the first piece that ends with a frame of SETTINGS. */
+function forging(bytes: Uint8Array): (chunk: Uint8Array) => Uint8Array {
+  let isFirst = true;
+  return (chunk) => {
+    if (!isFirst) return chunk;
+    isFirst = false;
+    return Uint8Array.from(Buffer.concat([bytes, chunk]));
+  };
 }
 
 const flipped = (chunk: Uint8Array): Uint8Array => chunk.map((byte, i) => (i === chunk.length - 1 ? byte ^ 1 : byte));
@@ -72,6 +97,57 @@ const FAULTS: PlantedFaults<Worlds, LedgerRecord> = {
     invariants: ['I13'],
     worlds: 'rude',
     plant: () => ({ originSide: (stream) => new LyingStream(stream, { ignoresAbort: true }) }),
+  },
+  'does not see that a connection has closed': {
+    invariants: ['I12'],
+    worlds: 'kind',
+    plant: () => ({ clientSide: (stream) => new LyingStream(stream, { hidesClose: true }) }),
+  },
+  'tries more often than it may': {
+    invariants: ['I14'],
+    worlds: 'rude',
+    plant: () => ({ options: (options) => ({ ...options, maxRetries: 6 }) }),
+  },
+  'sends what is not idempotent again': {
+    invariants: ['I14'],
+    worlds: 'rude',
+    plant: () => ({ options: (options) => ({ ...options, parts: { mayRetry: () => true } }) }),
+  },
+  'arms deadlines without measure': {
+    invariants: ['I16'],
+    worlds: 'kind',
+    plant: () => ({
+      hooks: (hooks, world) => ({
+        ...hooks,
+        newContext: (session) => {
+          for (let i = 0; i < 100; i++) world.deadlines.after(50, () => {});
+          return hooks.newContext(session);
+        },
+      }),
+    }),
+  },
+  'sends more than a window holds': {
+    invariants: ['I17'],
+    worlds: 'stalled',
+    plant: () => ({ originSide: (stream) => new LyingStream(stream, { incoming: forging(LARGE_WINDOWS) }) }),
+  },
+  'opens more streams than it may': {
+    invariants: ['I17'],
+    worlds: 'rude',
+    plant: () => ({
+      originSide: (stream) => {
+        // Behind what the origin has said itself, when it is next heard of.
+        let count = 0;
+        return new LyingStream(stream, {
+          incoming: (chunk) => (++count === 2 ? Uint8Array.from(Buffer.concat([MANY_STREAMS, chunk])) : chunk),
+        });
+      },
+    }),
+  },
+  'says much to those who have asked for nothing': {
+    invariants: ['I18'],
+    worlds: 'rude',
+    plant: () => ({ clientSide: (stream) => new Talkative(stream, {}) }),
   },
   'goes on reading from an origin for a stream that nobody reads': {
     invariants: ['I16'],

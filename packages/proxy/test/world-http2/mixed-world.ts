@@ -9,17 +9,17 @@
  * Nothing listens in on frames: what clients and origins have seen is compared, and what the proxy holds is weighed at its edges. Everything
  * comes from the plan, and so happens again with the plan.
  */
-import type { HttpProxyOptions, ProxyHooks, ProxySession } from '@ferrata/proxy';
+import type { ProxyHooks, ProxySession } from '@ferrata/proxy';
 import { type L4Stream, type StreamInfo, tapped } from '@ferrata/stream';
 import type { World } from '@ferrata/testkit';
 import { type Peer, type PeerOptions, peer } from '@ferrata/upstream';
 import { ClientActor } from '../world/client-actor.ts';
 import { type Breach, Edge, type TellBreach } from '../world/edge.ts';
 import { isForSecond, type LedgerRecord, ledgerHooks } from '../world/ledger.ts';
-import { firstTokenOf, plansByToken, type Token } from '../world/messages.ts';
+import { firstTokenOf, hasTunnels, plansByToken, type Token } from '../world/messages.ts';
 import { OriginActor } from '../world/origin-actor.ts';
 import type { RequestPlan } from '../world/plan.ts';
-import { type Planted, ProxyUnderTest, worldOf } from '../world/proxy-under-test.ts';
+import { type Planted, ProxyUnderTest, type WorldProxyOptions, worldOf } from '../world/proxy-under-test.ts';
 import { Http2Audit } from './http2-audit.ts';
 import { Http2ClientActor } from './http2-client-actor.ts';
 import { Http2OriginActor } from './http2-origin-actor.ts';
@@ -46,7 +46,7 @@ export interface MixedReport {
 
 /** What else a world makes of its proxy. */
 export interface MixedSetup {
-  readonly options: Omit<HttpProxyOptions, 'environment' | 'connector' | 'onRefused'>;
+  readonly options: WorldProxyOptions;
   /** Of both origins. */
   readonly peer: PeerOptions;
   /** Hooks around those that keep the books. */
@@ -134,7 +134,7 @@ export async function runMixedWorld(
   const hooks = setup.hooks(mixedHooks({ plan, world, records, tell, peer: setup.peer }), world, tell);
   const { options } = setup;
   const server = { http2: { connection: { maxWindowBytes: 65_535 } } };
-  const proxy = new ProxyUnderTest({ world, hooks, planted, wrap, tell, server, options });
+  const proxy = new ProxyUnderTest({ world, hooks, planted, wrap, tell, hasTunnels: hasTunnels(plan), server, options });
 
   const plans = new Map([...plansByToken(plan.clients), ...setup.ownPlans]);
   const attempts = new Map<Token, number>();
@@ -177,7 +177,7 @@ export async function runMixedWorld(
   for (const actor of [...clients, ...origins]) {
     // I17: windows, streams and the tables of HPACK, as the machines of the others have them.
     const problem = actor instanceof Http2ClientActor || actor instanceof Http2OriginActor ? actor.problem : null;
-    if (problem !== null) tell('I17', `the proxy has broken the protocol: ${String(problem)}`);
+    if (problem !== null) tell('I17', `the proxy has broken the protocol: ${problem}`);
   }
   const http2Origins = origins.filter((origin) => origin instanceof Http2OriginActor);
   return {

@@ -1,7 +1,15 @@
 /** The hooks that a plan asks for, each of which tells the books when it is called. */
 import { applicationError, type WireError } from '@ferrata/error';
 import { HeaderMap } from '@ferrata/headers';
-import { type AnswerableSession, type Awaitable, delayed, isIdempotent, type ProxyHooks, type ProxySession, type RequestSession } from '@ferrata/proxy';
+import {
+  type AnswerableSession,
+  type Awaitable,
+  delayed,
+  isIdempotent,
+  type ProxyHooks,
+  type ProxySession,
+  type RequestSession,
+} from '@ferrata/proxy';
 import type { StreamInfo } from '@ferrata/stream';
 import type { World } from '@ferrata/testkit';
 import type { TellBreach } from '../world/edge.ts';
@@ -11,6 +19,7 @@ import type { BehaviourPlan, Manner, Phase, PlannedPhase } from './behaviour-pla
 import { LAST_BYTES, ownTokenOf } from './own-requests.ts';
 import { PhaseOrder } from './phase-order.ts';
 
+type Subrequests = NonNullable<ProxySession['subrequests']>;
 type Hooks = ProxyHooks<LedgerRecord>;
 type AnyHook = (...args: readonly unknown[]) => unknown;
 
@@ -197,7 +206,9 @@ class PlannedHooks {
       case 1:
         throw new Error('planned');
       default:
-        return pause(this.#world).then(() => Promise.reject(applicationError('PLANNED', 'as planned', { wire: { status: 418 } })));
+        return pause(this.#world).then(() => {
+          throw applicationError('PLANNED', 'as planned', { wire: { status: 418 } });
+        });
     }
   }
 
@@ -216,23 +227,26 @@ class PlannedHooks {
     if (this.#strikes('onConnectionReuse', record)) throw new Error('planned');
   }
 
-  async #withSubrequest(session: RequestSession, record: LedgerRecord): Promise<boolean> {
+  #withSubrequest(session: RequestSession, record: LedgerRecord): Awaitable<boolean> {
     const { subrequests } = this.#plan;
     if (subrequests === 'none' || session.subrequests === null) return false;
-    if (subrequests === 'respondBy') {
-      // Whatever becomes of it: the request is answered, or has failed.
-      await session.respondBy({ body: 'inherit' });
-      return true;
-    }
+    if (subrequests === 'collect') return this.#collect(session.subrequests, session, record);
+    // Not waited for: it may take longer than a hook may. Whatever becomes of it, the request is answered, or fails.
+    void session.respondBy({ body: 'inherit' });
+    return true;
+  }
+
+  async #collect(subrequests: Subrequests, session: RequestSession, record: LedgerRecord): Promise<boolean> {
     const own = ownTokenOf(record.token);
     const host = session.request.headers.get('host') ?? '';
-    const result = await session.subrequests.collect({
+    const result = await subrequests.collect({
       request: { method: 'GET', target: `/way/${own}?q=%20`, headers: HeaderMap.from({ host, 'x-token': `t${own}` }) },
       maxBodyBytes: 10_000,
     });
     const token = tokenFrom(result.headers.get('x-token'));
     // I7: who asks gets the answer to what was asked.
-    if (result.error === null && token !== own && token !== 0) this.#tell('I7', `the subrequest t${own} is answered with what belongs to t${token}`);
+    if (result.error === null && token !== own && token !== 0)
+      this.#tell('I7', `the subrequest t${own} is answered with what belongs to t${token}`);
     return false;
   }
 
@@ -241,7 +255,6 @@ class PlannedHooks {
       if (record.token % 2 === 0) session.respond(403);
       return true;
     }
-    // A reused method has other fields than its plan: the answer would be compared with them.
     if (this.#plan.subrequests !== 'none' && !session.isSubrequest) return this.#withSubrequest(session, record);
     return this.#later('requestFilter', false);
   }
@@ -257,7 +270,9 @@ class PlannedHooks {
       case 2:
         throw new Error('planned');
       default:
-        return pause(this.#world).then(() => Promise.reject(new Error('planned')));
+        return pause(this.#world).then(() => {
+          throw new Error('planned');
+        });
     }
   }
 }

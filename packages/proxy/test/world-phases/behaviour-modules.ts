@@ -34,7 +34,8 @@ export class ModuleBook {
 
   /** I13: each was closed. */
   settle(): void {
-    for (const { name, closeCount } of this.#modules) if (closeCount !== 1) this.#tell('I13', `the module ${name} was closed ${closeCount} times`);
+    for (const { name, closeCount } of this.#modules)
+      if (closeCount !== 1) this.#tell('I13', `the module ${name} was closed ${closeCount} times`);
   }
 }
 

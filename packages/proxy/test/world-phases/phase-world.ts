@@ -47,6 +47,11 @@ export async function runPhaseWorld(plan: PhasePlan, planted: Planted<LedgerReco
       retryShare: RETRY_SHARE,
       modules: modules.kinds(behaviour.modules, 'module'),
       upstreamModules: modules.kinds(behaviour.upstreamModules, 'upstream module'),
+      onError: (_summary, error) => {
+        books.note('onError');
+        if (error.source === 'downstream') tell('I12', `a fault of a client is called an error of ours: ${error.message}`);
+      },
+      onHookFailed: () => books.note('onHookFailed'),
       ...timesOf(behaviour),
     },
     peer: connections.peerOptions,
@@ -57,7 +62,9 @@ export async function runPhaseWorld(plan: PhasePlan, planted: Planted<LedgerReco
     },
     ownPlans: ownPlansOf(plansByToken(plan.clients).keys()),
     lastBytes:
-      behaviour.trailersBecomeBytes && behaviour.manners.responseTrailerFilter !== 'absent' ? Buffer.from(LAST_BYTES).toString('latin1') : '',
+      behaviour.trailersBecomeBytes && behaviour.manners.responseTrailerFilter !== 'absent'
+        ? Buffer.from(LAST_BYTES).toString('latin1')
+        : '',
     onEdge: (info, to, world) => connections.open(info, to, world.clock.now()),
   };
   const report = await runMixedWorld(plan, planted, setup);
@@ -100,7 +107,8 @@ function watched(hooks: ProxyHooks<LedgerRecord>, { world, books, connections, t
         const active = [...books.records.keys()].filter(({ logged }) => logged === 0).length;
         const held = [...retrying].filter(({ logged }) => logged === 0).length;
         // I14: retries are a small share of what is active.
-        if (held >= Math.max(LEAST_RETRIES, active * RETRY_SHARE)) tell('I14', `t${record.token} is the ${held + 1}. retry of ${active} requests`);
+        if (held >= Math.max(LEAST_RETRIES, active * RETRY_SHARE))
+          tell('I14', `t${record.token} is the ${held + 1}. retry of ${active} requests`);
         retrying.add(record);
       }
       return hooks.upstreamPeer(session, record);
@@ -173,8 +181,8 @@ class Connections {
   }
 
   settle(): void {
+    // One that stands when nobody wants it any more is dropped before anybody is told.
     for (const { to, opened, closed } of this.#known.values())
-      // One that stands when nobody wants it any more is dropped before anybody is told.
       if (opened > 1 || closed !== opened) this.#tell('I12', `a connection to ${to.key} began ${opened} times, and ended ${closed} times`);
   }
 

@@ -24,13 +24,20 @@ import { runPhaseWorld } from './phase-world.ts';
 
 const FILE = 'packages/proxy/test/world-phases/phase-worlds.prop.test.ts';
 
-/** Those that can strike. */
-const STRIKING = PHASES.map((phase) => `hostile ${phase}`);
+/** Few requests come as far as these with a hostile hook. */
+const RARELY_STRIKING: ReadonlySet<string> = new Set([
+  'upstreamResponseTrailerFilter',
+  'responseTrailerFilter',
+  'persistConnectionContext',
+  'onConnectionReuse',
+]);
+
+const STRIKING = PHASES.filter((phase) => !RARELY_STRIKING.has(phase)).map((phase) => `hostile ${phase}`);
 
 describe('the proxy with hooks', () => {
   test('keeps its invariants whatever hooks, clients, origins and the network do (I1, I7, I8, I12–I15, I17–I19, I22)', async () => {
     const tally = new Tally();
-    await holds('keeps its invariants', rudePhaseWorlds, 500, FILE, async (plan) => {
+    await holds('keeps its invariants', rudePhaseWorlds, 600, FILE, async (plan) => {
       const report = await runPhaseWorld(plan);
       assertUnbroken(report, phaseBreachesOf(report));
       for (const record of report.records) tally.countEnd(record);
@@ -38,7 +45,7 @@ describe('the proxy with hooks', () => {
       tally.count('modules', report.moduleCount);
       tally.count('subrequests', report.records.filter(({ isSubrequest }) => isSubrequest).length);
     });
-    tally.assertSeen('modules', 'subrequests', ...PHASES, ...STRIKING);
+    tally.assertSeenAll(['whole', 'retries', 'modules', 'subrequests', ...PHASES, ...STRIKING]);
   });
 
   test('answers everything whole where everybody keeps to the rules (I1, I19)', async () => {

@@ -44,6 +44,11 @@ export function upgrades(plan: RequestPlan): boolean {
   return plan.asksUpgrade && plan.framing === 'none' && plan.version === '1.1';
 }
 
+/** A connection of HTTP/1 may become a tunnel. */
+export function hasTunnels({ clients }: { readonly clients: readonly ClientPlan[] }): boolean {
+  return clients.some(({ requests }) => requests.some(upgrades));
+}
+
 export function encodeRequest(plan: RequestPlan, token: Token, host: string): EncodedMessage {
   const path = `/way/${token}?q=%20`;
   const lines = [

@@ -12,6 +12,7 @@ export interface Lies {
   readonly lastWords?: () => Uint8Array | null;
   readonly hidesEnd?: boolean;
   readonly hidesDrain?: boolean;
+  readonly hidesClose?: boolean;
   readonly ignoresAbort?: boolean;
   readonly alwaysHasRoom?: boolean;
 }
@@ -40,7 +41,7 @@ export class LyingStream implements L4Stream {
   }
 
   attach(sink: L4Sink, head?: Uint8Array): void {
-    const { incoming, hidesEnd, hidesDrain } = this.#lies;
+    const { incoming, hidesEnd, hidesDrain, hidesClose } = this.#lies;
     const lying: L4Sink = {
       onData: (chunk) => {
         const told = incoming?.(chunk) ?? chunk;
@@ -52,7 +53,9 @@ export class LyingStream implements L4Stream {
       onEnd: () => {
         if (hidesEnd !== true) sink.onEnd();
       },
-      onClose: (error) => sink.onClose(error),
+      onClose: (error) => {
+        if (hidesClose !== true) sink.onClose(error);
+      },
     };
     this.#inner.attach(lying, head);
   }

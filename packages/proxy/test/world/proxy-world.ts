@@ -14,7 +14,7 @@ import { type Peer, peer } from '@ferrata/upstream';
 import { ClientActor } from './client-actor.ts';
 import { type Breach, Edge, type TellBreach } from './edge.ts';
 import { isForSecond, type LedgerRecord, ledgerHooks, pause } from './ledger.ts';
-import { firstTokenOf, plansByToken, type Token } from './messages.ts';
+import { firstTokenOf, hasTunnels, plansByToken, type Token } from './messages.ts';
 import { OriginActor } from './origin-actor.ts';
 import type { RequestPlan, WorldPlan } from './plan.ts';
 import { type Planted, ProxyUnderTest, worldOf } from './proxy-under-test.ts';
@@ -80,7 +80,7 @@ export async function runWorld(plan: WorldPlan, planted: Planted<ExchangeRecord>
 
   let refused = 0;
   const hooks = edgeHooks({ plan, world, exchanges, edgeOf, tell });
-  const proxy = new ProxyUnderTest({ world, hooks, planted, wrap, tell, onRefused: () => void refused++ });
+  const proxy = new ProxyUnderTest({ world, hooks, planted, wrap, tell, hasTunnels: hasTunnels(plan), onRefused: () => void refused++ });
 
   const plans = plansByToken(plan.clients);
   const attempts = new Map<Token, number>();
