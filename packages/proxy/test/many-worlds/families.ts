@@ -1,17 +1,17 @@
 /** The kinds of worlds that the suite runs: what is drawn, what happens, and what must hold. */
 import fc from 'fast-check';
-import type { Breach } from '../../packages/proxy/test/world/edge.ts';
-import { breachesOf, kindBreachesOf } from '../../packages/proxy/test/world/invariants.ts';
-import { type ClientPlan, kindWorlds, rudeWorlds } from '../../packages/proxy/test/world/plan.ts';
-import { runWorld } from '../../packages/proxy/test/world/proxy-world.ts';
-import { kindMixedBreachesOf, mixedBreachesOf } from '../../packages/proxy/test/world-http2/mixed-invariants.ts';
-import { kindMixedWorlds, rudeMixedWorlds } from '../../packages/proxy/test/world-http2/mixed-plan.ts';
-import { runMixedWorld } from '../../packages/proxy/test/world-http2/mixed-world.ts';
-import { kindPhaseWorlds, rudePhaseWorlds } from '../../packages/proxy/test/world-phases/behaviour-plan.ts';
-import { kindPhaseBreachesOf, phaseBreachesOf } from '../../packages/proxy/test/world-phases/phase-invariants.ts';
-import { runPhaseWorld } from '../../packages/proxy/test/world-phases/phase-world.ts';
-import { kindTunnelWorlds, rudeTunnelWorlds } from '../../packages/proxy/test/world-tunnels/tunnel-plan.ts';
-import { kindTunnelBreachesOf, runTunnelWorld, tunnelBreachesOf } from '../../packages/proxy/test/world-tunnels/tunnel-world.ts';
+import type { Breach } from '../world/edge.ts';
+import { breachesOf, kindBreachesOf } from '../world/invariants.ts';
+import { type ClientPlan, kindWorlds, rudeWorlds } from '../world/plan.ts';
+import { runWorld } from '../world/proxy-world.ts';
+import { kindMixedBreachesOf, mixedBreachesOf } from '../world-http2/mixed-invariants.ts';
+import { kindMixedWorlds, rudeMixedWorlds } from '../world-http2/mixed-plan.ts';
+import { runMixedWorld } from '../world-http2/mixed-world.ts';
+import { kindPhaseWorlds, rudePhaseWorlds } from '../world-phases/behaviour-plan.ts';
+import { kindPhaseBreachesOf, phaseBreachesOf } from '../world-phases/phase-invariants.ts';
+import { runPhaseWorld } from '../world-phases/phase-world.ts';
+import { kindTunnelWorlds, rudeTunnelWorlds } from '../world-tunnels/tunnel-plan.ts';
+import { kindTunnelBreachesOf, runTunnelWorld, tunnelBreachesOf } from '../world-tunnels/tunnel-world.ts';
 
 /** What one world has come to. */
 export interface WorldVerdict {
