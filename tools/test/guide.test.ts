@@ -80,7 +80,7 @@ describe('the pages', () => {
   test('tell of every hook and of every option of the proxy', () => {
     const text = pages.map(read).join('\n');
     for (const name of hooksOfSource().keys()) assert.ok(text.includes(name), `no page tells of ${name}`);
-    const options = membersOf('packages/proxy/src/http-proxy.ts', 'HttpProxyOptions');
+    const options = membersOf('packages/proxy/src/proxy-options.ts', 'HttpProxyOptions');
     assert.ok(options.length >= 20, `only ${options.length} options were found in the source`);
     for (const name of options) assert.ok(text.includes(name), `no page tells of ${name}`);
   });
