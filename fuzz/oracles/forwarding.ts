@@ -260,10 +260,10 @@ function checkFraming({ status, fields }: NaiveResponse, request: Unfinished | n
   invariant(valuesOf(fields, 'transfer-encoding').length === 0, 'nothing chunked to HTTP/1.0 (RFC 9112 §6.1)', show);
 }
 
+/** A fault of the client ends its connection; where the upstream is at fault that is as good as before. */
 function isOwnPage({ status, fields }: NaiveResponse): boolean {
-  return (
-    status >= 400 && valuesOf(fields, 'cache-control').join() === 'private, no-store' && valuesOf(fields, 'connection').join() === 'close'
-  );
+  const isOurs = status >= 400 && valuesOf(fields, 'cache-control').join() === 'private, no-store';
+  return isOurs && (status >= 500 || valuesOf(fields, 'connection').join() === 'close');
 }
 
 function isCloseDelimited({ fields }: NaiveResponse): boolean {

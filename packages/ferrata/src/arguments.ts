@@ -52,8 +52,8 @@ export interface ReverseArguments {
   readonly caFiles: readonly string[];
   /** Requests at once on one connection to an origin that speaks HTTP/2. Default 100. */
   readonly upstreamStreams: number;
-  /** Connections of each thread at once to one origin that speaks HTTP/2. Default 64. */
-  readonly upstreamConnections: number;
+  /** Connections of each thread at once to one origin. Default: 64 of HTTP/2; to an origin of HTTP/1 alone as many as are asked for. */
+  readonly upstreamConnections?: number;
   /** Whether each request gets a JSON line on standard output. Default: no. */
   readonly hasAccessLog: boolean;
   /** Until a connection to an origin stands. Default 3 s. */
@@ -122,7 +122,7 @@ export const help = `ferrata: a reverse proxy
   --h2-upstream-streams N
                           HTTP/2: requests at once on one connection to an origin (100); also --upstream-streams
   --upstream-connections N
-                          HTTP/2: connections at once to one origin, of each thread (64)
+                          connections at once to one origin, of each thread (HTTP/2 64, http:// as many as asked for)
   --access-log            one JSON line on standard output for each request
   --connect-timeout TIME  until a connection to an origin stands (3s)
   --read-timeout TIME     until an origin sends the first, and then the next, byte of its response (60s)
@@ -211,7 +211,7 @@ export function parseCommand(argv: readonly string[]): Command {
       certificates: pairs(values.cert ?? [], values.key ?? [], listen),
       ...verification,
       upstreamStreams: upstreamStreamsOf(values),
-      upstreamConnections: parseCount('--upstream-connections', values['upstream-connections'], { fallback: 64, least: 1, most: 10_000 }),
+      ...upstreamConnectionsOf(values['upstream-connections']),
       retries: parseCount('--retries', values.retries, { fallback: 1, least: 0, most: 100 }),
       hasAccessLog: values['access-log'] ?? false,
       connectTimeoutMs: parseTime('--connect-timeout', values['connect-timeout'], 3_000),
@@ -254,6 +254,13 @@ function serverArguments(values: {
 /** A number is the number itself: nobody has such a name. */
 function accountOf(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
+}
+
+/** Unwritten, it is what is usual for each version of HTTP. */
+function upstreamConnectionsOf(text: string | undefined): Pick<ReverseArguments, 'upstreamConnections'> {
+  return text === undefined
+    ? {}
+    : { upstreamConnections: parseCount('--upstream-connections', text, { fallback: 64, least: 1, most: 10_000 }) };
 }
 
 /** Both names are one option. */

@@ -58,7 +58,7 @@ export function loadReverseConfig(args: ReverseArguments): ReverseConfig {
     ...trafficOf(args),
     isVerifying,
     upstreamStreams,
-    upstreamConnections,
+    ...(upstreamConnections === undefined ? {} : { upstreamConnections }),
     hasAccessLog,
     compress,
     retries,

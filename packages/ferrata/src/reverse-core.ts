@@ -36,6 +36,9 @@ const USUAL_RETRIES = 1;
 const LAST_HANDSHAKES_MS = 3_000;
 const LOOK_AGAIN_MS = 10;
 
+/** No process has so many descriptors. */
+const MAX_UNSAID_CONNECTIONS = 10_000_000;
+
 /** What a handshake with an origin adds to the time of connecting. */
 const HANDSHAKE_SHARE_MS = 2_000;
 
@@ -258,6 +261,15 @@ function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tl
     connection: { maxRequests: MAX_REQUESTS_UPSTREAM, ...times },
     ...(readTimeoutMs === undefined ? {} : { http2: { connection: times } }),
     ...(upstreamStreams === undefined ? {} : { maxStreamsPerConnection: upstreamStreams }),
-    ...(upstreamConnections === undefined ? {} : { maxConnections: upstreamConnections }),
+    ...connectionsOf(protocol, upstreamConnections),
   });
+}
+
+/**
+ * Unless it is said, an HTTP/1 origin gets a connection for each request, as many as the descriptors allow clients: a line to wait in would be filled by whoever holds his
+ * requests, and everybody else would wait behind him.
+ */
+function connectionsOf(protocol: OriginAddress['protocol'], given: number | undefined): { readonly maxConnections?: number } {
+  if (given !== undefined) return { maxConnections: given };
+  return protocol === 'http1' ? { maxConnections: MAX_UNSAID_CONNECTIONS } : {};
 }
