@@ -31,12 +31,14 @@ const proxy = new HttpProxy<null>(
         maxBodyBytes: 4_096,
         timeoutMs: 2_000,
       });
-      if (answer?.status === 200 && answer.error === null) {
-        request.headers.set('X-User', answer.headers.get('X-User') ?? '');
+      // 401 and 403 are answers. All else, no answer or half of one too, is a failure: nobody passes.
+      const status = answer?.error === null ? answer.status : 0;
+      if (status === 200) {
+        request.headers.set('X-User', answer?.headers.get('X-User') ?? '');
         return false;
       }
-      // 401 and 403 are answers. All else, no answer too, is a failure: nobody passes.
-      if (answer?.status === 401 || answer?.status === 403) session.respond(answer.status, { headers: answer.headers, body: answer.body });
+      if (answer !== undefined && (status === 401 || status === 403))
+        session.respond(status, { headers: answer.headers, body: answer.body });
       else session.respond(503, { headers: { 'Retry-After': '1' }, body: 'nobody can say who you are\n' });
       return true;
     },

@@ -27,7 +27,7 @@ const proxy = new HttpProxy<Context>(
     upstreamRequestFilter(session, request, { id }) {
       const { headers } = request;
       // As this is the first proxy that we trust, what a client says of itself is not to be believed.
-      for (const name of ['X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-User']) headers.delete(name);
+      for (const name of ['Forwarded', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-User']) headers.delete(name);
       appendForwarded(session, request);
       headers.set('Host', origin.authority);
       headers.set('X-Request-Id', id);

@@ -16,15 +16,16 @@ const [to = '127.0.0.1:3000', at = '127.0.0.1:8080'] = process.argv.slice(2);
 const links = rewriteBody({
   name: 'links',
   direction: 'response',
-  when: ({ headers }) => headers.get('Content-Type')?.startsWith('text/html') ?? false,
+  when: ({ headers }) => /^text\/html\b/i.test(headers.get('Content-Type') ?? ''),
   transform: replaceBytes('http://old.example/', 'https://new.example/'),
 });
 
-/** Collects up to 256 KiB; what is longer is a 502, as a password must not slip through. */
+/** Collects up to 256 KiB. A password must not slip through: what is longer, compressed or a part is a 502, and what is no JSON is cut. */
 const passwords = rewriteBody({
   name: 'passwords',
   direction: 'response',
-  when: ({ headers }) => headers.get('Content-Type')?.startsWith('application/json') ?? false,
+  when: ({ headers }) => /^application\/(?:[\w.-]+\+)?json\b/i.test(headers.get('Content-Type') ?? ''),
+  onUnreadable: 'fail',
   transform: wholeBody((body) => utf8Encode(JSON.stringify(JSON.parse(new TextDecoder().decode(body)), hidden)), { maxBytes: 262_144 }),
 });
 
@@ -35,12 +36,8 @@ function hidden(name: string, value: unknown): unknown {
 const environment = new HttpEnvironment();
 const origin = peer(to);
 const proxy = new HttpProxy<null>(
-  {
-    newContext: () => null,
-    upstreamPeer: () => origin,
-    // What is compressed cannot be rewritten; `compression` does it behind the rewriting, by what the client has said.
-    upstreamRequestFilter: (_session, request) => void request.headers.delete('Accept-Encoding'),
-  },
+  { newContext: () => null, upstreamPeer: () => origin },
+  // What is compressed cannot be rewritten, so the origin is asked for plain bodies; `compression` does it behind the rewriting, by what the client has said.
   { environment, modules: [links, passwords, compression()] },
 );
 

@@ -16,7 +16,12 @@ export const AGREEING_LENIENCIES: ReadonlyMap<string, DecodeOptions> = new Map([
   ['response.pipelining:7', EMPTY_LINES],
 ]);
 
-const ALL_OF_REQUESTS: Required<RequestLeniency> = { bareLineFeed: true, nonAsciiTarget: true, repeatedEqualContentLength: true };
+const ALL_OF_REQUESTS: Required<RequestLeniency> = {
+  bareLineFeed: true,
+  missingHost: true,
+  nonAsciiTarget: true,
+  repeatedEqualContentLength: true,
+};
 const ALL_OF_RESPONSES: Required<ResponseLeniency> = {
   bareLineFeed: true,
   blankAfterChunkSize: true,
@@ -24,6 +29,7 @@ const ALL_OF_RESPONSES: Required<ResponseLeniency> = {
   contentLengthWithTransferEncoding: true,
   emptyLinesBeforeResponse: true,
   foldedFields: true,
+  invalidContentLength: true,
   repeatedEqualContentLength: true,
 };
 

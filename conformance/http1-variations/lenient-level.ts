@@ -16,6 +16,7 @@ const EQUAL_LENGTHS = /content-length:[^\r\n]*,|content-length:[^]*\ncontent-len
 
 const REQUEST_TRAITS: Traits<RequestLeniency> = {
   bareLineFeed: BARE_LINE_FEED,
+  missingHost: /HTTP\/1\.[1-9]\r?\n(?:(?!host:)[^\r\n]+\r?\n)*\r?\n/i,
   nonAsciiTarget: /^[^\r\n]*[\x80-\xff]/,
   repeatedEqualContentLength: EQUAL_LENGTHS,
 };
@@ -27,6 +28,7 @@ const RESPONSE_TRAITS: Traits<ResponseLeniency> = {
   contentLengthWithTransferEncoding: /content-length:[^]*transfer-encoding:|transfer-encoding:[^]*content-length:/i,
   emptyLinesBeforeResponse: /^\r\n|\r\n\r\n\r\n/,
   foldedFields: /\r\n[\t ]/,
+  invalidContentLength: /content-length:(?![\t ]*[0-9]+[\t ]*\r)[^,\n]*\r/i,
   repeatedEqualContentLength: EQUAL_LENGTHS,
 };
 

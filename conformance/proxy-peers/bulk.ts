@@ -7,7 +7,7 @@ import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPattern, patternAt } from '../lifecycle/pattern.ts';
 import { figuresOf } from '../lifecycle/process-figures.ts';
-import { ProxyProcess, type ProxyRoute } from '../rig/proxy-process.ts';
+import { booksProblem, ProxyProcess, type ProxyRoute } from '../rig/proxy-process.ts';
 import { HttpClient, type HttpOrigin, type HttpWay, nameOfWay, type OriginRequest, type OriginResponse, routeFor } from './http-peers.ts';
 import { differs, firstOf, type Part, type Stage } from './stage.ts';
 
@@ -50,11 +50,7 @@ export const bulkPart: Part = {
       for (const way of ways) await runWay(stage, way, proxy);
       await stage.check('bulk/all-over', async () => {
         const now = await proxy.settled((figures) => figures.begun === figures.logged && figures.clientConnections === 0);
-        return firstOf(
-          differs('log lines', now.logged, now.begun),
-          differs('outcomes', Object.keys(now.outcomes), ['completed 200']),
-          await proxy.close(),
-        );
+        return firstOf(booksProblem(now), differs('outcomes', Object.keys(now.outcomes), ['completed 200']), await proxy.close());
       });
     } finally {
       for (const { origin } of ways) origin.close();
@@ -108,6 +104,7 @@ async function runWay(stage: Stage, { way, bytes, transfer, route }: PreparedWay
           return firstOf(
             problem,
             transfer.problem,
+            most > 0 ? null : "the memory of the proxy's process was never seen",
             most - before <= MAX_GROWTH ? null : `the proxy's process grew from ${before} to ${most} bytes`,
             transfer.underWay <= mostUnderWay(bytes) ? null : `${transfer.underWay} bytes were sent and not read while one side held still`,
             bytes / seconds >= LEAST_BYTES_PER_SECOND ? null : `it took ${seconds.toFixed(0)} s`,

@@ -1,7 +1,7 @@
 /** Server-sent events: each must have come to the client before the origin is told to send the next, so a proxy that holds one back stops all. */
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ProxyProcess, type ProxyRoute } from '../rig/proxy-process.ts';
+import { booksProblem, ProxyProcess, type ProxyRoute } from '../rig/proxy-process.ts';
 import { endOf, HttpClient, type HttpOrigin, type HttpWay, nameOfWay, type OriginResponse, routeFor, type Version } from './http-peers.ts';
 import { differs, firstOf, type Part, type Stage, within } from './stage.ts';
 
@@ -24,11 +24,7 @@ export const eventsPart: Part = {
       await Promise.all(ways.map(async (way) => await runWay(stage, way, proxy)));
       await stage.check('events/all-over', async () => {
         const now = await proxy.settled((figures) => figures.begun === figures.logged && figures.clientConnections === 0);
-        return firstOf(
-          differs('log lines', now.logged, now.begun),
-          differs('connections of clients', now.clientConnections, 0),
-          await proxy.close(),
-        );
+        return firstOf(booksProblem(now), differs('connections of clients', now.clientConnections, 0), await proxy.close());
       });
     } finally {
       for (const { origin } of ways) origin.close();

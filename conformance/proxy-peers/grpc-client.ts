@@ -48,6 +48,8 @@ export class GrpcClient {
     this.#client = new Client(`127.0.0.1:${port}`, ca === null ? credentials.createInsecure() : credentials.createSsl(Buffer.from(ca)), {
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_http_proxy': 0,
+      // What it would send again by itself, nobody would see fail.
+      'grpc.enable_retries': 0,
       ...(ca === null ? {} : { 'grpc.ssl_target_name_override': 'localhost' }),
       'grpc.max_receive_message_length': 8 << 20,
       'grpc.max_send_message_length': -1,

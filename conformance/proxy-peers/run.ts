@@ -29,6 +29,7 @@ process.exitCode = options === null ? 2 : await run(options);
 
 async function run({ parts, only, seed, isLong }: Options): Promise<number> {
   const stage = new Stage({ isLong, seed, only, certificates: await makeCertificates() });
+  stage.figure(`--seed ${seed}${isLong ? ' --long' : ''}`);
   for (const part of parts) {
     const began = performance.now();
     const { id, problem } = await outcomeOf(`${part.name}/runs`, async () => {

@@ -60,6 +60,20 @@ export interface ProxyFigures {
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
+/** @returns what the books of a proxy say against it once all is over, or null: a request without a line or with two, one that was refused, a hook that failed */
+export function booksProblem({
+  begun,
+  logged,
+  loggedTwice,
+  refused,
+  hookFailures,
+}: Pick<ProxyFigures, 'begun' | 'logged' | 'loggedTwice' | 'refused' | 'hookFailures'>): string | null {
+  if (logged !== begun) return `${begun} requests were begun, and ${logged} lines logged`;
+  if (loggedTwice > 0) return `${loggedTwice} lines were logged for requests that had one`;
+  if (refused > 0) return `${refused} requests were refused`;
+  return hookFailures === 0 ? null : `${hookFailures} hooks failed`;
+}
+
 /** A proxy that runs. */
 export class ProxyProcess implements AsyncDisposable {
   readonly #child: ChildProcess;

@@ -1,5 +1,5 @@
 /** What is made of a row of samples: whether memory grows, and what was left over at the end. */
-import type { ProxyFigures } from '../rig/proxy-process.ts';
+import { booksProblem, type ProxyFigures } from '../rig/proxy-process.ts';
 
 const MIB = 1_048_576;
 
@@ -38,15 +38,16 @@ export function growthOf(samples: readonly Sample[], what: 'residentBytes' | 'li
 }
 
 /**
- * Holds growth against what is allowed. Only what is beyond two standard errors counts: of a short row of samples of resident memory, which comes and goes in
- * pieces of the allocator's, the slope alone says little.
+ * Holds growth against what is allowed. Only what is beyond two standard errors counts, as memory comes and goes in pieces of the allocator's; so where these are more
+ * than what is allowed the samples say nothing, which is no pass.
  *
  * @param allowed bytes a minute
- * @returns why it is too much, or null
+ * @returns why it is too much, or cannot be told, or null
  */
 export function tooMuch(what: string, { slope, error }: Line, allowed = MAX_GROWTH_PER_MINUTE): string | null {
-  const least = slope - 2 * error;
-  return least <= allowed ? null : `${what} grows by ${inMib(slope)} ± ${inMib(2 * error)} MiB a minute`;
+  const figure = `${inMib(slope)} ± ${inMib(2 * error)} MiB a minute`;
+  if (slope - 2 * error > allowed) return `${what} grows by ${figure}`;
+  return 2 * error <= allowed ? null : `whether ${what} grows cannot be told: by ${figure}, where ${inMib(allowed)} are allowed`;
 }
 
 /** @returns what is left over, or null */
@@ -63,26 +64,18 @@ export function leftOver(before: ProxyFigures, after: ProxyFigures): string | nu
   return problems.length === 0 ? null : problems.join('; ');
 }
 
-/** @returns whether each request has its one line in the log: why not, or null */
+/** @returns whether the books are in order, and are those of what was sent: why not, or null */
 export function logProblem(
-  {
-    begun,
-    logged,
-    loggedTwice,
-    refused,
-    hookFailures,
-  }: Pick<ProxyFigures, 'begun' | 'logged' | 'loggedTwice' | 'refused' | 'hookFailures'>,
+  figures: Parameters<typeof booksProblem>[0],
   { sent, answered }: { readonly sent: number; readonly answered: number },
 ): string | null {
-  if (logged !== begun) return `${begun} requests were begun, and ${logged} lines logged`;
-  if (loggedTwice > 0) return `${loggedTwice} lines were logged for requests that had one`;
+  const { begun } = figures;
   if (begun > sent) return `${begun} requests were begun, and only ${sent} sent`;
   if (begun < answered) return `${answered} requests were answered, and only ${begun} begun`;
-  if (refused > 0) return `${refused} requests were refused`;
-  return hookFailures === 0 ? null : `${hookFailures} hooks failed`;
+  return booksProblem(figures);
 }
 
-/** One digit behind the point. */
+/** Two digits behind the point. */
 export function inMib(bytes: number): string {
   return (bytes / MIB).toFixed(2);
 }

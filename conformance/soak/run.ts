@@ -7,7 +7,7 @@ import { ProxyProcess, type ProxyRoute } from '../rig/proxy-process.ts';
 import { type Outcome, outcomeOf, readKnownFailures, report, summarise } from '../runner.ts';
 import { growthOf, inMib, leftOver, logProblem, MAX_GROWTH_PER_MINUTE, type Sample, tooMuch } from './figures.ts';
 import { answer } from './origin.ts';
-import { Traffic } from './traffic.ts';
+import { DEED_COUNT, Traffic } from './traffic.ts';
 
 const USAGE = `usage: node conformance/soak/run.ts [--seed N] [--long] [--minutes N]
 
@@ -36,6 +36,7 @@ interface Options {
 }
 
 async function run({ seed, minutes }: Options): Promise<number> {
+  say(`--seed ${seed}, ${minutes} minute${minutes === 1 ? '' : 's'}`);
   const outcomes: Outcome[] = [];
   const certificates = await makeCertificates();
   const http1 = await HttpOrigin.start('h1', null, answer);
@@ -102,7 +103,7 @@ async function run({ seed, minutes }: Options): Promise<number> {
       return all.length === 0 ? null : all.slice(0, 12).join('\n  ');
     });
     await add('every deed was done', () =>
-      firstOf(differs('deeds', traffic.done.size, 14), traffic.answered > 0 ? null : 'nothing was answered'),
+      firstOf(differs('deeds', traffic.done.size, DEED_COUNT), traffic.answered > 0 ? null : 'nothing was answered'),
     );
     await add('log', () => logProblem(after, traffic));
     await add('resident memory', () => {

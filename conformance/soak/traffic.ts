@@ -31,7 +31,6 @@ interface Act {
   readonly traffic: Traffic;
   readonly random: Random;
   readonly client: HttpClient;
-  readonly isOriginHttp1: boolean;
   readonly token: string;
 }
 
@@ -55,6 +54,9 @@ const DEEDS: readonly (readonly [name: string, share: number, deed: Deed])[] = [
   ['WebSocket', 6, webSocket],
   ['WebSocket that an end leaves', 3, leftWebSocket],
 ];
+
+/** Kinds of deeds. */
+export const DEED_COUNT: number = DEEDS.length;
 
 /** All loops together. */
 export class Traffic {
@@ -94,13 +96,13 @@ export class Traffic {
     const way = this.target.ways[random.below(this.target.ways.length)] as TrafficTarget['ways'][number];
     const client = clients.get(way.name) ?? new HttpClient(way.version, way.port, way.ca);
     clients.set(way.name, client);
-    const [name, , deed] = drawDeed(random);
+    const [name, , deed] = drawDeed(random, way);
     const token = `t${++this.#tokens}`;
     const patience = new AbortController();
     let problem: string | null;
     try {
       problem = await Promise.race([
-        deed({ traffic: this, random, client, isOriginHttp1: way.isOriginHttp1, token }),
+        deed({ traffic: this, random, client, token }),
         delay(DEED_MS, 'no end', { signal: patience.signal }).catch(() => null),
       ]);
     } catch (error) {
@@ -114,13 +116,14 @@ export class Traffic {
   }
 }
 
-function drawDeed(random: Random): (typeof DEEDS)[number] {
+/** @returns what is done by this way: where the origin speaks HTTP/2, whose time for a first byte is another, the client leaves a stall before the proxy does */
+export function drawDeed(random: Random, { isOriginHttp1 }: { readonly isOriginHttp1: boolean }): (typeof DEEDS)[number] {
   let left = random.below(DEEDS.reduce((sum, [, share]) => sum + share, 0));
-  for (const deed of DEEDS) {
-    left -= deed[1];
-    if (left < 0) return deed;
-  }
-  throw new RangeError('no deed was drawn');
+  const drawn = DEEDS.find(([, share]) => (left -= share) < 0);
+  const isTimed = drawn?.[2] === timedOutStall || drawn?.[2] === timedOutDownload;
+  const done = isTimed && !isOriginHttp1 ? DEEDS.find(([, , deed]) => deed === leftStall) : drawn;
+  if (done === undefined) throw new RangeError('no deed was drawn');
+  return done;
 }
 
 /** Asks, and counts. */
@@ -209,7 +212,8 @@ async function leftDownload(act: Act): Promise<string | null> {
   const bytes = drawSize(act);
   const leaveAt = act.random.below(bytes);
   const seen = await read(act, `/down?bytes=${bytes}`, bytes, (at) => at >= leaveAt);
-  return seen.status === 200 ? seen.problem : `status ${seen.status}`;
+  if (seen.status !== 200) return `status ${seen.status}`;
+  return seen.problem ?? (seen.read >= leaveAt ? null : 'cut before the client has left');
 }
 
 async function cutDownload(act: Act): Promise<string | null> {
@@ -290,8 +294,6 @@ async function leftStall(act: Act): Promise<string | null> {
 }
 
 async function timedOutStall(act: Act): Promise<string | null> {
-  // By HTTP/2 the time for a first byte is another.
-  if (!act.isOriginHttp1) return await leftStall(act);
   const asking = ask(act, '/stall');
   asking.body.end();
   const { status, body } = await asking.answer;
@@ -300,7 +302,6 @@ async function timedOutStall(act: Act): Promise<string | null> {
 }
 
 async function timedOutDownload(act: Act): Promise<string | null> {
-  if (!act.isOriginHttp1) return await leftStall(act);
   const bytes = 100_000;
   const seen = await read(act, `/down?bytes=${bytes}&stall=${1 + act.random.below(bytes - 1)}`, bytes, () => false);
   if (seen.status !== 200) return `status ${seen.status}`;
@@ -357,7 +358,8 @@ async function leftWebSocket(act: Act): Promise<string | null> {
   const isOurs = act.random.below(2) === 0;
   const { socket, closed } = await openSocket(act, `${isOurs ? '/echo' : '/abort'}?token=${act.token}`);
   if (isOurs) {
-    await converse(socket, act, 2);
+    const right = await converse(socket, act, 2);
+    if (right !== 2) return `${right} of 2 messages`;
     socket.terminate();
   } else socket.send('go');
   const code = await closed;

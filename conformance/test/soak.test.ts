@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { seededRandom } from '@ferrata/clock';
 import type { ProxyFigures } from '../rig/proxy-process.ts';
 import { fitLine, growthOf, leftOver, logProblem, type Sample, tooMuch } from '../soak/figures.ts';
+import { DEED_COUNT, drawDeed } from '../soak/traffic.ts';
 
 const MIB = 1_048_576;
 
@@ -67,10 +69,23 @@ describe('growth of memory', () => {
   });
 
   test('is not found where there is none', () => {
-    assert.equal(tooMuch('memory', growthOf(samplesOf(0, 3 * MIB), 'residentBytes')), null);
+    assert.equal(tooMuch('memory', growthOf(samplesOf(0, MIB / 2), 'residentBytes')), null);
     assert.equal(tooMuch('memory', growthOf(samplesOf(0.9 * MIB, 0), 'residentBytes')), null);
     assert.equal(tooMuch('memory', growthOf(samplesOf(-5 * MIB, 0), 'residentBytes')), null);
   });
+});
+
+test('memory that comes and goes so much that growth would not be seen is a failure, and says so', () => {
+  const samples = Array.from({ length: 20 }, (_, index): Sample => {
+    const bytes = 100 * MIB + (index % 2 === 0 ? 3 : -3) * MIB;
+    return { atMs: index * 3_000, residentBytes: bytes, liveBytes: bytes };
+  });
+  const line = growthOf(samples, 'residentBytes');
+  assert.match(
+    tooMuch('memory', line) ?? '',
+    /^whether memory grows cannot be told: by -?\d\.\d\d ± \d\.\d\d MiB a minute, where 1\.00 are allowed$/,
+  );
+  assert.equal(tooMuch('memory', line, 8 * MIB), null);
 });
 
 const quiet: ProxyFigures = {
@@ -117,6 +132,17 @@ test('each request has its one line in the log, or it is said what is wrong', ()
   ] as const) {
     assert.match(logProblem({ ...quiet, ...figures }, counts) ?? 'nothing', problem);
   }
+});
+
+test('what is counted as done is what was done: nobody waits for the time-out of an origin that has another', () => {
+  const namesOf = (isOriginHttp1: boolean): ReadonlySet<string> => {
+    const random = seededRandom(1);
+    return new Set(Array.from({ length: 5_000 }, () => drawDeed(random, { isOriginHttp1 })[0]));
+  };
+  assert.equal(namesOf(true).size, DEED_COUNT);
+  const others = namesOf(false);
+  assert.equal(others.size, DEED_COUNT - 2);
+  for (const name of ['stall until the proxy gives up', 'stall amid a download']) assert.ok(!others.has(name), name);
 });
 
 test('a wrong command line ends with 2 and one sentence', () => {

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { createAuthority } from '@ferrata/dev-certificates';
 import { ask, DEADLINE_MS, type Origin, type Program, start, startOrigin } from './programs.ts';
 
@@ -77,10 +78,13 @@ test('path-routing.ts chooses by whole segments of one reading of the path, and 
 test('edit-headers.ts edits fields both ways, and a client can neither claim nor remove what is ours', async () => {
   const origin = await mirror({ Server: 'old', 'X-Internal-Host': 'a', 'X-INTERNAL-Id': 'b', Vary: 'Cookie' });
   const proxy = await startProxy('edit-headers.ts', origin.address, '127.0.0.1:0');
-  const response = await ask(proxy.address, '/', { headers: { 'X-User': 'root', 'X-Forwarded-For': '10.0.0.1' } });
+  const response = await ask(proxy.address, '/', {
+    headers: { 'X-User': 'root', 'X-Forwarded-For': '10.0.0.1', Forwarded: 'for=10.0.0.1' },
+  });
   const seen = (await response.json()) as IncomingHttpHeaders;
   assert.equal(seen.host, origin.address);
   assert.equal(seen['x-user'], undefined);
+  assert.equal(seen['forwarded'], undefined);
   assert.equal(seen['x-forwarded-for'], '127.0.0.1');
   assert.equal(seen['x-forwarded-host'], proxy.address);
   assert.match(String(seen['x-request-id']), /^[0-9a-f-]{36}$/);
@@ -245,6 +249,7 @@ test('auth-subrequest.ts asks its service before each request, and lets nobody p
     checks.push(asked);
     if (asked.headers.authorization === 'Bearer good') response.writeHead(200, { 'X-User': 'ada' }).end();
     else if (asked.headers.authorization === 'Bearer odd') response.writeHead(302, { Location: '/' }).end();
+    else if (asked.headers.authorization === 'Bearer long') response.writeHead(401).end('x'.repeat(100_000));
     else response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end('who?');
   });
   const origin = await startOrigin((asked, response) => {
@@ -265,15 +270,38 @@ test('auth-subrequest.ts asks its service before each request, and lets nobody p
   assert.equal(refused.headers.get('www-authenticate'), 'Bearer');
   assert.equal(await refused.text(), 'who?');
   assert.equal((await ask(proxy.address, '/a', { headers: { Authorization: 'Bearer odd' } })).status, 503);
+  // An answer that is longer than what is kept of it is not passed on in part.
+  const long = await ask(proxy.address, '/a', { headers: { Authorization: 'Bearer long' } });
+  assert.deepEqual([long.status, await long.text()], [503, 'nobody can say who you are\n']);
   await service.stop();
   assert.equal((await ask(proxy.address, '/a', init)).status, 503);
   assert.equal(await proxy.interrupt(), 0);
 });
 
-test('rewrite-bodies.ts rewrites pages across the borders of pieces and JSON as a whole, and leaves the rest', async () => {
+test('rewrite-bodies.ts rewrites pages across the borders of pieces and JSON as a whole, leaves the rest, and lets no password slip through', async () => {
+  const secret = '{"password": "1234"}';
   const origin = await startOrigin((asked, response) => {
-    assert.equal(asked.headers['accept-encoding'], undefined);
+    assert.ok(['identity', undefined].includes(asked.headers['accept-encoding']));
     switch (asked.url) {
+      case '/shouted':
+        response.setHeader('Content-Type', 'Application/JSON').end(secret);
+        break;
+      case '/problem':
+        response.setHeader('Content-Type', 'application/problem+json').end(secret);
+        break;
+      case '/gzip':
+        response.setHeader('Content-Type', 'application/json').setHeader('Content-Encoding', 'gzip').end(gzipSync(secret));
+        break;
+      case '/range': {
+        const part = asked.headers.range !== undefined;
+        if (part) response.writeHead(206, { 'Content-Type': 'application/json', 'Content-Range': `bytes 1-19/${secret.length}` });
+        else response.setHeader('Content-Type', 'application/json');
+        response.end(part ? secret.slice(1) : secret);
+        break;
+      }
+      case '/broken':
+        response.setHeader('Content-Type', 'application/json').end(`${secret}{`);
+        break;
       case '/page':
         response.setHeader('Content-Type', 'text/html; charset=utf-8');
         response.write('<a href="http://old.ex');
@@ -293,6 +321,20 @@ test('rewrite-bodies.ts rewrites pages across the borders of pieces and JSON as 
   assert.equal(await (await ask(proxy.address, '/page')).text(), '<a href="https://new.example/a">a</a> http://old.example');
   assert.deepEqual(await (await ask(proxy.address, '/json')).json(), { name: 'ada', of: [{ password: '***' }] });
   assert.equal((await ask(proxy.address, '/large')).status, 502);
+  for (const [path, status] of [
+    ['/shouted', 200],
+    ['/problem', 200],
+    ['/gzip', 502],
+    ['/range', 200],
+  ] as const) {
+    const response = await ask(proxy.address, path, { headers: { Range: 'bytes=1-' } });
+    const text = await response.text();
+    assert.ok(!text.includes('1234'), `${path}: ${text}`);
+    assert.equal(response.status, status, path);
+  }
+  // Its head has gone by the time that this is known.
+  const cut = await ask(proxy.address, '/broken');
+  await assert.rejects(cut.text(), TypeError);
   const plain = await ask(proxy.address, '/else', { headers: { 'Accept-Encoding': 'gzip' } });
   assert.equal(plain.headers.get('content-encoding'), 'gzip');
   assert.match(await plain.text(), /^http:\/\/old\.example\/ x{1000}$/);

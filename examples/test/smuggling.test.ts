@@ -189,7 +189,7 @@ async function each(
 const FORWARDED = 'X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n';
 const NEXT = 'GET /next HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n';
 
-// ---- a body in chunks, of a method that is thought to have none: CVE-2026-29057 ---------------------------------------------------------
+// ---- a body in chunks, of a method that is thought to have none: the class of CVE-2026-29057, which is Next.js's for the same code ---------
 
 const HIDDEN = 'GET /admin HTTP/1.1\r\nHost: internal\r\n\r\n';
 const CHUNKED = `DELETE /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${HIDDEN.length.toString(16)}\r\n${HIDDEN}\r\n0\r\n\r\n`;
@@ -252,7 +252,7 @@ test('here a request with a body asks for no upgrade, and a connection that has 
   });
 });
 
-// ---- bytes behind an upgrade: CVE-2026-2833 -------------------------------------------------------------------------------------------
+// ---- bytes behind an upgrade: the class of CVE-2026-2833 ------------------------------------------------------------------------------
 
 const BEHIND = UPGRADE.replace(/Content-Length: \d+\r\n/, '') + HIDDEN;
 

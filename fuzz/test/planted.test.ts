@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { PlantedResult, PlantedRun } from './fixtures/planted-run.ts';
@@ -335,13 +335,13 @@ const faults: readonly Planted[] = [
 const run = promisify(execFile);
 const fixture = fileURLToPath(new URL('fixtures/planted-run.ts', import.meta.url));
 
-/** What one process has stripped of types and compiled, the next need not: most of a fault's time is the start of a process. */
-const compileCache = mkdtempSync(join(tmpdir(), 'planted-'));
-// Without V8's coverage, which tells of other lines than the files have where sources are changed as they are loaded. Left out, Node hands it on.
-const env = { ...process.env, NODE_V8_COVERAGE: undefined, NODE_COMPILE_CACHE: compileCache };
-
 describe('a fault planted into the sources is found', { concurrency: 2 }, () => {
-  after(() => rmSync(compileCache, { recursive: true, force: true }));
+  // Without V8's coverage, which tells of other lines than the files have where sources are changed as they are loaded. Left out, Node hands it on.
+  const env: NodeJS.ProcessEnv = { ...process.env, NODE_V8_COVERAGE: undefined };
+
+  // What one process has stripped of types and compiled, the next need not: most of a fault's time is the start of a process.
+  before(() => void (env['NODE_COMPILE_CACHE'] = mkdtempSync(join(tmpdir(), 'planted-'))));
+  after(() => rmSync(env['NODE_COMPILE_CACHE'] ?? '', { recursive: true, force: true }));
 
   for (const { what, law, ...planted } of faults) {
     test(what, async () => {

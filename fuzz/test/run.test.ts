@@ -91,10 +91,12 @@ describe('the command', () => {
 
   test('what was found is printed and written at once, and a signal then ends it with 1', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'found-'));
+    let running: Pick<Running, 'child' | 'ended'> | null = null;
     try {
       const args = ['http1-chunked', '--seconds', '60', '--findings', '100', '--corpus', folder];
       writeFileSync(join(folder, 'seed'), '1\r\na\r\n0\r\n\r\n');
       const { child, ended, output } = start(command, args, { NODE_OPTIONS: `--import=${fault}` });
+      running = { child, ended };
       await until(() => /^found by execution \d+ of http1-chunked/m.test(output()), output);
       assert.ok(readdirSync(folder).some((name) => /^found-[0-9a-f]{12}$/.test(name)));
       assert.equal(child.exitCode, null, 'it goes on');
@@ -102,6 +104,9 @@ describe('the command', () => {
       assert.equal(await ended, 1, output());
       assert.match(output(), /^http1-chunked: \d+ executions .* [1-9]\d* found$/m);
     } finally {
+      // It would write into the folder for as long as it lives.
+      running?.child.kill('SIGKILL');
+      await running?.ended;
       rmSync(folder, { recursive: true });
     }
   });

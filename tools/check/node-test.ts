@@ -1,6 +1,6 @@
 /** One run of `node --test`: counts and coverage by tools/check/reporter.ts, and a log for people by the spec reporter. */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from '../process.ts';
 import { root } from '../workspace.ts';
@@ -90,14 +90,20 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
     if (hung.length > 0) abort.abort();
   }, 500);
   const preload = `--import=${new URL('processes-unmeasured.ts', import.meta.url).href}`;
+  // Whoever is killed removes nothing: a run has a temporary folder of its own, and that is removed. Its name is short, as paths of Unix sockets must be.
+  const temporary = mkdtempSync(join(tmpdir(), 'run-'));
+  const clear = (): void => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
+  process.once('exit', clear);
   const ran = await run(process.execPath, ['--test', preload, ...limits, ...reporters, ...(options.args ?? []), ...options.files], {
     cwd: options.cwd ?? root,
     onLine,
     // A test run that is itself started by a test would else report to that one.
-    env: { NODE_TEST_CONTEXT: undefined },
+    env: { NODE_TEST_CONTEXT: undefined, TMPDIR: temporary },
     signal: abort.signal,
   });
   clearInterval(watchdog);
+  process.off('exit', clear);
+  clear();
   if (hung.length > 0) {
     const output = `hangs, so that the rest was not run: ${[...new Set(hung)].join(', ')}`;
     return { passed: done - failures, failed: failures + 1, skipped: 0, coverage, output };

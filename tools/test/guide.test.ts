@@ -48,9 +48,48 @@ describe('the chart of the phases', () => {
   });
 });
 
-test('the chart in text is that of the README of the package', () => {
-  const chartOf = (path: string): string => / {2}newContext →[^]*?```/.exec(read(path))?.[0] ?? path;
-  assert.equal(chartOf('docs/guide/phases.md'), chartOf('packages/proxy/README.md'));
+/** The chart in text of a page. */
+function textChartOf(path: string): string {
+  const [chart] = / {2}newContext →[^]*?```/.exec(read(path)) ?? [];
+  assert.ok(chart !== undefined, `${path} has no chart in text`);
+  return chart;
+}
+
+describe('the chart in text', () => {
+  test('is that of the README of the package', () => {
+    assert.equal(textChartOf('docs/guide/phases.md'), textChartOf('packages/proxy/README.md'));
+  });
+
+  test('has each hook, and those of a column of the drawn one in the same order', () => {
+    // That an answered request goes there stands in the first line.
+    const chart = textChartOf('docs/guide/phases.md').replace('─► logging', '');
+    const placeOf = (name: string): number => chart.search(new RegExp(`\\b${name}\\b`));
+    for (const { title, boxes } of COLUMNS) {
+      const hooks = boxes.filter(({ power }) => power !== null).map(({ name }) => name);
+      for (const name of hooks) assert.ok(placeOf(name) >= 0, `${name} is not in the text`);
+      assert.deepEqual(
+        hooks.toSorted((a, b) => placeOf(a) - placeOf(b)),
+        hooks,
+        title,
+      );
+    }
+  });
+
+  test('has the hooks that the program of its page calls in the order in which it has seen them', () => {
+    const page = read('docs/guide/phases.md');
+    const [, seen = ''] = /assert\.deepEqual\(order, \[\n([^]*?)\n\]\);/.exec(page) ?? [];
+    const called = [...seen.matchAll(/'(\w+)/g)].map(([, name = '']) => name);
+    assert.ok(new Set(called).size >= 16, `only ${called.length} calls were found on the page`);
+    for (const { title, boxes } of COLUMNS) {
+      const drawn = boxes.map(({ name }) => name);
+      const own = [...new Set(called)].filter((name) => drawn.includes(name));
+      assert.deepEqual(
+        own.toSorted((a, b) => drawn.indexOf(a) - drawn.indexOf(b)),
+        own,
+        title,
+      );
+    }
+  });
 });
 
 describe('the pages', () => {

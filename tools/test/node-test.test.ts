@@ -1,5 +1,8 @@
 /** A run of tests is judged rightly: what passes, what fails, what cannot be loaded, and what never ends. */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { type NodeTestResult, runNodeTests } from '../check/node-test.ts';
 import { Fixture } from './fixture.ts';
@@ -53,4 +56,24 @@ test('processes that a test starts are not measured, as one that is ended while 
     });`;
   const ran = await runFiles({ 'a.test.ts': child }, 60_000, ['--experimental-test-coverage']);
   assert.deepEqual([ran.passed, ran.failed], [1, 0], ran.output);
+});
+
+test('what a file that is ended has left in the temporary folder goes with it', async () => {
+  const note = join(tmpdir(), `ferrata-note-${process.pid}`);
+  const leaves = `import { mkdtempSync, writeFileSync } from 'node:fs';
+    import { tmpdir } from 'node:os';
+    import { join } from 'node:path';
+    test('spins', () => {
+      writeFileSync(${JSON.stringify(note)}, mkdtempSync(join(tmpdir(), 'left-')));
+      for (;;);
+    });`;
+  try {
+    const ran = await runFiles({ 'spin.test.ts': leaves }, 3000);
+    assert.equal(ran.failed, 1);
+    const left = readFileSync(note, 'utf8');
+    assert.match(left, /left-/);
+    assert.ok(!existsSync(left), `${left} is still there`);
+  } finally {
+    rmSync(note, { force: true });
+  }
 });

@@ -55,6 +55,22 @@ describe('a table of parity', () => {
     assert.deepEqual(parityProblems(page, sections, fixture.folder), []);
   });
 
+  test('is not true where a group of tests is left out for good', () => {
+    for (const group of [
+      "describe.skip('bodies', () => {",
+      "describe('bodies', { skip: true }, () => {",
+      "  suite.todo('bodies', () => {",
+    ]) {
+      using fixture = new Fixture();
+      fixture.write('test/body.test.ts', `${group}\n${source}\n});\n`);
+      assert.match(
+        parityProblems(page, sections, fixture.folder)[0] ?? '',
+        /^line 13: test\/body\.test\.ts has no test with the title/,
+        group,
+      );
+    }
+  });
+
   test('that is not is told where, and what', () => {
     using fixture = new Fixture();
     fixture.write('test/body.test.ts', `${source}\n`);

@@ -27,15 +27,15 @@ import {
   writeJson,
 } from '../proxy/command-line.ts';
 import { type Contender, rotated } from '../proxy/contenders.ts';
-import { startOrigin } from '../proxy/origin.ts';
-import { busyShare, residentBytesOf, usageBetween, usageOf } from '../proxy/process-usage.ts';
+import { type CpuSample, cpuSampleOf } from '../proxy/cpu-sample.ts';
+import { busyShare } from '../proxy/process-usage.ts';
 import { type ProcessGroup, withProcesses } from '../proxy/processes.ts';
 import { parseSize } from '../proxy/sizes.ts';
 import { median, medianRatio, spread } from '../src/statistics.ts';
 import { formatFigure, formatTable } from '../src/table.ts';
 import { runStreamLoadFor } from './h2load.ts';
 import { expectHttp2Answer } from './probe.ts';
-import { SCENARIOS, type Scenario, startHttp2Origin } from './scenarios.ts';
+import { SCENARIOS, type Scenario, startOriginOf } from './scenarios.ts';
 
 const HELP = `pnpm bench http2 [options]: CPU time per request of HTTP/2 servers and proxies
 
@@ -57,13 +57,7 @@ interface Options extends ScenarioOptions<Scenario> {
 }
 
 /** One contender, one round. */
-interface Sample {
-  readonly cpuUs: number;
-  readonly userUs: number;
-  readonly systemUs: number;
-  readonly requestsPerSecond: number;
-  readonly residentBytes: number;
-  readonly coreUse: number;
+interface Sample extends CpuSample {
   readonly failures: number;
 }
 
@@ -115,7 +109,7 @@ async function measureScenario(
 ): Promise<ReadonlyMap<string, readonly Sample[]>> {
   const { only, loadCores, proxyCores } = options;
   const { present } = splitByAvailability(scenario.contenders.filter((one) => only === null || only.has(one.name)));
-  const to = await startOriginOf(scenario, processes, loadCores, openFiles);
+  const to = await startOriginOf(scenario.origin, scenario.size, { processes, loadCores, openFiles });
   const samples = new Map<string, Sample[]>(present.map((one) => [one.name, []]));
   for (let round = 0; round < options.rounds; round++) {
     for (const contender of rotated(present, round)) {
@@ -135,12 +129,6 @@ async function measureScenario(
   return samples;
 }
 
-async function startOriginOf(scenario: Scenario, processes: ProcessGroup, cores: string, openFiles: number): Promise<string> {
-  if (scenario.origin === 'none') return '';
-  if (scenario.origin === 'http1') return (await startOrigin(processes, cores, [parseSize(scenario.size)])).url;
-  return (await startHttp2Origin({ processes, to: '', cores, openFiles })).url;
-}
-
 async function measureOne(
   contender: Contender,
   scenario: Scenario,
@@ -154,20 +142,11 @@ async function measureOne(
     const { connections, streams, requests } = scenario;
     const load = { url: target, connections, streams, requests, cores: options.loadCores };
     await runStreamLoadFor(context.processes, load, options.warmUpSeconds);
-    const before = usageOf(running.pid);
-    const { succeeded, failed, durationMs } = await runStreamLoadFor(context.processes, load, options.seconds);
-    const used = usageBetween(before, usageOf(running.pid));
-    if (running.exitStatus !== null) throw new Error(`it ended under load with ${running.exitStatus}`);
-    if (succeeded === 0) throw new Error('not one request was answered');
-    return {
-      cpuUs: (used.cpuMs * 1_000) / succeeded,
-      userUs: (used.userMs * 1_000) / succeeded,
-      systemUs: (used.systemMs * 1_000) / succeeded,
-      requestsPerSecond: (succeeded / durationMs) * 1_000,
-      residentBytes: residentBytesOf(running.pid),
-      coreUse: used.cpuMs / durationMs,
-      failures: failed,
-    };
+    const { sample, load: counted } = await cpuSampleOf(running, async () => {
+      const { succeeded, failed, durationMs } = await runStreamLoadFor(context.processes, load, options.seconds);
+      return { requests: succeeded, failed, durationMs };
+    });
+    return { ...sample, failures: counted.failed };
   } finally {
     await running.stop();
   }

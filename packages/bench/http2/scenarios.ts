@@ -11,24 +11,17 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hasCommand } from '@ferrata/tools/peers';
-import {
-  type Contender,
-  FERRATA_COMMAND,
-  HAPROXY_DEFAULTS,
-  HAPROXY_FORWARDED,
-  NGINX_TO_ORIGIN,
-  nginxUser,
-  type RunningProxy,
-  type StartContext,
-  startCommand,
-  startNode,
-} from '../proxy/contenders.ts';
-import { temporaryPaths } from '../proxy/origin.ts';
+import type { Contender } from '../proxy/contenders.ts';
+import { haproxyToOrigin, startHaproxyWith } from '../proxy/haproxy.ts';
+import { NGINX_MANY_REQUESTS, NGINX_TO_HTTP2_ORIGIN, NGINX_TO_ORIGIN, nginxUpstream, startNginxWith } from '../proxy/nginx.ts';
+import { startOrigin } from '../proxy/origin.ts';
 import { findFreePort } from '../proxy/ports.ts';
+import { parseSize } from '../proxy/sizes.ts';
+import { FERRATA_COMMAND, type RunningProxy, type StartContext, startCommand, startNode } from '../proxy/start.ts';
 import { bodyOf } from './programs/bodies.ts';
 
 /** Where requests of a scenario go in the end. */
-export type OriginKind = 'none' | 'http1' | 'http2';
+export type OriginKind = 'none' | 'http1' | 'http2' | 'grpc';
 
 /** What the subject may cost, in CPU time per request, as a multiple of another's. */
 export interface ScenarioBar {
@@ -69,19 +62,19 @@ const local: readonly Contender[] = [
 /** Proxies with HTTP/2 on both sides. */
 export const HTTP2_PROXIES: readonly Contender[] = [
   ferrataReverse('h2c'),
-  command('nginx', 'nginx', '1 worker, `grpc_pass`, upstream keep-alive', (context) => startNginx(context, grpcNginx)),
+  command('nginx', 'nginx', '1 worker, `grpc_pass`, upstream keep-alive', (context) =>
+    startNginx(context, proxyNginx(NGINX_TO_HTTP2_ORIGIN)),
+  ),
   command('haproxy', 'haproxy', '1 thread, `proto h2` both sides', (context) =>
-    startHaproxy(context, (port, to) => proxyHaproxy(port, to, ' proto h2')),
+    startHaproxy(context, () => haproxyToOrigin(context.to, { serverOptions: 'proto h2' })),
   ),
   command('nghttpx', 'nghttpx', '1 worker, `proto=h2`', (context) => startNghttpx(context, ';proto=h2')),
 ];
 
 const toHttp1: readonly Contender[] = [
   ferrataReverse('http'),
-  command('nginx', 'nginx', '1 worker, upstream keep-alive', (context) => startNginx(context, proxyNginx)),
-  command('haproxy', 'haproxy', '1 thread, `http-reuse always`', (context) =>
-    startHaproxy(context, (port, to) => proxyHaproxy(port, to, '')),
-  ),
+  command('nginx', 'nginx', '1 worker, upstream keep-alive', (context) => startNginx(context, proxyNginx(NGINX_TO_ORIGIN))),
+  command('haproxy', 'haproxy', '1 thread, `http-reuse always`', (context) => startHaproxy(context, () => haproxyToOrigin(context.to))),
   command('nghttpx', 'nghttpx', '1 worker', (context) => startNghttpx(context, '')),
 ];
 
@@ -135,9 +128,30 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Starts nghttpd as the HTTP/2 origin: it answers in some 3 µs, so that it is not what limits the proxies. */
-export async function startHttp2Origin(context: StartContext): Promise<RunningProxy> {
-  return startNghttpd(context);
+/**
+ * Starts the origin of a scenario, on the CPUs of the load.
+ *
+ * @param size the name of the body's size, for an origin of HTTP/1
+ * @returns its URL; empty where nobody is asked
+ */
+export async function startOriginOf(
+  kind: OriginKind,
+  size: string,
+  context: Omit<StartContext, 'to' | 'cores'> & { readonly loadCores: string },
+): Promise<string> {
+  const { processes, loadCores } = context;
+  const own = { ...context, to: '', cores: loadCores };
+  switch (kind) {
+    case 'none':
+      return '';
+    case 'http1':
+      return (await startOrigin(processes, loadCores, [parseSize(size)])).url;
+    case 'http2':
+      // nghttpd answers in some 3 µs, so that it is not what limits the proxies.
+      return (await startNghttpd(own)).url;
+    case 'grpc':
+      return (await startGrpcOrigin(own)).url;
+  }
 }
 
 /** A unary method of gRPC: one message there, one back, and the status in trailers. */
@@ -150,8 +164,8 @@ export const GRPC = {
   trailers: { 'grpc-status': '0' },
 } as const;
 
-/** Starts nghttpd as an origin that answers the method of gRPC: to it the message is a file. */
-export async function startGrpcOrigin(context: StartContext): Promise<RunningProxy> {
+/** nghttpd as an origin that answers the method of gRPC: to it the message is a file. */
+async function startGrpcOrigin(context: StartContext): Promise<RunningProxy> {
   const folder = context.processes.makeFolder('grpc');
   const file = join(folder, GRPC.path);
   mkdirSync(dirname(file), { recursive: true });
@@ -195,41 +209,16 @@ function command(name: string, executable: string, note: string, start: Contende
 type ServerLines = (folder: string, to: string) => { readonly http: string; readonly server: string };
 
 async function startNginx(context: StartContext, lines: ServerLines): Promise<RunningProxy> {
-  const folder = context.processes.makeFolder('nginx');
-  const port = await findFreePort();
-  const configFile = join(folder, 'nginx.conf');
-  const { http, server } = lines(folder, context.to);
-  writeFileSync(
-    configFile,
-    `${nginxUser()}daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-error_log stderr error;
-events { worker_connections ${MAX_CONNECTIONS}; }
-http {
-  access_log off;
-  sendfile on;
-  tcp_nodelay on;
-  open_file_cache max=64 inactive=1h;
-  keepalive_timeout 1h;
-  keepalive_requests 1000000000;
-  http2_max_concurrent_streams 128;
-  ${temporaryPaths(folder)}
-  ${http}
-  server {
-    listen 127.0.0.1:${port} http2 backlog=4096;
-    default_type text/plain;
-    ${server}
-  }
-}
-`,
-  );
-  const args = ['-p', folder, '-c', configFile, '-e', 'stderr'];
-  return await startCommand({ command: 'nginx', args, port }, context);
-}
-
-function nginxUpstream(to: string): string {
-  return `upstream origin { server ${new URL(to).host}; keepalive 256; keepalive_requests 1000000000; }`;
+  return await startNginxWith((folder) => {
+    const { http, server } = lines(folder, context.to);
+    return {
+      connections: MAX_CONNECTIONS,
+      clientRequests: NGINX_MANY_REQUESTS,
+      http: `open_file_cache max=64 inactive=1h; http2_max_concurrent_streams 128; ${http}`,
+      listen: 'http2',
+      server: `default_type text/plain; ${server}`,
+    };
+  }, context);
 }
 
 function localNginx(folder: string): ReturnType<ServerLines> {
@@ -237,53 +226,22 @@ function localNginx(folder: string): ReturnType<ServerLines> {
   return { http: '', server: `root ${folder}; location = /100 { return 200 '${'a'.repeat(100)}'; }` };
 }
 
-function grpcNginx(_folder: string, to: string): ReturnType<ServerLines> {
-  return {
-    http: nginxUpstream(to),
-    server: `location / { grpc_pass grpc://origin; grpc_set_header Host $http_host; grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }`,
-  };
-}
-
-function proxyNginx(_folder: string, to: string): ReturnType<ServerLines> {
-  return {
-    http: nginxUpstream(to),
-    server: `location / { ${NGINX_TO_ORIGIN} }`,
-  };
+function proxyNginx(location: string): ServerLines {
+  return (_folder, to) => ({ http: nginxUpstream(to, { requests: NGINX_MANY_REQUESTS }), server: `location / { ${location} }` });
 }
 
 // ---- haproxy -----------------------------------------------------------------------------------------------------------------------
 
-async function startHaproxy(context: StartContext, lines: (port: number, to: string) => string): Promise<RunningProxy> {
-  const folder = context.processes.makeFolder('haproxy');
-  writeBodies(folder);
-  const port = await findFreePort();
-  const configFile = join(folder, 'haproxy.cfg');
-  writeFileSync(
-    configFile,
-    `global
-  nbthread 1
-  maxconn ${MAX_CONNECTIONS}
-  tune.bufsize 32768
-${HAPROXY_DEFAULTS}
-frontend entry
-${lines(port, context.to).replaceAll('FOLDER', folder)}
-`,
+async function startHaproxy(context: StartContext, frontend: (folder: string) => string): Promise<RunningProxy> {
+  return await startHaproxyWith(
+    (folder) => ({ connections: MAX_CONNECTIONS, global: 'tune.bufsize 32768', bind: 'proto h2', frontend: frontend(folder) }),
+    context,
   );
-  const args = ['-db', '-f', configFile];
-  return await startCommand({ command: 'haproxy', args, port }, context);
 }
 
-function localHaproxy(port: number): string {
-  return `  bind 127.0.0.1:${port} proto h2 backlog 4096
-  http-request return status 200 content-type text/plain file FOLDER/100`;
-}
-
-function proxyHaproxy(port: number, to: string, serverOptions: string): string {
-  return `  bind 127.0.0.1:${port} proto h2 backlog 4096
-${HAPROXY_FORWARDED}
-  default_backend origin
-backend origin
-  server origin ${new URL(to).host} pool-max-conn 256${serverOptions}`;
+function localHaproxy(folder: string): string {
+  writeBodies(folder);
+  return `  http-request return status 200 content-type text/plain file ${folder}/100`;
 }
 
 // ---- nghttp2 -----------------------------------------------------------------------------------------------------------------------

@@ -10,24 +10,13 @@
  * | websocket, -text, -16k | a server of @ferrata/tunnel that echoes | ws |
  * | idle-tls | a listener with TLS | node:tls |
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hasCommand } from '@ferrata/tools/peers';
-import {
-  type Contender,
-  FERRATA_COMMAND,
-  NGINX_TO_ORIGIN,
-  nginxUser,
-  type RunningProxy,
-  type StartContext,
-  startCommand,
-  startNode,
-} from '../proxy/contenders.ts';
-import { startOrigin, temporaryPaths } from '../proxy/origin.ts';
-import { findFreePort } from '../proxy/ports.ts';
+import type { Contender } from '../proxy/contenders.ts';
+import { missingNginx, NGINX_MANY_REQUESTS, NGINX_TO_ORIGIN, nginxTls, nginxUpstream, startNginxWith } from '../proxy/nginx.ts';
+import { startOrigin } from '../proxy/origin.ts';
 import { residentBytesOf, usageBetween, usageOf } from '../proxy/process-usage.ts';
 import { parseSize } from '../proxy/sizes.ts';
+import { FERRATA_COMMAND, type RunningProxy, type StartContext, startNode } from '../proxy/start.ts';
 import { errorCount, runLoad } from '../proxy/wrk.ts';
 import type { LoadResult } from './programs/command-line.ts';
 
@@ -262,41 +251,17 @@ async function startFerrata(context: NetContext): Promise<RunningProxy> {
   return await startNode('ferrata', [FERRATA_COMMAND, 'reverse', '--listen', 'https://127.0.0.1:0', ...files, '--to', to], context);
 }
 
-function missingNginx(): string | null {
-  return hasCommand('nginx') ? null : 'nginx is not installed';
-}
-
 async function startNginx(context: NetContext, location: string): Promise<RunningProxy> {
-  const folder = context.processes.makeFolder('nginx');
-  const port = await findFreePort();
-  const configFile = join(folder, 'nginx.conf');
-  const upstream = context.to === '' ? '' : `upstream origin { server ${new URL(context.to).host}; keepalive 256; }`;
-  writeFileSync(
-    configFile,
-    `${nginxUser()}daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-error_log stderr crit;
-events { worker_connections 4096; }
-http {
-  access_log off;
-  tcp_nodelay on;
-  keepalive_timeout 75s;
-  keepalive_requests 1000000000;
-  ssl_certificate ${context.certificates}/server.pem;
-  ssl_certificate_key ${context.certificates}/server-key.pem;
-  ssl_protocols TLSv1.2 TLSv1.3;
-  ssl_session_tickets on;
-  ${temporaryPaths(folder)}
-  ${upstream}
-  server {
-    listen 127.0.0.1:${port} ssl backlog=4096;
-    ${location}
-  }
-}
-`,
-  );
-  return await startCommand({ command: 'nginx', args: ['-p', folder, '-c', configFile, '-e', 'stderr'], port }, context);
+  const parts = {
+    connections: 4_096,
+    // What a client breaks off is no error here.
+    errorLevel: 'crit',
+    clientRequests: NGINX_MANY_REQUESTS,
+    http: `${nginxTls(context.certificates)} ssl_session_tickets on; ${context.to === '' ? '' : nginxUpstream(context.to)}`,
+    listen: 'ssl',
+    server: location,
+  } as const;
+  return await startNginxWith(() => parts, context);
 }
 
 // ---- measuring ---------------------------------------------------------------------------------------------------------------------

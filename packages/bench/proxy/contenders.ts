@@ -6,61 +6,14 @@
  * command of Ferrata does.
  */
 
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { hasCommand } from '@ferrata/tools/peers';
-import { temporaryPaths } from './origin.ts';
-import { findFreePort, untilAccepting } from './ports.ts';
-import type { ProcessGroup, RunningProcess } from './processes.ts';
+import { haproxyConnections, haproxyToOrigin, missingHaproxy, startHaproxyWith } from './haproxy.ts';
+import { missingNginx, NGINX_LARGE_BUFFERS, NGINX_TO_ORIGIN, nginxUpstream, startNginxWith } from './nginx.ts';
+import { FERRATA_COMMAND, type RunningProxy, type StartContext, startNode } from './start.ts';
 
-/** How long a Node proxy may take until it prints that it is ready. */
-const READY_TIMEOUT_MS = 60_000;
 /** Connections that nginx's worker and haproxy are prepared for: the idle bench opens 10 000, each may need one more upstream. */
 const MAX_CONNECTIONS = 30_000;
-export const FERRATA_COMMAND: string = fileURLToPath(new URL('../../ferrata/src/main.ts', import.meta.url));
-
-/** What every nginx that is a proxy by HTTP/1.1 says of its one location, and every haproxy of its connections and of forwarding. */
-export const NGINX_TO_ORIGIN = `proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_max_temp_file_size 0;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Forwarded-Host $http_host;`;
-export const HAPROXY_DEFAULTS = `defaults
-  mode http
-  option http-keep-alive
-  http-reuse always
-  timeout connect 3s
-  timeout client 75s
-  timeout server 60s
-  timeout http-keep-alive 75s`;
-export const HAPROXY_FORWARDED = `  option forwardfor
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]`;
-
-/** A proxy that is up. */
-export interface RunningProxy {
-  /** `http://127.0.0.1:PORT` of its listener. */
-  readonly url: string;
-  /** Its process; workers are its children. */
-  readonly process: RunningProcess;
-}
-
-/** Where a proxy is started. */
-export interface StartContext {
-  readonly processes: ProcessGroup;
-  /** URL of the origin. */
-  readonly to: string;
-  /** CPUs for the proxy, as `taskset -c` takes them; null: any. */
-  readonly cores: string | null;
-  /** Limit of open files in force. */
-  readonly openFiles: number;
-  /** Options of Node itself for a proxy that runs on it. Default none. */
-  readonly nodeFlags?: readonly string[];
-}
 
 /** A proxy that can be compared. */
 export interface Contender {
@@ -89,25 +42,21 @@ export const CONTENDERS: readonly Contender[] = [
     name: 'nginx',
     note: '1 worker, upstream keep-alive, buffers of stock size, no temporary files for bodies',
     isDefault: true,
-    missing: () => (hasCommand('nginx') ? null : 'nginx is not installed'),
+    missing: missingNginx,
     start: (context) => startNginx({ name: 'nginx' }, context),
   },
   {
     name: 'nginx-large-buffers',
     note: 'the same with 16 buffers of 64 KiB a response, which nobody has by default and which is much of its cost for large bodies',
     isDefault: true,
-    missing: () => (hasCommand('nginx') ? null : 'nginx is not installed'),
-    start: (context) =>
-      startNginx(
-        { name: 'nginx-large-buffers', bufferLines: 'proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 256k;' },
-        context,
-      ),
+    missing: missingNginx,
+    start: (context) => startNginx({ name: 'nginx-large-buffers', bufferLines: NGINX_LARGE_BUFFERS }, context),
   },
   {
     name: 'haproxy',
     note: '1 thread, http-reuse always',
     isDefault: true,
-    missing: () => (hasCommand('haproxy') ? null : 'haproxy is not installed'),
+    missing: missingHaproxy,
     start: startHaproxy,
   },
   baseline('http-proxy', 'http-proxy 1.18 with a keep-alive agent', true),
@@ -144,70 +93,6 @@ function baseline(name: string, note: string, isDefault: boolean): Contender {
   return { name, note, isDefault, missing: always, start: (context) => startNode(name, [script, '--to', context.to], context) };
 }
 
-/**
- * Starts a Node program that prints `ready http://127.0.0.1:PORT`, or `ready https://…`.
- *
- * @throws {Error} with its last words when it ends before that, or takes too long
- */
-export async function startNode(
-  name: string,
-  args: readonly string[],
-  context: Pick<StartContext, 'processes' | 'cores' | 'nodeFlags'>,
-): Promise<RunningProxy> {
-  let announce: (url: string) => void = () => {};
-  const ready = new Promise<string>((resolve) => {
-    announce = resolve;
-  });
-  const running = await context.processes.start({
-    name,
-    command: process.execPath,
-    args: [...(context.nodeFlags ?? []), ...args],
-    cores: context.cores,
-    onLine: (line) => {
-      const match = /^ready (https?:\/\/\S+)$/.exec(line.trim());
-      if (match?.[1] !== undefined) announce(match[1]);
-    },
-  });
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, READY_TIMEOUT_MS, null);
-  });
-  const url = await Promise.race([ready, tooLate, running.exited.then(() => null)]);
-  clearTimeout(timer);
-  if (url !== null) return { url, process: running };
-  const reason =
-    running.exitStatus === null ? `printed no "ready" line within ${READY_TIMEOUT_MS / 1000} s` : `ended with ${running.exitStatus}`;
-  const lastWords = running.errorOutput;
-  await running.kill();
-  throw new Error(`${name} ${reason}${lastWords === '' ? '' : `:\n${lastWords}`}`);
-}
-
-/** A command that listens on a port that it is given. */
-export interface ListeningCommand {
-  /** Default: that of the command. */
-  readonly name?: string;
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly port: number;
-  /** See `StartOptions.outputFile`. */
-  readonly outputFile?: string;
-}
-
-/** Starts a command that listens. @throws {Error} with its last words when it does not */
-export async function startCommand(
-  { command, name = command, args, port, outputFile }: ListeningCommand,
-  { processes, cores }: Pick<StartContext, 'processes' | 'cores'>,
-): Promise<RunningProxy> {
-  const running = await processes.start({ name, command, args, cores, ...(outputFile === undefined ? {} : { outputFile }) });
-  await untilAccepting(running, port);
-  return { url: `http://127.0.0.1:${port}`, process: running };
-}
-
-/** As root, nginx's worker would become another user, who cannot enter the temporary folder. */
-export function nginxUser(): string {
-  return process.getuid?.() === 0 ? 'user root;\n' : '';
-}
-
 /** How nginx differs from the stock one of the tables. */
 export interface NginxVariant {
   readonly name: string;
@@ -231,57 +116,22 @@ export async function startFerrata(context: StartContext, threads: number): Prom
 
 /** Starts nginx. */
 export async function startNginx(variant: NginxVariant, context: StartContext): Promise<RunningProxy> {
-  const { name, bufferLines = '', workers = 1, keepalive = 256, keepaliveRequests = 1_000, isReusingPort = false } = variant;
-  const folder = context.processes.makeFolder(name);
-  const port = await findFreePort();
-  const configFile = join(folder, 'nginx.conf');
-  writeFileSync(
-    configFile,
-    `${nginxUser()}daemon off;
-worker_processes ${workers};
-pid ${folder}/nginx.pid;
-error_log stderr error;
-events { worker_connections ${Math.min(MAX_CONNECTIONS, context.openFiles - 64)}; }
-http {
-  access_log off;
-  sendfile on;
-  tcp_nodelay on;
-  keepalive_timeout 75s;
-  ${temporaryPaths(folder)}
-  upstream origin { server ${new URL(context.to).host}; keepalive ${keepalive}; keepalive_requests ${keepaliveRequests}; }
-  server {
-    listen 127.0.0.1:${port} backlog=4096${isReusingPort ? ' reuseport' : ''};
-    location / {
-      ${bufferLines}
-      ${NGINX_TO_ORIGIN}
-    }
-  }
-}
-`,
-  );
-  const args = ['-p', folder, '-c', configFile, '-e', 'stderr'];
-  return await startCommand({ name, command: 'nginx', args, port }, context);
+  const { name, bufferLines = '', workers = 1, keepalive, keepaliveRequests, isReusingPort = false } = variant;
+  const kept = {
+    ...(keepalive === undefined ? {} : { keepalive }),
+    ...(keepaliveRequests === undefined ? {} : { requests: keepaliveRequests }),
+  };
+  const parts = {
+    workers,
+    connections: Math.min(MAX_CONNECTIONS, context.openFiles - 64),
+    http: nginxUpstream(context.to, kept),
+    listen: isReusingPort ? 'reuseport' : '',
+    server: `location / { ${bufferLines} ${NGINX_TO_ORIGIN} }`,
+  };
+  return await startNginxWith(() => parts, context, name);
 }
 
 async function startHaproxy(context: StartContext): Promise<RunningProxy> {
-  const folder = context.processes.makeFolder('haproxy');
-  const port = await findFreePort();
-  const configFile = join(folder, 'haproxy.cfg');
-  // haproxy wants two descriptors a connection and some of its own.
-  const maxConnections = Math.min(MAX_CONNECTIONS, Math.floor((context.openFiles - 128) / 2));
-  writeFileSync(
-    configFile,
-    `global
-  nbthread 1
-  maxconn ${maxConnections}
-${HAPROXY_DEFAULTS}
-frontend entry
-  bind 127.0.0.1:${port} backlog 4096
-${HAPROXY_FORWARDED}
-  default_backend origin
-backend origin
-  server origin ${new URL(context.to).host} pool-max-conn 256
-`,
-  );
-  return await startCommand({ command: 'haproxy', args: ['-db', '-f', configFile], port }, context);
+  const parts = { connections: haproxyConnections(MAX_CONNECTIONS, context.openFiles), frontend: haproxyToOrigin(context.to) };
+  return await startHaproxyWith(() => parts, context);
 }

@@ -27,11 +27,12 @@ import {
   warn,
   writeJson,
 } from './command-line.ts';
-import { CONTENDERS, type Contender, type StartContext } from './contenders.ts';
+import { CONTENDERS, type Contender } from './contenders.ts';
 import { startOrigin } from './origin.ts';
 import { residentBytesOf } from './process-usage.ts';
 import { type ProcessGroup, withProcesses } from './processes.ts';
 import type { NamedSize } from './sizes.ts';
+import type { StartContext } from './start.ts';
 import { runLoad } from './wrk.ts';
 
 const HELP = `pnpm bench idle-connections [options]: memory of a proxy for each idle keep-alive connection

@@ -153,7 +153,8 @@ export class ProcessGroup {
   }
 
   #removeFolders(): void {
-    for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true });
+    // Whoever wrote there may have been killed a moment ago.
+    for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     this.#folders.clear();
   }
 }

@@ -26,10 +26,11 @@ import {
   UsageError,
   writeJson,
 } from './command-line.ts';
-import { type NginxVariant, type RunningProxy, type StartContext, startFerrata, startNginx } from './contenders.ts';
+import { type NginxVariant, startFerrata, startNginx } from './contenders.ts';
 import { countsBetween, type Origin, startOrigin } from './origin.ts';
 import { withProcesses } from './processes.ts';
 import { REUSE_LOADS, type ReuseLoad } from './reuse-load.ts';
+import type { RunningProxy, StartContext } from './start.ts';
 
 const HELP = `pnpm bench reuse [options]: new upstream connections per 1 000 requests, of ferrata and nginx
 

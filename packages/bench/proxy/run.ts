@@ -32,13 +32,14 @@ import {
   writeJson,
 } from './command-line.ts';
 import { CONTENDERS, type Contender, rotated } from './contenders.ts';
+import { type CpuSample, cpuSampleOf } from './cpu-sample.ts';
 import { asksForMatrix, measureMatrix } from './matrix/run.ts';
 import { type Origin, startOrigin } from './origin.ts';
 import { expectBody } from './probe.ts';
-import { busyShare, residentBytesOf, usageBetween, usageOf } from './process-usage.ts';
+import { busyShare } from './process-usage.ts';
 import { type ProcessGroup, withProcesses } from './processes.ts';
 import { formatBytes, type NamedSize, parseSize } from './sizes.ts';
-import { describeErrors, errorCount, type LoadErrors, type LoadReport, runLoad } from './wrk.ts';
+import { describeErrors, errorCount, type LoadErrors, runLoad } from './wrk.ts';
 
 const HELP = `pnpm bench proxy [options]: CPU time per request of ferrata, nginx, haproxy and the proxies of npm
 
@@ -76,16 +77,9 @@ interface ComparisonOptions extends SharedOptions {
 }
 
 /** One proxy, one size, one round. */
-interface Sample {
-  readonly requestsPerSecond: number;
-  readonly cpuUs: number;
-  readonly userUs: number;
-  readonly systemUs: number;
+interface Sample extends CpuSample {
   readonly p50Ms: number;
   readonly p99Ms: number;
-  readonly residentBytes: number;
-  /** Share of the time that the proxy's CPU worked for it: near 1 means that the proxy was what limited the load. */
-  readonly coreUse: number;
   readonly errors: LoadErrors;
 }
 
@@ -213,12 +207,9 @@ async function measureRound(contender: Contender, context: RoundContext): Promis
       await expectBody(url, size.bytes);
       const load = { url, connections: options.connections, cores: options.loadCores };
       await runLoad(processes, { ...load, seconds: options.warmUpSeconds });
-      const before = usageOf(proxy.process.pid);
-      const report = await runLoad(processes, { ...load, seconds: options.seconds });
-      const used = usageBetween(before, usageOf(proxy.process.pid));
-      if (proxy.process.exitStatus !== null) throw new Error(`it ended under load with ${proxy.process.exitStatus}`);
-      if (report.requests === 0) throw new Error(`not one request was answered: ${describeErrors(report.errors)}`);
-      const sample = sampleOf(report, used, residentBytesOf(proxy.process.pid));
+      const measured = await cpuSampleOf(proxy.process, () => runLoad(processes, { ...load, seconds: options.seconds }));
+      const { p50Ms, p99Ms, errors: failed } = measured.load;
+      const sample = { ...measured.sample, p50Ms, p99Ms, errors: failed };
       samples.add(contender.name, size.name, sample);
       const figure = `${formatFigure(sample.cpuUs)} us/request, ${formatFigure(sample.requestsPerSecond)} requests/s`;
       const errors = errorCount(sample.errors) > 0 ? fault(`  errors: ${describeErrors(sample.errors)}`) : '';
@@ -227,20 +218,6 @@ async function measureRound(contender: Contender, context: RoundContext): Promis
   } finally {
     await proxy.process.stop();
   }
-}
-
-function sampleOf(report: LoadReport, used: { cpuMs: number; userMs: number; systemMs: number }, residentBytes: number): Sample {
-  return {
-    requestsPerSecond: (report.requests / report.durationMs) * 1000,
-    cpuUs: (used.cpuMs * 1000) / report.requests,
-    userUs: (used.userMs * 1000) / report.requests,
-    systemUs: (used.systemMs * 1000) / report.requests,
-    p50Ms: report.p50Ms,
-    p99Ms: report.p99Ms,
-    residentBytes,
-    coreUse: used.cpuMs / report.durationMs,
-    errors: report.errors,
-  };
 }
 
 function summarise(samples: SampleTable, options: ComparisonOptions, contenders: readonly Contender[]): readonly Result[] {

@@ -25,12 +25,13 @@ import {
   UsageError,
   writeJson,
 } from './command-line.ts';
-import { CONTENDERS, type Contender, type StartContext } from './contenders.ts';
+import { CONTENDERS, type Contender } from './contenders.ts';
 import { startOrigin } from './origin.ts';
 import { expectBody } from './probe.ts';
 import { residentBytesOf } from './process-usage.ts';
 import { withProcesses } from './processes.ts';
 import { formatBytes, type NamedSize, parseSize } from './sizes.ts';
+import type { StartContext } from './start.ts';
 
 const HELP = `pnpm bench slow-reader [options]: how much a proxy's memory grows while a client reads slowly
 

@@ -28,11 +28,12 @@ import {
   warnOfOtherWork,
   writeJson,
 } from './command-line.ts';
-import { type RunningProxy, type StartContext, startFerrata, startNginx } from './contenders.ts';
+import { startFerrata, startNginx } from './contenders.ts';
 import { type Origin, startOrigin } from './origin.ts';
 import { expectBody } from './probe.ts';
 import { busyShare, residentBytesOf, threadUsageOf, usageOf } from './process-usage.ts';
 import { type ProcessGroup, withProcesses } from './processes.ts';
+import type { RunningProxy, StartContext } from './start.ts';
 import { describeErrors, errorCount, runLoad } from './wrk.ts';
 
 const HELP = `pnpm bench threads [options]: requests and CPU time with one worker and with two, of ferrata and nginx

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { hasCommand } from '@ferrata/tools/peers';
 import { parseStreamLoadReport } from '../http2/h2load.ts';
+import { expectHttp2Answer } from '../http2/probe.ts';
 import { bodyOf } from '../http2/programs/bodies.ts';
-import { SCENARIOS } from '../http2/scenarios.ts';
+import { GRPC, SCENARIOS, startOriginOf } from '../http2/scenarios.ts';
+import { MATRIX } from '../proxy/matrix/scenarios.ts';
+import { withProcesses } from '../proxy/processes.ts';
+import { parseSize } from '../proxy/sizes.ts';
 
 /** As h2load 1.52 counts: 100 requests, of which 25 each got 200, 302 and 404, and 25 were reset. */
 const REPORT = `finished in 3.00s, 6684.33 req/s, 9.65MB/s
@@ -43,4 +48,39 @@ test('every bar of a scenario compares its subject with a contender of its own t
     assert.ok(names.has(subject), name);
     for (const { than } of bars) assert.ok(names.has(than) && than !== subject, `${name}: ${than}`);
   }
+});
+
+const skip =
+  process.platform !== 'linux'
+    ? 'the benches end their processes by way of /proc, which only Linux has'
+    : hasCommand('nghttpd') && hasCommand('nginx')
+      ? false
+      : 'nginx and nghttpd, which answer here, are not installed';
+
+for (const { name, origin, size, contenders } of SCENARIOS.filter((one) => one.name === 'local' || one.name === 'h2-to-h1')) {
+  test(`every contender of ${name} answers as it is asked to`, { skip }, async () => {
+    await withProcesses(async (processes) => {
+      const context = { processes, openFiles: 1_024 };
+      const to = await startOriginOf(origin, size, { ...context, loadCores: '0' });
+      for (const contender of contenders.filter((one) => one.missing() === null)) {
+        const running = await contender.start({ ...context, to, cores: null });
+        await expectHttp2Answer(`${running.url}/${size}`, { bytes: parseSize(size).bytes });
+        await running.process.stop();
+      }
+    });
+  });
+}
+
+test('every contender of grpc-unary hands the message on, and the status in trailers', { skip }, async () => {
+  const scenario = MATRIX.find(({ name }) => name === 'grpc-unary');
+  await withProcesses(async (processes) => {
+    const context = { processes, openFiles: 1_024, certificates: '' };
+    const to = await startOriginOf('grpc', '', { ...context, loadCores: '0' });
+    for (const contender of scenario?.contenders.filter((one) => one.missing() === null) ?? []) {
+      const running = await contender.start({ ...context, to, cores: null });
+      const post = { fields: GRPC.fields, body: GRPC.request };
+      await expectHttp2Answer(`${running.url}${GRPC.path}`, { bytes: GRPC.answer.length, post, trailers: GRPC.trailers });
+      await running.process.stop();
+    }
+  });
 });

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isRunning, processTree } from '@ferrata/tools/process-tree';
 import { residentBytesOf, usageOf } from '../proxy/process-usage.ts';
 import { type RunningProcess, withProcesses } from '../proxy/processes.ts';
@@ -48,6 +51,27 @@ test('a bench that fails leaves neither processes, nor what those started, nor f
   await assert.rejects(bench, /planned/);
   assert.ok(!existsSync(folder));
   for (const member of tree) assert.ok(!isRunning(member), `process ${member.pid} is still there`);
+});
+
+test('a bench that is told to end leaves neither processes nor folders behind', { skip }, async () => {
+  const script = `import { withProcesses } from ${JSON.stringify(new URL('../proxy/processes.ts', import.meta.url).href)};
+    await withProcesses(async (processes) => {
+      const folder = processes.makeFolder('test');
+      const { pid } = await processes.start({ name: 'sleep', command: 'sleep', args: ['60'], cores: null });
+      console.log(JSON.stringify({ folder, pid }));
+      await new Promise((resolve) => setTimeout(resolve, 60_000));
+    });`;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [said] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+  const { folder, pid } = JSON.parse(said) as { readonly folder: string; readonly pid: number };
+  const tree = processTree(pid);
+  assert.ok(existsSync(folder) && tree.length === 1);
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  assert.deepEqual(await ended, [143, null]);
+  assert.ok(!existsSync(folder));
+  for (const latest = performance.now() + 5_000; tree.some(isRunning); await delay(10))
+    assert.ok(performance.now() < latest, 'it is still there');
 });
 
 test('the last words of a process that fails are kept', async () => {

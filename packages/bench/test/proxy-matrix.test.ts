@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { argumentsOf } from '../http2/h2load.ts';
 import { isMet, UsageError } from '../proxy/command-line.ts';
 import { addedBetween, sumOf } from '../proxy/matrix/allocation-count.ts';
 import { barsOf, hasFailures, MATRIX_HEADINGS, type MatrixResult, type MatrixSample, rowsOf } from '../proxy/matrix/figures.ts';
+import { expectLines } from '../proxy/matrix/measure.ts';
 import { pacedArguments, parsePacedLog } from '../proxy/matrix/paced-load.ts';
 import { asksForMatrix, readMatrixOptions } from '../proxy/matrix/run.ts';
 import { MATRIX, PACE } from '../proxy/matrix/scenarios.ts';
@@ -147,6 +151,18 @@ test('a row shows the medians, what was reached of the rate, and what a request 
   assert.equal(shown[1]?.['subject ÷ it'], '2.00');
   assert.deepEqual([shown[1]?.['p99 ms'], shown[1]?.['heap B/req']], ['-', '-']);
   assert.ok(rows.every((row) => row.length === MATRIX_HEADINGS.length));
+});
+
+test('a log must have a line for each request that was answered: one that is short by those of the warm-up is refused', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ferrata-bench-log-'));
+  try {
+    const file = join(folder, 'access.log');
+    writeFileSync(file, '{}\n'.repeat(400_000));
+    await expectLines(file, 400_000);
+    await assert.rejects(expectLines(file, 400_001), /it wrote 400000 lines for 400001 requests/);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 // ---- loads at a rate ---------------------------------------------------------------------------------------------------------------

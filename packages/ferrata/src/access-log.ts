@@ -1,8 +1,9 @@
 /**
  * One JSON line for each request that was accepted, whatever became of it.
  *
- * Lines gather until the end of the tick: one write for many requests. When whoever reads them is too slow, lines are dropped and counted, and
- * traffic goes on; the count follows in a line of its own, `{"time":…,"droppedLines":N}`, as soon as there is room.
+ * Lines gather for some milliseconds: one write for many requests. A thread's standard output is written by the main thread, so that each write
+ * is a message between the two. When whoever reads them is too slow, lines are dropped and counted, and traffic goes on; the count follows in a
+ * line of its own, `{"time":…,"droppedLines":N}`, as soon as there is room.
  */
 import { type WireError, withSource } from '@ferrata/error';
 import { httpVersionName } from '@ferrata/headers';
@@ -18,7 +19,8 @@ export interface LineSink {
   readonly hasRoom?: boolean;
 }
 
-/** Lines wait for the end of the tick, or for this many characters. */
+/** Lines wait for so long, or until they are so many characters. */
+const FLUSH_AFTER_MS = 10;
 const FLUSH_AT_LENGTH = 65_536;
 
 /** Writes access-log lines. */
@@ -26,7 +28,8 @@ export class AccessLog {
   readonly #sink: LineSink;
   readonly #wallNow: () => number;
   #pending = '';
-  #isScheduled = false;
+  /** When what waits is written; null: nothing waits. */
+  #timer: NodeJS.Timeout | null = null;
   #droppedLines = 0;
   #lastTime = Number.NaN;
   #lastTimeText = '';
@@ -103,7 +106,8 @@ export class AccessLog {
 
   /** Writes out what waits. */
   flush(): void {
-    this.#isScheduled = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
     const text = this.#pending;
     this.#pending = '';
     if (text !== '') this.#sink.write(text);
@@ -120,12 +124,8 @@ export class AccessLog {
       this.#droppedLines = 0;
     }
     this.#pending += formatLine(time, line);
-    if (this.#pending.length >= FLUSH_AT_LENGTH) {
-      this.flush();
-    } else if (!this.#isScheduled) {
-      this.#isScheduled = true;
-      setImmediate(() => this.flush());
-    }
+    if (this.#pending.length >= FLUSH_AT_LENGTH) this.flush();
+    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_AFTER_MS);
   }
 
   /** Now in ISO 8601, made once a millisecond. */

@@ -52,7 +52,10 @@ export interface ReverseArguments {
   readonly caFiles: readonly string[];
   /** Requests at once on one connection to an origin that speaks HTTP/2. Default 100. */
   readonly upstreamStreams: number;
-  /** Connections of each thread at once to one origin. Default: 64 of HTTP/2; to an origin of HTTP/1 alone as many as are asked for. */
+  /**
+   * Connections of each thread at once to one origin. Default: 64 of HTTP/2; to an origin of HTTP/1 alone as many as are asked for; 1 024 of HTTP/1
+   * over TLS.
+   */
   readonly upstreamConnections?: number;
   /** Whether each request gets a JSON line on standard output. Default: no. */
   readonly hasAccessLog: boolean;
@@ -122,7 +125,8 @@ export const help = `ferrata: a reverse proxy
   --h2-upstream-streams N
                           HTTP/2: requests at once on one connection to an origin (100); also --upstream-streams
   --upstream-connections N
-                          connections at once to one origin, of each thread (HTTP/2 64, http:// as many as asked for)
+                          connections at once to one origin, of each thread (HTTP/2 64, http:// as many as asked for,
+                          HTTP/1 over TLS 1024)
   --access-log            one JSON line on standard output for each request
   --connect-timeout TIME  until a connection to an origin stands (3s)
   --read-timeout TIME     until an origin sends the first, and then the next, byte of its response (60s)
@@ -207,7 +211,7 @@ export function parseCommand(argv: readonly string[]): Command {
       headerUp: checkHeaderOption('--header-up', values['header-up'] ?? [], 'up'),
       headerDown: checkHeaderOption('--header-down', values['header-down'] ?? [], 'down'),
       compress: parseCompress(values.compress),
-      ...parseProxyProtocol(values['proxy-protocol'], values['proxy-protocol-from'] ?? []),
+      ...parseProxyProtocol(values['proxy-protocol'], values['proxy-protocol-from'] ?? [], listen),
       certificates: pairs(values.cert ?? [], values.key ?? [], listen),
       ...verification,
       upstreamStreams: upstreamStreamsOf(values),

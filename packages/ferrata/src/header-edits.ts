@@ -39,7 +39,7 @@ export function parseHeaderEdit(text: string, direction: HeaderDirection): Heade
   const kind = sign === '-' ? 'remove' : sign === '+' ? 'append' : 'set';
   const rest = kind === 'set' ? text : text.slice(1);
   const colon = rest.indexOf(':');
-  if (kind === 'remove' && colon >= 0) throw new TypeError(`a field is removed by its name alone; write '-${rest.slice(0, colon)}'`);
+  if (kind === 'remove' && colon > 0) throw new TypeError(`a field is removed by its name alone; write '-${rest.slice(0, colon)}'`);
   if (kind !== 'remove' && colon < 0)
     throw new TypeError(`there is no colon in it; write 'Name: value', or '-${isFieldName(rest) ? rest : 'Name'}' to remove a field`);
   const name = colon < 0 ? rest : rest.slice(0, colon);
@@ -51,10 +51,11 @@ export function parseHeaderEdit(text: string, direction: HeaderDirection): Heade
   return { kind, name, value };
 }
 
-/** How a change is called where something is wrong with it: by its name, as its value may be a secret. */
+/** How a change is called where something is wrong with it: by its name, or its first word where it has none, as what follows may be a secret. */
 export function labelOf(text: string): string {
   const colon = text.indexOf(':');
-  return JSON.stringify(colon > 0 ? text.slice(0, colon) : text);
+  const [word = ''] = text.trimStart().split(/\s/);
+  return JSON.stringify(colon > 0 ? text.slice(0, colon) : word);
 }
 
 /** Reads several. @throws {TypeError} that begins with the one that is wrong */

@@ -29,10 +29,17 @@ export function parseOptions<T extends OptionTable>(argv: readonly string[], opt
     return parsed;
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    // Node's sentence ends with advice on '--' that fits no option of ours.
-    const [sentence = ''] = (error as Error).message.split(/\. To |\.\n| To specify/);
-    throw new UsageError(`${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}; ${help} lists the options`, { cause: error });
+    throw new UsageError(`${sentenceOf((error as Error).message)}; ${help} lists the options`, { cause: error });
   }
+}
+
+/** What Node says, without its advice on '--' that fits no option of ours. */
+function sentenceOf(message: string): string {
+  // What is behind the option begins as an option does.
+  const lacking = /^Option '(?:-\w, )?(--[\w-]+)' argument is ambiguous/.exec(message)?.[1];
+  if (lacking !== undefined) return `${lacking} needs a value; one that begins with a minus sign is written ${lacking}=VALUE`;
+  const [sentence = ''] = message.split(/\. To |\.\n| To specify/);
+  return `${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;
 }
 
 /** A whole number. @throws {UsageError} when it is none, or out of range */

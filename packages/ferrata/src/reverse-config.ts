@@ -79,7 +79,12 @@ function trafficOf(args: ReverseArguments): Pick<ReverseConfig, 'to' | 'routes' 
   if (routeFile === null) return { to, routes, secretHeaders: { up: headerUp, down: headerDown } };
   const file = readRouteFile(routeFile);
   const routing = joinRoutings({ to, routes }, splitRoutes(file.routes), `--route-file ${routeFile}`);
-  checkOrigins(routing, args);
+  try {
+    checkOrigins(routing, args);
+  } catch (error) {
+    // At a reload nobody has just written the command line.
+    throw new UsageError(`--route-file ${routeFile}, beside the command line: ${(error as Error).message}`, { cause: error });
+  }
   return { ...routing, secretHeaders: { up: [...headerUp, ...file.headerUp], down: [...headerDown, ...file.headerDown] } };
 }
 

@@ -5,7 +5,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { checkWholeNumber, ioError, protocolError, type WireError } from '@ferrata/error';
-import type { HttpEnvironment, HttpServerOptions } from '@ferrata/http';
+import type { HttpEnvironment, HttpServerOptions, ResponseInit } from '@ferrata/http';
 import { compression } from '@ferrata/http-modules';
 import { descriptorLimit, type ListenOptions, TlsClient, TlsServer, type TlsServerOptions } from '@ferrata/net';
 import { appendForwarded, HttpProxy, type ProxyHooks } from '@ferrata/proxy';
@@ -47,6 +47,9 @@ const HANDSHAKE_SHARE_MS = 2_000;
  * shared out by connection get their part again.
  */
 const MAX_REQUESTS_UPSTREAM = 100_000;
+
+/** What is answered where there is no route: the next reload may bring one, so no cache is to keep it, as it may a 404 (RFC 9111 §4.2.2). */
+const NO_ROUTE: ResponseInit = { headers: { 'Cache-Control': 'private, no-store' }, body: '404 Not Found\n' };
 
 /** What is spoken over TLS, the preferred one first (RFC 9113 §3.3). */
 const ALPN = ['h2', 'http/1.1'] as const;
@@ -124,7 +127,7 @@ function hooksFor(options: ReverseProxyOptions, table: RouteTable<OriginGroup>, 
     requestFilter(session, { way }) {
       if (way === 'doubtful') throw doubtfulPath();
       // The request is as good as any, and so is its connection.
-      if (way === null) session.respond(404);
+      if (way === null) session.respond(404, NO_ROUTE);
       return way === null;
     },
     upstreamPeer(session, progress) {

@@ -44,7 +44,10 @@ export interface ReverseProxyOptions {
   readonly onOriginFailed?: (origin: OriginAddress, error: WireError) => void;
   /** HTTP/2: requests at once on one connection to an origin. Default 100. */
   readonly upstreamStreams?: number;
-  /** Connections at once to one origin, tunnels included where it is given. Default: 64 of HTTP/2; to an origin of HTTP/1 alone as many as are asked for. */
+  /**
+   * Connections at once to one origin, tunnels included where it is given. Default: 64 of HTTP/2; to an origin of HTTP/1 alone as many as are asked
+   * for; 1 024 of HTTP/1 over TLS.
+   */
   readonly upstreamConnections?: number;
   /** Until a connection to an origin stands. Default 3 000. */
   readonly connectTimeoutMs?: number;

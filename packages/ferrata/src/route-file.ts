@@ -88,6 +88,7 @@ class Reading {
       throw new UsageError(`--route-file ${this.#file}: it cannot be read as YAML: ${(error as Error).message}`, { cause: error });
     }
     const [problem] = [...document.errors, ...document.warnings];
+    if (problem?.code === 'MULTIPLE_DOCS') this.#fail(problem.pos[0], 'the file is one document; write all keys above the line of dashes');
     if (problem !== undefined) this.#fail(problem.pos[0], problem.message.slice(0, 200));
     return document;
   }

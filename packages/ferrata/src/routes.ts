@@ -4,9 +4,13 @@
  * A prefix fits on the borders of segments: `/api` takes `/api`, `/api/x` and `/api?x`, never `/apix`. The target is passed on as it came, so whatever is decided here
  * must hold for the path as the origin will read it, and origins read in many ways: some decode `%2f`, some merge `//`, some cut `;…` off a segment, some take `\` for `/`. So a path that has
  * any of that is read a second time, by all of these habits at once, and refused if that reading has another group. No habit alone, nor any few of them, can then lead elsewhere: each
- * of them changes, splits or drops single segments, and leaves those that make up a prefix as they are, so what one reading begins with, all further ones begin with.
+ * of them changes, splits or drops single segments, and leaves those that make up a prefix as they are, so what one reading begins with, all further
+ * ones begin with. That holds where their order does not matter, so a parameter with a hidden separator is refused: `/;%2fx/api` is `/api` to who cuts
+ * before he decodes, and `/x/api` to who cuts afterwards.
  *
- * Segments `.` and `..` move others, and are refused in every spelling; clients resolve them before they ask (RFC 3986 §5.2.4). So are encoded control characters: there are origins that end a path at NUL.
+ * Segments `.` and `..` move others, and are refused in every spelling; clients resolve them before they ask (RFC 3986 §5.2.4). So are encoded control
+ * characters, as there are origins that end a path at NUL, and ASCII in encodings that are none: `%u002f`, and UTF-8 that is longer than it need be
+ * (RFC 3629 §3, §10).
  */
 import { isRequestTarget } from '@ferrata/headers';
 import type { OriginAddress } from './urls.ts';
@@ -42,6 +46,8 @@ export function originsOf(routing: Routing): readonly OriginAddress[] {
 export function prefixProblem(prefix: string): string | null {
   if (!prefix.startsWith('/')) return 'a prefix begins with a slash, such as /api';
   if (prefix === '/') return null;
+  if (prefix.includes('*'))
+    return `a prefix has no *, as it takes all that lies below; write ${prefix.slice(0, prefix.indexOf('*')).replace(/\/+$/, '') || '/'}`;
   if (prefix.endsWith('/')) return `without the slash at its end it takes all that lies below; write ${prefix.replace(/\/+$/, '') || '/'}`;
   if (!isRequestTarget(prefix) || /[%;?\\]/.test(prefix)) return 'a prefix is a path in plain ASCII, without %, ;, ? and backslash';
   const isPlain = prefix
@@ -100,10 +106,17 @@ export class RouteTable<Group extends object> {
 /** Most paths have nothing of it. */
 const takesAnotherReading = /[%;\\]|\/\/|\/\.{1,2}(?:\/|$)/;
 
+/** A separator within a parameter, itself or encoded, from the `;` next to it on, itself or encoded. */
+const hiddenSeparator = /(?:;|%3b)(?:(?!%3b)[^/;])*(?:\\|%2f|%5c)/i;
+
+/** Control characters; ASCII as `%u00…`; bytes of UTF-8 that say ASCII, or other characters, in more bytes than they need. */
+const noHonestText =
+  /[\u0000-\u001f\u007f]|%[uU]00|[\u00c0\u00c1][\u0080-\u00bf]|\u00e0[\u0080-\u009f][\u0080-\u00bf]|\u00f0[\u0080-\u008f][\u0080-\u00bf]/;
+
 /** The path as the origin would read it that has every habit. @returns null where that is nobody's honest path */
 function otherReading(path: string): string | null {
   const text = decoded(path);
-  if (text === null || /[\u0000-\u001f\u007f]/.test(text)) return null;
+  if (text === null || noHonestText.test(text)) return null;
   let reading = '';
   for (const segment of text.split(/[/\\]/)) {
     // `..;` is `..` to whoever cuts parameters off (RFC 3986 §3.3), and `?` ends the path for who decodes before looking for its end.
@@ -114,9 +127,11 @@ function otherReading(path: string): string | null {
   return reading === '' ? '/' : reading;
 }
 
+/** Without any encoding. @returns null where it is encoded too often, or it matters what is done between two rounds */
 function decoded(path: string): string | null {
   let text = path;
   for (let round = 0; round <= MAX_ENCODINGS; round++) {
+    if (hiddenSeparator.test(text)) return null;
     const next = text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
     if (next === text) return text;
     text = next;

@@ -116,10 +116,11 @@ export function parseCompress(text: string | undefined): readonly NamedCoding[] 
   return codings;
 }
 
-/** @throws {UsageError} for sides that there are not, and where it is not said who is trusted */
+/** @throws {UsageError} for sides that there are not, and where it is not said who is trusted, or nobody of a listener can be */
 export function parseProxyProtocol(
   sides: string | undefined,
   from: readonly string[],
+  listen: readonly ListenAddress[],
 ): { readonly proxyProtocol: ProxyProtocolSides | null; readonly proxyProtocolFrom: readonly string[] } {
   if (sides !== undefined && sides !== 'in' && sides !== 'out' && sides !== 'both')
     throw new UsageError(`--proxy-protocol ${sides}: write in (listeners), out (origins) or both`);
@@ -135,6 +136,11 @@ export function parseProxyProtocol(
   if (proxyProtocolFrom.includes('all') && proxyProtocolFrom.length > 1)
     throw new UsageError('--proxy-protocol-from all: everybody is believed then; write no ranges beside it');
   for (const range of proxyProtocolFrom) if (range !== 'all') checkRange(range);
+  const local = listen.find(({ kind }) => kind === 'unix');
+  if (isRead && local !== undefined && !proxyProtocolFrom.includes('all'))
+    throw new UsageError(
+      `--listen ${formatUrl(local)}: who comes by a Unix socket has no address that could be in a range; write --proxy-protocol-from all`,
+    );
   return { proxyProtocol, proxyProtocolFrom };
 }
 

@@ -1,7 +1,7 @@
 /** Addresses as the command line writes them: `http://127.0.0.1:8080`, `https://[::1]:8443`, `h2c://127.0.0.1:3000`, `http://unix:/path.sock`. */
-import { type NetAddress, parseAddress } from '@ferrata/net';
+import type { NetAddress } from '@ferrata/net';
 import type { StreamAddress } from '@ferrata/stream';
-import type { UpstreamProtocol } from '@ferrata/upstream';
+import { type OriginUrl, OriginUrlError, parseOriginUrl, type UpstreamProtocol } from '@ferrata/upstream';
 import { UsageError } from './usage-error.ts';
 
 /** Where to accept connections. */
@@ -19,24 +19,22 @@ export type OriginAddress = NetAddress & {
 };
 
 const examples = { '--listen': 'http://127.0.0.1:8080', '--to': 'http://127.0.0.1:3000' } as const;
+const schemes = { '--listen': 'http or https', '--to': 'http, https or h2c' } as const;
 
 /** @throws {UsageError} when it is no address to listen on */
 export function parseListener(url: string): ListenAddress {
-  const scheme = schemeOf(url);
-  if (scheme === 'h2c')
+  const { address, isSecure, protocol } = parseUrl('--listen', url);
+  if (protocol === 'http2')
     throw new UsageError(
-      `--listen ${url}: write http${url.slice(scheme.length)}; an http:// listener speaks both, HTTP/1 and HTTP/2 without TLS`,
+      `--listen ${url}: write http${url.slice('h2c'.length)}; an http:// listener speaks both, HTTP/1 and HTTP/2 without TLS`,
     );
-  const where = parseUrl('--listen', url, scheme);
-  return scheme === 'https' ? { ...where, isSecure: true } : where;
+  return isSecure ? { ...address, isSecure } : address;
 }
 
 /** @throws {UsageError} when it is no address of an origin */
 export function parseOrigin(url: string): OriginAddress {
-  const scheme = schemeOf(url);
-  const where = parseUrl('--to', url, scheme);
-  if (scheme === 'https') return { ...where, isSecure: true, protocol: 'auto' };
-  return scheme === 'h2c' ? { ...where, protocol: 'http2' } : where;
+  const { address, isSecure, protocol } = parseUrl('--to', url);
+  return { ...address, ...(isSecure ? { isSecure } : {}), ...(protocol === 'http1' ? {} : { protocol }) };
 }
 
 /** An address that a URL can be made of. */
@@ -64,29 +62,15 @@ function schemeFor(where: Locatable): string {
   return 'protocol' in where && where.protocol === 'http2' ? 'h2c' : 'http';
 }
 
-function schemeOf(url: string): string | undefined {
-  return /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
-}
-
-function parseUrl(option: keyof typeof examples, url: string, scheme: string | undefined): NetAddress {
-  if (scheme !== 'http' && scheme !== 'https' && scheme !== 'h2c')
-    throw new UsageError(`${option} ${url}: write the address as a URL, such as ${examples[option]} or http://unix:/path.sock`);
-  const rest = url.slice(`${scheme}://`.length);
-  if (rest.startsWith('unix:')) return address(option, url, rest);
-  const authority = rest.endsWith('/') ? rest.slice(0, -1) : rest;
-  const path = /[/?#]/.exec(authority);
-  if (path !== null)
-    throw new UsageError(
-      `${option} ${url}: only an address, without '${authority.slice(path.index)}'; write ${scheme}://${authority.slice(0, path.index)}`,
-    );
-  const hasPort = authority.startsWith('[') ? authority.includes(']:') : authority.includes(':');
-  return address(option, url, hasPort ? authority : `${authority}:${scheme === 'https' ? 443 : 80}`);
-}
-
-function address(option: string, url: string, text: string): NetAddress {
+function parseUrl(option: keyof typeof examples, url: string): OriginUrl {
   try {
-    return parseAddress(text);
+    return parseOriginUrl(url);
   } catch (error) {
-    throw new UsageError(`${option} ${url}: ${(error as Error).message}`, { cause: error });
+    if (!(error instanceof OriginUrlError)) throw error;
+    const why =
+      error.fault === 'scheme'
+        ? `write the address as a URL of ${schemes[option]}, such as ${examples[option]} or http://unix:/path.sock`
+        : error.detail;
+    throw new UsageError(`${option} ${url}: ${why}`, { cause: error });
   }
 }

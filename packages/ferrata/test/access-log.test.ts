@@ -144,12 +144,14 @@ test('what a peer sends cannot break a line', () => {
   assert.equal(line?.['target'], request.target);
 });
 
-test('lines gather until the tick ends, and are written in one piece', async () => {
+test('lines gather for some milliseconds, and are written in one piece', (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
   const written: string[] = [];
   const log = new AccessLog({ write: (text) => written.push(text) }, () => 0);
   for (let i = 0; i < 3; i++) log.logSession(session(), null);
+  context.mock.timers.tick(9);
   assert.equal(written.length, 0);
-  await new Promise((resolve) => setImmediate(resolve));
+  context.mock.timers.tick(1);
   assert.equal(written.length, 1);
   assert.equal(written[0]?.split('\n').length, 4);
   for (let i = 0; i < 400; i++) log.logSession(session(), null);

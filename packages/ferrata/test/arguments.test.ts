@@ -248,6 +248,11 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
   ['an unknown option', ['reverse', '--lisen', 'x'], /--lisen.*ferrata --help/],
   ['an option without its value', ['reverse', '--listen'], /--listen.*ferrata --help/],
   [
+    'an option before another in place of its value',
+    [...both, '--retries', '-1'],
+    /^--retries needs a value; one that begins with a minus sign is written --retries=VALUE; ferrata --help/,
+  ],
+  [
     'TLS without a certificate',
     ['reverse', '--listen', 'https://127.0.0.1:1', '--to', 'http://a:1'],
     /--listen https:\/\/127\.0\.0\.1:1: .*--cert FILE --key FILE/,
@@ -305,6 +310,16 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
     ['reverse', '--listen', 'http://127.0.0.1:8080', '--to', 'h2c://127.0.0.1:8080'],
     /that is where the proxy itself listens/,
   ],
+  [
+    'an origin of HTTP/3',
+    ['reverse', '--listen', 'http://a:1', '--to', 'h3://a'],
+    /^--to h3:\/\/a: write the address as a URL of http, https or h2c, such as http/,
+  ],
+  [
+    'a listener of another scheme',
+    ['reverse', '--listen', 'ws://a:1', '--to', 'http://a'],
+    /^--listen ws:\/\/a:1: .* URL of http or https, such as/,
+  ],
   ['no scheme', ['reverse', '--listen', '127.0.0.1:1', '--to', 'http://a:1'], /write the address as a URL/],
   [
     'a path',
@@ -337,6 +352,7 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
   ['a route for / beside --to', [...both, '--route', '/', '--to', 'http://c:1'], /a --to before any --route is for \/ already/],
   ['a prefix without a slash', [...both, '--route', 'api', '--to', 'http://c:1'], /--route api: a prefix begins with a slash/],
   ['a prefix with a slash behind', [...both, '--route', '/api/', '--to', 'http://c:1'], /--route \/api\/: .*write \/api$/],
+  ['a prefix with a star', [...both, '--route', '/api/*', '--to', 'http://c:1'], /all that lies below; write \/api$/],
   ['a prefix with dots', [...both, '--route', '/a/..', '--to', 'http://c:1'], /none that are \. or \.\./],
   ['an origin of a route on port 0', [...both, '--route', '/b', '--to', 'http://c:0'], /--to http:\/\/c:0: port 0 is only for --listen/],
   [
@@ -351,6 +367,12 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
     /--header-up "X-A": there is no colon in it; write 'Name: value', or '-X-A'/,
   ],
   ['a field that is removed with a value', [...both, '--header-down=-X-A: 1'], /a field is removed by its name alone; write '-X-A'/],
+  ['a pseudo-field that is removed', [...both, '--header-up=-:path'], /"" is no name of a field/],
+  [
+    'a field without a colon that may be a secret',
+    [...both, '--header-up', 'Authorization s3cret'],
+    /^--header-up "Authorization": [^3]*$/,
+  ],
   ['a name that is none', [...both, '--header-up', 'X A: 1'], /"X A" is no name of a field/],
   ['a pseudo-field', [...both, '--header-up', ':path: /'], /"" is no name of a field/],
   ['a field of the connection', [...both, '--header-up', 'connection: close'], /connection belongs to one connection/],
@@ -384,6 +406,11 @@ const wrong: readonly (readonly [name: string, argv: readonly string[], says: Re
     'a range that is none',
     [...both, '--proxy-protocol', 'in', '--proxy-protocol-from', '10.1.2.3/8'],
     /--proxy-protocol-from 10\.1\.2\.3\/8: bits behind its prefix.*write a range such as/,
+  ],
+  [
+    'PROXY headers by a Unix socket from a range',
+    ['reverse', '--listen', 'http://unix:/a', '--to', 'http://b', '--proxy-protocol', 'in', '--proxy-protocol-from', '::1'],
+    /^--listen http:\/\/unix:\/a: .*write --proxy-protocol-from all$/,
   ],
   ['everybody and somebody', [...both, '--proxy-protocol', 'in', '--proxy-protocol-from', 'all,::1'], /everybody is believed then/],
   ['a bare IPv6 address', ['reverse', '--listen', 'http://::1:80', '--to', 'http://a:1'], /brackets/],

@@ -45,6 +45,14 @@ test('a file has routes with one origin or several, and changes of fields', () =
   assert.deepEqual([headerUp, headerDown], [['A: 1', '-B'], ['+C: 2']]);
 });
 
+test('a byte order mark and line ends of two characters are no fault', () => {
+  const { routes } = readRouteFile(routeFile('\ufeffroutes:\r\n  - prefix: /api\r\n    to: http://a\r\n'));
+  assert.deepEqual(
+    routes.map(({ prefix, to }) => [prefix, ...to.map(formatUrl)]),
+    [['/api', 'http://a:80']],
+  );
+});
+
 test('the file of the README is one', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   const text = /```yaml\n(# routes\.yaml[^]*?)```/.exec(readme)?.[1] ?? '';
@@ -58,6 +66,9 @@ const faults: readonly (readonly [name: string, text: string, says: RegExp])[] =
   ['has no keys', '- a\n', /:1:1: the file must have keys, such as routes$/],
   ['is no YAML', 'routes: [\n', /:\d+:\d+: /],
   ['has an unknown key', 'route: []\n', /:1:1: there is no key route; the keys are version, routes, header_up and header_down$/],
+  ['is two documents', 'routes: []\n---\nroutes: []\n', /:2:1: the file is one document; write all keys above the line of dashes$/],
+  ['has a key that is none', '? [routes]\n: []\n', /:1:3: a key must be a text/],
+  ['has an empty key', ': []\n', /:1:1: a key must be a text/],
   ['is of another version', 'version: 2\n', /:1:1: version must be 1$/],
   ['has a key twice', 'routes: []\nroutes: []\n', /:2:1: routes is written twice$/],
   ['has routes that are no list', 'routes: /a\n', /:1:1: routes must be a list$/],
@@ -119,7 +130,10 @@ test('what a file and the command line say together must make sense', () => {
   assert.throws(() => load("header_up: ['A: 1']\n"), /say where requests go/);
   assert.throws(() => load(api, '--no-verify'), /--no-verify is for https:\/\/ origins/);
   assert.throws(() => load('routes:\n  - { prefix: /a, to: http://127.0.0.1:8080 }\n'), /that is where the proxy itself listens/);
-  assert.throws(() => load('routes:\n  - { prefix: /a, to: http://a:0 }\n'), /port 0 is only for --listen/);
+  assert.throws(
+    () => load('routes:\n  - { prefix: /a, to: http://a:0 }\n'),
+    /^UsageError: --route-file \S+, beside the command line: --to http:\/\/a:0: port 0 is only for --listen/,
+  );
 });
 
 test('--test looks at the file of routes', async () => {
@@ -160,6 +174,19 @@ test('a reload takes routes, origins with TLS and fields from the file, in all t
   for (let i = 0; i < 4; i++) assert.equal((await ask1(ferrata.port, '/new')).status, 502);
   await ferrata.until('why', () => ferrata.stderr.includes(`--to ${origin}: no connection`));
   assert.equal((await ask1(ferrata.port, '/')).headers['x-down'], '2');
+});
+
+test('who takes the place of a process that died, while the file is gone, serves by what was in it', async () => {
+  const a = await named('a');
+  const path = routeFile(`routes:\n  - { prefix: /api, to: http://127.0.0.1:${a.port} }\nheader_up: ['X-Env: one']\n`);
+  const ferrata = await startFerrata([], ['--route-file', path]);
+  const [serving] = ferrata.children;
+  assert.ok(serving !== undefined);
+  rmSync(path);
+  process.kill(serving, 'SIGKILL');
+  await ferrata.until('the next generation', () => ferrata.stderr.includes('generation 2') && ferrata.stderr.includes(' serves\n'));
+  assert.ok(ferrata.stderr.includes(`the last good one is served until a reload succeeds: --route-file ${path}: it cannot be read`));
+  assert.equal((await ask1(ferrata.port, '/api')).body.toString(), 'a one');
 });
 
 test('authorities are for the origins of the file, too', async () => {

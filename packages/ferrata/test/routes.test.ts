@@ -83,6 +83,20 @@ test('a path that leads elsewhere by another reading is refused (RFC 3986 §5.2.
     '/x%0d%0ay',
     '/%25252561pi',
     '/x/%2525252525252e',
+    // ASCII in what is no encoding of it (RFC 3629 §3).
+    '/x/%u002e%u002e/api',
+    '/%c1%a1pi',
+    '/x/%c0%ae%c0%ae/api',
+    '/%e0%80%afapi',
+    '/%f0%80%80%afapi',
+    // What is a parameter to the end of its segment for one reader holds a separator for another.
+    '/;%2fx/api',
+    '/;\\x/api',
+    '/;a=b%5cx/api',
+    '/%3b%252fx/api',
+    '/%3b%2fx/api',
+    '/api/;%252fx/admin',
+    '/api;name=a%2fb',
   ];
   for (const target of doubtful) assert.equal(found(routes, target), 'doubtful', target);
 });
@@ -99,6 +113,10 @@ test('a path is passed on where all readings agree, however odd it looks', () =>
     '/api/http://example.com/': '/api',
     '/api/group%2fproject': '/api',
     '/api/x;v=1': '/api',
+    '/api/x;v=1/y%2fz;w=%c3%a9': '/api',
+    '/api/%e2%82%ac/%f0%9f%98%80/%C0': '/api',
+    '/api/%e0%a4%b9%e1%ba%bf%d0%80%f0%90%80%80': '/api',
+    '/api/%u0142': '/api',
     '/api/...': '/api',
     '/api/.well-known': '/api',
     '/api/a..b': '/api',
@@ -108,10 +126,20 @@ test('a path is passed on where all readings agree, however odd it looks', () =>
   for (const [target, prefix] of Object.entries(expected)) assert.equal(found(routes, target), prefix, target);
 });
 
+test('every character beyond ASCII may be in a path, as UTF-8 in its encoding', () => {
+  const routes = table('/', '/api');
+  for (let code = 0x80; code <= 0x10_ffff; code += 7) {
+    if (code >= 0xd800 && code <= 0xdfff) continue;
+    const target = `/api/${encodeURIComponent(String.fromCodePoint(code))}`;
+    if (found(routes, target) !== '/api') assert.fail(target);
+  }
+});
+
 /** How origins read paths: each habit by itself. */
 const habits: readonly ((path: string) => string)[] = [
   (path) => path.replaceAll(/%(2f|5c|2e|61|62|25|3b)/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
   (path) => path.replaceAll(/%(2e|61|62)/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
+  (path) => path.replaceAll(/%3b/gi, ';'),
   (path) => path.replaceAll('\\', '/'),
   (path) => path.replaceAll(/\/{2,}/g, '/'),
   (path) => path.replaceAll(/;[^/]*/g, ''),
@@ -153,6 +181,7 @@ test('no origin can be reached by a path that, read by any three of the habits o
   };
   build('/', 3);
   for (const start of ['/a/', '/a/b', '//a', '/x/']) build(start, 3);
+  for (const start of ['/;%2fx', '/;%252fx', '/;\\x', '/%3b%5cx', '/a/;%2fx']) build(start, 2);
   assert.ok(passed > 1_000, `${passed} paths were passed on`);
 });
 
@@ -179,6 +208,9 @@ test('what is no prefix is told why', () => {
     '/a b': /plain ASCII/,
     '/é': /plain ASCII/,
     '/a\\b': /backslash/,
+    '/api/*': /all that lies below; write \/api$/,
+    '/*': /write \/$/,
+    '/a*': /write \/a$/,
   };
   for (const [prefix, says] of Object.entries(wrong)) assert.match(prefixProblem(prefix) ?? '', says, prefix);
   assert.throws(() => table('api'), TypeError);

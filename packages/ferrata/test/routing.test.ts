@@ -7,7 +7,7 @@ import { outcomeOf } from '@ferrata/proxy';
 import { startReverseProxy } from '../src/index.ts';
 import { startFerrata } from './support/command.ts';
 import { ask1 } from './support/http1.ts';
-import { H2Client, h2Mirror, h2Origin } from './support/http2.ts';
+import { constants, H2Client, h2Mirror, h2Origin } from './support/http2.ts';
 import { closedPort, exchange, httpOrigin, type Mirrored, mirror, type Origin, RawClient, rawOrigin, statusOf } from './support/peers.ts';
 
 function named(name: string): Promise<Origin> {
@@ -69,7 +69,7 @@ test('I22: a path that another reading takes to other origins is refused, and re
   );
   assert.ok(api !== undefined && rest !== undefined);
   const ferrata = await startFerrata([rest.port], ['--route', '/api', '--to', url(api), '--access-log']);
-  for (const path of ['/api/../admin', '/x/%2e%2e/api', '//api', '/%61pi', '/api%2fx', '/x\\..\\api', '/..;/api']) {
+  for (const path of ['/api/../admin', '/x/%2e%2e/api', '//api', '/%61pi', '/api%2fx', '/x\\..\\api', '/..;/api', '/;%2fx/api']) {
     const answer = await exchange(ferrata.port, `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
     assert.equal(statusOf(answer), 400, path);
   }
@@ -217,6 +217,49 @@ test('fields of requests and responses are set, added and removed in their order
   );
 });
 
+test('each try has the changes of fields once; a POST that may have been read is tried once, and its 502 has no fields of origins', async () => {
+  const heads: string[] = [];
+  const origin = await rawOrigin((socket, connection) => {
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      if (!text.includes('\r\n\r\n')) return;
+      heads.push(text);
+      if (connection === 1) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      else socket.resetAndDestroy();
+    });
+  });
+  const ferrata = await startFerrata(
+    [origin.port],
+    ['--header-up', '+X-Once: 1', '--header-up', '-X-Never', '--header-down', 'X-Down: 1', '--access-log'],
+  );
+  const first = await ask1(ferrata.port, '/', { headers: { 'X-Never': 'x' } });
+  assert.deepEqual([first.status, first.headers['x-down'], heads.length], [200, '1', 2]);
+  for (const head of heads) {
+    const names = head.split('\r\n').map((line) => line.split(':')[0]?.toLowerCase());
+    assert.deepEqual(
+      ['x-once', 'x-never', 'x-forwarded-for'].map((name) => names.filter((found) => found === name).length),
+      [1, 0, 1],
+      head,
+    );
+  }
+  const post = await ask1(ferrata.port, '/post', { method: 'POST' });
+  assert.deepEqual([post.status, post.headers['x-down'], heads.length], [502, undefined, 3]);
+  assert.equal((await ferrata.logged(({ target }) => target === '/post')).attempts, 1);
+});
+
+test('the log names the origin that was asked last, connected to or not, and not the one before it', async () => {
+  const [dead, failing] = await Promise.all([closedPort(), h2Origin((stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR))]);
+  const ferrata = await startFerrata([`h2c://127.0.0.1:${failing.port}`, dead], ['--access-log']);
+  assert.equal((await ask1(ferrata.port, '/')).status, 502);
+  const line = await ferrata.logged(() => true);
+  assert.deepEqual(
+    [line.upstream, line.upstreamProtocol, line.attempts, line.error],
+    [`127.0.0.1:${dead}`, null, 2, 'CONNECT_REFUSED'],
+    JSON.stringify(line),
+  );
+});
+
 test('the function has the same options, and says what is wrong with them', async () => {
   const [a, b] = await Promise.all([httpOrigin(mirror), named('b')]);
   const told: string[] = [];
@@ -240,6 +283,11 @@ test('the function has the same options, and says what is wrong with them', asyn
   assert.equal((await ask1(address.port, '/b/x')).body.toString(), 'b /b/x');
   const none = await ask1(address.port, '/');
   assert.deepEqual([none.status, none.headers['x-down']], [404, undefined], 'what the proxy answers by itself has no fields of origins');
+  assert.deepEqual(
+    [none.body.toString(), none.headers['cache-control']],
+    ['404 Not Found\n', 'private, no-store'],
+    'a reload may bring the route',
+  );
   assert.deepEqual(told, ['/a 200 completed', '/b/x 200 completed', '/ 404 completed']);
   const to = [parseAddress('127.0.0.1:1')];
   await assert.rejects(startReverseProxy({ listen }), RangeError);

@@ -15,7 +15,7 @@ async function echoOrigin(): Promise<{ readonly port: number; readonly asked: st
   const origin = await httpOrigin((_request, response) => response.end('no WebSocket'));
   origin.server.on('upgrade', (request, socket) => {
     socket.on('error', () => {});
-    asked.push(`${request.method} ${request.url} ${request.headers.upgrade}`);
+    asked.push(`${request.method} ${request.url} ${request.headers.upgrade} ${request.headers['x-up'] ?? '-'}`);
     const accept = acceptOf(String(request.headers['sec-websocket-key']));
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
@@ -29,7 +29,7 @@ test('over HTTP/2 a WebSocket is an extended CONNECT, and goes where its path go
   const [rest, chat] = [await echoOrigin(), await echoOrigin()];
   const ferrata = await startFerrata(
     [rest.port],
-    ['--route', '/chat', '--to', `http://127.0.0.1:${chat.port}`, '--access-log', '--compress'],
+    ['--route', '/chat', '--to', `http://127.0.0.1:${chat.port}`, '--access-log', '--compress', '--header-up', 'X-Up: 1'],
   );
   const session = connect(`http://127.0.0.1:${ferrata.port}`);
   session.on('error', () => {});
@@ -55,20 +55,21 @@ test('over HTTP/2 a WebSocket is an extended CONNECT, and goes where its path go
   stream.end();
   stream.resume();
   await within('the end', new Promise<void>((resolve) => void stream.once('close', resolve)));
-  assert.deepEqual([chat.asked, rest.asked], [['GET /chat?room=1 websocket'], []]);
+  assert.deepEqual([chat.asked, rest.asked], [['GET /chat?room=1 websocket 1'], []]);
   const line = await ferrata.logged(({ target }) => target === '/chat?room=1');
   assert.deepEqual([line.protocol, line.status, line.upstreamProtocol, line.bytesIn, line.bytesOut], ['HTTP/2', 200, 'HTTP/1.1', 6, 6]);
 });
 
 test('over HTTP/1 it is an upgrade, and nothing of it is compressed', async () => {
   const origin = await echoOrigin();
-  const ferrata = await startFerrata([origin.port], ['--compress']);
+  const ferrata = await startFerrata([origin.port], ['--compress', '--header-up', 'X-Up: 1', '--header-down', 'X-Down: 1']);
   const client = new RawClient(ferrata.port).send(
     `GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAccept-Encoding: gzip\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
   );
   const head = await client.until('\r\n\r\n');
   assert.match(head, /^HTTP\/1\.1 101 /);
   assert.ok(head.includes(`Sec-WebSocket-Accept: ${acceptOf(key)}`));
+  assert.deepEqual([origin.asked, /x-down/i.test(head)], [['GET /ws websocket 1'], false], 'fields go up, and 101 is left alone');
   client.send('frames');
   await client.until('frames');
   client.socket.destroy();

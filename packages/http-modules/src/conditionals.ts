@@ -15,6 +15,7 @@ import { KnownHeader, knownHeaderSet, type RequestHead, type ResponseHead, reaso
 import type { HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from './http-module.ts';
 import { listMatchesStrongly, listMatchesWeakly } from './internal/entity-tags.ts';
 import { parseHttpDate } from './internal/http-date.ts';
+import { deleteDigests } from './internal/old-bytes.ts';
 
 /** Options of `conditionals`. */
 export interface ConditionalsOptions {
@@ -72,6 +73,7 @@ class Conditionals implements HttpModule {
     this.editsResponseBody = true;
     if (status === 304) return;
     response.headers.deleteAnyOf(OF_THE_REPRESENTATION);
+    deleteDigests(response.headers);
     response.headers.setKnown(KnownHeader.cacheControl, 'no-store');
     this.responseBodyLength = 0;
   }

@@ -179,7 +179,9 @@ function listCheck(origins: readonly (string | RegExp)[]): OriginCheck {
 function checkedOrigin(origin: string): string {
   if (origin === 'null') return origin;
   const isWeb = /^https?:/i.test(origin) && URL.canParse(origin);
-  if (isWeb ? new URL(origin).origin === origin : /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(origin)) return origin;
+  // A star is no wildcard here: it would stand for itself, and for no site.
+  const isOrigin = isWeb ? new URL(origin).origin === origin : /^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(origin);
+  if (isOrigin && !origin.includes('*')) return origin;
   throw new TypeError(`not an origin as browsers send it (scheme://host:port, lower case, no default port): ${JSON.stringify(origin)}`);
 }
 

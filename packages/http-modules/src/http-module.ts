@@ -12,7 +12,7 @@
  * - After the end of the exchange, and after its failure, no callback but `close` is called, and `close` exactly once.
  *
  * ```text
- *   create → requestFilter → requestBodyFilter* (null: the end)
+ *   create → requestFilter → (requestBodyFilter+ → requestBodyFlush)* → requestBodyFilter(null)
  *          → responseFilter → (responseBodyFilter+ → responseBodyFlush)* → responseTrailerFilter → responseBodyFilter(null)      → close
  * ```
  */
@@ -60,6 +60,8 @@ export interface HttpModule {
   readonly editsRequestBody?: boolean;
   /** Each piece of the request's body, and null once at its end, when bytes may still be added. */
   requestBodyFilter?(chunk: Uint8Array | null): Awaitable<ModulePiece>;
+  /** Nothing more of the request's body is at hand, and its end has not come: as `responseBodyFlush`. */
+  requestBodyFlush?(): Awaitable<ModulePiece>;
   /** Edits the head of the final response before it is sent. Not called for interim ones and 101. */
   responseFilter?(response: ResponseHead, body: ResponseBodyInfo, exchange: ModuleExchange): Awaitable<void>;
   /** Whether the body of the response goes through `responseBodyFilter`; read once, behind `responseFilter`. Default: if there is one. */

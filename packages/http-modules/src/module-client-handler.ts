@@ -191,7 +191,7 @@ export class ModuleClientHandler implements ClientExchange, ClientExchangeHandle
   // ---- the response ------------------------------------------------------------------------------------------------------------------
 
   #openBody(head: ResponseHead, bodyLength: number): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#failure !== null) return;
     const modules = this.#modules;
     const stages = isBodyless(this.#facade.request.method, head.status) ? [] : modules.responseStages;
     if (this.#body === null && stages.length > 0) this.#body = new BodyPipeline(this.#target, this.#options);
@@ -264,9 +264,11 @@ export class ModuleClientHandler implements ClientExchange, ClientExchangeHandle
 
   readonly #failByHandler = (thrown: unknown): void => this.cancel(withSource(toWireError(thrown, 'HANDLER_THREW'), 'internal'));
 
+  /** The first failure is that of the exchange; its owner hears of no other. */
   #fail(error: WireError): void {
+    if (this.#failure !== null) return;
     this.#body?.stop();
-    this.#failure ??= error;
+    this.#failure = error;
     this.#isEnding = false;
     if (this.#isClosed) return;
     const onModuleFailed = this.#onModuleFailed;

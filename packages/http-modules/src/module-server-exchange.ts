@@ -119,6 +119,8 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
   answer(status: number, init?: ResponseInit): void {
     if (!this.#modules.isAsking) throw new TypeError('a module answers in requestFilter');
     if (this.hasResponded) throw new TypeError('the response to this request has begun');
+    // It is the owner of the exchange who answers for a failure.
+    if (this.#isBypassed) return;
     this.#modules.beginAnswer();
     try {
       respond(this, status, init);
@@ -128,7 +130,7 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
     }
   }
 
-  readonly #isAnswered = (): boolean => this.hasResponded || this.#inner.isClosed;
+  readonly #isAnswered = (): boolean => this.hasResponded || this.#isBypassed || this.#inner.isClosed;
 
   readonly #endRequestFilters = (): boolean => {
     if (this.#isAnswered()) {
@@ -279,7 +281,9 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
     }
     if (this.isClosed) return;
     if (this.#bodyLeft > 0) this.#breakOff(`${this.#bodyLeft} bytes of those announced are missing`);
-    this.#responseBody.end(trailers);
+    this.#bodyLeft = -1;
+    // As a head: a map may be shared by many answers, and modules edit it.
+    this.#responseBody.end(trailers === null ? null : trailers.clone());
   }
 
   /** What goes past the modules; the body of a head that has failed goes nowhere. */
@@ -406,7 +410,8 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
   // ---- the response ------------------------------------------------------------------------------------------------------------------
 
   #sendFiltered(head: ResponseHead, bodyLength: number): void {
-    if (this.isClosed) return;
+    // Behind a failure this head is nobody's answer any more.
+    if (this.isClosed || this.#isBypassed) return;
     const modules = this.#modules;
     try {
       this.#inner.sendHead(head, modules.editsResponse ? modules.responseBodyLength : bodyLength);
@@ -468,10 +473,11 @@ export class ModuleServerExchange implements ServerExchange, ServerExchangeHandl
     if (!this.isClosed) this.#inner.abort(moduleThrew('response', thrown));
   }
 
+  /** The first failure is that of the exchange; its owner hears of no other. */
   #fail(error: WireError): void {
     this.#dropRequest();
     this.#responseBody?.stop();
-    if (this.isClosed) return;
+    if (this.isClosed || this.#isBypassed) return;
     this.#isBypassed = true;
     this.#bodyLeft = -1;
     if (!this.#inner.hasResponded) {

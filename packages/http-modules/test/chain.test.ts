@@ -3,26 +3,25 @@ import { describe, it } from 'node:test';
 import { applicationError } from '@ferrata/error';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
 import { respond, type ServerExchange } from '@ferrata/http';
-import { type HttpModule, type HttpModuleKind, ModuleChain, type ModuleServerExchange, withModules } from '@ferrata/http-modules';
-import { answering, ask, bytes, clocked, FakeExchange, Follower, kind, moduleOptions, settle, speak, text } from './rig.ts';
+import {
+  type HttpModule,
+  type HttpModuleKind,
+  ModuleChain,
+  type ModuleOverrides,
+  type ModuleServerExchange,
+  withModules,
+} from '@ferrata/http-modules';
+import { answering, ask, bytes, clocked, FakeExchange, Follower, kind, moduleOptions, serve, settle, speak, text } from './rig.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
-/** An exchange behind modules, as a proxy would have it. */
-function serve(exchange: FakeExchange, kinds: readonly HttpModuleKind[], options = moduleOptions()): ModuleServerExchange {
-  const modular = new ModuleChain(kinds, options).serve(exchange);
-  assert.ok(modular !== null);
-  exchange.handler = modular;
-  return modular;
-}
-
-/** The same, let through to a follower. */
+/** An exchange behind modules, let through to a follower. */
 async function serveThrough(
   exchange: FakeExchange,
   kinds: readonly HttpModuleKind[],
-  options = moduleOptions(),
+  overrides: ModuleOverrides = {},
 ): Promise<[ModuleServerExchange, Follower]> {
-  const modular = serve(exchange, kinds, options);
+  const modular = serve(exchange, kinds, overrides);
   const follower = new Follower();
   modular.follow(follower);
   assert.equal(await modular.filterRequest(), true);
@@ -334,7 +333,7 @@ describe('responses on their way through modules', () => {
   it('end the exchange of a sender that does not wait for a module', async () => {
     const exchange = new FakeExchange();
     const stuck = kind('a', { responseBodyFilter: () => later<null>().promise });
-    const [modular] = await serveThrough(exchange, [stuck], moduleOptions({ maxQueuedBytes: 1000 }));
+    const [modular] = await serveThrough(exchange, [stuck], { maxQueuedBytes: 1000 });
     modular.sendHead(responseHead(200), -1);
     let pieces = 0;
     while (!exchange.isClosed && pieces++ < 100) modular.sendData(new Uint8Array(100));
@@ -368,6 +367,9 @@ describe('failures of modules', () => {
   const broken = (): never => {
     throw new Error('broken');
   };
+  /** A module that edits all bodies, and of which nothing is to be learnt by a getter. */
+  const throwingOn = (getter: keyof HttpModule): HttpModule =>
+    Object.defineProperty({ requestBodyFilter: (chunk) => chunk, responseBodyFilter: (chunk) => chunk }, getter, { get: broken });
   const calls: readonly (readonly [string, HttpModule])[] = [
     ['requestFilter throws', { requestFilter: broken }],
     ['requestFilter rejects', { requestFilter: () => Promise.reject(new Error('broken')) }],
@@ -393,6 +395,8 @@ describe('failures of modules', () => {
     ['a throw over trailers', { responseBodyFilter: (chunk) => chunk, responseTrailerFilter: broken }, 'MODULE_THREW'],
     ['garbage', { responseBodyFilter: () => 'text' as never }, 'MODULE_RETURNED_GARBAGE'],
     ['a length that is none', { responseBodyFilter: (chunk) => chunk, responseBodyLength: 0.5 }, 'MODULE_RETURNED_GARBAGE'],
+    ['a throw over whether it edits', throwingOn('editsResponseBody'), 'MODULE_THREW'],
+    ['a throw over the length', throwingOn('responseBodyLength'), 'MODULE_THREW'],
   ];
   for (const [name, module, reason] of bodies) {
     it(`in a response end it visibly: ${name}`, async () => {
@@ -405,6 +409,11 @@ describe('failures of modules', () => {
       assert.deepEqual([exchange.error?.reason, exchange.error?.context, follower.heard], [reason, 'a', [`close ${reason}`]]);
     });
   }
+  it('over whether it edits the body of a request are told by name', async () => {
+    const exchange = new FakeExchange(requestHead('POST', '/'), -1);
+    const modular = serve(exchange, [kind('a', throwingOn('editsRequestBody'))]);
+    await assert.rejects(async () => modular.filterRequest(), { reason: 'MODULE_THREW', context: 'a' });
+  });
   it('come after a time limit too, of a promise that is never kept; what comes later is dropped', async () => {
     const { environment, clock } = clocked();
     const work = later<Uint8Array>();
@@ -452,14 +461,7 @@ describe('failures of modules', () => {
         throw new Error('broken');
       },
     });
-    const modular = new ModuleChain([failing], moduleOptions()).serve(exchange, {
-      onModuleFailed(error) {
-        assert.ok(modular !== null);
-        respond(modular, error.status, { body: 'sorry' });
-      },
-    });
-    assert.ok(modular !== null);
-    exchange.handler = modular;
+    const modular = serve(exchange, [failing], { onModuleFailed: (error) => respond(modular, error.status, { body: 'sorry' }) });
     modular.sendHead(responseHead(200), 0);
     assert.deepEqual([exchange.status, exchange.body, filtered, exchange.isClosed], [500, 'sorry', 1, true]);
   });

@@ -78,6 +78,17 @@ describe('conditional requests (RFC 9110 §13.2.2)', () => {
       ['no-store', '0', false, false],
     );
   });
+  it('a 412 has no digest of what it does not bring (RFC 9530 §2, §3)', async () => {
+    const digests = { 'Content-Digest': 'sha-256=:AA==:', 'Repr-Digest': 'sha-256=:AA==:', 'Content-MD5': 'AA==' };
+    for (const [tag, status] of [
+      ['"y"', 412],
+      ['"x"', 200],
+    ] as const) {
+      const got = await get({ 'If-Match': tag }, 'GET', { ...answer, fields: { ...answer.fields, ...digests } });
+      assert.equal(got.status, status);
+      for (const name of Object.keys(digests)) assert.equal(got.headers.has(name), status === 200, name);
+    }
+  });
   it('without a tag or a date only * says something', async () => {
     const bare = { body: 'hello' };
     assert.equal((await get({ 'If-None-Match': '"x"' }, 'GET', bare)).status, 200);

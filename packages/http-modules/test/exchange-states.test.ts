@@ -1,26 +1,31 @@
 /** Exchanges behind modules in odd states: handlers and modules that are `async`, failures at odd moments, ends that cross each other. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { WireError } from '@ferrata/error';
+import { applicationError, type WireError } from '@ferrata/error';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
-import { type ClientExchange, type ClientExchangeHandler, respond, type ServerExchange } from '@ferrata/http';
-import { compression, type HttpModule, type HttpModuleKind, ModuleChain, type ModuleOverrides, withModules } from '@ferrata/http-modules';
-import { ask, bytes, FakeExchange, Follower, kind, moduleOptions, settle, text, through } from './rig.ts';
+import { respond, type ServerExchange } from '@ferrata/http';
+import { compression, type HttpModule, ModuleChain, withModules } from '@ferrata/http-modules';
+import {
+  answering,
+  ask,
+  bytes,
+  clocked,
+  FakeExchange,
+  Follower,
+  follow,
+  ignoring,
+  kind,
+  moduleOptions,
+  serve,
+  settle,
+  through,
+} from './rig.ts';
 
-const ignore = { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
 const passing = kind('passing', { requestFilter() {} });
 const editing = kind('editing', { responseBodyFilter: (chunk) => chunk });
 
 /** As an `async` callback where none is meant: what it rejects with, nobody hears of. */
 const rejecting = (() => Promise.reject(new Error('broken'))) as () => void;
-
-/** An exchange behind modules, as a proxy would have it. */
-function serve(exchange: FakeExchange, kinds: readonly HttpModuleKind[], overrides: ModuleOverrides = {}) {
-  const modular = new ModuleChain(kinds, moduleOptions()).serve(exchange, overrides);
-  assert.ok(modular !== null);
-  exchange.handler = modular;
-  return modular;
-}
 
 /** What node tells of rejections that nobody has heard of, while some work is done. */
 async function unheard(work: () => unknown): Promise<unknown[]> {
@@ -41,7 +46,7 @@ describe('a handler behind modules that is async, and rejects', () => {
   for (const version of ['http1', 'http2'] as const) {
     for (const callback of ['onRequestData', 'onRequestEnd'] as const) {
       it(`ends its exchange, and not the process: ${callback}, ${version}`, async () => {
-        const application = { onRequest: () => ({ ...ignore, [callback]: rejecting }) };
+        const application = { onRequest: () => ({ ...ignoring, [callback]: rejecting }) };
         const heard = await unheard(async () => {
           const answer = await ask(withModules(application, [passing], moduleOptions()), version, { method: 'POST', body: ['ab'] });
           assert.equal(answer.status, 500);
@@ -54,7 +59,7 @@ describe('a handler behind modules that is async, and rejects', () => {
     const exchange = new FakeExchange();
     const heard = await unheard(async () => {
       const modular = serve(exchange, [passing]);
-      modular.follow({ ...ignore, onResponseDrain: rejecting });
+      modular.follow({ ...ignoring, onResponseDrain: rejecting });
       await modular.filterRequest();
       modular.sendHead(responseHead(200), -1);
       modular.onResponseDrain();
@@ -65,7 +70,7 @@ describe('a handler behind modules that is async, and rejects', () => {
     const heard = await unheard(async () => {
       const exchange = new FakeExchange();
       const modular = serve(exchange, [passing]);
-      modular.follow({ ...ignore, onExchangeClose: rejecting });
+      modular.follow({ ...ignoring, onExchangeClose: rejecting });
       await modular.filterRequest();
       exchange.close(null);
     });
@@ -117,7 +122,7 @@ describe('fields that many answers share', () => {
     const application = {
       onRequest: (exchange: ServerExchange) => {
         respond(exchange, 200, { headers, body });
-        return ignore;
+        return ignoring;
       },
     };
     for (let turn = 0; turn < 2; turn++) {
@@ -127,6 +132,21 @@ describe('fields that many answers share', () => {
       assert.equal(answer.headers.get('etag'), 'W/"1"');
     }
     assert.deepEqual([...headers], [...HeaderMap.from({ 'Content-Type': 'text/html', ETag: '"1"' })]);
+  });
+});
+
+describe('trailers that many answers share', () => {
+  it('are as they were behind modules that edit', async () => {
+    const trailers = HeaderMap.from({ 'Repr-Digest': 'sha-256=:AA==:', 'X-Sum': '1' });
+    const application = answering((exchange) => {
+      exchange.sendHead(responseHead(200, { headers: { 'Content-Type': 'text/html' } }), -1);
+      exchange.sendData(bytes('hello '.repeat(100)));
+      exchange.sendEnd(trailers);
+    });
+    const modular = withModules(application, [compression()], moduleOptions());
+    const answer = await ask(modular, 'http2', { fields: { 'Accept-Encoding': 'gzip' } });
+    assert.deepEqual(answer.trailers?.toJSON(), [['x-sum', '1']]);
+    assert.equal(trailers.get('repr-digest'), 'sha-256=:AA==:');
   });
 });
 
@@ -146,6 +166,19 @@ describe('lengths that were announced', () => {
       assert.deepEqual([exchange.error?.reason, exchange.body], ['BODY_LENGTH_WRONG', 'a']);
     });
   }
+  it('are met with the end: what is sent behind it is dropped, as where no module stands between', async () => {
+    const exchange = new FakeExchange();
+    const work = Promise.withResolvers<null>();
+    const modular = serve(exchange, [kind('slow', { responseBodyFilter: (chunk) => chunk ?? work.promise })]);
+    await modular.filterRequest();
+    modular.sendHead(responseHead(200), 2);
+    modular.sendData(bytes('ab'));
+    modular.sendEnd();
+    assert.equal(modular.sendData(bytes('c')), false);
+    work.resolve(null);
+    await settle();
+    assert.deepEqual([exchange.body, exchange.isClosed, exchange.error], ['ab', true, null]);
+  });
   it('do not where there is no body (RFC 9110 §6.4.1)', async () => {
     const exchange = new FakeExchange(requestHead('HEAD', '/'));
     const slow = kind('slow', { responseFilter: () => Promise.resolve(), responseBodyFilter: (chunk) => chunk });
@@ -178,6 +211,27 @@ describe('ends that cross', () => {
     modular.sendHead(responseHead(200), 0);
     assert.deepEqual(log, ['close']);
   });
+  it('keep a module that is closed from being asked what it edits, when a promise of its own comes later', async () => {
+    const log: string[] = [];
+    const exchange = new FakeExchange();
+    const gate = Promise.withResolvers<void>();
+    const slow = kind('slow', {
+      responseFilter: () => gate.promise,
+      get editsResponseBody(): boolean {
+        log.push('asked');
+        return true;
+      },
+      responseBodyFilter: (chunk) => chunk,
+      close: () => void log.push('close'),
+    });
+    const modular = serve(exchange, [slow]);
+    await modular.filterRequest();
+    modular.sendHead(responseHead(200), 0);
+    exchange.close(null);
+    gate.resolve();
+    await settle();
+    assert.deepEqual(log, ['close']);
+  });
   it('drop the body of a response whose head has failed, until its owner answers', async () => {
     const exchange = new FakeExchange();
     const failing = kind('failing', {
@@ -192,6 +246,47 @@ describe('ends that cross', () => {
     assert.deepEqual([failed.length, exchange.body, exchange.isClosed], [1, '', false]);
     respond(modular, 500, { body: 'sorry' });
     assert.deepEqual([exchange.status, exchange.body, exchange.isClosed], [500, 'sorry', true]);
+  });
+  for (const [what, finish] of [
+    ['lets it go', (gate: PromiseWithResolvers<void>) => gate.resolve()],
+    ['fails, too', (gate: PromiseWithResolvers<void>) => gate.reject(new Error('late'))],
+  ] as const) {
+    it(`send no head behind a failure, nor tell of another: a module that worked on it meanwhile ${what}`, async () => {
+      const exchange = new FakeExchange(requestHead('POST', '/'), -1);
+      const gate = Promise.withResolvers<void>();
+      const failed: string[] = [];
+      const breaking = kind('breaking', { requestBodyFilter: () => assert.fail('broken') });
+      const modular = serve(exchange, [breaking, kind('slow', { responseFilter: () => gate.promise })], {
+        onModuleFailed: ({ reason }) => void failed.push(reason),
+      });
+      modular.follow(ignoring);
+      await modular.filterRequest();
+      modular.sendHead(responseHead(200), -1);
+      modular.onRequestData(bytes('x'));
+      finish(gate);
+      await settle();
+      assert.deepEqual([exchange.hasResponded, failed], [false, ['MODULE_THREW']]);
+      respond(modular, 500, { body: 'sorry' });
+      assert.deepEqual([exchange.status, exchange.body, exchange.error], [500, 'sorry', null]);
+    });
+  }
+  it('let no request through whose body has failed meanwhile, nor have a module answer it', async () => {
+    for (const answers of [false, true]) {
+      const exchange = new FakeExchange(requestHead('POST', '/'), -1);
+      const gate = Promise.withResolvers<void>();
+      const failed: string[] = [];
+      const asking = kind('asking', {
+        async requestFilter(_, given) {
+          await gate.promise;
+          if (answers) given.respond(403);
+        },
+      });
+      const modular = serve(exchange, [asking], { maxQueuedBytes: 10, onModuleFailed: ({ reason }) => void failed.push(reason) });
+      const passed = modular.filterRequest();
+      for (let piece = 0; piece < 3; piece++) modular.onRequestData(bytes('more than ten'));
+      gate.resolve();
+      assert.deepEqual([await passed, failed, exchange.hasResponded], [false, ['MODULE_QUEUE_OVERFLOW'], false]);
+    }
   });
   it('keep a drain for the handler that comes later', async () => {
     const exchange = new FakeExchange();
@@ -220,60 +315,43 @@ describe('ends that cross', () => {
   });
 });
 
-/** An exchange in the client's role that does nothing. */
-function fakeClientExchange(): ClientExchange & { isClosed: boolean } {
-  return {
-    isReused: false,
-    info: { kind: 'fake' } as ClientExchange['info'],
-    isUnsent: false,
-    requestBytes: 0,
-    responseBytes: 0,
-    writePendingMs: 0,
-    isClosed: false,
-    sendData: () => true,
-    sendEnd() {},
-    pauseResponse() {},
-    resumeResponse() {},
-    cancel() {},
-  };
-}
-
-describe('a response from upstream whose last piece a module fails on', () => {
-  for (const isClosedFirst of [true, false]) {
-    it(`is closed, and so are the modules, where the owner hears of it: the connection's end ${isClosedFirst ? 'came before' : 'comes later'}`, async () => {
-      const heard: string[] = [];
-      const work = Promise.withResolvers<Uint8Array>();
-      const handler: ClientExchangeHandler = {
-        onInterim() {},
-        onResponse() {},
-        onTunnel() {},
-        onResponseData: (chunk) => void heard.push(text(chunk)),
-        onResponseEnd: () => void heard.push('end'),
-        onRequestDrain() {},
-        onClientClose: (error) => void heard.push(`close ${error?.reason}`),
-      };
-      const module: HttpModule = {
-        responseBodyFilter: (chunk) => (chunk === null ? null : work.promise),
-        close: () => void heard.push('module close'),
-      };
-      const chain = new ModuleChain([kind('a', module)], moduleOptions());
-      const upstream = { request: requestHead('GET', '/'), client: fakeClientExchange().info, hasRequestBody: false };
-      const behind = chain.follow(upstream, handler, { onModuleFailed: (error) => void heard.push(`failed ${error.reason}`) });
-      assert.ok(behind !== null);
-      const inner = fakeClientExchange();
-      behind.attach(inner);
-      behind.onResponse(responseHead(200), -1);
-      behind.onResponseData(bytes('ab'));
-      behind.onResponseEnd(null);
-      const close = (): void => {
-        inner.isClosed = true;
-        behind.onClientClose(null);
-      };
-      if (isClosedFirst) close();
-      work.reject(new Error('broken'));
+describe('an exchange that ends while a module hangs', () => {
+  const never = (): Promise<never> => new Promise(() => {});
+  const hanging: readonly (readonly [name: string, module: HttpModule])[] = [
+    ['requestFilter', { requestFilter: never }],
+    ['requestBodyFilter', { requestBodyFilter: never }],
+    ['requestBodyFlush', { requestBodyFilter: (chunk) => chunk, requestBodyFlush: never }],
+    ['responseFilter', { responseFilter: never }],
+    ['responseBodyFilter', { responseBodyFilter: never }],
+    ['responseBodyFlush', { responseBodyFilter: (chunk) => chunk, responseBodyFlush: never }],
+  ];
+  for (const [name, module] of hanging) {
+    it(`leaves no time-out behind, and whoever waits for the request hears of it: ${name}`, async () => {
+      const { environment } = clocked();
+      const exchange = new FakeExchange(requestHead('POST', '/'), -1);
+      const modular = serve(exchange, [kind('hanging', module)], { environment });
+      modular.follow(new Follower());
+      const passed = modular.filterRequest();
+      modular.onRequestData(bytes('a'));
+      if (name !== 'requestFilter') modular.sendHead(responseHead(200), -1);
+      if (name !== 'requestFilter') modular.sendData(bytes('a'));
       await settle();
-      if (!isClosedFirst) close();
-      assert.deepEqual(heard, ['failed MODULE_THREW', 'module close', 'close MODULE_THREW']);
+      assert.equal(environment.deadlines.size, 1);
+      exchange.close(applicationError('GONE'));
+      assert.equal(environment.deadlines.size, 0);
+      assert.equal(await passed, name !== 'requestFilter');
     });
   }
+  it('leaves none behind it as a client either', async () => {
+    const { environment } = clocked();
+    for (const module of [{ responseFilter: never }, { responseBodyFilter: never }]) {
+      const { modular, inner, heard } = follow([kind('hanging', module)], { environment });
+      modular.attach(inner);
+      modular.onResponse(responseHead(200), -1);
+      modular.onResponseData(bytes('a'));
+      assert.equal(environment.deadlines.size, 1);
+      modular.onClientClose(applicationError('GONE'));
+      assert.deepEqual([environment.deadlines.size, heard.at(-1)], [0, 'close GONE']);
+    }
+  });
 });

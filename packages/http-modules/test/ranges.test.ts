@@ -117,13 +117,19 @@ describe('answers to range requests', () => {
   });
   it('lose the digest of the whole content, in trailers too (RFC 9530 §2)', async () => {
     const application = answering((exchange) => {
-      exchange.sendHead(responseHead(200), 4);
+      const digests = { 'Content-Digest': 'sha-256=:AA==:', 'Repr-Digest': 'sha-256=:AA==:' };
+      exchange.sendHead(responseHead(200, { headers: digests }), 4);
       exchange.sendData(bytes('0123'));
-      exchange.sendEnd(HeaderMap.from({ 'Content-Digest': 'sha-256=:AA==:', 'Repr-Digest': 'sha-256=:AA==:' }));
+      exchange.sendEnd(HeaderMap.from({ ...digests, 'X-Sum': '1' }));
     });
-    const asked = { fields: { Range: 'bytes=1-2' } };
-    const { status, trailers } = await ask(withModules(application, [ranges()], moduleOptions()), 'http2', asked);
-    assert.deepEqual([status, trailers?.has('content-digest'), trailers?.has('repr-digest')], [206, false, true]);
+    const modular = withModules(application, [ranges()], moduleOptions());
+    const part = await ask(modular, 'http2', { fields: { Range: 'bytes=1-2' } });
+    assert.equal(part.status, 206);
+    for (const fields of [part.headers, part.trailers ?? assert.fail()])
+      assert.deepEqual([fields.has('content-digest'), fields.has('repr-digest')], [false, true]);
+    // Of a 416 no byte is one of the representation (§3).
+    const none = await ask(modular, 'http2', { fields: { Range: 'bytes=9-' } });
+    assert.deepEqual([none.status, none.headers.has('content-digest'), none.headers.has('repr-digest')], [416, false, false]);
   });
   it('none that can be satisfied is a 416 (§15.5.17)', async () => {
     const { status, headers, body, error } = await get({ Range: 'bytes=10-' });
@@ -161,6 +167,17 @@ describe('answers to range requests', () => {
   for (const [value, status] of conditions) {
     it(`If-Range: ${value} → ${status} (§13.1.5)`, async () => {
       assert.equal((await get({ Range: 'bytes=0-1', 'If-Range': value })).status, status);
+    });
+  }
+  for (const [madeAt, status] of [
+    ['Sun, 06 Nov 1994 08:49:38 GMT', 206],
+    ['Sun, 06 Nov 1994 08:49:37 GMT', 200],
+    ['Sun, 06 Nov 1994 08:49:36 GMT', 200],
+    ['now', 200],
+  ] as const) {
+    it(`If-Range by the date of Last-Modified, 08:49:37, and a Date of ${madeAt} → ${status}: a date of the same second is weak (§8.8.2.2)`, async () => {
+      const fields = { Range: 'bytes=0-1', 'If-Range': answer.fields['Last-Modified'] };
+      assert.equal((await get(fields, 'GET', { ...answer, fields: { ...answer.fields, Date: madeAt } })).status, status);
     });
   }
   it('If-Range meets no weak tag, and no validator that is not there', async () => {

@@ -1,8 +1,11 @@
 /** What the tests of this package share: an exchange that writes down what it is told, servers of both versions in memory, and modules in a few words. */
+import assert from 'node:assert/strict';
 import { concatBytes, latin1Decode, latin1Encode } from '@ferrata/bytes';
 import type { WireError } from '@ferrata/error';
 import { HeaderMap, type RequestHead, type ResponseHead, requestHead, responseHead } from '@ferrata/headers';
 import {
+  type ClientExchange,
+  type ClientExchangeHandler,
   type ExchangeSettings,
   Http1ClientSession,
   Http2ClientSession,
@@ -16,7 +19,16 @@ import {
   type ServerExchangeHandler,
   type Tunnel,
 } from '@ferrata/http';
-import { type HttpModule, type HttpModuleKind, type ModuleOptions, withModules } from '@ferrata/http-modules';
+import {
+  type HttpModule,
+  type HttpModuleKind,
+  ModuleChain,
+  type ModuleClientHandler,
+  type ModuleOptions,
+  type ModuleOverrides,
+  type ModuleServerExchange,
+  withModules,
+} from '@ferrata/http-modules';
 import { type MemoryPairOptions, memoryPair, type StreamInfo } from '@ferrata/stream';
 import { RecordingSink, World } from '@ferrata/testkit';
 
@@ -47,7 +59,7 @@ export class FakeExchange implements ServerExchange {
   readonly startedAt = 0;
   readonly requestBytes = 0;
   responseBytes = 0;
-  readonly connection = { requestCount: 1, context: undefined };
+  readonly connection = { requestCount: 1, hasClientEnded: false, context: undefined };
   readonly isConnectionReusable = false;
   readonly writePendingMs = 0;
   status = 0;
@@ -136,7 +148,76 @@ export class Follower implements ServerExchangeHandler {
   }
 }
 
-const ignoring: ServerExchangeHandler = { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
+/** Modules in front of an exchange, as a proxy would have them. */
+export function serve(exchange: FakeExchange, kinds: readonly HttpModuleKind[], overrides: ModuleOverrides = {}): ModuleServerExchange {
+  const modular = new ModuleChain(kinds, moduleOptions()).serve(exchange, overrides);
+  assert.ok(modular !== null);
+  exchange.handler = modular;
+  return modular;
+}
+
+/** An exchange in the client's role that writes down what is done with it, and does nothing else. */
+export class FakeClientExchange implements ClientExchange {
+  readonly isReused = true;
+  readonly info = { kind: 'fake' } as StreamInfo;
+  readonly isUnsent = true;
+  readonly requestBytes = 1;
+  readonly responseBytes = 2;
+  readonly writePendingMs = 3;
+  isClosed = false;
+  isPaused = false;
+  readonly log: string[] = [];
+
+  sendData(): boolean {
+    this.log.push('data');
+    return true;
+  }
+  sendEnd(): void {
+    this.log.push('end');
+  }
+  pauseResponse(): void {
+    this.isPaused = true;
+  }
+  resumeResponse(): void {
+    this.isPaused = false;
+  }
+  cancel(error: WireError): void {
+    this.log.push(`cancel ${error.reason}`);
+  }
+}
+
+/** Modules behind an upstream exchange, and what their handler hears. */
+export interface Followed {
+  readonly modular: ModuleClientHandler;
+  readonly inner: FakeClientExchange;
+  readonly heard: string[];
+}
+
+/** @param part in place of what writes down what the handler hears */
+export function follow(
+  kinds: readonly HttpModuleKind[],
+  overrides: ModuleOverrides = {},
+  part: Partial<ClientExchangeHandler> = {},
+): Followed {
+  const heard: string[] = [];
+  const handler: ClientExchangeHandler = {
+    onInterim: (head) => void heard.push(`interim ${head.status}`),
+    onTunnel: (head) => void heard.push(`tunnel ${head.status}`),
+    onRequestDrain: () => void heard.push('drain'),
+    onResponse: (head, bodyLength) => void heard.push(`${head.status} ${bodyLength}`),
+    onResponseData: (chunk) => void heard.push(text(chunk)),
+    onResponseEnd: () => void heard.push('end'),
+    onClientClose: (error) => void heard.push(error === null ? 'close' : `close ${error.reason}`),
+    ...part,
+  };
+  const inner = new FakeClientExchange();
+  const upstream = { request: requestHead('GET', '/'), client: inner.info, hasRequestBody: false };
+  const modular = new ModuleChain(kinds, moduleOptions()).follow(upstream, handler, overrides);
+  assert.ok(modular !== null);
+  return { modular, inner, heard };
+}
+
+export const ignoring: ServerExchangeHandler = { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
 
 /** An application that answers at once. */
 export function answering(make: (exchange: ServerExchange) => void): HttpApplication {

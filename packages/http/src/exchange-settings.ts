@@ -1,5 +1,6 @@
 /** Bounds of one exchange in the server's role that its application may change while it runs. */
 import { checkNumber } from '@ferrata/error';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
 
 /**
  * What may be changed; absent members stay as they are. Times in milliseconds. Without a change the options of the server hold, and they hold again for the next
@@ -47,6 +48,11 @@ export interface ExchangeSettings {
   readonly abortOnHalfClose?: boolean;
   /** `true`: interim responses are dropped, but for the 100 that the client waits for. */
   readonly dropInterim?: boolean;
+  /**
+   * HTTP/2: the code of the RST_STREAM that ends a response which cannot be completed, where its error has none of its own: INTERNAL_ERROR or CANCEL (RFC 9113 §7), as others
+   * would say what is not true. Absent: INTERNAL_ERROR for faults of this side and of what lies behind it, else CANCEL. Does nothing over HTTP/1.
+   */
+  readonly resetCode?: Http2ErrorCode;
 }
 
 type Check = (name: string, value: never) => void;
@@ -57,6 +63,11 @@ const rate = (name: string, value: number): number => checkNumber(name, value, {
 
 function flag(name: string, value: boolean): void {
   if (typeof value !== 'boolean') throw new TypeError(`${name} must be true or false, not ${String(value)}`);
+}
+
+function resetCode(name: string, value: number): void {
+  if (value !== Http2ErrorCode.internalError && value !== Http2ErrorCode.cancel)
+    throw new RangeError(`${name} must be INTERNAL_ERROR or CANCEL, not ${String(value)}`);
 }
 
 const checks = {
@@ -70,6 +81,7 @@ const checks = {
   closeOnEarlyResponse: flag,
   abortOnHalfClose: flag,
   dropInterim: flag,
+  resetCode,
 } as const satisfies Record<keyof ExchangeSettings, Check>;
 
 /**

@@ -28,6 +28,8 @@ export interface ServerExchangeHandler {
 export interface ServerConnectionState {
   /** Exchanges begun on the connection so far; 1 in the first of them. */
   readonly requestCount: number;
+  /** The client has ended its side: it will ask nothing more, and may be gone. What becomes of its exchanges is for `abortOnHalfClose` to say. */
+  readonly hasClientEnded: boolean;
   /** The application's own, `undefined` at first: carried from one request of the connection to the next. */
   context: unknown;
 }

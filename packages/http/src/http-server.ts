@@ -10,6 +10,8 @@ import { HttpEnvironment } from './http-environment.ts';
 import { Http1ServerSession } from './http1-server-session.ts';
 import { type Http2ServerOptions, type ResolvedHttp2ServerOptions, resolveHttp2ServerOptions } from './http2-options.ts';
 import { Http2ServerSession } from './http2-server-session.ts';
+import type { ConnectionRecord } from './internal/connection-record.ts';
+import { Roster } from './internal/roster.ts';
 import { memoryPressure } from './internal/session-errors.ts';
 import { type Http1ServerOptions, type ResolvedHttp1ServerOptions, resolveHttp1ServerOptions } from './options.ts';
 import type { MemoryPressure, ServerSession, ServerSessionOwner } from './session.ts';
@@ -35,6 +37,9 @@ export interface HttpServerOptions extends Http1ServerOptions {
 /** How many connections are looked at to find an idle one: a bound on the work that each new connection can cause when all are busy. */
 const MAX_LOOKED_AT = 1_024;
 
+/** The sessions that a server makes. */
+type OwnSession = Http1ServerSession | Http2ServerSession;
+
 /** The connections of one application. */
 export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   readonly environment: HttpEnvironment;
@@ -45,7 +50,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   #drainIdleMs: number;
   readonly #maxConnections: number;
   /** The longest-standing first; see `#shedIdle`. */
-  readonly #sessions = new Set<ServerSession>();
+  readonly #connections = new Roster<ConnectionRecord<OwnSession>>();
   /** Those who wait in `drain` for the last connection to end. */
   readonly #drains = new Set<() => void>();
   #isDraining = false;
@@ -64,13 +69,13 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
 
   /** Connections that are open, tunnels included. */
   get connectionCount(): number {
-    return this.#sessions.size;
+    return this.#connections.size;
   }
 
   /** Connections that are not idle, or whose last answer has not gone out whole: something may be lost if they are cut now. Looks at each. */
   get busyCount(): number {
     let count = 0;
-    for (const session of this.#sessions) if (!isUnused(session)) count++;
+    for (const { session } of this.#connections) if (!isUnused(session)) count++;
     return count;
   }
 
@@ -101,7 +106,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   abortHeaviest(): boolean {
     let heaviest: ServerSession | null = null;
     let mostBytes = 0;
-    for (const session of this.#sessions) {
+    for (const { session } of this.#connections) {
       const { heldBytes } = session;
       if (heldBytes <= mostBytes) continue;
       heaviest = session;
@@ -117,7 +122,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
       stream.abort(serverClosed());
       return;
     }
-    if (this.#sessions.size >= this.#maxConnections && !this.#shedIdle()) {
+    if (this.#connections.size >= this.#maxConnections && !this.#shedIdle()) {
       this.#shedCount++;
       stream.abort(limitError('TOO_MANY_CONNECTIONS', 'no connection is idle', { wire: { status: 503 } }));
       return;
@@ -132,9 +137,9 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   }
 
   /** @returns false if HTTP/2 is off */
-  onHttp2Preface(session: ServerSession, head: Uint8Array): boolean {
+  onHttp2Preface(session: OwnSession, head: Uint8Array): boolean {
     if (this.#http2 === null) return false;
-    this.#sessions.delete(session);
+    this.#connections.delete(session.connection);
     this.#startHttp2(session.stream, this.#http2, head);
     return true;
   }
@@ -145,8 +150,8 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     session.start(head);
   }
 
-  #add(session: ServerSession): void {
-    this.#sessions.add(session);
+  #add(session: OwnSession): void {
+    this.#connections.add(session.connection);
     if (this.#isDraining) session.drain(this.environment.now() + this.#drainIdleMs);
   }
 
@@ -155,9 +160,9 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     return this.#shedCount;
   }
 
-  onSessionClose(session: ServerSession): void {
-    this.#sessions.delete(session);
-    if (this.#sessions.size === 0) for (const resolve of this.#drains) resolve();
+  onSessionClose(session: OwnSession): void {
+    this.#connections.delete(session.connection);
+    if (this.#connections.size === 0) for (const resolve of this.#drains) resolve();
   }
 
   /**
@@ -174,8 +179,8 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
     this.#isDraining = true;
     this.#drainIdleMs = Math.min(this.#drainIdleMs, maxIdleMs);
     const closeIdleAt = this.environment.now() + this.#drainIdleMs;
-    for (const session of this.#sessions) session.drain(closeIdleAt);
-    if (this.#sessions.size > 0) await this.#untilEmpty(graceMs);
+    for (const { session } of this.#connections) session.drain(closeIdleAt);
+    if (this.#connections.size > 0) await this.#untilEmpty(graceMs);
     const { busyCount } = this;
     this.close();
     return busyCount;
@@ -184,7 +189,7 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
   /** Cuts every connection at once. */
   close(reason: WireError = serverClosed()): void {
     this.#isClosed = true;
-    for (const session of this.#sessions) session.abort(reason);
+    for (const { session } of this.#connections) session.abort(reason);
   }
 
   async #untilEmpty(graceMs: number): Promise<void> {
@@ -203,15 +208,16 @@ export class HttpServer implements ServerSessionOwner, AsyncDisposable {
    * @returns false if none of those looked at is idle
    */
   #shedIdle(): boolean {
-    let left = Math.min(MAX_LOOKED_AT, this.#sessions.size);
-    for (const session of this.#sessions) {
-      if (left-- === 0) break;
-      this.#sessions.delete(session);
-      if (isUnused(session)) {
-        session.abort();
+    let left = Math.min(MAX_LOOKED_AT, this.#connections.size);
+    for (; left > 0; left--) {
+      const { first } = this.#connections;
+      if (first === null) break;
+      this.#connections.delete(first);
+      if (isUnused(first.session)) {
+        first.session.abort();
         return true;
       }
-      this.#sessions.add(session);
+      this.#connections.add(first);
     }
     return false;
   }

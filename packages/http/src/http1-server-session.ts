@@ -41,7 +41,7 @@ type Mode = (typeof Mode)[keyof typeof Mode];
 /** The server's end of one HTTP/1 connection, running. */
 export class Http1ServerSession implements L4Sink, ServerSession {
   readonly stream: L4Stream;
-  readonly connection: ConnectionRecord = new ConnectionRecord();
+  readonly connection: ConnectionRecord<Http1ServerSession> = new ConnectionRecord(this);
   readonly #application: HttpApplication;
   readonly #environment: HttpEnvironment;
   readonly #options: ResolvedHttp1ServerOptions;
@@ -329,7 +329,7 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     this.#machine.setBounds(http1Bounds(settings, this.#options.connection));
     if (settings.idleTimeoutMs !== undefined) this.#machine.setIdleTimeout(settings.idleTimeoutMs);
     this.#writeBounds = writeBounds(settings, this.#options);
-    this.#halfClose?.watch(exchange, now);
+    this.#halfClose?.watchChanged(exchange, now);
     this.#watch(now);
   }
 

@@ -6,6 +6,7 @@ import type { StreamInfo } from '@ferrata/stream';
 import type { ClientExchange, ClientExchangeHandler } from './exchange.ts';
 import type { Http2ClientSession } from './http2-client-session.ts';
 import type { Http2Tunnel } from './internal/http2-tunnel.ts';
+import type { RosterMember } from './internal/roster.ts';
 import { bodyLengthWrong } from './internal/session-errors.ts';
 import { WaitTime } from './internal/wait-time.ts';
 
@@ -33,6 +34,8 @@ export class Http2ClientExchange implements ClientExchange {
   requestBytes = 0;
   responseBytes = 0;
   #waitTime: WaitTime | null = null;
+  rosterBefore: RosterMember | null = null;
+  rosterBehind: RosterMember | null = null;
   isClosed = false;
 
   constructor(

@@ -25,6 +25,7 @@ import type { ResolvedHttp2ClientOptions } from './http2-options.ts';
 import { fitsRequest, requestHeadTooLarge } from './internal/head-size.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
 import { Http2Tunnel, settleFlushed, type TunnelCarrier } from './internal/http2-tunnel.ts';
+import { Roster } from './internal/roster.ts';
 import { SessionDeadline } from './internal/session-deadline.ts';
 import { handlerError, watchClientHandler, withPeer } from './internal/session-errors.ts';
 import { asUpstreamError, withRetry } from './internal/upstream-error.ts';
@@ -53,7 +54,7 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
   readonly #carrier: Http2Carrier;
   readonly #deadline: SessionDeadline;
   /** Those that run, and those whose tunnels do. */
-  readonly #exchanges = new Set<Http2ClientExchange>();
+  readonly #exchanges = new Roster<Http2ClientExchange>();
   /** Tunnels whose END_STREAM waits for a write. */
   readonly #endingTunnels: Http2Tunnel[] = [];
   #mode: Mode = Mode.open;
@@ -449,8 +450,8 @@ export class Http2ClientSession implements L4Sink, ClientSession, TunnelCarrier 
 
   #closeAll(reason: WireError): void {
     withPeer(reason, 'upstream');
-    const exchanges = [...this.#exchanges];
-    this.#exchanges.clear();
+    const exchanges = this.#exchanges.toArray();
+    for (const exchange of exchanges) this.#exchanges.delete(exchange);
     for (const exchange of exchanges) {
       exchange.tunnel?.lose(withRetry(reason, 'never'));
       if (!exchange.isClosed) this.#tellClose(exchange, reason.type === 'internal' ? reason : withRetry(reason, exchange.retry()));

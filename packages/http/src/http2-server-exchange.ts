@@ -11,6 +11,7 @@ import type { Http2ServerSession } from './http2-server-session.ts';
 import { breakOff, type FollowedExchange, tellClose } from './internal/application-calls.ts';
 import { fitsResponse, responseHeadTooLarge } from './internal/head-size.ts';
 import type { Http2Tunnel } from './internal/http2-tunnel.ts';
+import type { RosterMember } from './internal/roster.ts';
 import { WaitTime } from './internal/wait-time.ts';
 import type { WriteBounds } from './internal/write-progress.ts';
 
@@ -32,6 +33,8 @@ export class Http2ServerExchange implements FollowedExchange {
   /** Set by `openTunnel`. */
   tunnel: Http2Tunnel | null = null;
   handler: ServerExchangeHandler | null = null;
+  rosterBefore: RosterMember | null = null;
+  rosterBehind: RosterMember | null = null;
   closeError: WireError | null = null;
   /** What `adjust` has set. */
   settings: ExchangeSettings | null = null;

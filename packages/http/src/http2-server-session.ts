@@ -33,6 +33,7 @@ import { clientGone, HalfClose } from './internal/half-close.ts';
 import { Http2Carrier } from './internal/http2-carrier.ts';
 import { isAnswerable, refusalBody, refusalHead, resetCode, resetError } from './internal/http2-refusal.ts';
 import { Http2Tunnel, settleFlushed, type TunnelCarrier } from './internal/http2-tunnel.ts';
+import { Roster } from './internal/roster.ts';
 import { SessionDeadline } from './internal/session-deadline.ts';
 import { clientClosed, clientStalled, withPeer } from './internal/session-errors.ts';
 import { FLUSH_AT_BYTES } from './internal/session-limits.ts';
@@ -48,7 +49,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   readonly stream: L4Stream;
   readonly peer = 'downstream';
   /** For its exchanges. */
-  readonly connection: ConnectionRecord = new ConnectionRecord();
+  readonly connection: ConnectionRecord<Http2ServerSession> = new ConnectionRecord(this);
   /** Time for all sessions of a thread. */
   readonly environment: HttpEnvironment;
   readonly #application: HttpApplication;
@@ -58,7 +59,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
   readonly #carrier: Http2Carrier;
   readonly #deadline: SessionDeadline;
   /** Those that are not told their end yet. */
-  readonly #exchanges = new Set<Http2ServerExchange>();
+  readonly #exchanges = new Roster<Http2ServerExchange>();
   readonly #ending = new EndingExchanges();
   /** Streams that are tunnels; one may be there for longer than its exchange. */
   readonly #tunnels = new Set<Http2Tunnel>();
@@ -329,7 +330,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
       if (exchange.isWritePending) this.watchSlowReader(exchange, bounds, now);
       else this.forgetSlowReader(exchange, bounds);
     }
-    this.#halfClose?.watch(exchange, now);
+    this.#halfClose?.watchChanged(exchange, now);
     if (settings.keepAlive === false) this.drain();
     else this.#watch(now);
   }
@@ -356,7 +357,7 @@ export class Http2ServerSession implements L4Sink, ServerSession, TunnelCarrier 
     if (exchange.hasResponded || !isAnswerable(error)) {
       // What came so far is delivered, as far as windows let it: RST_STREAM takes back what still waits.
       if (exchange.hasResponded) this.#carrier.writeNow();
-      this.#machine.reset(stream, resetCode(error), now);
+      this.#machine.reset(stream, resetCode(error, exchange.settings?.resetCode), now);
     } else {
       const { status } = error;
       const body = refusalBody(status);

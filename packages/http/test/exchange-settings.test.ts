@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { checkExchangeSettings, type ExchangeSettings } from '@ferrata/http';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
 import { connectFrames } from './http2-rig.ts';
 import { echoTarget, get, ServerRig, settle } from './rig.ts';
 
@@ -48,6 +49,9 @@ describe('the settings of an exchange', () => {
     for (const value of [-1, Number.NaN])
       assert.throws(() => checkExchangeSettings({ maxDrainBytes: value }), /^RangeError: maxDrainBytes/);
     assert.throws(() => checkExchangeSettings({ idleTimeoutMs: '5' as unknown as number }), RangeError);
+    // REFUSED_STREAM would say that nothing was done, NO_ERROR that the response was whole.
+    for (const resetCode of [Http2ErrorCode.noError, Http2ErrorCode.refusedStream, '8' as never])
+      assert.throws(() => checkExchangeSettings({ resetCode }), /^RangeError: resetCode must be INTERNAL_ERROR or CANCEL/);
   });
 
   it('are refused when a name is unknown, or a flag is none', () => {

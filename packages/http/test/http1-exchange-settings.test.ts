@@ -463,34 +463,6 @@ describe('abortOnHalfClose over HTTP/1', () => {
     rig.assertEmpty();
   });
 
-  it('may be changed behind the end of the client, and the grace begins with the change', async () => {
-    const { rig, client, exchange } = await ask();
-    exchange.adjust({ abortOnHalfClose: false });
-    await client.end();
-    await rig.advance(10_000);
-    exchange.adjust({ abortOnHalfClose: true });
-    await rig.advance(1_990);
-    assert.equal(rig.last.closes.length, 0);
-    await rig.advance(20);
-    assert.equal(rig.last.closes[0]?.reason, 'CLIENT_CLOSED');
-  });
-
-  it('true ends a response that stands still too, and not one that goes on', async () => {
-    const { rig, client, exchange } = await ask();
-    exchange.adjust({ abortOnHalfClose: true });
-    exchange.sendHead(response(200), BodyLength.chunked);
-    await client.end();
-    for (let piece = 0; piece < 5; piece++) {
-      await rig.advance(1_900);
-      exchange.sendData(bytes('x'));
-    }
-    assert.equal(rig.last.closes.length, 0);
-    await rig.advance(4_100);
-    assert.equal(rig.last.closes[0]?.reason, 'CLIENT_CLOSED');
-    assert.match(rig.last.closes[0]?.message ?? '', /before the response was whole/);
-    rig.assertEmpty();
-  });
-
   it('true leaves a client alone that still has bytes to take', async () => {
     const { rig, client, exchange } = await ask(get(), {}, { highWaterBytes: 10 });
     client.stream.pause();
@@ -522,29 +494,5 @@ describe('abortOnHalfClose over HTTP/1', () => {
     assert.equal(rig.last.closes.length, 0);
     await rig.advance(20);
     assert.equal(rig.last.closes[0]?.reason, 'CLIENT_CLOSED');
-  });
-});
-
-describe('dropInterim over HTTP/1', () => {
-  it('drops interim responses, but not the 100 that the client waits for, and that once', async () => {
-    const { client, exchange } = await ask('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n');
-    exchange.adjust({ dropInterim: true });
-    for (const status of [102, 100, 100, 103]) exchange.sendInterim(response(status));
-    await client.send('x');
-    echoTarget(exchange);
-    await settle();
-    assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 100', 'HTTP/1.1 200']);
-  });
-
-  it('false lets them out again; a status that is none is misuse all the same', async () => {
-    const { client, exchange } = await ask();
-    exchange.adjust({ dropInterim: true });
-    exchange.sendInterim(response(103));
-    assert.throws(() => exchange.sendInterim(response(200)), RangeError);
-    exchange.adjust({ dropInterim: false });
-    exchange.sendInterim(response(103));
-    echoTarget(exchange);
-    await settle();
-    assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 103', 'HTTP/1.1 200']);
   });
 });

@@ -460,18 +460,26 @@ describe('the ends of an HTTP/2 exchange', () => {
     assert.equal(peer.status(1), '403');
     assert.equal(peer.heard(1).text, '403 Forbidden\n');
     assert.equal(rig.last.exchange.status, 403);
-    const codes: [Parameters<typeof ioError>[2], string][] = [
+    const { cancel, enhanceYourCalm, http11Required, noError, refusedStream } = Http2ErrorCode;
+    const ofUpstream = (http2Code: number): Parameters<typeof ioError>[2] => ({ wire: { status: 502, http2Code }, source: 'upstream' });
+    const codes: [details: Parameters<typeof ioError>[2], code: string, reason?: string][] = [
       [{ wire: { status: 502 } }, 'CANCEL'],
+      [ofUpstream(enhanceYourCalm), 'INTERNAL_ERROR'],
+      [ofUpstream(enhanceYourCalm), 'ENHANCE_YOUR_CALM', 'H2_STREAM_RESET'],
+      [ofUpstream(cancel), 'INTERNAL_ERROR', 'H2_STREAM_RESET'],
+      [ofUpstream(noError), 'INTERNAL_ERROR', 'H2_STREAM_RESET'],
+      [ofUpstream(refusedStream), 'INTERNAL_ERROR', 'H2_STREAM_RESET'],
+      [ofUpstream(http11Required), 'INTERNAL_ERROR', 'H2_STREAM_RESET'],
       [{ wire: { status: 502 }, source: 'upstream' }, 'INTERNAL_ERROR'],
       [{ wire: { status: 502 }, fault: 'local' }, 'INTERNAL_ERROR'],
-      [{ wire: { http2Code: Http2ErrorCode.enhanceYourCalm } }, 'ENHANCE_YOUR_CALM'],
+      [{ wire: { http2Code: enhanceYourCalm } }, 'ENHANCE_YOUR_CALM'],
     ];
     let id = 3;
-    for (const [details, code] of codes) {
+    for (const [details, code, reason = 'LOST'] of codes) {
       await peer.get(id);
       rig.last.exchange.sendHead(response(200), 100);
       rig.last.exchange.sendData(new Uint8Array(10));
-      rig.last.exchange.abort(ioError('LOST', 'lost', details));
+      rig.last.exchange.abort(ioError(reason, 'lost', details));
       await settle();
       assert.equal(peer.heard(id).reset, code);
       id += 2;

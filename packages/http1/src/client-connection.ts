@@ -55,6 +55,8 @@ export class ClientConnection {
   #requests = 0;
   #interimReceived = 0;
   #keepAliveTimeoutMs = Number.POSITIVE_INFINITY;
+  /** The last Keep-Alive that came. */
+  #keepAlive = '';
   #error: WireError | null = null;
   // Times, in milliseconds of the caller's clock.
   /** From here on the first byte of the next head is waited for. */
@@ -128,6 +130,10 @@ export class ClientConnection {
   /** What the server's `Keep-Alive: timeout=n` promises, in milliseconds; `Infinity` if it says nothing (RFC 2068 §19.7.1). */
   get keepAliveTimeoutMs(): number {
     return this.#keepAliveTimeoutMs;
+  }
+  /** How many requests more the server says that it takes (`Keep-Alive: max=n`); `Infinity` if it says nothing. It binds nobody (RFC 9112 §9.6). */
+  get keepAliveMaxRequests(): number {
+    return numberIn(this.#keepAlive, KEEP_ALIVE_MAX);
   }
   /** Exchanges begun on this connection. */
   get requestCount(): number {
@@ -242,7 +248,9 @@ export class ClientConnection {
     this.#hasFinalHead = true;
     if (!decoder.keepAlive) this.#isPersistent = false;
     const keepAlive = decoder.head.headers.getKnown(KnownHeader.keepAlive);
-    if (keepAlive !== undefined) this.#keepAliveTimeoutMs = parseKeepAliveTimeout(keepAlive);
+    if (keepAlive === undefined) return;
+    this.#keepAlive = keepAlive;
+    this.#keepAliveTimeoutMs = numberIn(keepAlive, KEEP_ALIVE_TIMEOUT) * 1000;
   }
 
   /** RFC 9110 §7.8: a server may only switch to what the client offers, must say to what, and cannot in HTTP/1.0. */
@@ -394,7 +402,11 @@ function wantsClose(headers: HeaderMap): boolean {
   return headers.hasKnown(KnownHeader.connection) && hasConnectionOption(headers, 'close');
 }
 
-function parseKeepAliveTimeout(value: string): number {
-  const found = /(?:^|[,;\t ])timeout=(\d{1,9})(?![^,;\t ])/i.exec(value);
-  return found === null ? Number.POSITIVE_INFINITY : Number(found[1]) * 1000;
+/** The parameters of Keep-Alive (RFC 2068 §19.7.1), in seconds and in requests. */
+const KEEP_ALIVE_TIMEOUT = /(?:^|[,;\t ])timeout=(\d{1,9})(?![^,;\t ])/i;
+const KEEP_ALIVE_MAX = /(?:^|[,;\t ])max=(\d{1,9})(?![^,;\t ])/i;
+
+function numberIn(value: string, parameter: RegExp): number {
+  const found = parameter.exec(value);
+  return found === null ? Number.POSITIVE_INFINITY : Number(found[1]);
 }

@@ -34,6 +34,16 @@ export interface ServerConnectionOptions {
   readonly maxDrainBytes?: number;
   /** Interim responses to one request. Default 8; more are dropped. The 100 that a client waits for is not counted. */
   readonly maxInterimResponses?: number;
+  /**
+   * `false`: bytes behind a request that come before its answer is whole are not looked at, and the connection ends with that answer; a client
+   * that pipelines sends such requests again (RFC 9112 §9.3.2). Costs those clients a connection for each answer. Default true.
+   */
+  readonly allowPipelining?: boolean;
+  /**
+   * `true`: an answer to HTTP/1.1 says `Connection: keep-alive` where the connection goes on. Nobody needs that (RFC 9112 §9.3), but there are
+   * clients that look for it. Default false.
+   */
+  readonly sayKeepAlive?: boolean;
 }
 
 /** `ServerConnectionOptions` with every default filled in. */
@@ -94,6 +104,8 @@ export function resolveServerConnectionOptions(
     maxRequests: checkNumber('maxRequests', options.maxRequests ?? 1_000, { above: 0 }),
     maxDrainBytes: checkNumber('maxDrainBytes', options.maxDrainBytes ?? 65_536, { min: 0 }),
     maxInterimResponses: checkNumber('maxInterimResponses', options.maxInterimResponses ?? 8, { min: 0 }),
+    allowPipelining: checkFlag('allowPipelining', options.allowPipelining ?? true),
+    sayKeepAlive: checkFlag('sayKeepAlive', options.sayKeepAlive ?? false),
   });
 }
 
@@ -111,4 +123,9 @@ export function resolveClientConnectionOptions(
     maxRequests: checkNumber('maxRequests', options.maxRequests ?? 1_000, { above: 0 }),
     maxInterimResponses: checkNumber('maxInterimResponses', options.maxInterimResponses ?? 100, { min: 0 }),
   });
+}
+
+function checkFlag(name: string, value: boolean): boolean {
+  if (typeof value !== 'boolean') throw new RangeError(`${name} must be true or false`);
+  return value;
 }

@@ -4,8 +4,8 @@
  * Every limit holds while a line is still incomplete: what a peer can make a decoder keep never exceeds `maxHeadBytes` + `maxTrailerBytes`
  * beyond the chunks it was fed.
  *
- * Leniencies are named one by one and are all off: each lets in what RFC 9112 lets a recipient take (a MAY), in a form that has one meaning
- * here, and what is forwarded is written anew without it. Whatever would need a guess has no option.
+ * Leniencies are named one by one and are all off: each lets in what RFC 9112 lets a recipient take (a MAY; where it is against a MUST, that is
+ * said), in a form that has one meaning here, and what is forwarded is written anew without it. Whatever would need a guess has no option.
  */
 import { checkWholeNumber } from '@ferrata/error';
 import { MAX_FIELD_NAME_BYTES } from '@ferrata/headers';
@@ -49,6 +49,13 @@ export interface RequestLeniency {
    * fields, Host and framing among them (CWE-444, CVE-2022-32214). Only for clients that connect directly.
    */
   readonly bareLineFeed?: boolean;
+  /**
+   * No Host in HTTP/1.1, as in HTTP/1.0: whoever routes must know where such a request goes, and give it a Host before it is sent on. Against
+   * RFC 9112 §3.2, by which a server must refuse it.
+   *
+   * Risk: who is in front decided about another host, or kept the answer under one (CWE-436).
+   */
+  readonly missingHost?: boolean;
   /**
    * Bytes above 0x7F in an origin-form target, which come out percent-encoded (RFC 3986 §2.1): three characters for a byte, while
    * `maxTargetBytes` counts one.
@@ -107,6 +114,13 @@ export interface ResponseLeniency {
    * Risk: a reader that takes the second line for a field of its own sees other fields, or another framing (CVE-2022-32215).
    */
   readonly foldedFields?: boolean;
+  /**
+   * One Content-Length that is neither a number nor a list: it is removed, the body goes to the end of the connection, which ends in any case.
+   * Against RFC 9112 §6.3, by which a proxy must answer 502. Never beside Transfer-Encoding.
+   *
+   * Risk: a body that was cut looks whole, as nothing says how long it is; what on the way read a number there saw another end (CWE-444).
+   */
+  readonly invalidContentLength?: boolean;
   /** As in `RequestLeniency`: equal lengths become one. Risk: which of two writers was right stays unknown (CWE-444). */
   readonly repeatedEqualContentLength?: boolean;
 }
@@ -205,6 +219,7 @@ function sharedOptions(options: DecoderOptions, maxFields: number): Required<Dec
 
 const STRICT_REQUESTS: Required<RequestLeniency> = Object.freeze({
   bareLineFeed: false,
+  missingHost: false,
   nonAsciiTarget: false,
   repeatedEqualContentLength: false,
 });
@@ -216,6 +231,7 @@ const STRICT_RESPONSES: Required<ResponseLeniency> = Object.freeze({
   contentLengthWithTransferEncoding: false,
   emptyLinesBeforeResponse: false,
   foldedFields: false,
+  invalidContentLength: false,
   repeatedEqualContentLength: false,
 });
 

@@ -313,7 +313,7 @@ export class RequestDecoder {
   #validate(head: RequestHead): void {
     const { method, target, version, headers } = head;
     this.#form = targetForm(method, target);
-    if (!this.#isHostPlain) checkHost(headers, version);
+    if (!this.#isHostPlain) checkHost(headers, version, this.#options.leniency);
     const framed = framedLength(headers, version, 'request', this.#options.leniency);
     // RFC 9112 §6.3: a request that names no length has no body; it is never delimited by the end of the connection.
     const bodyLength = framed < -1 ? 0 : framed;

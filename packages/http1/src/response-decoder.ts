@@ -316,17 +316,17 @@ export class ResponseDecoder {
   #accept(head: ResponseHead): void {
     const { status, version, headers } = head;
     // Validated for every response, also where it has no effect: a server that contradicts itself is not believed about anything.
-    const isOverruled = this.#leniency.contentLengthWithTransferEncoding && overruleContentLength(headers);
+    const isLengthDropped = this.#dropsLength(headers);
     const framed = framedLength(headers, version, 'response', this.#leniency);
     const method = this.#methods[this.#answered] as string;
     // RFC 9112 §6.1, RFC 9110 §8.6: 1xx and 204 must not announce a body. A server that does may send it, when the next request is under way.
-    if ((status < 200 || status === 204) && framed !== UNFRAMED && framed !== 0) this.#hasStrayBody = true;
+    if ((status < 200 || status === 204) && (isLengthDropped || (framed !== UNFRAMED && framed !== 0))) this.#hasStrayBody = true;
     const isTunnel = status === 101 || (method === 'CONNECT' && status >= 200 && status < 300);
     this.#head = head;
     this.#isInterim = status < 200 && !isTunnel;
     this.#bodyLength = responseBodyLength(method, status, framed);
     this.#keepAlive =
-      this.#bodyLength !== BodyLength.untilClose && !isTunnel && !isOverruled && !this.#hasStrayBody && keepsAlive(headers, version);
+      this.#bodyLength !== BodyLength.untilClose && !isTunnel && !isLengthDropped && !this.#hasStrayBody && keepsAlive(headers, version);
     if (isTunnel) {
       this.#answered++;
       this.#phase = Phase.tunnel;
@@ -337,6 +337,14 @@ export class ResponseDecoder {
       this.#body.start(this.#bodyLength);
       this.#phase = Phase.body;
     }
+  }
+
+  /** Takes out a length that a leniency lets in and that says nothing. @returns true if there was one: nothing may follow the response */
+  #dropsLength(headers: HeaderMap): boolean {
+    const { contentLengthWithTransferEncoding, invalidContentLength } = this.#leniency;
+    if (!headers.hasKnown(KnownHeader.contentLength)) return false;
+    if (headers.hasKnown(KnownHeader.transferEncoding)) return contentLengthWithTransferEncoding && overruleContentLength(headers);
+    return invalidContentLength && dropInvalidLength(headers);
   }
 
   #readBody(): boolean {
@@ -372,13 +380,22 @@ export class ResponseDecoder {
   }
 }
 
+/** RFC 9112 §6.3 rule 3: an intermediary that goes by Transfer-Encoding removes Content-Length before it forwards; the connection ends. */
+function overruleContentLength(headers: HeaderMap): true {
+  headers.deleteKnown(KnownHeader.contentLength);
+  return true;
+}
+
 /**
- * RFC 9112 §6.3 rule 3: an intermediary that goes by Transfer-Encoding removes Content-Length before it forwards; the connection ends.
+ * One length of which nobody can read a number goes: then only the end of the connection ends the body (RFC 9112 §6.3 rule 8). Digits that are
+ * too many, lists and several lines are opinions, and stay.
  *
- * @returns true if there were both
+ * @returns true if there was such a one
  */
-function overruleContentLength(headers: HeaderMap): boolean {
-  return headers.hasKnown(KnownHeader.transferEncoding) && headers.deleteKnown(KnownHeader.contentLength) > 0;
+function dropInvalidLength(headers: HeaderMap): boolean {
+  if (headers.countKnown(KnownHeader.contentLength) > 1) return false;
+  const isOpinion = /^[0-9]+$|,/.test(headers.getKnown(KnownHeader.contentLength) as string);
+  return !isOpinion && headers.deleteKnown(KnownHeader.contentLength) > 0;
 }
 
 /** RFC 9112 §6.3, in its order. @param framed what the fields say */

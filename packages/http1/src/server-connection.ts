@@ -290,10 +290,11 @@ export class ServerConnection {
       case MessageEvent.data:
         if (this.#isContinueDue) this.#beginBody(now);
         this.#pace.move(decoder.data.length, now);
-        // After the answer nobody wants it any more; `#canDrainRest` has seen to it that there is little.
+        // After the answer nobody wants it any more; `#canReadOn` has seen to it that there is little.
         return this.#response !== Side.done;
       case MessageEvent.end:
         this.#request = Side.done;
+        if (this.#response === Side.done && !this.#canReadOn()) this.#isClosing = true;
         return this.#response !== Side.done;
       default:
         return false;
@@ -364,7 +365,7 @@ export class ServerConnection {
     const isPersistent = this.#isPersistent && this.#staysPersistent(head, framing === BodyLength.untilClose && !isBodyless);
     let connection = '';
     if (!isPersistent) connection = 'close';
-    else if (isHttp10) connection = 'keep-alive';
+    else if (isHttp10 || this.#options.sayKeepAlive) connection = 'keep-alive';
     // First what may throw for a wrong head, then what changes the state: the caller may still answer with another one.
     this.#output.pushText(formatResponseHead(head, { bodyLength: framing, isBodyless, connection, date }));
     this.#isPersistent = isPersistent;
@@ -421,7 +422,7 @@ export class ServerConnection {
     this.#response = Side.done;
     this.#answered++;
     // What was said of the connection with the head may have been taken back since.
-    if (!this.#isPersistent || this.#bounds.isLast === true || !this.#canDrainRest()) this.#isClosing = true;
+    if (!this.#isPersistent || this.#bounds.isLast === true || !this.#canReadOn()) this.#isClosing = true;
   }
 
   /**
@@ -471,12 +472,12 @@ export class ServerConnection {
     if (head.headers.hasKnown(KnownHeader.connection) && hasConnectionOption(head.headers, 'close')) return false;
     // After the peer's end only what is buffered can follow.
     if (this.#hasEnded && this.#decoder.bufferedBytes === 0) return false;
-    return this.#canDrainRest();
+    return this.#canReadOn();
   }
 
-  /** Whether what is left of the request's body is small enough to be read and thrown away after an early response. */
-  #canDrainRest(): boolean {
-    if (this.#request === Side.done) return true;
+  /** Whether what is left of the request's body is small enough to be read and thrown away, and what came behind a whole one may be read. */
+  #canReadOn(): boolean {
+    if (this.#request === Side.done) return this.#options.allowPipelining || this.#decoder.bufferedBytes === 0;
     // A client that waits for 100 (Continue) may send its body or the next request after a final status: only closing is unambiguous.
     if (this.#isContinueDue) return false;
     const length = this.requestBodyLength;

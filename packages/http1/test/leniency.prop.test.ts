@@ -25,7 +25,7 @@ import {
 } from './decoding.ts';
 
 const LENIENT_REQUESTS: RequestDecoderOptions = {
-  leniency: { bareLineFeed: true, nonAsciiTarget: true, repeatedEqualContentLength: true },
+  leniency: { bareLineFeed: true, missingHost: true, nonAsciiTarget: true, repeatedEqualContentLength: true },
 };
 
 const LENIENT_RESPONSES: ResponseDecoderOptions = {
@@ -36,6 +36,7 @@ const LENIENT_RESPONSES: ResponseDecoderOptions = {
     contentLengthWithTransferEncoding: true,
     emptyLinesBeforeResponse: true,
     foldedFields: true,
+    invalidContentLength: true,
     repeatedEqualContentLength: true,
   },
 };

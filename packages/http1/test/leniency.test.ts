@@ -24,7 +24,12 @@ import {
 } from './decoding.ts';
 import { refusedRequests, refusedResponses } from './refused-messages.ts';
 
-const ALL_REQUESTS: Required<RequestLeniency> = { bareLineFeed: true, nonAsciiTarget: true, repeatedEqualContentLength: true };
+const ALL_REQUESTS: Required<RequestLeniency> = {
+  bareLineFeed: true,
+  missingHost: true,
+  nonAsciiTarget: true,
+  repeatedEqualContentLength: true,
+};
 
 const ALL_RESPONSES: Required<ResponseLeniency> = {
   bareLineFeed: true,
@@ -33,6 +38,7 @@ const ALL_RESPONSES: Required<ResponseLeniency> = {
   contentLengthWithTransferEncoding: true,
   emptyLinesBeforeResponse: true,
   foldedFields: true,
+  invalidContentLength: true,
   repeatedEqualContentLength: true,
 };
 
@@ -82,6 +88,16 @@ const requests: readonly RequestCase[] = [
     off: 'H1_TARGET_INVALID',
     on: [
       ['/caf%C3%A9?%FF%41', HOST, ''],
+      ['/2', HOST, ''],
+    ],
+  },
+  { leniency: 'missingHost', input: 'GET / HTTP/1.1\r\n\r\n', off: 'H1_HOST_MISSING', on: [['/', [], '']] },
+  {
+    leniency: 'missingHost',
+    input: 'POST /1 HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nHost: a\r\n\r\n',
+    off: 'H1_HOST_MISSING',
+    on: [
+      ['/1', [['Content-Length', '2']], 'hi'],
       ['/2', HOST, ''],
     ],
   },
@@ -163,7 +179,7 @@ describe('leniencies of requests', () => {
     ['H1_CONTENT_LENGTH_INVALID', 'GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +1, +1\r\n\r\n'],
     ['H1_CONTENT_LENGTH_AND_TRANSFER_ENCODING', 'GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\nTransfer-Encoding: chunked\r\n\r\n'],
     // What has no option.
-    ['H1_HOST_MISSING', 'GET / HTTP/1.1\n\n'],
+    ['H1_HOST_INVALID', 'GET / HTTP/1.1\nHost:\n\n'],
     ['H1_HOST_REPEATED', 'GET / HTTP/1.1\nHost: a\nHost: a\n\n'],
     ['H1_TRANSFER_ENCODING_IN_HTTP10', 'GET / HTTP/1.0\nTransfer-Encoding: chunked\n\n'],
     ['H1_TRANSFER_ENCODING_REPEATED', 'GET / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n'],
@@ -329,6 +345,39 @@ describe('leniencies of responses', () => {
     );
   });
 
+  it('invalidContentLength: it goes, the body ends with the connection, and nothing follows', () => {
+    const options = { leniency: { invalidContentLength: true } };
+    for (const wrong of ['', ' ', 'x', '-1', '+2', '2.0', '0x2', '2 2', '2;3', '\xb2']) {
+      const input = `${OK}X: a\r\nContent-Length: ${wrong}\r\n\r\nhi${OK}${CL}\r\nno`;
+      assert.equal(readResponses(input, {}).reason, 'H1_CONTENT_LENGTH_INVALID');
+      const others = { leniency: { ...ALL_RESPONSES, invalidContentLength: false } };
+      assert.equal(readResponses(input, { options: others }).reason, 'H1_CONTENT_LENGTH_INVALID', 'no other one lets it in');
+      for (const run of [{ options }, { options: { leniency: ALL_RESPONSES } }]) {
+        const { messages, reason } = readResponses(input, { ...run, methods: ['GET', 'GET'], ends: true });
+        assert.deepEqual([messages.length, reason], [1, null], wrong);
+        const [{ headers, body, bodyLength, keepAlive, isComplete }] = messages as [DecodedResponse];
+        assert.deepEqual(headers, [['X', 'a']]);
+        assert.deepEqual([body, bodyLength], [`hi${OK}${CL}\r\nno`, BodyLength.untilClose]);
+        assert.deepEqual([keepAlive, isComplete], [false, true]);
+      }
+    }
+  });
+
+  it('invalidContentLength: where a response has no body the connection ends all the same, also behind an interim one', () => {
+    const options = { leniency: { invalidContentLength: true } };
+    for (const [input, method] of [
+      [`${OK}Content-Length: x\r\n\r\n`, 'HEAD'],
+      ['HTTP/1.1 204 x\r\nContent-Length: x\r\n\r\n', 'GET'],
+      ['HTTP/1.1 304 x\r\nContent-Length: x\r\n\r\n', 'GET'],
+      [`HTTP/1.1 103 x\r\nContent-Length: x\r\n\r\n${OK}${CL}\r\nhi`, 'GET'],
+    ] as const) {
+      const { messages, reason } = readResponses(input, { methods: [method], options });
+      assert.equal(reason, null);
+      assert.deepEqual([messages.at(-1)?.keepAlive, messages.at(-1)?.isComplete], [false, true], input);
+      assert.ok(!messages[0]?.headers.some(([name]) => name === 'Content-Length'));
+    }
+  });
+
   it('emptyLinesBeforeResponse: four before each response, of CRLF alone', () => {
     const options = { leniency: { emptyLinesBeforeResponse: true } };
     const input = `\r\n\r\n\r\n\r\n${OK}${CL}\r\nhi`;
@@ -376,6 +425,11 @@ describe('leniencies of responses', () => {
     ['H1_UNEXPECTED_BYTES', '\r\n', []],
     ['H1_UNEXPECTED_BYTES', `${OK}${CL}\r\nhi\r\n`],
     ['H1_CONTENT_LENGTH_REPEATED', `${OK}${CL}Content-Length: 3\r\n\r\n`],
+    ['H1_CONTENT_LENGTH_REPEATED', `${OK}Content-Length: x\r\nContent-Length: x\r\n\r\n`],
+    ['H1_CONTENT_LENGTH_INVALID', `${OK}Content-Length: 2, 3\r\n\r\n`],
+    ['H1_CONTENT_LENGTH_INVALID', `${OK}Content-Length: x, 2\r\n\r\n`],
+    ['H1_CONTENT_LENGTH_INVALID', `${OK}Content-Length: ,\r\n\r\n`],
+    ['H1_CONTENT_LENGTH_OVERFLOW', `${OK}Content-Length: 99999999999999999999\r\n\r\n`],
     ['H1_TRANSFER_ENCODING_INVALID', `${OK}${CL}Transfer-Encoding: identity\r\n\r\n`],
     ['H1_TRANSFER_ENCODING_REPEATED', `${OK}${CL}${TE}${TE}\r\n`],
     ['H1_TRANSFER_ENCODING_IN_HTTP10', `HTTP/1.0 200 OK\r\n${CL}${TE}\r\n`],
@@ -435,7 +489,7 @@ describe('what no leniency is about is refused with all of them on too, for the 
 describe('the option', () => {
   it('is all false by default, completed and frozen', () => {
     const { leniency } = resolveRequestDecoderOptions({ leniency: { nonAsciiTarget: true } });
-    assert.deepEqual(leniency, { bareLineFeed: false, nonAsciiTarget: true, repeatedEqualContentLength: false });
+    assert.deepEqual(leniency, { bareLineFeed: false, missingHost: false, nonAsciiTarget: true, repeatedEqualContentLength: false });
     assert.ok(Object.isFrozen(leniency) && Object.isFrozen(resolveRequestDecoderOptions().leniency));
     assert.ok(Object.values(resolveResponseDecoderOptions().leniency).every((allowed) => !allowed));
     assert.deepEqual(Object.keys(resolveResponseDecoderOptions().leniency), Object.keys(ALL_RESPONSES));

@@ -25,7 +25,7 @@ describe('options of decoders', () => {
       maxMethodBytes: 32,
       maxTargetBytes: 8_192,
       maxEmptyLines: 4,
-      leniency: { bareLineFeed: false, nonAsciiTarget: false, repeatedEqualContentLength: false },
+      leniency: { bareLineFeed: false, missingHost: false, nonAsciiTarget: false, repeatedEqualContentLength: false },
     });
     const { maxFields, maxStatusLineBytes } = resolveResponseDecoderOptions();
     assert.deepEqual([maxFields, maxStatusLineBytes], [200, 8_192]);

@@ -108,6 +108,33 @@ describe('a server connection and its exchanges', () => {
     assert.equal(closed.machine.shouldClose, true);
   });
 
+  it('says so in HTTP/1.1 too where sayKeepAlive is set, and never beside a close', () => {
+    const connectionOf = (twin: ServerTwin, head: string, status = 200, fields: Record<string, string> = {}): string | undefined => {
+      twin.feed(head);
+      return /\r\nConnection: (.*)\r\n/.exec(twin.answer(status, 'ok', fields))?.[1];
+    };
+    const options = { sayKeepAlive: true, maxRequests: 4 };
+    const twin = new ServerTwin(options);
+    assert.equal(connectionOf(twin, GET), 'keep-alive');
+    assert.equal(connectionOf(twin, GET, 426, { Upgrade: 'websocket' }), 'keep-alive, upgrade');
+    assert.equal(connectionOf(twin, 'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n'), 'keep-alive');
+    assert.equal(connectionOf(twin, GET), 'close');
+    assert.equal(connectionOf(new ServerTwin(options), GET, 200, { Connection: 'close' }), 'close');
+    assert.equal(connectionOf(new ServerTwin(), GET), undefined);
+  });
+
+  it('allowPipelining: false leaves a switch its bytes, and ends what was not switched with bytes behind it', () => {
+    const asks = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nraw';
+    const switched = new ServerTwin({ allowPipelining: false });
+    switched.feed(asks);
+    switched.machine.sendTunnelHead(response(101, { Upgrade: 'websocket' }));
+    assert.equal(text(switched.machine.takeRemaining()), 'raw');
+    const refused = new ServerTwin({ allowPipelining: false });
+    refused.feed(asks);
+    assert.match(refused.answer(), /\r\nConnection: close\r\n/);
+    assert.deepEqual([refused.events(), refused.machine.shouldClose], [[], true]);
+  });
+
   it('sends no body to HEAD, with 204 and with 304, and drops what is given (RFC 9110 §6.4.1)', () => {
     for (const [method, status, expected] of [
       ['HEAD', 200, 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n'],
@@ -753,6 +780,8 @@ describe('the options of a server connection', () => {
         maxRequests: 1_000,
         maxDrainBytes: 65_536,
         maxInterimResponses: 8,
+        allowPipelining: true,
+        sayKeepAlive: false,
       },
     );
     assert.equal(resolveServerConnectionOptions(resolved), resolved);
@@ -760,6 +789,14 @@ describe('the options of a server connection', () => {
     assert.throws(() => resolveServerConnectionOptions({ headTimeoutMs: 0 }), /headTimeoutMs/);
     assert.throws(() => resolveServerConnectionOptions({ maxDrainBytes: -1 }), /maxDrainBytes/);
     assert.throws(() => resolveServerConnectionOptions({ idleTimeoutMs: Number.NaN }), RangeError);
+    assert.throws(
+      () => resolveServerConnectionOptions({ allowPipelining: 0 as unknown as boolean }),
+      /allowPipelining must be true or false/,
+    );
+    assert.throws(
+      () => resolveServerConnectionOptions({ sayKeepAlive: 'yes' as unknown as boolean }),
+      /sayKeepAlive must be true or false/,
+    );
     assert.doesNotThrow(() => new ServerConnection(0));
   });
 });

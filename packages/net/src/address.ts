@@ -6,6 +6,7 @@
  *   tcp://[::1]:8080        [::1]:8080            IPv6, always in brackets (RFC 3986 §3.2.2)
  *   tcp://localhost:8080    localhost:8080        a name, looked up when connecting or listening
  *   unix:/run/app.sock      unix:///run/app.sock  a Unix socket
+ *   /run/app.sock                                 the same: no host begins with a slash
  * ```
  *
  * The parser accepts exactly these. Whatever else is written (a path after the port, a user name, a missing port, an octal IPv4 part) is an
@@ -43,6 +44,8 @@ export function parseAddress(text: string): NetAddress {
   if (text === '') throw invalid(text, 'it is empty');
   if (/[\s\0]/.test(text)) throw invalid(text, 'it contains a blank or NUL character');
   if (/^unix:/i.test(text)) return parseUnix(text);
+  // Two slashes would begin the host of a URL without its scheme.
+  if (/^\/(?!\/)/.test(text)) return unixAddress(text, text);
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text);
   if (scheme === null) return parseHostPort(text, text);
   const name = scheme[1] as string;
@@ -60,7 +63,8 @@ export function toNetAddress(address: AddressLike): NetAddress {
 
 /** An address in the form that `parseAddress` reads: `tcp://127.0.0.1:80`, `tcp://[::1]:80`, `unix:/path`. */
 export function formatNetAddress(address: NetAddress): string {
-  if (address.kind === 'unix') return `unix:${address.path}`;
+  // A path with two slashes in front would read as a host: the empty one comes before it.
+  if (address.kind === 'unix') return `unix:${address.path.startsWith('//') ? '//' : ''}${address.path}`;
   return address.host.includes(':') ? `tcp://[${address.host}]:${address.port}` : `tcp://${address.host}:${address.port}`;
 }
 

@@ -47,6 +47,15 @@ test('any text is an address that reads back the same, or a TypeError that shows
   );
 });
 
+test('every path that an object may give reads back the same', () => {
+  const path = fc.array(fc.constantFrom('/', '//', 'a', '.', ':', '@', '?'), { minLength: 1, maxLength: 8 }).map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(path, (given) =>
+      assert.deepEqual(parseAddress(formatNetAddress({ kind: 'unix', path: given })), { kind: 'unix', path: given }),
+    ),
+  );
+});
+
 test('every IPv4 and IPv6 address with every port is accepted', () => {
   const port = fc.integer({ min: 0, max: 65_535 });
   fc.assert(

@@ -15,6 +15,7 @@ describe('parseAddress', () => {
     ['unix:/run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
     ['unix:///run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
     ['unix:run/app.sock', { kind: 'unix', path: 'run/app.sock' }],
+    ['/run/app.sock', { kind: 'unix', path: '/run/app.sock' }],
   ];
   for (const [text, address] of accepted) {
     test(`accepts ${text}`, () => assert.deepEqual(parseAddress(text), address));
@@ -57,6 +58,9 @@ describe('parseAddress', () => {
     ['unix:', /the path of the Unix socket is missing/],
     ['unix://host/path', /a Unix socket has no host/],
     [`unix:/${'a'.repeat(120)}`, /has 121 bytes, and a Unix socket can have 10\d at most/],
+    [`/${'a'.repeat(120)}`, /has 121 bytes, and a Unix socket can have 10\d at most/],
+    ['run/app.sock', /an address has no path/],
+    ['//host:80', /an address has no path/],
   ];
   for (const [text, why] of refused) {
     test(`refuses ${JSON.stringify(text.slice(0, 40))} and says why`, () => {

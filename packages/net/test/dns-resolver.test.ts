@@ -216,6 +216,32 @@ describe('DnsResolver', () => {
     assert.equal(slow.clock.pendingCount, 0);
   });
 
+  test('U19: a family that is silent holds up no new question for the other, be the old answer of no use (maxStaleMs 0)', async () => {
+    const { resolver, says, clock, asked } = rig({ maxStaleMs: 0 });
+    says.ttl = 0;
+    says.aaaa = null;
+    const first = resolver.resolve('a.test');
+    await settle();
+    clock.advance(50);
+    assert.deepEqual(hosts(await first), ['192.0.2.1']);
+    // The answer is over after a second, the silence after 2.5.
+    clock.advance(1_000);
+    says.a = ['192.0.2.2'];
+    const second = resolver.resolve('a.test');
+    await settle();
+    clock.advance(50);
+    assert.deepEqual(hosts(await second), ['192.0.2.2']);
+    assert.deepEqual(asked, ['A a.test', 'AAAA a.test', 'A a.test'], 'what is on its way is not asked for again');
+    // The time of the silent question is over; it is asked anew when the answer is.
+    clock.advance(1_500);
+    await settle();
+    const third = resolver.resolve('a.test');
+    await settle();
+    clock.advance(50);
+    await third;
+    assert.deepEqual(asked.slice(3), ['A a.test', 'AAAA a.test']);
+  });
+
   test('a family that fails keeps its last good addresses beside new ones of the other; one that is given up is dropped', async () => {
     const { clock, resolver, says } = rig();
     says.aaaa = ['2001:db8::1'];
@@ -381,6 +407,20 @@ describe('DnsResolver', () => {
     await settle();
     resolver.close();
     assert.equal((await waiting).reason, 'DNS_CLOSED');
+  });
+
+  test('nor does it help to be forgotten: who waits for a name that was cleared hears of the end, too', async () => {
+    const { resolver, says } = rig();
+    says.a = null;
+    says.aaaa = null;
+    const waiting = [rejection(resolver.resolve('a.test'))];
+    resolver.clear();
+    waiting.push(rejection(resolver.resolve('a.test')));
+    resolver.close();
+    assert.deepEqual(
+      (await Promise.all(waiting)).map(({ reason }) => reason),
+      ['DNS_CLOSED', 'DNS_CLOSED'],
+    );
   });
 
   test('refuses nonsense', () => {

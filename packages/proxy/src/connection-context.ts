@@ -1,23 +1,22 @@
-/** What a request leaves on its connection for the next one of the same proxy: another program's, or another proxy's, is left alone. */
+/**
+ * What a request leaves on its connection for the next one of the same proxy. It is kept beside the connection: the `context` of that is the application's, and other
+ * proxies that the same connection's requests come to have what they have left themselves.
+ */
 import type { ServerConnectionState } from '@ferrata/http';
 
-interface LeftBehind {
-  /** Whose it is. */
-  readonly owner: object;
-  readonly value: unknown;
-}
+/** What the requests of one proxy have left, by their connections. */
+export class ConnectionContexts {
+  readonly #left = new WeakMap<ServerConnectionState, unknown>();
 
-/** Takes what `owner` has left, once. @returns undefined: there is nothing */
-export function takeFromConnection(connection: ServerConnectionState, owner: object): unknown {
-  const left = connection.context as Partial<LeftBehind> | null | undefined;
-  if (left?.owner !== owner) return undefined;
-  connection.context = undefined;
-  return left.value;
-}
+  /** Takes what was left, once. @returns undefined: there is nothing */
+  take(connection: ServerConnectionState): unknown {
+    const value = this.#left.get(connection);
+    this.#left.delete(connection);
+    return value;
+  }
 
-/** Leaves `value`, unless that is undefined. */
-export function leaveOnConnection(connection: ServerConnectionState, owner: object, value: unknown): void {
-  if (value === undefined) return;
-  const left: LeftBehind = { owner, value };
-  connection.context = left;
+  /** Leaves `value`, unless that is undefined. */
+  leave(connection: ServerConnectionState, value: unknown): void {
+    if (value !== undefined) this.#left.set(connection, value);
+  }
 }

@@ -62,10 +62,10 @@ export function switchRefused(status: number): WireError {
   });
 }
 
-/** One try has taken longer than `perTryTimeoutMs`. */
-export function tryTimeout(timeoutMs: number): WireError {
-  return timeoutError('UPSTREAM_TRY_TIMEOUT', `no answer within ${timeoutMs} ms`, {
-    retry: 'ifReused',
+/** One try has taken longer than `perTryTimeoutMs`. @param isConnected false: there was no connection, so nothing was sent, whatever the method */
+export function tryTimeout(timeoutMs: number, isConnected: boolean): WireError {
+  return timeoutError('UPSTREAM_TRY_TIMEOUT', `no ${isConnected ? 'answer' : 'connection'} within ${timeoutMs} ms`, {
+    retry: isConnected ? 'ifReused' : 'always',
     wire: { status: 504 },
     source: 'upstream',
   });

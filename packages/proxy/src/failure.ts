@@ -2,7 +2,7 @@
 import { toWireError, type WireError, withSource } from '@ferrata/error';
 import { KnownHeader, type ReadonlyRequestHead } from '@ferrata/headers';
 import type { ServerExchange } from '@ferrata/http';
-import { bareAnswer, type CannedAnswer, cannedAnswer } from './canned-answer.ts';
+import { bareAnswer, type CannedAnswer, cannedAnswer, cutBy } from './canned-answer.ts';
 import { leftUnanswered } from './errors.ts';
 import { checkFailureAnswer, checkSync, checkYes, unawaited } from './hook-result.ts';
 import type { ProxyCore } from './proxy-core.ts';
@@ -40,7 +40,8 @@ export function answerFailure<Context>(
   const { status = error.status, keepAlive = true } = checked(core, answer);
   if (exchange.isClosed) return;
   // Whoever made a subrequest wants to hear of the error itself.
-  if (request.hasResponded || error.source === 'downstream' || request.isSubrequest) return exchange.abort(error);
+  if (error.source === 'downstream' || request.isSubrequest) return exchange.abort(error);
+  if (request.hasResponded) return exchange.abort(cutBy(error, request.request));
   if (status === 0) return exchange.abort(leftUnanswered(error));
   // One request has failed, and its connection is as good as before; but who hoped to switch protocols may speak the other one already.
   const hopedToSwitch = exchange.upgrade !== null || request.request.headers.hasKnown(KnownHeader.upgrade);

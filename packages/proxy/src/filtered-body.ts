@@ -16,14 +16,15 @@ export interface FilteredBodyTarget {
   end(trailers: HeaderMap | null): void;
 }
 
-/** A filter and the exchange that it is part of. */
-export interface BodyFilterRun {
-  /** The hook; null stands for the end of the body. */
-  filter(chunk: Uint8Array | null): Awaitable<BodyFilterResult> | undefined;
+/** A hook; null stands for the end of the body. */
+export type BodyFilter = (chunk: Uint8Array | null) => Awaitable<BodyFilterResult> | undefined;
+
+/** The exchange that a filter is part of. */
+export interface BodyFilterHost {
   /** Calls `next` when the hook's promise is fulfilled, unless the request is over by then. */
-  wait(promise: PromiseLike<BodyFilterResult>, next: (piece: BodyFilterResult) => void): void;
+  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void;
   /** Calls `next` after a while, unless the request is over by then. */
-  delay(delayMs: number, next: () => void): Deadline;
+  after(delayMs: number, next: () => void): Deadline;
   isOver(): boolean;
 }
 
@@ -34,23 +35,25 @@ interface Waiting {
 
 /** A body, piece by piece through its filter. */
 export class FilteredBody implements FilteredBodyTarget {
-  readonly #run: BodyFilterRun;
+  readonly #host: BodyFilterHost;
+  readonly #filter: BodyFilter;
   readonly #target: FilteredBodyTarget;
   #isWorking = false;
   /** What came while the filter worked: the little that was on its way when the body was held, and the end. */
   readonly #waiting: Waiting[] = [];
   #delay: Deadline | null = null;
 
-  constructor(run: BodyFilterRun, target: FilteredBodyTarget) {
-    this.#run = run;
+  constructor(host: BodyFilterHost, filter: BodyFilter, target: FilteredBodyTarget) {
+    this.#host = host;
+    this.#filter = filter;
     this.#target = target;
   }
 
   /** @param chunk null at the end of the body @throws what the hook throws */
   take(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
-    if (this.#run.isOver()) return;
+    if (this.#host.isOver()) return;
     if (this.#isWorking) this.#waiting.push({ chunk, trailers });
-    else this.#filter(chunk, trailers);
+    else this.#work(chunk, trailers);
   }
 
   /** The exchange is over: nothing is delayed any more. */
@@ -74,14 +77,15 @@ export class FilteredBody implements FilteredBodyTarget {
     this.#target.endWork();
   }
 
-  #filter(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
-    const filtered = this.#run.filter(chunk);
+  #work(chunk: Uint8Array | null, trailers: HeaderMap | null): void {
+    const filter = this.#filter;
+    const filtered = filter(chunk);
     if (!isPromise(filtered)) {
       this.#handle(filtered, chunk === null, trailers);
       return;
     }
     this.#begin();
-    this.#run.wait(filtered, (result) => {
+    this.#host.waitFor(filtered, (result) => {
       this.#isWorking = false;
       this.#handle(result, chunk === null, trailers);
       this.#goOn();
@@ -89,7 +93,7 @@ export class FilteredBody implements FilteredBodyTarget {
   }
 
   #handle(result: BodyFilterResult | undefined, isLast: boolean, trailers: HeaderMap | null): void {
-    if (this.#run.isOver()) return;
+    if (this.#host.isOver()) return;
     const checked = checkPiece(result);
     if (checked === null || checked instanceof Uint8Array) {
       this.#pass(checked, isLast, trailers);
@@ -97,7 +101,7 @@ export class FilteredBody implements FilteredBodyTarget {
     }
     const { piece, delayMs } = checked;
     this.#begin();
-    this.#delay = this.#run.delay(delayMs, () => {
+    this.#delay = this.#host.after(delayMs, () => {
       this.#isWorking = false;
       this.#delay = null;
       this.#pass(piece, isLast, trailers);
@@ -106,7 +110,7 @@ export class FilteredBody implements FilteredBodyTarget {
   }
 
   #pass(piece: Uint8Array | null, isLast: boolean, trailers: HeaderMap | null): void {
-    if (this.#run.isOver()) return;
+    if (this.#host.isOver()) return;
     if (piece !== null && piece.length > 0) this.#target.pass(piece);
     if (isLast) this.#target.end(trailers);
   }
@@ -118,10 +122,10 @@ export class FilteredBody implements FilteredBodyTarget {
 
   /** One piece is done, and its work with it, unless it was delayed. */
   #goOn(): void {
-    while (!this.#isWorking && !this.#run.isOver()) {
+    while (!this.#isWorking && !this.#host.isOver()) {
       const next = this.#waiting.shift();
       if (next === undefined) break;
-      this.#filter(next.chunk, next.trailers);
+      this.#work(next.chunk, next.trailers);
     }
     this.#target.endWork();
   }

@@ -1,6 +1,7 @@
 /** What hooks give back, awaited and checked: types do not bind programs in JavaScript, and garbage must end one request only. */
 import { applicationError, timeoutError, toWireError, type WireError, withSource } from '@ferrata/error';
 import type { HttpEnvironment } from '@ferrata/http';
+import type { Deadline } from '@ferrata/timeout';
 import type { Peer } from '@ferrata/upstream';
 import type { Awaitable, BodyFilterResult, FailureAnswer } from './proxy-hooks.ts';
 
@@ -9,14 +10,17 @@ export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T>
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
-/** Calls one of the two, once: when the promise of a hook is settled, or when that has taken too long. */
+/**
+ * Calls one of the two, once: when the promise of a hook is settled, or when that has taken too long.
+ * @returns when it will have taken too long: to be cancelled by whoever does not wait any more
+ */
 export function whenSettled<T>(
   promise: PromiseLike<T>,
   environment: HttpEnvironment,
   timeoutMs: number,
   onFulfilled: (value: T) => void,
   onFailed: (error: WireError) => void,
-): void {
+): Deadline {
   let isLate = false;
   const deadline = environment.deadlines.after(timeoutMs, () => {
     isLate = true;
@@ -39,10 +43,18 @@ export function whenSettled<T>(
       onFailed(withSource(toWireError(thrown, 'HOOK_REJECTED'), 'internal'));
     },
   );
+  return deadline;
 }
 
-/** Calls a hook for somebody else who waits for it. @throws {WireError} HOOK_THREW; rejects with HOOK_REJECTED or HOOK_TIMEOUT */
-export function inTime(call: () => Awaitable<void> | undefined, keeper: Omit<HookKeeper, 'onHookFailed'>): Awaitable<void> {
+/**
+ * Calls a hook for somebody else who waits for it; `onWait` hears of the time-out of a wait.
+ * @throws {WireError} HOOK_THREW; rejects with HOOK_REJECTED or HOOK_TIMEOUT
+ */
+export function inTime(
+  call: () => Awaitable<void> | undefined,
+  keeper: Omit<HookKeeper, 'onHookFailed'>,
+  onWait: (deadline: Deadline) => void,
+): Awaitable<void> {
   let told: Awaitable<void> | undefined;
   try {
     told = call();
@@ -51,7 +63,7 @@ export function inTime(call: () => Awaitable<void> | undefined, keeper: Omit<Hoo
   }
   if (!isPromise(told)) return undefined;
   const promise = told;
-  return new Promise((resolve, reject) => whenSettled(promise, keeper.environment, keeper.hookTimeoutMs, resolve, reject));
+  return new Promise((resolve, reject) => onWait(whenSettled(promise, keeper.environment, keeper.hookTimeoutMs, resolve, reject)));
 }
 
 /** Calls a hook that nobody waits for; its throw or rejection goes to `onFailed`. */
@@ -74,12 +86,12 @@ interface HookKeeper {
 
 /**
  * Calls a hook that must not fail the request again, then `next`, once: at once, or when its promise is settled or late; with what it gave, or with
- * undefined if it failed. `onWait` comes before a wait.
+ * undefined if it failed. `onWait` hears of the time-out of a wait.
  */
 export function heardOut<T>(
   call: () => T | PromiseLike<T> | undefined,
   keeper: HookKeeper,
-  onWait: () => void,
+  onWait: (deadline: Deadline) => void,
   next: (value: T | undefined) => void,
 ): void {
   const tell = (thrown: unknown): void => keeper.onHookFailed?.(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
@@ -87,11 +99,11 @@ export function heardOut<T>(
   try {
     const told = call();
     if (isPromise(told)) {
-      onWait();
-      whenSettled(told, keeper.environment, keeper.hookTimeoutMs, next, (fault) => {
+      const deadline = whenSettled(told, keeper.environment, keeper.hookTimeoutMs, next, (fault) => {
         tell(fault);
         next(undefined);
       });
+      onWait(deadline);
       return;
     }
     value = told;

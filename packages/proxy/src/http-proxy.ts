@@ -4,18 +4,18 @@ import type { ModuleChain } from '@ferrata/http-modules';
 import type { UpstreamConnector } from '@ferrata/upstream';
 import { type ProxyCore, proxyCore } from './proxy-core.ts';
 import { ProxyExchange } from './proxy-exchange.ts';
-import type { ProxyHooks } from './proxy-hooks.ts';
+import type { HooksOf } from './proxy-hooks.ts';
 import type { HttpProxyOptions } from './proxy-options.ts';
 import { subrequestOf } from './subrequest/subrequest-exchange.ts';
 
 /** A reverse proxy over the phases of `ProxyHooks`. */
-export class HttpProxy<Context> implements HttpApplication, Disposable {
+export class HttpProxy<Context = undefined> implements HttpApplication, Disposable {
   readonly connector: UpstreamConnector;
   readonly #core: ProxyCore<Context>;
   readonly #onRefused: ((refusal: Refusal) => void) | undefined;
 
   /** @throws {RangeError} when an option makes no sense */
-  constructor(hooks: ProxyHooks<Context>, options: HttpProxyOptions) {
+  constructor(hooks: HooksOf<Context>, options: HttpProxyOptions) {
     this.#core = proxyCore(this, hooks, options);
     this.connector = this.#core.connector;
     this.#onRefused = options.onRefused;

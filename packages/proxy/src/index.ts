@@ -5,14 +5,22 @@ export { type ErrorPage } from './canned-answer.ts';
 // Its parts, to put others in their place or to build with
 export { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
 export type { ExchangeOrigin, SubrequestFacts } from './exchange-origin.ts';
-export { type BodyFilterRun, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
-export { appendForwarded } from './forwarded.ts';
+export { type BodyFilter, type BodyFilterHost, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
+export { appendForwarded, setForwarded } from './forwarded.ts';
 export { HttpProxy } from './http-proxy.ts';
 export { type ConnectionSource, type OnConnection, openConnection, type WantedConnection } from './open-connection.ts';
 export { type Outcome, outcomeOf } from './outcome.ts';
 export { type ProxyCore, proxyCore } from './proxy-core.ts';
 export { ProxyExchange } from './proxy-exchange.ts';
-export { type Awaitable, type BodyFilterResult, type DelayedPiece, delayed, type FailureAnswer, type ProxyHooks } from './proxy-hooks.ts';
+export {
+  type Awaitable,
+  type BodyFilterResult,
+  type DelayedPiece,
+  delayed,
+  type FailureAnswer,
+  type HooksOf,
+  type ProxyHooks,
+} from './proxy-hooks.ts';
 export type { HttpProxyOptions, ProxyParts } from './proxy-options.ts';
 export type { AnswerableSession, ProxySession, RequestSession, SessionTiming, UpstreamConnection } from './proxy-session.ts';
 export { RequestBody } from './request-body.ts';

@@ -4,9 +4,10 @@ import type { HttpApplication, HttpEnvironment } from '@ferrata/http';
 import { type HttpModuleKind, ModuleChain } from '@ferrata/http-modules';
 import { UpstreamConnector } from '@ferrata/upstream';
 import type { ErrorPage } from './canned-answer.ts';
+import { ConnectionContexts } from './connection-context.ts';
 import { unawaited } from './hook-result.ts';
 import { openConnection } from './open-connection.ts';
-import type { ProxyHooks } from './proxy-hooks.ts';
+import type { HooksOf } from './proxy-hooks.ts';
 import type { HttpProxyOptions, ProxyParts } from './proxy-options.ts';
 import { maySendAgain, RetryBudget } from './retry-policy.ts';
 import { joinTunnel } from './tunnel.ts';
@@ -16,12 +17,13 @@ import { upstreamRequest } from './upstream-request.ts';
 /** What the exchanges of one proxy share. */
 export interface ProxyCore<Context> {
   readonly application: HttpApplication;
-  readonly hooks: ProxyHooks<Context>;
+  readonly hooks: HooksOf<Context>;
   readonly parts: ProxyParts;
   readonly connector: UpstreamConnector;
   readonly environment: HttpEnvironment;
   readonly retryBudget: RetryBudget;
   readonly upgradePeers: UpgradePeers;
+  readonly connectionContexts: ConnectionContexts;
   /** Null: there are none. */
   readonly modules: ModuleChain | null;
   readonly upstreamModules: ModuleChain | null;
@@ -44,11 +46,7 @@ export interface ProxyCore<Context> {
  *
  * @throws {RangeError} when an option makes no sense
  */
-export function proxyCore<Context>(
-  application: HttpApplication,
-  hooks: ProxyHooks<Context>,
-  options: HttpProxyOptions,
-): ProxyCore<Context> {
+export function proxyCore<Context>(application: HttpApplication, hooks: HooksOf<Context>, options: HttpProxyOptions): ProxyCore<Context> {
   const { environment } = options;
   const hookTimeoutMs = Math.min(
     checkNumber('hookTimeoutMs', options.hookTimeoutMs ?? 60_000, { above: 0 }),
@@ -70,6 +68,7 @@ export function proxyCore<Context>(
     environment,
     retryBudget: new RetryBudget(options.retryShare ?? 0.2, 3),
     upgradePeers: new UpgradePeers(),
+    connectionContexts: new ConnectionContexts(),
     modules: chain(options.modules),
     upstreamModules: chain(options.upstreamModules),
     maxRetries: checkNumber('maxRetries', options.maxRetries ?? 1, { min: 0 }),

@@ -30,20 +30,21 @@ import { normalizeTarget } from '@ferrata/http1';
 import type { Relay, StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import type { Peer } from '@ferrata/upstream';
-import { leaveOnConnection, takeFromConnection } from './connection-context.ts';
 import { leaveConnection } from './downstream-response.ts';
+import { tellEnd } from './end-hooks.ts';
 import { notAnswered, notProxied, requestTimeout } from './errors.ts';
 import type { ExchangeOrigin, SubrequestFacts } from './exchange-origin.ts';
 import { answerFailure, tellError } from './failure.ts';
 import { FilteredBody } from './filtered-body.ts';
-import { checkSync, checkYes, heardOut, isPromise, unawaited, whenSettled } from './hook-result.ts';
+import { HookDeadlines } from './hook-deadlines.ts';
+import { checkSync, checkYes, heardOut, isPromise, whenSettled } from './hook-result.ts';
 import type { ProxyCore } from './proxy-core.ts';
 import type { RequestSession, Timing } from './proxy-session.ts';
 import { RequestBody } from './request-body.ts';
 import { ResponseSide } from './response-side.ts';
 import type { PipeOptions, PipeResult, SubrequestPipe } from './subrequest/subrequest-pipe.ts';
 import { type PipeInit, Subrequests } from './subrequest/subrequests.ts';
-import { grantedHead, refusedSwitch, ungranted } from './switching.ts';
+import { grantedHead, nameTunnel, refusedSwitch, ungranted } from './switching.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 import { type UpstreamHost, UpstreamSide } from './upstream-side.ts';
 
@@ -68,11 +69,15 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
   /** Null: the request is a client's. */
   readonly #subrequest: SubrequestFacts | null;
   #subrequests: Subrequests | null = null;
-  #maySpawn: boolean;
+  #maySpawn = false;
   /** A subrequest whose response becomes this one's. */
   #pipe: SubrequestPipe | null = null;
-  /** `requestFilter` has left the answer to it. */
+  /** A hook has left the answer to it. */
   #isLeftToPipe = false;
+  /** Some of the request's body has come: what is left of it is no body for a subrequest. */
+  #isBodyBegun = false;
+  /** Null: no hook was waited for. */
+  #hookDeadlines: HookDeadlines | null = null;
 
   /** What ended the exchange, when that was not the client. */
   #failure: WireError | null = null;
@@ -89,12 +94,15 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     this.timing = { startedAt: exchange.startedAt, connectedAt: Number.NaN, respondedAt: Number.NaN, endedAt: Number.NaN };
     this.#upstream = new UpstreamSide(this);
     // Before any hook looks: what filters check and what is sent on must be the same (RFC 9112 §3.2.2).
-    normalizeTarget(exchange.request);
+    if (!normalizeTarget(exchange.request)) nameTunnel(exchange);
     this.body = exchange.requestBodyLength === 0 ? null : new RequestBody(exchange, core.maxReplayBytes);
     this.#response = new ResponseSide(this);
-    this.#maySpawn = false;
-    this.context = checkSync('newContext', core.hooks.newContext(this));
-    this.#requestFilter = core.hooks.requestBodyFilter === undefined ? null : this.#filteredRequest(this.body);
+    // Where there is none, `Context` takes undefined: see `HooksOf`.
+    this.context = checkSync('newContext', core.hooks.newContext?.(this)) as Context;
+    this.#requestFilter =
+      this.body === null || core.hooks.requestBodyFilter === undefined
+        ? null
+        : new FilteredBody(this, (chunk) => core.hooks.requestBodyFilter?.(this, chunk, this.context), this.body);
     core.retryBudget.begin();
   }
 
@@ -126,6 +134,9 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
   }
   get isUpstreamReused(): boolean {
     return this.#upstream.isReused;
+  }
+  get givenPeer(): Peer | null {
+    return this.#subrequest === null ? null : this.#subrequest.peer;
   }
   get isSubrequest(): boolean {
     return this.#subrequest !== null;
@@ -167,10 +178,13 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
   }
 
   get subrequests(): Subrequests | null {
-    if (!this.#maySpawn) return null;
-    const { application, environment } = this.core;
-    const parent = { request: this.request, client: this.client, depth: this.#subrequest?.depth ?? 0 };
-    return (this.#subrequests ??= new Subrequests({ application, environment, parent }));
+    if (this.#subrequests === null && this.#maySpawn) {
+      const { application, environment } = this.core;
+      const parent = { request: this.request, client: this.client, depth: this.#subrequest?.depth ?? 0 };
+      this.#subrequests = new Subrequests({ application, environment, parent });
+      if (this.#isClosed) this.#subrequests.handleParentEnd(this.#failure);
+    }
+    return this.#subrequests;
   }
 
   adjust(settings: ExchangeSettings): void {
@@ -195,20 +209,17 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     if (subrequests === null) throw new TypeError('this request may make no subrequests');
     if (this.#pipe !== null) throw new TypeError('a subrequest answers this request already');
     if (this.hasResponded) throw new TypeError('a response has begun');
+    if (init.body === 'inherit' && this.body !== null && this.#isBodyBegun) throw new TypeError('some of the body has been read');
     const pipe = subrequests.pipe(init, this.exchange, options);
     this.#pipe = pipe;
-    return pipe.done.then((result) => this.#afterPipe(result));
-  }
-
-  fail(error: WireError): void {
-    this.#fail(error);
+    return pipe.done.then((result) => this.#afterPipe(pipe, result));
   }
 
   /** A module has failed: what it worked on, an answer of ours perhaps, is not to be had. */
   failByModule(error: WireError): void {
     const wasAnswered = this.#isAnswered;
     this.#isAnswered = false;
-    if (this.#failure === null) return this.#fail(error);
+    if (this.#failure === null) return this.fail(error);
     // It worked on the answer to a failure, which is given without it.
     this.core.onHookFailed?.(error);
     if (wasAnswered) this.exchange.abort(this.#failure);
@@ -229,11 +240,14 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     const { core, exchange } = this;
     const { hooks } = core;
     const refusal = refusedSwitch(exchange, core.allowConnect);
-    if (refusal !== null) return this.#fail(refusal);
+    if (refusal !== null) return this.fail(refusal);
     if (core.requestTimeoutMs !== Number.POSITIVE_INFINITY)
-      this.#requestDeadline = core.environment.deadlines.after(core.requestTimeoutMs, () => this.#handleLate());
+      this.#requestDeadline = this.after(core.requestTimeoutMs, () => {
+        // A subrequest's response may have begun.
+        if (!this.hasResponded) this.fail(requestTimeout(core.requestTimeoutMs));
+      });
     if (hooks.onConnectionReuse !== undefined) {
-      const previous = takeFromConnection(exchange.connection, core);
+      const previous = core.connectionContexts.take(exchange.connection);
       if (previous !== undefined) checkSync('onConnectionReuse', hooks.onConnectionReuse(this, this.context, previous));
       if (this.isOver()) return;
     }
@@ -264,15 +278,22 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
 
   #afterFilter(answered: boolean | undefined): void {
     if (this.isOver()) return;
-    if (!checkYes('requestFilter', answered, false)) this.#filterUpstream();
-    else if (this.#pipe === null) this.#fail(notAnswered());
+    if (checkYes('requestFilter', answered, false)) this.#leaveToPipe(notAnswered);
+    else this.#filterUpstream();
+  }
+
+  /** A hook says that the request goes no further: a subrequest is to answer it, or it fails. */
+  #leaveToPipe(unanswered: () => WireError): void {
+    if (this.#pipe === null) this.fail(unanswered());
     else this.#isLeftToPipe = true;
   }
 
-  #afterPipe(result: PipeResult): PipeResult {
+  #afterPipe(pipe: SubrequestPipe, result: PipeResult): PipeResult {
+    // After a failure another one may be the answer.
+    if (this.#pipe !== pipe) return result;
     this.#pipe = null;
     this.#isAnswered ||= result.isAnswered;
-    if (this.#isLeftToPipe && !result.isAnswered) this.#fail(result.error ?? notAnswered());
+    if (this.#isLeftToPipe && !result.isAnswered) this.fail(result.error ?? notAnswered());
     return result;
   }
 
@@ -285,23 +306,24 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
   #afterUpstreamFilter(goesOn: boolean | undefined): void {
     if (this.isOver()) return;
     if (checkYes('proxyUpstreamFilter', goesOn, true)) this.#upstream.begin();
-    else this.#fail(notProxied());
+    else this.#leaveToPipe(notProxied);
   }
 
   // ---- request body: client to upstream ------------------------------------------------------------------------------------------
 
   onRequestData(chunk: Uint8Array): void {
-    if (this.isOver()) return;
+    this.#isBodyBegun = true;
     if (this.#pipe !== null) return this.#pipe.onRequestData(chunk);
+    if (this.isOver()) return;
     const filter = this.#requestFilter;
     if (filter === null) this.body?.pass(chunk);
     else this.guard(() => filter.take(chunk, null));
   }
 
   onRequestEnd(trailers: HeaderMap | null): void {
-    if (this.isOver()) return;
+    this.#isBodyBegun = true;
     if (this.#pipe !== null) return this.#pipe.onRequestEnd(trailers);
-    if (this.body === null) return;
+    if (this.body === null || this.isOver()) return;
     if (trailers !== null) removeNominatedTrailers(trailers, this.request.headers.combinedKnown(KnownHeader.connection));
     const filter = this.#requestFilter;
     if (filter === null) this.body.end(trailers);
@@ -310,19 +332,6 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
 
   get isBodyFiltered(): boolean {
     return this.#requestFilter !== null;
-  }
-
-  #filteredRequest(body: RequestBody | null): FilteredBody | null {
-    if (body === null) return null;
-    return new FilteredBody(
-      {
-        filter: (chunk) => this.core.hooks.requestBodyFilter?.(this, chunk, this.context),
-        wait: (promise, next) => this.waitFor(promise, next),
-        delay: (delayMs, next) => this.after(delayMs, next),
-        isOver: () => this.isOver(),
-      },
-      body,
-    );
   }
 
   /** Modules may keep what they see of the response’s body. */
@@ -348,7 +357,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     this.body?.forget();
     this.#requestDeadline?.cancel();
     const refusal = ungranted(head, this.exchange);
-    if (refusal !== null) return this.#fail(refusal);
+    if (refusal !== null) return this.fail(refusal);
     try {
       this.#response.takeHead(head, bodyLength, this.#upstream);
     } catch (thrown) {
@@ -402,14 +411,8 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     this.body?.forget();
     this.#pipe?.onExchangeClose(error);
     this.#subrequests?.handleParentEnd(error);
-    const { hooks, retryBudget, onHookFailed } = this.core;
-    retryBudget.end(this.#upstream.isRetrying);
-    if (hooks.logging !== undefined) unawaited(() => hooks.logging?.(this, this.#failure ?? error, this.context), onHookFailed);
-    if (hooks.persistConnectionContext !== undefined && this.exchange.isConnectionReusable)
-      unawaited(() => {
-        const value = checkSync('persistConnectionContext', hooks.persistConnectionContext?.(this, this.context));
-        leaveOnConnection(this.exchange.connection, this.core, value);
-      }, onHookFailed);
+    this.core.retryBudget.end(this.#upstream.isRetrying);
+    tellEnd(this.core, this, this.#failure ?? error);
   }
 
   /**
@@ -420,25 +423,21 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
     return this.#failure !== null || this.#isAnswered || this.exchange.isClosed;
   }
 
-  #handleLate(): void {
-    this.core.environment.now();
-    this.#requestDeadline = null;
-    // A subrequest's response may have begun.
-    if (!this.hasResponded) this.#fail(requestTimeout(this.core.requestTimeoutMs));
-  }
-
   /** Nothing that is under way has anything to do any more. @param error null: for no fault */
   #stop(error: WireError | null): void {
     this.#requestDeadline?.cancel();
+    this.#hookDeadlines?.cancel();
     this.#upstream.drop(error);
     this.#response.stop();
   }
 
   /** Ends the exchange: the upstream side at once, the client's side when `failToProxy` has had its say. */
-  #fail(error: WireError): void {
+  fail(error: WireError): void {
     if (this.isOver()) return;
     this.#failure = error;
     this.#stop(error);
+    this.#pipe?.onExchangeClose(error);
+    this.#pipe = null;
     const { hooks } = this.core;
     if (this.core.onError !== undefined) tellError(this.core, this, error, this.context);
     if (this.#tunnel !== null) return this.#tunnel.abort(error);
@@ -447,7 +446,7 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
       heardOut(
         () => hooks.failToProxy?.(this, error, this.context),
         this.core,
-        () => this.body?.hold(),
+        (deadline) => this.#beginWait(deadline),
         (answer) => {
           if (!this.#isAnswered) answerFailure(this.core, this, error, answer);
         },
@@ -455,15 +454,14 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
   }
 
   #failByHook(thrown: unknown): void {
-    this.#fail(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
+    this.fail(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
   }
 
   // ---- waiting -------------------------------------------------------------------------------------------------------------------
 
   waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void, isWanted?: () => boolean): void {
     const { environment, hookTimeoutMs } = this.core;
-    if (!this.#upstream.hasClient && this.#pipe === null) this.body?.hold();
-    whenSettled(
+    const deadline = whenSettled(
       promise,
       environment,
       hookTimeoutMs,
@@ -471,9 +469,17 @@ export class ProxyExchange<Context> implements ServerExchangeHandler, UpstreamHo
         if (!this.isOver()) this.guard(() => next(value));
       },
       (error) => {
-        if (isWanted === undefined || isWanted()) this.#fail(error);
+        if (isWanted === undefined || isWanted()) this.fail(error);
       },
     );
+    this.#beginWait(deadline);
+  }
+
+  /** A hook is waited for: the request's body is held unless somebody takes it, and the time-out ends with the request. */
+  #beginWait(deadline: Deadline): void {
+    if (!this.#upstream.hasClient && this.#pipe === null) this.body?.hold();
+    if (this.#isClosed) deadline.cancel();
+    else (this.#hookDeadlines ??= new HookDeadlines()).add(deadline);
   }
 
   after(delayMs: number, next: () => void): Deadline {

@@ -1,5 +1,5 @@
 /**
- * The phases of a proxied request, as callbacks. All but two are optional; an absent one costs nothing, a synchronous one is not awaited. One
+ * The phases of a proxied request, as callbacks. All but one or two are optional; an absent one costs nothing, a synchronous one is not awaited. One
  * that throws, rejects, hangs or returns garbage ends its request by `failToProxy` with a 500, never the process and never another request.
  *
  * ```text
@@ -48,7 +48,7 @@ export interface FailureAnswer {
 export interface ProxyHooks<Context> {
   // ---- the request comes
 
-  /** Makes what this request carries with it. If it throws, the request is answered 500 and told to `onRefused`, as there is no context to log with. */
+  /** Makes what this request carries with it; may be absent if that is nothing, see `HooksOf`. If it throws, the request is answered 500 and told to `onRefused`, as there is no context to log with. */
   newContext(session: ProxySession): Context;
   /** The connection has carried a request before, and `persistConnectionContext` gave `previous` at its end. HTTP/1 only. */
   onConnectionReuse?(session: RequestSession, context: Context, previous: unknown): void;
@@ -61,11 +61,14 @@ export interface ProxyHooks<Context> {
 
   // ---- it goes upstream
 
-  /** Whether it goes upstream at all. `false`: no; what the callback has answered is the answer, else 502. */
+  /** Whether it goes upstream at all. `false`: no; what the callback has answered, or has left to `session.respondBy`, is the answer, else 502. */
   proxyUpstreamFilter?(session: AnswerableSession, context: Context): Awaitable<boolean>;
-  /** Says where the request goes; called again for each attempt (`session.attempt` counts from 1). */
+  /**
+   * Says where the request goes; called again for each attempt (`session.attempt` counts from 1). If it fails for one beside another, that one alone is not made, and `onHookFailed` of
+   * the options is told. Not called for a subrequest that was given a peer.
+   */
   upstreamPeer(session: AnswerableSession, context: Context): Awaitable<Peer>;
-  /** No connection to `peer` could be made. May set `error.retry` to `always` or `never`; the peer that failed is not tried again. */
+  /** No connection to `peer` could be made, or none in `perTryTimeoutMs`. May set `error.retry` to `always` or `never`; the peer that failed is not tried again. */
   failToConnect?(session: AnswerableSession, peer: Peer, error: WireError, context: Context): Awaitable<void>;
   /** There is a connection, made or reused; the request has not been sent on it. A throw ends the request. */
   connectedToUpstream?(session: AnswerableSession, connection: UpstreamConnection, context: Context): Awaitable<void>;
@@ -77,8 +80,8 @@ export interface ProxyHooks<Context> {
    */
   requestBodyFilter?(session: AnswerableSession, chunk: Uint8Array | null, context: Context): Awaitable<BodyFilterResult>;
   /**
-   * The exchange with the upstream failed after there was a connection, or a try took longer than `perTryTimeoutMs`, with a connection or without. May set `error.retry`, within the
-   * tries and the budget that are left; what has been answered is never sent again.
+   * The exchange with the upstream failed after there was a connection, or had no answer in `perTryTimeoutMs`. May set `error.retry`, within the tries and the budget that are left;
+   * what has been answered is never sent again.
    */
   errorWhileProxy?(session: AnswerableSession, peer: Peer, error: WireError, context: Context): void;
 
@@ -106,8 +109,8 @@ export interface ProxyHooks<Context> {
 
   /**
    * The request failed. May answer with `session.respond` if `session.hasResponded` is false, or say by what it returns how it is answered; else the
-   * status of the error is sent, or the response under way is cut visibly. Not called for faults of the client, which the server answers by itself, nor for a
-   * tunnel that breaks, of which `logging` is told.
+   * status of the error is sent, or the response under way is cut visibly. Not called for faults of the client (gone, too slow, malformed), which the server answers by itself, nor for
+   * a tunnel that breaks, of which `logging` is told.
    */
   failToProxy?(session: AnswerableSession, error: WireError, context: Context): Awaitable<FailureAnswer | void>;
   /** `true`: `onError` of the options is not told of this failure. */
@@ -119,6 +122,10 @@ export interface ProxyHooks<Context> {
   /** The connection will take another request: what this gives is handed to its `onConnectionReuse`, unless undefined. HTTP/1 only. */
   persistConnectionContext?(session: ProxySession, context: Context): unknown;
 }
+
+/** The callbacks that a proxy needs: where the context of a request may be undefined, `newContext` may be left out, and it is. */
+export type HooksOf<Context> = Omit<ProxyHooks<Context>, 'newContext'> &
+  (undefined extends Context ? Partial<Pick<ProxyHooks<Context>, 'newContext'>> : Pick<ProxyHooks<Context>, 'newContext'>);
 
 /** A piece for a body filter to give back that is passed on after `delayMs`: shapes a body to a rate. @throws {RangeError} for a delay that is none */
 export function delayed(piece: Uint8Array | null, delayMs: number): DelayedPiece {

@@ -35,7 +35,7 @@ export interface HttpProxyOptions {
   readonly retryShare?: number;
   /**
    * How long one try may take from the choice of its peer to the head of an answer. One that takes longer is given up, and made again where that cannot do the
-   * request twice. Default `Infinity`: the time-outs of the peer alone. Lowering it below what answers take doubles the load.
+   * request twice; if it had no connection by then, at another peer. Default `Infinity`: the time-outs of the peer alone. Lowering it below what answers take doubles the load.
    */
   readonly perTryTimeoutMs?: number;
   /** How long a request may take from its head to the head of its answer, all tries together. Default `Infinity`. */
@@ -57,7 +57,7 @@ export interface HttpProxyOptions {
   readonly onError?: (summary: string, error: WireError, session: ProxySession) => void;
   /** Told of requests that were refused before they reached a phase. */
   readonly onRefused?: (refusal: Refusal) => void;
-  /** Told when a hook of the end itself failed, which no request is left to end by. Default: nobody is. Must not throw. */
+  /** Told when a hook failed that is no reason to end a request: one of the end itself, `upstreamPeer` for a second try beside the first. Default: nobody is. Must not throw. */
   readonly onHookFailed?: (error: WireError) => void;
   /** Parts of the proxy to put others in the place of. */
   readonly parts?: Partial<ProxyParts>;

@@ -23,7 +23,7 @@ export interface ProxySession {
   readonly request: ReadonlyRequestHead;
   /** Facts about the client's connection. */
   readonly client: StreamInfo;
-  /** Facts about the upstream connection in use, or last used. */
+  /** Facts about the connection to `peer`, in use or last used; null: there is none to it. */
   readonly upstream: StreamInfo | null;
   /** The peer in use, or last used: the one that `upstreamPeer` gave, or its `forUpgrade`. */
   readonly peer: Peer | null;
@@ -76,9 +76,9 @@ export interface AnswerableSession extends ProxySession {
   respond(status: number, init?: ResponseInit): void;
   /**
    * Answers the request by a subrequest: its response becomes this one's. From `requestFilter` on, and before anything went upstream, or in `failToProxy`; whoever calls it in
-   * `requestFilter` gives true, or waits for the result and goes on as it says. `failToProxy` waits for it.
+   * `requestFilter` gives true (in `proxyUpstreamFilter` false), or waits for the result and goes on as it says, within `hookTimeoutMs` as for every hook. `failToProxy` waits for it.
    *
-   * @throws {TypeError} if there are no `subrequests` here, one answers already, or a response has begun
+   * @throws {TypeError} if there are no `subrequests` here, one answers already, a response has begun, or the body is to be inherited and some of it has been read
    */
   respondBy(init: PipeInit, options?: PipeOptions): Promise<PipeResult>;
   /** Ends the request with an error, by way of `failToProxy`. Does nothing if it is over. */

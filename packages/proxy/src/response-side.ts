@@ -18,26 +18,20 @@ import { BodyLength } from '@ferrata/http1';
 import { giveAway } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import { leaveConnection, removeVainTrailer, responseLength } from './downstream-response.ts';
-import { type BodyFilterRun, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
+import { type BodyFilter, type BodyFilterHost, FilteredBody, type FilteredBodyTarget } from './filtered-body.ts';
 import { checkSync, checkTrailerBytes, isPromise } from './hook-result.ts';
-import type { ProxyHooks } from './proxy-hooks.ts';
+import type { HooksOf } from './proxy-hooks.ts';
 import type { AnswerableSession } from './proxy-session.ts';
 import { removeNominatedTrailers } from './trailers.ts';
 
 /** The request that is answered. */
-export interface ResponseHost<Context> {
-  readonly hooks: ProxyHooks<Context>;
+export interface ResponseHost<Context> extends BodyFilterHost {
+  readonly hooks: HooksOf<Context>;
   readonly context: Context;
   readonly session: AnswerableSession;
   readonly exchange: ServerExchange;
   /** Others than the client get pieces of the body as they are, and may keep them. */
   readonly isResponseShared: boolean;
-  /** It has its answer, or its failure. */
-  isOver(): boolean;
-  /** Goes on with `next` when a hook's promise is fulfilled in time, unless the request is over by then. */
-  waitFor<T>(promise: PromiseLike<T>, next: (value: T) => void): void;
-  /** Goes on with `next` after a while, unless the request is over by then. */
-  after(delayMs: number, next: () => void): Deadline;
 }
 
 /** Where the response comes from. */
@@ -100,8 +94,13 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
   /** @throws what hooks throw */
   takeEnd(trailers: HeaderMap | null): void {
     removeNominatedTrailers(trailers, this.#connection);
-    if (this.#body !== null) this.#body.end(trailers);
-    else this.end(trailers);
+    if (this.#body !== null) {
+      this.#body.end(trailers);
+      return;
+    }
+    // Behind a body of no bytes, which no filter sees, HTTP/2 may have some all the same.
+    if (trailers !== null) this.#editUpstreamTrailers(trailers);
+    this.end(trailers);
   }
 
   /** The client takes bytes again. */
@@ -201,15 +200,8 @@ export class ResponseSide<Context> implements FilteredBodyTarget {
     return first;
   }
 
-  #filtered(filter: BodyFilterRun['filter'], target: FilteredBodyTarget): FilteredBody {
-    const host = this.#host;
-    const run: BodyFilterRun = {
-      filter,
-      wait: (promise, next) => host.waitFor(promise, next),
-      delay: (delayMs, next) => host.after(delayMs, next),
-      isOver: () => host.isOver(),
-    };
-    const filtered = new FilteredBody(run, target);
+  #filtered(filter: BodyFilter, target: FilteredBodyTarget): FilteredBody {
+    const filtered = new FilteredBody(this.#host, filter, target);
     (this.#filters ??= []).push(filtered);
     return filtered;
   }

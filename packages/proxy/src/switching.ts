@@ -44,6 +44,15 @@ export function refusedSwitch({ request, protocol, upgrade }: ServerExchange, al
   return upgrade?.toLowerCase() === CONNECT_UDP ? connectProtocolUnknown(upgrade) : null;
 }
 
+/**
+ * Makes the Host of a CONNECT what its target says, as it is over HTTP/2: one that differs, or an HTTP/1.0 client's that there is none of, would have hooks and the next proxy
+ * read another host than the one that is connected to (RFC 9110 §7.2).
+ */
+export function nameTunnel({ request: { method, target, headers }, protocol }: ServerExchange): void {
+  if (method !== 'CONNECT' || protocol !== null) return;
+  if (headers.getKnown(KnownHeader.host) !== target) headers.setKnown(KnownHeader.host, target);
+}
+
 /** What the client wants to switch to: as `Upgrade` says it, whichever way it was said; null for nothing, and for a plain CONNECT. */
 export function wantedUpgrade(exchange: ServerExchange): string | null {
   return askedUpgrade(exchange) ?? (exchange.protocol === null ? null : 'websocket');

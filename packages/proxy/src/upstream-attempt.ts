@@ -97,7 +97,7 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
   request: RequestHead | null = null;
   /** It has been told of by a final head, or an end. */
   #isGivenUp = false;
-  /** `perTryTimeoutMs`, while no answer has begun. */
+  /** `perTryTimeoutMs`, while no answer has begun; then `hookTimeoutMs`, while `adjustUpstreamModules` is waited for. */
   #deadline: Deadline | null = null;
   // What the exchange counted, when it is over.
   #requestBytes = 0;
@@ -254,7 +254,8 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
       this.#stopWaiting();
       this.#follower.onHead(this);
       if (hooks.adjustUpstreamModules === undefined) return undefined;
-      return inTime(() => hooks.adjustUpstreamModules?.(session, head, context), core);
+      const call = (): Awaitable<void> | undefined => hooks.adjustUpstreamModules?.(session, head, context);
+      return inTime(call, core, (deadline) => void (this.#deadline = deadline));
     };
     return chain.follow({ request, client: exchange.info, hasRequestBody: body !== null }, this, { beforeResponse });
   }
@@ -302,9 +303,10 @@ export class UpstreamAttempt<Context> implements ClientExchangeHandler {
     core.environment.now();
     this.#deadline = null;
     if (this.#isGivenUp || this.#host.isOver()) return;
-    const error = tryTimeout(core.perTryTimeoutMs);
+    const isConnected = this.session !== null;
+    const error = tryTimeout(core.perTryTimeoutMs, isConnected);
     this.giveUp(error);
-    this.#host.guard(() => this.#follower.onFailed(this, error));
+    this.#host.guard(() => (isConnected ? this.#follower.onFailed(this, error) : this.#follower.onUnreachable(this, error)));
   }
 
   /** The try is over by itself. */

@@ -9,13 +9,13 @@
  *
  * @see RFC 9110 §9.2.2 · RFC 9113 §8.7
  */
-import type { WireError } from '@ferrata/error';
+import { toWireError, type WireError, withSource } from '@ferrata/error';
 import type { HeaderMap, ResponseHead } from '@ferrata/headers';
 import type { ClientSession, Tunnel } from '@ferrata/http';
 import type { StreamInfo } from '@ferrata/stream';
 import type { Deadline } from '@ferrata/timeout';
 import { type Peer, peerForClient } from '@ferrata/upstream';
-import { checkPeer, checkSync, isPromise } from './hook-result.ts';
+import { checkPeer, checkSync, isPromise, whenSettled } from './hook-result.ts';
 import type { Awaitable } from './proxy-hooks.ts';
 import { isIdempotent, LostPlaces } from './retry-policy.ts';
 import { wantedUpgrade } from './switching.ts';
@@ -23,6 +23,8 @@ import { type AttemptFollower, type AttemptHost, type AttemptStart, UpstreamAtte
 
 /** The request, and who hears what becomes of it upstream. */
 export interface UpstreamHost<Context> extends AttemptHost<Context> {
+  /** Where it goes, and `upstreamPeer` is not asked. Null, or absent: wherever that says. */
+  readonly givenPeer?: Peer | null;
   onConnected(): void;
   onInterim(head: ResponseHead): void;
   /** The answer begins; `source` is where it comes from. */
@@ -41,6 +43,7 @@ export class UpstreamSide<Context> implements AttemptFollower {
   #current: UpstreamAttempt<Context> | null = null;
   /** A second one beside it, while neither has answered. */
   #hedge: UpstreamAttempt<Context> | null = null;
+  /** When to try a second time; then how long its peer may take to be chosen. */
   #hedgeDeadline: Deadline | null = null;
   /** The peer of that second one is being chosen. */
   #isChoosingBeside = false;
@@ -72,9 +75,9 @@ export class UpstreamSide<Context> implements AttemptFollower {
   get peer(): Peer | null {
     return this.current?.peer ?? null;
   }
-  /** Facts about the connection in use, or last used. */
+  /** Facts about the connection to `peer`; null while there is none. */
   get info(): StreamInfo | null {
-    return this.current?.info ?? this.#lastSession?.stream.info ?? null;
+    return this.current?.info ?? null;
   }
   get isReused(): boolean {
     return this.current?.isReused === true;
@@ -105,9 +108,9 @@ export class UpstreamSide<Context> implements AttemptFollower {
   }
 
   #choosePeer(): Awaitable<Peer> {
-    const { core, session, context } = this.#host;
+    const { core, session, context, givenPeer } = this.#host;
     this.attempt++;
-    return core.hooks.upstreamPeer(session, context);
+    return givenPeer ?? core.hooks.upstreamPeer(session, context);
   }
 
   /** Nothing that was waited for is of account when there is an answer. */
@@ -158,23 +161,43 @@ export class UpstreamSide<Context> implements AttemptFollower {
   #hedgeNow(): void {
     this.#hedgeDeadline = null;
     const host = this.#host;
-    host.core.environment.now();
+    const { environment, hookTimeoutMs } = host.core;
+    environment.now();
     if (host.isOver() || !this.#mayTryAgain(false)) return;
     this.#isChoosingBeside = true;
-    // If the first is lost meanwhile, it is the only one.
-    const next = (peer: Peer): void => (this.#isChoosingBeside ? this.#tryBeside(peer) : this.#try(peer));
-    host.guard(() => {
-      const chosen = this.#choosePeer();
-      if (isPromise(chosen)) this.#waitFor(chosen, next);
-      else next(chosen);
-    });
+    let chosen: Awaitable<Peer>;
+    try {
+      const given = this.#choosePeer();
+      chosen = isPromise(given) ? Promise.resolve(given).then(checkPeer) : checkPeer(given);
+    } catch (thrown) {
+      this.#loseBeside(withSource(toWireError(thrown, 'HOOK_THREW'), 'internal'));
+      return;
+    }
+    const begin = (peer: Peer): void => host.guard(() => this.#beginBeside(peer));
+    if (isPromise(chosen)) this.#hedgeDeadline = whenSettled(chosen, environment, hookTimeoutMs, begin, (error) => this.#loseBeside(error));
+    else begin(chosen);
+  }
+
+  /** If the first was lost meanwhile, it is the only one. */
+  #beginBeside(chosen: Peer): void {
+    if (this.#isChoosingBeside) this.#tryBeside(chosen);
+    else this.#try(chosen);
+  }
+
+  /** No peer was chosen for it, which is no reason to give the first one up. */
+  #loseBeside(error: WireError): void {
+    const host = this.#host;
+    if (this.#isSettled || host.isOver()) return;
+    if (!this.#isChoosingBeside) return host.fail(error);
+    this.#isChoosingBeside = false;
+    host.core.onHookFailed?.(error);
   }
 
   #tryBeside(chosen: Peer): void {
     this.#isChoosingBeside = false;
     const host = this.#host;
     if (this.#isSettled || host.isOver()) return;
-    const peer = this.#peerFor(checkPeer(chosen));
+    const peer = this.#peerFor(chosen);
     const start: AttemptStart = { peer, chosen, mayReuse: true, except: this.#lastSession };
     this.#hedge = new UpstreamAttempt(host, this, start);
     this.#hedge.start(start);
@@ -206,7 +229,7 @@ export class UpstreamSide<Context> implements AttemptFollower {
   /** A try has failed: if there is another one beside it, that goes on alone. @returns false: there is none */
   #leavesItToAnother(attempt: UpstreamAttempt<unknown>): boolean {
     // A retry is no first try, so nothing is tried beside it.
-    this.#stopHedgeDeadline();
+    if (!this.#isChoosingBeside) this.#stopHedgeDeadline();
     if (this.#hedge !== null) {
       if (attempt === this.#current) this.#current = this.#hedge;
       this.#hedge = null;

@@ -86,7 +86,7 @@ for (const [framing, message] of Object.entries(requests)) {
               `${place}: nothing looks whole`,
             );
             assert.equal(rig.last.error?.source, 'downstream', place);
-            assert.equal(rig.last.outcome, { reset: 'client_abort', end: 'rejected', stall: 'timeout' }[fault], place);
+            assert.equal(rig.last.outcome, { reset: 'client_abort', end: 'client_abort', stall: 'timeout' }[fault], place);
           }
           if (fault === 'stall' && at > 0) assert.equal(readResponse(client.text).status, 408, place);
           await rig.finish(client);

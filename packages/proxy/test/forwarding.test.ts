@@ -1,9 +1,10 @@
 /** What of a message is forwarded, and what is not (RFC 9110 §7.6, RFC 9112 §3.2, §6, §7). */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { appendForwarded } from '@ferrata/proxy';
+import { appendForwarded, setForwarded } from '@ferrata/proxy';
+import { memoryPair } from '@ferrata/stream';
 import { peer } from '@ferrata/upstream';
-import { answering, get, ok, Rig, readResponse, settle, when } from './rig.ts';
+import { answering, get, ok, Rig, readResponse, settle, Wire, when } from './rig.ts';
 
 describe('fields of one connection stay on it (RFC 9110 §7.6.1)', () => {
   test('in requests, those nominated in Connection too', async () => {
@@ -127,6 +128,30 @@ describe('X-Forwarded-*', () => {
     );
     assert.match(rig.origins[0]?.text ?? '', /X-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.9\r\n/);
     assert.match(rig.origins[0]?.text ?? '', /X-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n/);
+    await rig.finish(client);
+  });
+
+  test('say what the proxy knows, and nothing that the client claims', async () => {
+    const rig = new Rig({ hooks: { upstreamRequestFilter: setForwarded } });
+    const client = await rig.ask(
+      'GET / HTTP/1.1\r\nHost: h\r\nx-forwarded-for: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: admin\r\n' +
+        'X-Forwarded-Port: 443\r\nX-Real-IP: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\n\r\n',
+    );
+    assert.equal(
+      rig.origins[0]?.text,
+      'GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Port: 80\r\n' +
+        'X-Forwarded-For: 10.0.0.9\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n\r\n',
+    );
+    await rig.finish(client);
+  });
+
+  test('of a client without Host, port or address of its own say so little, and not what it claims', async () => {
+    const rig = new Rig({ hooks: { upstreamRequestFilter: setForwarded } });
+    const { a, b } = memoryPair({ clock: rig.clock });
+    rig.server.accept(b);
+    const client = new Wire(a).send('GET / HTTP/1.0\r\nX-Forwarded-Host: admin\r\nX-Forwarded-Port: 443\r\n\r\n');
+    await settle();
+    assert.equal(rig.origins[0]?.text, 'GET / HTTP/1.1\r\nHost: 10.0.0.1\r\nX-Forwarded-For: unknown\r\nX-Forwarded-Proto: http\r\n\r\n');
     await rig.finish(client);
   });
 });

@@ -76,6 +76,89 @@ describe('a gRPC request that fails here', () => {
   });
 });
 
+/** What an upstream says by RST_STREAM, and what becomes of it: a status if nothing was answered (PROTOCOL-HTTP2, Errors), and the code where an answer is cut. */
+const resets: readonly (readonly [name: string, code: number, status: string, cutBy: number])[] = [
+  ['NO_ERROR', 0x00, '13', 0x02],
+  ['PROTOCOL_ERROR', 0x01, '13', 0x02],
+  ['INTERNAL_ERROR', 0x02, '13', 0x02],
+  ['FLOW_CONTROL_ERROR', 0x03, '13', 0x02],
+  // Where it is believed, whatever it was is sent again: not behind the head of an answer.
+  ['REFUSED_STREAM', 0x07, '14', 0x02],
+  ['CANCEL', 0x08, '1', 0x08],
+  ['CONNECT_ERROR', 0x0a, '13', 0x02],
+  ['ENHANCE_YOUR_CALM', 0x0b, '8', 0x0b],
+  ['INADEQUATE_SECURITY', 0x0c, '7', 0x02],
+];
+
+describe('a gRPC call that the upstream resets', () => {
+  for (const [name, code, status, cutBy] of resets) {
+    test(`by ${name} before it has answered: grpc-status ${status}; behind the head: RST_STREAM ${cutBy}`, async () => {
+      const rig = new Rig({
+        proxy: { maxRetries: 0, maxRefusals: 0 },
+        h2Origin: (wire) => {
+          wire.onHead = ({ id, fields }) => {
+            if (valueOf(fields, ':path') === '/pkg.Service/Stream')
+              wire.headers(
+                id,
+                [
+                  [':status', '200'],
+                  ['content-type', 'application/grpc+proto'],
+                ],
+                { isEnd: false },
+              );
+            wire.resetStream(id, code);
+          };
+        },
+      });
+      const client = rig.connectH2();
+      const id = client.request(call, { isEnd: false });
+      await settle();
+      assert.equal(valueOf(client.message(id)?.fields ?? [], 'grpc-status'), status);
+      const streamed = call.map(([field, value]) => [field, field === ':path' ? '/pkg.Service/Stream' : value] as const);
+      const other = client.request(streamed, { isEnd: false });
+      await settle();
+      assert.equal(valueOf(client.message(other)?.fields ?? [], ':status'), '200');
+      assert.equal(client.message(other)?.resetCode, cutBy);
+      assert.equal(rig.last.error?.reason, 'H2_STREAM_RESET');
+      assert.equal(rig.last.outcome, 'upstream_error');
+      await rig.finish(client);
+    });
+  }
+
+  test('by CANCEL is passed on to gRPC alone: to others INTERNAL_ERROR, as some take what a CANCEL has cut for whole', async () => {
+    const rig = new Rig({
+      h2Origin: (wire) => {
+        wire.onHead = ({ id }) => {
+          wire.headers(id, [[':status', '200']], { isEnd: false });
+          wire.data(id, 'half');
+          wire.resetStream(id, 0x08);
+        };
+      },
+    });
+    const client = rig.connectH2();
+    const id = client.request(requestFields());
+    await settle();
+    assert.deepEqual([client.message(id)?.body, client.message(id)?.resetCode], ['half', 0x02]);
+    assert.equal(rig.last.error?.reason, 'H2_STREAM_RESET');
+    await rig.finish(client);
+  });
+
+  test('a status of failToProxy’s own choice counts more than the code', async () => {
+    const rig = new Rig({
+      proxy: { maxRetries: 0 },
+      hooks: { failToProxy: () => ({ status: 403 }) },
+      h2Origin: (wire) => {
+        wire.onHead = ({ id }) => void wire.resetStream(id, 0x0b);
+      },
+    });
+    const client = rig.connectH2();
+    const id = client.request(call, { isEnd: false });
+    await settle();
+    assert.equal(valueOf(client.message(id)?.fields ?? [], 'grpc-status'), '7');
+    await rig.finish(client);
+  });
+});
+
 describe('a gRPC call that passes', () => {
   test('keeps its deadline, its frames and its trailers; a client that gives up cancels it', async () => {
     const rig = new Rig({

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { applicationError } from '@ferrata/error';
-import type { AnswerableSession, ProxyHooks, ProxySession } from '@ferrata/proxy';
+import { HttpEnvironment, HttpServer } from '@ferrata/http';
+import { type AnswerableSession, HttpProxy, type ProxyHooks, type ProxySession } from '@ferrata/proxy';
+import { memoryPair } from '@ferrata/stream';
 import { type Peer, peer } from '@ferrata/upstream';
-import { answering, get, ok, origin, Rig, readResponse, settle, when } from './rig.ts';
+import { answering, get, ok, origin, Rig, readResponse, settle, Wire, when } from './rig.ts';
 
 const withTrailers = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n';
 const post = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab';
@@ -571,4 +573,31 @@ describe('body filters', () => {
     assert.ok((rig.origins[0]?.text.split('x').length ?? 0) > 100_000);
     await rig.finish(client);
   });
+});
+
+test('a proxy without newContext: the hooks get undefined', async () => {
+  const environment = new HttpEnvironment();
+  const contexts: unknown[] = [];
+  const proxy = new HttpProxy(
+    {
+      upstreamPeer: () => origin,
+      requestFilter(session, context) {
+        contexts.push(context);
+        session.respond(204);
+        return true;
+      },
+      logging: (_session, _error, context) => void contexts.push(context),
+    },
+    { environment },
+  );
+  const server = new HttpServer(proxy, { environment });
+  const { a, b } = memoryPair();
+  server.accept(b);
+  const client = new Wire(a).send(get);
+  await settle();
+  assert.match(client.text, /^HTTP\/1\.1 204 /);
+  assert.deepEqual(contexts, [undefined, undefined]);
+  client.reset();
+  await settle();
+  server.close();
 });

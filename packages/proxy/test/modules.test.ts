@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import type { HttpModule, HttpModuleKind } from '@ferrata/http-modules';
-import { answering, get, ok, Rig, readResponse, settle, when } from './rig.ts';
+import { peer } from '@ferrata/upstream';
+import { answering, get, ok, origin, Rig, readResponse, settle, when } from './rig.ts';
+
+const elsewhere = peer('10.0.0.7:80');
 
 /** Notes its calls, and puts its mark on everything. */
 class Marker implements HttpModule {
@@ -227,6 +230,56 @@ describe('subrequests of a proxy', () => {
     assert.equal(readResponse(client.text).body, 'ok');
     assert.deepEqual(seen, ['/ false undefined true', '/check true mine false']);
     assert.equal(rig.logged.length, 2);
+    await rig.finish(client);
+  });
+
+  test('go to the peer that they are given, and upstreamPeer is not asked', async () => {
+    const asked: string[] = [];
+    const connected: unknown[] = [];
+    const rig = new Rig({
+      hooks: {
+        upstreamPeer: (session) => {
+          asked.push(session.request.target);
+          return origin;
+        },
+        requestFilter: async (session) => {
+          if (session.isSubrequest) return false;
+          const answer = await session.subrequests?.collect({ request: { target: '/check' }, peer: elsewhere, maxBodyBytes: 100 });
+          session.request.headers.set('X-Check', String(answer?.status));
+          return false;
+        },
+        connectedToUpstream: (session) => void connected.push([session.request.target, session.peer]),
+      },
+    });
+    const client = await rig.ask(get);
+    await settle();
+    assert.equal(readResponse(client.text).body, 'ok');
+    assert.deepEqual(asked, ['/']);
+    assert.deepEqual(connected, [
+      ['/check', elsewhere],
+      ['/', origin],
+    ]);
+    assert.match(rig.origins[1]?.text ?? '', /X-Check: 200\r\n/);
+    await rig.finish(client);
+  });
+
+  test('whose given peer cannot be reached fail, and go nowhere else', async () => {
+    const results: (string | undefined)[] = [];
+    const rig = new Rig({
+      unreachable: elsewhere,
+      hooks: {
+        requestFilter: async (session) => {
+          if (session.isSubrequest) return false;
+          const answer = await session.subrequests?.collect({ request: { target: '/check' }, peer: elsewhere, maxBodyBytes: 100 });
+          results.push(answer?.error?.reason);
+          return false;
+        },
+      },
+    });
+    const client = await rig.ask(get);
+    await settle();
+    assert.deepEqual(results, ['CONNECT_REFUSED']);
+    assert.equal(rig.origins.length, 1);
     await rig.finish(client);
   });
 

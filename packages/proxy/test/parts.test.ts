@@ -12,6 +12,10 @@ test('outcomeOf: one word for each error', () => {
   assert.equal(outcomeOf(null), 'completed');
   assert.equal(outcomeOf(ioError('X', '', { source: 'downstream' })), 'client_abort');
   assert.equal(outcomeOf(limitError('X', '', { source: 'downstream' })), 'rejected');
+  for (const reason of ['H1_TRUNCATED_BODY', 'H1_TRUNCATED_HEAD']) {
+    assert.equal(outcomeOf(protocolError(reason, '', { source: 'downstream' })), 'client_abort');
+    assert.equal(outcomeOf(protocolError(reason, '', { source: 'upstream' })), 'upstream_error');
+  }
   assert.equal(outcomeOf(protocolError('X', '', { source: 'upstream' })), 'upstream_error');
   assert.equal(outcomeOf(timeoutError('X', '', { source: 'upstream' })), 'timeout');
   assert.equal(outcomeOf(applicationError('X')), 'failed');

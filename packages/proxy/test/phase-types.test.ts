@@ -10,6 +10,7 @@ import {
   appendForwarded,
   type BodyFilterResult,
   delayed,
+  type HooksOf,
   HttpProxy,
   type HttpProxyOptions,
   type ProxyHooks,
@@ -123,10 +124,10 @@ export function hooks(peer: Peer, refuse: WireError): void {
     failToProxy: () => ({ status: 503, keepAlive: false }),
   };
   void all;
-  // @ts-expect-error the two that every proxy needs
+  // @ts-expect-error the two that a proxy with a context needs
   const none: Hooks = { newContext: () => ({ count: 0 }) };
   void none;
-  // @ts-expect-error the two that every proxy needs
+  // @ts-expect-error the two that a proxy with a context needs
   const nowhere: Hooks = { upstreamPeer: () => peer };
   void nowhere;
   // @ts-expect-error newContext is synchronous
@@ -184,6 +185,22 @@ export function options(environment: HttpProxyOptions['environment'], hooksOf: H
   void new HttpProxy(hooksOf, { environment, upstream: { environment } });
   // @ts-expect-error a page is made at once
   void new HttpProxy(hooksOf, { environment, errorPage: async () => ({ body: '' }) });
+}
+
+/** Where requests carry nothing, nobody has to make it. */
+export function withoutContext(environment: HttpProxyOptions['environment'], peer: Peer): void {
+  const upstreamPeer = (): Peer => peer;
+  const proxy: HttpProxy = new HttpProxy({ upstreamPeer }, { environment });
+  void proxy;
+  const perhaps: HooksOf<{ count: number } | undefined> = { upstreamPeer, logging: (_session, _error, context) => void context?.count };
+  void perhaps;
+  // @ts-expect-error what hooks count on must be made
+  const without: HooksOf<{ count: number }> = { upstreamPeer };
+  void without;
+  // @ts-expect-error the same
+  void new HttpProxy<{ count: number }>({ upstreamPeer }, { environment });
+  // @ts-expect-error there is nothing in it
+  void new HttpProxy({ upstreamPeer, logging: (_session, _error, context) => void context.count }, { environment });
 }
 
 export function heads(readonly: ReadonlyResponseHead, head: ResponseHead, result: BodyFilterResult): void {

@@ -143,6 +143,34 @@ describe('trailers', () => {
     await rig.finish(client);
   });
 
+  test('of HTTP/2 behind a body of no bytes are edited as others are', async () => {
+    const rig = new Rig({
+      hooks: {
+        upstreamResponseTrailerFilter: (_session, trailers) => void trailers.set('X-Up', '1'),
+        responseTrailerFilter: (_session, trailers) => void trailers.set('X-Down', trailers.get('X-Up') ?? 'none'),
+      },
+      h2Origin: (wire) => {
+        wire.onMessage = ({ id }) => {
+          const fields: Field[] = [
+            [':status', '200'],
+            ['content-length', '0'],
+          ];
+          wire.headers(id, fields, { isEnd: false });
+          wire.headers(id, [['x-sum', '1']]);
+        };
+      },
+    });
+    const client = rig.connectH2();
+    const id = client.request(requestFields());
+    await settle();
+    assert.deepEqual(client.message(id)?.trailers, [
+      ['x-sum', '1'],
+      ['x-up', '1'],
+      ['x-down', '1'],
+    ]);
+    await rig.finish(client);
+  });
+
   test('of HTTP/2 behind a known length: the length goes where bytes may come in their place', async () => {
     const rig = new Rig({
       hooks: { responseTrailerFilter: (_session, trailers) => latin1Encode(`[${trailers.get('x-sum')}]`) },

@@ -266,6 +266,24 @@ describe('CONNECT, where it is allowed (RFC 9110 §9.3.6)', () => {
     await other.finish(plain);
   });
 
+  for (const [what, head] of [
+    ['without a Host', 'CONNECT example.org:443 HTTP/1.0\r\n\r\n'],
+    ['whose Host is another', 'CONNECT example.org:443 HTTP/1.1\r\nHost: elsewhere.example\r\n\r\n'],
+  ] as const) {
+    test(`one ${what} has the Host that it is for, before the hooks and behind them (RFC 9110 §7.2)`, async () => {
+      const hosts: (string | undefined)[] = [];
+      const rig = new Rig({
+        ...allowed,
+        origin: granting,
+        hooks: { earlyRequestFilter: (session) => void hosts.push(session.request.headers.get('Host')) },
+      });
+      const client = await rig.ask(head);
+      assert.match(rig.origins[0]?.text ?? '', /^CONNECT example\.org:443 HTTP\/1\.1\r\nHost: example\.org:443\r\n/);
+      assert.deepEqual(hosts, ['example.org:443']);
+      await rig.finish(client);
+    });
+  }
+
   test('a refusal of the peer is an answer like others', async () => {
     const rig = new Rig({
       ...allowed,

@@ -233,22 +233,122 @@ describe('perTryTimeoutMs while a hook is waited for', () => {
     assertOnce(client, 'abcd');
     await rig.finish(client);
   });
+});
 
-  test('while connecting: the try is given up, and the next one made', async () => {
-    let calls = 0;
-    const connect = async (): Promise<never> => {
-      calls++;
-      return new Promise(() => {});
-    };
-    const rig = new Rig({ proxy: { perTryTimeoutMs: 1_000 }, upstream: { connect } });
+describe('perTryTimeoutMs while connecting', () => {
+  /** A peer to which no connection comes about, and `then` the one for the second try; null: the same. */
+  function hanging(then: Peer | null): { readonly rig: Rig; readonly told: string[]; readonly connected: Peer[] } {
+    const told: string[] = [];
+    const connected: Peer[] = [];
+    const blackHole = peer('10.0.0.8:80', {
+      connect: () => {
+        connected.push(blackHole);
+        return new Promise(() => {});
+      },
+    });
+    const rig = new Rig({
+      proxy: { perTryTimeoutMs: 1_000 },
+      hooks: {
+        upstreamPeer: (session) => (session.attempt === 1 ? blackHole : (then ?? blackHole)),
+        failToConnect: (_session, to, error) => void told.push(`failToConnect ${to === blackHole} ${error.reason} ${error.retry}`),
+        errorWhileProxy: (_session, _to, error) => void told.push(`errorWhileProxy ${error.reason}`),
+      },
+    });
+    return { rig, told, connected };
+  }
+
+  test('is a connection that could not be made: the next peer is asked, whatever the method, as nothing was sent', async () => {
+    const { rig, told } = hanging(second);
+    const client = await rig.ask('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab');
+    await rig.pass(1_000);
+    assert.deepEqual(told, ['failToConnect true UPSTREAM_TRY_TIMEOUT always']);
+    assert.ok(rig.origins[0]?.text.endsWith('\r\n\r\nab'));
+    rig.origins[0]?.send(ok);
+    await settle();
+    assertOnce(client, 'ok');
+    await rig.finish(client);
+  });
+
+  test('the same peer is not connected to again: 504', async () => {
+    const { rig, told, connected } = hanging(null);
     const client = await rig.ask(get);
     await rig.pass(1_000);
-    assert.equal(calls, 2);
-    await rig.pass(1_000);
     assert.equal(readResponse(client.text).status, 504);
-    client.reset();
+    assert.equal(connected.length, 1);
+    assert.deepEqual(told, ['failToConnect true UPSTREAM_TRY_TIMEOUT always']);
+    assert.equal(rig.last.error?.reason, 'UPSTREAM_TRY_TIMEOUT');
+    assert.equal(rig.last.outcome, 'timeout');
+    await rig.finish(client);
+  });
+});
+
+describe('upstreamPeer of a second try beside the first', () => {
+  const failures: Readonly<Record<string, readonly [upstreamPeer: () => Peer | Promise<Peer>, reason: string]>> = {
+    throws: [
+      () => {
+        throw new Error('no other');
+      },
+      'HOOK_THREW',
+    ],
+    rejects: [() => Promise.reject(new Error('no other')), 'HOOK_REJECTED'],
+    hangs: [() => new Promise(() => {}), 'HOOK_TIMEOUT'],
+    'gives no peer': [() => ({}) as Peer, 'HOOK_RETURNED_GARBAGE'],
+    'gives no peer, late': [async () => ({}) as Peer, 'HOOK_RETURNED_GARBAGE'],
+  };
+  for (const [how, [fail, reason]] of Object.entries(failures)) {
+    test(`that ${how} ends that try alone: the first goes on`, async () => {
+      const rig = new Rig({
+        proxy: { hedgeAfterMs: 100, hookTimeoutMs: 2_000 },
+        origin: silent,
+        hooks: { upstreamPeer: (session) => (session.attempt === 2 ? fail() : origin) },
+      });
+      const client = await rig.ask(get);
+      await rig.pass(4_000);
+      assert.equal(client.text, '');
+      assert.deepEqual(
+        rig.hookFailures.map((error) => error.reason),
+        [reason],
+      );
+      rig.origins[0]?.send(ok);
+      await settle();
+      assertOnce(client, 'ok');
+      assert.equal(rig.last.error, null);
+      await rig.finish(client);
+    });
+  }
+
+  test('that rejects when the first was lost meanwhile ends the request, as there is no other try', async () => {
+    const late = Promise.withResolvers<never>();
+    const rig = new Rig({
+      proxy: { hedgeAfterMs: 100 },
+      origin: silent,
+      hooks: { upstreamPeer: (session) => (session.attempt === 2 ? late.promise : origin) },
+    });
+    const client = await rig.ask(get);
+    await rig.pass(100);
+    rig.origins[0]?.reset();
     await settle();
-    assert.equal(rig.logged.length, 1);
+    assert.equal(client.text, '');
+    late.reject(new Error('no other'));
+    await settle();
+    assert.equal(readResponse(client.text).status, 500);
+    assert.equal(rig.last.error?.reason, 'HOOK_REJECTED');
+    await rig.finish(client);
+  });
+
+  test('that hangs when the first was lost meanwhile ends the request in time', async () => {
+    const rig = new Rig({
+      proxy: { hedgeAfterMs: 100, hookTimeoutMs: 2_000 },
+      origin: silent,
+      hooks: { upstreamPeer: (session) => (session.attempt === 2 ? new Promise(() => {}) : origin) },
+    });
+    const client = await rig.ask(get);
+    await rig.pass(100);
+    rig.origins[0]?.reset();
+    await rig.pass(3_000);
+    assert.equal(rig.last.error?.reason, 'HOOK_TIMEOUT');
+    assert.equal(readResponse(client.text).status, 500);
+    await rig.finish(client);
   });
 });
 

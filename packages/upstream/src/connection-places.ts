@@ -34,6 +34,7 @@ export class ConnectionPlaces {
   readonly #limits: PlaceLimits;
   readonly #waiters: WaitingLine<ClientSession>;
   readonly #onEmpty: () => void;
+  /** Connections that stand, and those in the making. */
   #count = 0;
 
   /** @param onEmpty nothing is left here: no connection, nobody who waits */
@@ -43,10 +44,6 @@ export class ConnectionPlaces {
     this.#waiters = new WaitingLine(deadlines, () => this.#checkEmpty());
   }
 
-  /** Connections that stand, and those in the making. */
-  get count(): number {
-    return this.#count;
-  }
   /** Requests that wait. */
   get pendingCount(): number {
     return this.#waiters.size;

@@ -51,7 +51,7 @@ export interface PeerOptions {
   readonly idleTimeoutMs?: number;
   /** Age at which a connection is not used again. Default 3 600 000. Raising it keeps traffic on addresses that DNS has long given up. */
   readonly maxConnectionAgeMs?: number;
-  /** The IP address to connect from. Default: the kernel's choice. */
+  /** The IP address to connect from; not to a Unix socket. Default: the kernel's choice. */
   readonly localAddress?: string;
   /**
    * IP addresses to connect from: one of them by chance for each connection, of a family that the peer has. Several give more ports than the some 28 000 of one
@@ -122,7 +122,7 @@ export interface PeerOptions {
    * number given holds for each of the two. Raising it costs descriptors at both ends.
    */
   readonly maxConnections?: number;
-  /** Requests that may wait when every connection is full. Default 1 024; 0: none. Raising it holds more clients that may be told 503 at once. */
+  /** Requests that may wait when every connection is full, and no other may be made. Default 1 024; 0: none. Raising it holds more clients that may be told 503 at once. */
   readonly maxPending?: number;
   /** How long such a request waits; over HTTP/2 beside the time in which a connection is made. Default 5 000. */
   readonly pendingTimeoutMs?: number;
@@ -366,7 +366,12 @@ function keyOf(address: NetAddress, options: PeerOptions, { http, protocol, tls,
     tls === null ? null : tls.key,
     protocol === 'http1' ? null : protocol,
   ];
-  return others.every((other) => other === null) ? where : JSON.stringify([where, ...others]);
+  return others.every((other) => other === null) ? where : JSON.stringify([where, ...others], endless);
+}
+
+/** JSON knows no Infinity, and would make it what null is. No option is text like this. */
+function endless(_name: string, value: unknown): unknown {
+  return value === Number.POSITIVE_INFINITY ? 'Infinity' : value;
 }
 
 function isEmpty(options: object): boolean {

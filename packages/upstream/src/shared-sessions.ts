@@ -12,8 +12,7 @@
  *   It does not count any more: a peer that restarts under long responses would otherwise block its own new life.
  * - Nobody waits for nothing: while somebody waits there is an open connection, or one in the making, whatever failed before.
  * - A connection that is lost before it could serve anybody was none: a peer that takes connections only to close them is not asked again at once, for ever.
- * - A peer may choose, by ALPN, to speak HTTP/1: then everybody who waits is sent elsewhere, each to a connection of its own. Until it has chosen nobody is
- *   refused: an HTTP/1 peer has no such line, and this one is no longer than a handshake.
+ * - A peer may choose, by ALPN, to speak HTTP/1: then all who wait are sent elsewhere; until then none is refused, as the line is one handshake long.
  *
  * ```text
  *              ┌──── connecting ──► open ◄─────────┐ request over, others follow
@@ -116,7 +115,10 @@ export class SharedSessions<Session extends ShareableSession> {
     this.#earlyStreams = earlyStreams;
     this.#guess = earlyStreams;
     this.#waiters = new WaitingLine(host.deadlines, () => this.#handleGone());
-    this.#retryDeadline = host.deadlines.deadline(() => this.#handleRetryDeadline());
+    this.#retryDeadline = host.deadlines.deadline(() => {
+      host.now();
+      this.#serve();
+    });
   }
 
   // ---- queries -------------------------------------------------------------------------------------------------------------------
@@ -219,8 +221,7 @@ export class SharedSessions<Session extends ShareableSession> {
    * @param except a session that is taken only if no other can be had: it has just refused the same request
    * @param isBounded false: whoever comes from elsewhere, and stood in no line there, is not refused for the length of this one
    * @returns null if the peer has chosen a protocol that cannot be shared: go elsewhere
-   * @throws {WireError} rejects with `limit UPSTREAM_TOO_MANY_PENDING`, `timeout UPSTREAM_NO_STREAM`, `connect CONNECT_ABORTED`, or why no
-   *   connection could be made
+   * @throws {WireError} rejects with `limit UPSTREAM_TOO_MANY_PENDING`, `timeout UPSTREAM_NO_STREAM`, `connect CONNECT_ABORTED`, or why none was made
    */
   request(signal: AbortSignal | undefined, except: Session | null, isBounded = true): Promise<Session | null> {
     if (signal?.aborted === true) return Promise.reject(givenUp());
@@ -229,7 +230,7 @@ export class SharedSessions<Session extends ShareableSession> {
       if (place === null && except !== null && !this.#mayConnect()) place = this.#findRoom(null);
       if (place !== null) return Promise.resolve(this.#grant(place));
     }
-    if (isBounded && this.#isChosen && this.#waiters.size >= this.#limits.maxPending) return Promise.reject(tooManyPending(this.#limits));
+    if (isBounded && this.#isChosen && this.#isLineFull()) return Promise.reject(tooManyPending(this.#limits));
     const promise = this.#wait(signal, except);
     // Those in front may wait for any connection but the one that has room.
     this.#serve();
@@ -365,6 +366,13 @@ export class SharedSessions<Session extends ShareableSession> {
     return this.#waiters.wait({ except, signal, delayMs, lateError: () => noStream(this.#limits, this.#open.length > 0) });
   }
 
+  /** The line is for those whom no connection that may stand soon can carry: a burst waits for connections, and is not refused meanwhile. */
+  #isLineFull(): boolean {
+    const { maxPending, maxStreamsPerConnection, maxConnections } = this.#limits;
+    const comingCount = this.#comingCount() + (this.#mayConnect() ? maxConnections - this.openCount : 0);
+    return this.#waiters.size >= maxPending + comingCount * maxStreamsPerConnection;
+  }
+
   /** Somebody has left the line unserved. */
   #handleGone(): void {
     this.#host.now();
@@ -406,11 +414,6 @@ export class SharedSessions<Session extends ShareableSession> {
         this.#retryDeadline.arm(Math.max(0, this.#noConnectUntil - this.#host.recentNow()));
       return;
     }
-  }
-
-  #handleRetryDeadline(): void {
-    this.#host.now();
-    this.#serve();
   }
 
   /** Connections of which places are to come: those in the making, and those whose SETTINGS are on their way. */

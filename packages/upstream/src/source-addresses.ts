@@ -10,12 +10,13 @@ import type { PeerOptions } from './peer.ts';
 export function resolveSourceAddresses({ localAddress, localAddresses }: PeerOptions, to: NetAddress): readonly string[] {
   if (localAddresses === undefined) {
     checkLocalAddress(localAddress);
+    if (localAddress !== undefined && to.kind === 'unix') throw unreachable('localAddress');
     return localAddress === undefined ? [] : [localAddress];
   }
   if (localAddress !== undefined) throw new TypeError('say localAddress or localAddresses, and not both');
   if (!isList(localAddresses)) throw new TypeError('localAddresses must be a list of IP addresses');
   if (localAddresses.length === 0) throw new RangeError('localAddresses must not be empty');
-  if (to.kind === 'unix') throw new TypeError('a Unix socket is reached from no IP address: localAddresses cannot be kept');
+  if (to.kind === 'unix') throw unreachable('localAddresses');
   for (const address of localAddresses) {
     if (typeof address !== 'string') throw new TypeError('localAddresses must be a list of IP addresses');
     checkLocalAddress(address);
@@ -23,6 +24,10 @@ export function resolveSourceAddresses({ localAddress, localAddresses }: PeerOpt
   const fitting = localAddresses.filter((address) => !isIpLiteral(to.host) || isIpv6(address) === isIpv6(to.host));
   if (fitting.length === 0) throw new TypeError(`none of localAddresses is of the family of ${to.host}`);
   return Object.freeze(fitting);
+}
+
+function unreachable(option: string): TypeError {
+  return new TypeError(`a Unix socket is reached from no IP address: ${option} cannot be kept`);
 }
 
 function isList(value: readonly string[]): boolean {

@@ -12,6 +12,7 @@ import { isWireError, type WireError } from '@ferrata/error';
 import type { HttpEnvironment } from '@ferrata/http';
 import { type ConnectOptions, connect } from '@ferrata/net';
 import { callUser, type L4Stream, type StreamInfo, tapped } from '@ferrata/stream';
+import { AddressTurns } from './address-turns.ts';
 import { headed } from './headed-stream.ts';
 import { checkOpen, dropStream, type OpenStream, openInTime, secureInTime, toConnectError, withinReach } from './open-stream.ts';
 import { openVia } from './open-via.ts';
@@ -19,9 +20,11 @@ import type { Peer } from './peer.ts';
 import type { PeerVia } from './peer-via.ts';
 import { isIpv6 } from './source-addresses.ts';
 
+type LookupFunction = NonNullable<ConnectOptions['lookup']>;
+
 /** Looks names up in place of `dns.lookup`: a `DnsResolver` of @ferrata/net is one. */
 export interface NameResolver {
-  readonly lookup: NonNullable<ConnectOptions['lookup']>;
+  readonly lookup: LookupFunction;
 }
 
 /** Told of the connections of a peer, those that become tunnels included. What it throws is dropped. */
@@ -104,37 +107,86 @@ export class StreamOpener {
   async #connect(peer: Peer, signal: AbortSignal | undefined): Promise<L4Stream> {
     const { random } = this.#environment;
     const sources = peer.localAddresses;
-    const first = sources[sources.length > 1 ? random.below(sources.length) : 0];
-    const others = first === undefined ? [] : sources.filter((source) => isIpv6(source) !== isIpv6(first));
+    const [only] = sources;
+    if (only === undefined) return this.#dial(peer, signal, {});
     const startedAt = this.#environment.now();
+    const first = sources.length > 1 ? (sources[random.below(sources.length)] as string) : only;
     try {
-      return await this.#dial(peer, signal, { localAddress: first, timeoutMs: peer.connectTimeoutMs });
+      return await this.#connectFrom(first, peer, { signal, startedAt });
     } catch (thrown) {
-      const timeoutMs = Math.floor(startedAt + peer.connectTimeoutMs - this.#environment.now());
-      if (others.length === 0 || timeoutMs < 1 || !isWireError(thrown) || !OTHER_FAMILY_MAY_DO.has(thrown.reason)) throw thrown;
-      return this.#dial(peer, signal, { localAddress: others[random.below(others.length)], timeoutMs });
+      const others = sources.filter((source) => isIpv6(source) !== isIpv6(first));
+      const other = others.length === 0 ? undefined : others[random.below(others.length)];
+      const mayTry = other !== undefined && !this.#isLate(peer, startedAt) && isWireError(thrown) && OTHER_FAMILY_MAY_DO.has(thrown.reason);
+      if (!mayTry) throw thrown;
+      return this.#connectFrom(other, peer, { signal, startedAt });
     }
   }
 
-  #dial(
-    peer: Peer,
-    signal: AbortSignal | undefined,
-    { localAddress, timeoutMs }: { readonly localAddress: string | undefined; readonly timeoutMs: number },
-  ): Promise<L4Stream> {
+  /** To the addresses of the peer in turn, `attemptTimeoutMs` each; the last one has what is left of the time. */
+  async #connectFrom(localAddress: string, peer: Peer, { signal, startedAt }: Dialling): Promise<L4Stream> {
+    const environment = this.#environment;
+    const { deadlines } = environment;
+    let skip = new AbortController();
+    const deadline = deadlines.deadline(() => skip.abort());
+    let isTrying = false;
+    const turns = new AddressTurns(this.#lookup, () => {
+      // Whoever looks names up knows nothing of giving up, and may answer afterwards.
+      if (isTrying && !turns.isLast) deadline.arm(withinReach(peer.attemptTimeoutMs, deadlines));
+    });
+    for (; ; turns.next(), skip = new AbortController()) {
+      isTrying = true;
+      const spentMs = Math.ceil(environment.now() - startedAt);
+      const given = signal === undefined ? skip.signal : AbortSignal.any([signal, skip.signal]);
+      try {
+        return await this.#dial(peer, given, { localAddress, lookup: turns.lookup, spentMs });
+      } catch (thrown) {
+        if (turns.isLast || signal?.aborted === true || this.#isLate(peer, startedAt)) throw thrown;
+      } finally {
+        isTrying = false;
+        deadline.cancel();
+      }
+    }
+  }
+
+  #isLate({ connectTimeoutMs, totalTimeoutMs }: Peer, startedAt: number): boolean {
+    return Math.ceil(this.#environment.now() - startedAt) >= Math.min(connectTimeoutMs, totalTimeoutMs);
+  }
+
+  get #lookup(): LookupFunction | null {
+    const resolver = this.#resolver;
+    return resolver === null ? null : (...asked) => resolver.lookup(...asked);
+  }
+
+  #dial(peer: Peer, signal: AbortSignal | undefined, { localAddress, lookup = this.#lookup, spentMs = 0 }: Dial): Promise<L4Stream> {
     const { deadlines, clock } = this.#environment;
     return connect(peer.address, {
-      connectTimeoutMs: withinReach(timeoutMs, deadlines),
+      connectTimeoutMs: withinReach(peer.connectTimeoutMs - spentMs, deadlines),
       attemptTimeoutMs: peer.attemptTimeoutMs,
       // The handshake is made here, and has what is left.
-      ...(peer.tls === null ? {} : { totalTimeoutMs: withinReach(peer.totalTimeoutMs, deadlines) }),
+      ...(peer.tls === null ? {} : { totalTimeoutMs: withinReach(peer.totalTimeoutMs - spentMs, deadlines) }),
       deadlines,
       clock,
       keepAliveMs: peer.keepAliveMs,
       ...(signal === undefined ? {} : { signal }),
       ...(localAddress === undefined ? {} : { localAddress }),
-      ...(this.#resolver === null ? {} : { lookup: this.#resolver.lookup }),
+      ...(lookup === null ? {} : { lookup }),
     });
   }
+}
+
+/** Whose wish it is, and since when. */
+interface Dialling {
+  readonly signal: AbortSignal | undefined;
+  readonly startedAt: number;
+}
+
+/** What one attempt at a connection has of its own. */
+interface Dial {
+  readonly localAddress?: string;
+  /** Null: the system's. Default: the resolver's. */
+  readonly lookup?: LookupFunction | null;
+  /** How much of the time of connecting is over, ms. */
+  readonly spentMs?: number;
 }
 
 /** Before TLS, which writes to the socket itself. A stream of the user's that throws is gone. */

@@ -207,7 +207,10 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
       return;
     }
     const { peer, places } = placement;
-    if (places.offer(session)) return;
+    if (places.offer(session)) {
+      placement.isPromised = true;
+      return;
+    }
     if (this.#isClosed) return this.#drop(session);
     // A second less than the server promises, so that we close first and no request meets its close.
     const idleTimeoutMs = Math.min(peer.idleTimeoutMs, session.keepAliveTimeoutMs - 1_000);
@@ -270,23 +273,42 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
 
   /** A connection for one request alone, made or become free; or one for others too, if the peer chooses HTTP/2. */
   async #connectOwn(peer: Peer, signal: AbortSignal | undefined): Promise<ClientSession> {
-    for (;;) {
-      if (this.#placesOf(peer).tryTake()) break;
+    if (!this.#placesOf(peer).tryTake()) {
       const idle = this.#pool.take(peer.key);
       if (idle !== undefined) return idle;
       // What was idle may have been past its time, and have made room.
       const places = this.#placesOf(peer);
-      if (places.tryTake()) break;
-      const freed = await places.wait(signal);
-      if (freed === null) break;
-      // It may be lost before its new user comes to run, and so may the user.
-      if (signal?.aborted === true) {
-        this.release(freed);
-        throw givenUp();
+      if (!places.tryTake()) {
+        const freed = await places.wait(signal);
+        if (freed !== null && this.#isKept(freed, places, signal)) return freed;
       }
-      if (freed.isReusable) return freed;
     }
     return this.#makeOwn(peer, this.#placesOf(peer), signal);
+  }
+
+  /**
+   * Whoever waited for `session` comes to run. Either of them may be lost by now.
+   *
+   * @returns false: the session is gone, and its place is the caller's, who would else stand in line a second time
+   * @throws {WireError} CONNECT_ABORTED; the session, or its place, goes on to the next then
+   */
+  #isKept(session: ClientSession, places: ConnectionPlaces, signal: AbortSignal | undefined): boolean {
+    const placement = this.#sessions.get(session);
+    if (signal?.aborted === true) {
+      if (placement === undefined) places.leave();
+      else {
+        placement.isPromised = false;
+        this.release(session);
+      }
+      throw givenUp();
+    }
+    if (placement === undefined) return false;
+    if (!session.isReusable) {
+      this.#drop(session);
+      return false;
+    }
+    placement.isPromised = false;
+    return true;
   }
 
   /** @param places one of which is taken */
@@ -336,7 +358,7 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
       places.leave();
       throw thrown;
     }
-    this.#sessions.set(session, { peer, places, retireAt: this.#environment.now() + peer.maxConnectionAgeMs });
+    this.#sessions.set(session, { peer, places, retireAt: this.#environment.now() + peer.maxConnectionAgeMs, isPromised: false });
     this.#start(session, custom !== undefined);
     return session;
   }
@@ -442,12 +464,12 @@ export class UpstreamConnector implements ClientSessionOwner, Disposable {
     this.#forget(session);
   }
 
-  /** Its place is free. */
+  /** Its place is free, unless somebody who waited comes to run for it: it is theirs then. */
   #forget(session: ClientSession): void {
     const placement = this.#sessions.get(session);
     if (placement === undefined) return;
     this.#sessions.delete(session);
-    placement.places.leave();
+    if (!placement.isPromised) placement.places.leave();
   }
 }
 
@@ -455,4 +477,6 @@ interface Placement {
   readonly peer: Peer;
   readonly places: ConnectionPlaces;
   readonly retireAt: number;
+  /** It was given to somebody who waited, and who has not come to run yet. */
+  isPromised: boolean;
 }

@@ -8,11 +8,11 @@ import { latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
 import { requestHead } from '@ferrata/headers';
-import { type ClientSession, HttpEnvironment, HttpServer, respond, type ServerExchange } from '@ferrata/http';
+import { type ClientSession, HttpEnvironment } from '@ferrata/http';
 import { connect, holdSockets, listen } from '@ferrata/net';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { type PeerOptions, peer, UpstreamConnector } from '@ferrata/upstream';
-import { rejection, send, settle } from './rig.ts';
+import { originRig, rejection, send, settle } from './rig.ts';
 
 /** Sends a request. @returns why it failed, null if it was answered */
 function ask(session: ClientSession): { readonly isReused: boolean; readonly outcome: Promise<WireError | null> } {
@@ -170,35 +170,9 @@ describe('connecting', () => {
   });
 });
 
-/** An origin of HTTP/2 that answers when the test says so. */
+/** An origin of HTTP/2. */
 function http2Rig(more: PeerOptions) {
-  const clock = new ManualClock();
-  const environment = new HttpEnvironment({ clock });
-  const waiting: ServerExchange[] = [];
-  const ends: L4Stream[] = [];
-  const server = new HttpServer(
-    {
-      onRequest(exchange) {
-        waiting.push(exchange);
-        return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
-      },
-    },
-    { environment },
-  );
-  const connector = new UpstreamConnector({
-    environment,
-    connect: async () => {
-      const { a, b } = memoryPair({ clock });
-      ends.push(b);
-      server.accept(b);
-      return a;
-    },
-  });
-  const answer = async (count = waiting.length): Promise<void> => {
-    for (const exchange of waiting.splice(0, count)) respond(exchange, 200, { body: 'ok' });
-    await settle();
-  };
-  return { clock, environment, connector, ends, answer, origin: peer('10.0.0.1:80', { protocol: 'http2', ...more }) };
+  return { ...originRig(), origin: peer('10.0.0.1:80', { protocol: 'http2', ...more }) };
 }
 
 describe('connections of HTTP/2', () => {

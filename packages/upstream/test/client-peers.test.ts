@@ -8,7 +8,7 @@ import { listen } from '@ferrata/net';
 import { type L4Stream, memoryPair, type StreamAddress, type StreamInfo } from '@ferrata/stream';
 import { type PeerOptions, peer, peerForClient, UpstreamConnector } from '@ferrata/upstream';
 import { FakeTls, speaks } from './fake-tls.ts';
-import { send, settle } from './rig.ts';
+import { rejection, send, settle } from './rig.ts';
 
 const here: StreamAddress = { kind: 'ip', host: '198.51.100.1', port: 443 };
 
@@ -156,6 +156,19 @@ describe('sendProxyHeader', () => {
     await settle();
     assert.equal(session.isReusable, false);
     assert.equal(connector.connectionCount, 0);
+  });
+
+  test('so does one that is to carry TLS: no handshake is begun', async () => {
+    const { a } = memoryPair();
+    const broken = Object.assign(a, {
+      write: () => {
+        throw new Error('bug');
+      },
+    });
+    const tls = new FakeTls(speaks('http/1.1'));
+    const connector = new UpstreamConnector({ environment: new HttpEnvironment(), connect: async () => broken });
+    const error = await rejection(connector.connect(peer('10.0.0.1:443', { sendProxyHeader: 'v1', tls })));
+    assert.deepEqual([error.reason, tls.asked.length, a.state, connector.connectionCount], ['CONNECT_THREW', 0, 'closed', 0]);
   });
 
   test('with maxIdle 0 connections of HTTP/2 end with what they carry, those that nobody used too', async () => {

@@ -5,10 +5,11 @@ import { latin1Decode, latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import { isWireError } from '@ferrata/error';
 import { requestHead } from '@ferrata/headers';
-import { type ClientSession, HttpEnvironment } from '@ferrata/http';
+import { type ClientSession, Http1ClientSession, HttpEnvironment } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
-import { type PeerOptions, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
+import { type OpenSession, type PeerOptions, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import fc from 'fast-check';
+import { FakeTls, speaks } from './fake-tls.ts';
 import { rejection, send, settle } from './rig.ts';
 
 function rig(more: PeerOptions = {}, options: Partial<UpstreamConnectorOptions> = {}) {
@@ -202,6 +203,52 @@ describe('connections of HTTP/1 in use', () => {
     assert.deepEqual([origins.length, connector.pendingCount], [1, 0]);
   });
 
+  for (const doesGiveUp of [false, true])
+    test(`a connection that is lost before the first in line comes to run: its place is his${doesGiveUp ? ', and goes on if he has given up, too' : ''}`, async () => {
+      const { connector, origin, origins } = rig({ maxConnections: 1, maxPending: 2 });
+      send(await connector.connect(origin));
+      const abort = new AbortController();
+      const first = watched(connector.connect(origin, abort.signal));
+      const second = watched(connector.connect(origin));
+      await settle();
+      // An origin that ends each connection behind its answer, and does not say so: both come at once.
+      origins[0]?.write(latin1Encode('HTTP/1.1 204 No Content\r\n\r\n'));
+      origins[0]?.end();
+      if (doesGiveUp) queueMicrotask(() => abort.abort());
+      await settle();
+      assert.deepEqual([first.value === null, second.value === null], [doesGiveUp, !doesGiveUp]);
+      assert.equal(isWireError(first.error) && first.error.reason === 'CONNECT_ABORTED', doesGiveUp);
+      assert.deepEqual([origins.length, connector.connectionCount, connector.pendingCount], [2, 1, doesGiveUp ? 0 : 1]);
+      const { value } = doesGiveUp ? second : first;
+      assert.ok(value !== null);
+      connector.release(value);
+      await settle();
+      assert.ok(second.value?.isReusable);
+      if (!doesGiveUp) connector.release(second.value);
+      connector.close();
+      assert.equal(connector.connectionCount, 0);
+    });
+
+  test('one that cannot be used any more when its new user comes to run is closed, and its place is his', async () => {
+    const worn = new Set<ClientSession>();
+    const mine: OpenSession = (stream, environment, owner) => {
+      const session = new Http1ClientSession(stream, environment, peer('10.0.0.1:80').client, owner);
+      return Object.defineProperty(session, 'isReusable', { get: () => !worn.has(session) });
+    };
+    const { connector, origin, origins } = rig({ maxConnections: 1, tls: new FakeTls(speaks('mine')), customProtocols: { mine } });
+    const only = await connector.connect(origin);
+    const next = watched(connector.connect(origin));
+    await settle();
+    connector.release(only);
+    worn.add(only);
+    await settle();
+    assert.ok(next.value !== null && next.value !== only);
+    assert.equal(only.stream.state, 'closed');
+    assert.deepEqual([origins.length, connector.connectionCount], [2, 1]);
+    connector.release(next.value);
+    assert.equal(connector.take(origin), next.value);
+  });
+
   test('whoever gives up while connecting gives the place on', async () => {
     let count = 0;
     const { connector, origin } = rig(
@@ -308,12 +355,13 @@ describe('connections of HTTP/1 in use', () => {
 
   test('model: never more than maxConnections, in the order of asking, and nobody is forgotten', async () => {
     const step = fc.record({
-      act: fc.constantFrom('ask', 'ask', 'give up', 'finish', 'release', 'lose', 'fail', 'wait'),
+      act: fc.constantFrom('ask', 'ask', 'give up', 'finish', 'finish and end', 'release', 'lose', 'fail', 'wait'),
       which: fc.nat(20),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 50 }), fc.integer({ min: 1, max: 3 }), async (steps, maxConnections) => {
         let doesFail = false;
+        let doesEnd = false;
         let open = 0;
         let most = 0;
         const clock = new ManualClock();
@@ -324,10 +372,14 @@ describe('connections of HTTP/1 in use', () => {
           connect: async () => {
             if (doesFail) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
             const { a, b } = memoryPair({ clock });
-            most = Math.max(most, ++open);
+            open++;
+            // Our ends: the other hears of the close a moment later.
+            most = Math.max(most, [...ends.keys()].filter(({ state }) => state !== 'closed').length + 1);
             b.attach({
               onData: (chunk) => {
-                if (latin1Decode(chunk, 0, chunk.length).includes('\r\n\r\n')) b.write(latin1Encode('HTTP/1.1 204 No Content\r\n\r\n'));
+                if (!latin1Decode(chunk, 0, chunk.length).includes('\r\n\r\n')) return;
+                b.write(latin1Encode('HTTP/1.1 204 No Content\r\n\r\n'));
+                if (doesEnd) b.end();
               },
               onDrain: () => {},
               onEnd: () => {},
@@ -359,6 +411,7 @@ describe('connections of HTTP/1 in use', () => {
         };
         for (const { act, which } of steps) {
           doesFail = act === 'fail';
+          doesEnd = act === 'finish and end';
           const session = busy[which % Math.max(1, busy.length)];
           if (act === 'ask' || act === 'fail') ask();
           else if (act === 'give up') asked[which % Math.max(1, asked.length)]?.abort.abort();
@@ -366,7 +419,7 @@ describe('connections of HTTP/1 in use', () => {
           else if (session !== undefined) {
             busy.splice(busy.indexOf(session), 1);
             if (act === 'lose') ends.get(session.stream)?.abort();
-            if (act === 'finish' && session.isReusable) send(session);
+            if (act.startsWith('finish') && session.isReusable) send(session);
             else connector.release(session);
           }
           await settle();
@@ -376,6 +429,7 @@ describe('connections of HTTP/1 in use', () => {
         }
         assert.ok(most <= maxConnections, `${most} at once`);
         doesFail = false;
+        doesEnd = false;
         for (let round = 0; round < 20; round++) {
           for (const session of busy.splice(0)) connector.release(session);
           await settle();

@@ -1,48 +1,21 @@
 /** Which version is spoken, and where connections go, when ALPN decides: with a TLS in name only, over pairs in memory. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ManualClock } from '@ferrata/clock';
-import { type ClientSession, Http1ClientSession, HttpEnvironment, HttpServer, respond, type ServerExchange } from '@ferrata/http';
+import { type ClientSession, Http1ClientSession } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
 import { type Peer, type PeerOptions, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 import { type Choice, FakeTls, speaks } from './fake-tls.ts';
-import { rejection, send, settle } from './rig.ts';
+import { originRig, rejection, send, settle } from './rig.ts';
 
 function rig(
   choose: (offered: readonly string[], index: number) => Choice,
   more: PeerOptions = {},
   options: Partial<UpstreamConnectorOptions> = {},
 ) {
-  const clock = new ManualClock();
-  const environment = new HttpEnvironment({ clock });
-  const waiting: ServerExchange[] = [];
-  const server = new HttpServer(
-    {
-      onRequest(exchange) {
-        waiting.push(exchange);
-        return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
-      },
-    },
-    { environment },
-  );
-  const origins: L4Stream[] = [];
-  const connector = new UpstreamConnector({
-    environment,
-    connect: async () => {
-      const { a, b } = memoryPair({ clock });
-      origins.push(b);
-      server.accept(b);
-      return a;
-    },
-    ...options,
-  });
+  const { ends: origins, ...rest } = originRig(options);
   const tls = new FakeTls(choose);
   const origin: Peer = peer('origin.test:443', { protocol: 'auto', tls, ...more });
-  const answer = async (): Promise<void> => {
-    for (const exchange of waiting.splice(0)) respond(exchange, 200, { body: 'ok' });
-    await settle();
-  };
-  return { clock, environment, server, connector, waiting, answer, tls, origin, origins };
+  return { ...rest, tls, origin, origins };
 }
 
 const http1 = speaks('http/1.1');

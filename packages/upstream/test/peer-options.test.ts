@@ -31,6 +31,9 @@ describe('where connections come from', () => {
     const session = await connector.connect(peer(`127.0.0.1:${server.port}`, { localAddress: '127.0.0.7' }));
     assert.equal(sourceOf(session.stream.info), '127.0.0.7');
     session.close();
+    const byName = await connector.connect(peer(`localhost:${server.port}`, { localAddress: '127.0.0.7' }));
+    assert.equal(sourceOf(byName.stream.info), '127.0.0.7');
+    byName.close();
     connector.close();
     await server.close();
   });
@@ -83,6 +86,46 @@ describe('where connections come from', () => {
     await server.close();
   });
 
+  test('with a source address the addresses of a name are tried one after the other, too: those that refuse, and those that are silent', {
+    skip: process.platform !== 'linux' && 'only Linux has all of 127.0.0.0/8, and drops what comes to a full queue',
+  }, async () => {
+    const server = await listening();
+    const [hole] = await holdSockets([{ transport: 'tcp', host: '127.0.0.3', port: server.port, backlog: 1 }]);
+    assert.ok(hole !== undefined);
+    const filling = [await connect(`127.0.0.3:${server.port}`), await connect(`127.0.0.3:${server.port}`)];
+    const asked: string[] = [];
+    const resolver: NameResolver = {
+      lookup: (name, _options, callback) => {
+        asked.push(name);
+        callback(
+          null,
+          ['127.0.0.2', '127.0.0.3', '127.0.0.1'].map((address) => ({ address, family: 4 })),
+        );
+      },
+    };
+    const environment = new HttpEnvironment();
+    const connector = new UpstreamConnector({ environment, resolver });
+    const to = peer(`origin.test:${server.port}`, { localAddress: '127.0.0.8', attemptTimeoutMs: 20 });
+    const session = await connector.connect(to);
+    assert.deepEqual(session.stream.info.remoteAddress, { kind: 'ip', host: '127.0.0.1', port: server.port });
+    assert.equal(sourceOf(session.stream.info), '127.0.0.8');
+    assert.deepEqual(asked, ['origin.test'], 'looked up once');
+    // Where none answers, the last one's failure is told, and whoever gives up goes at once.
+    const nobody = peer('origin.test:1', { localAddress: '127.0.0.8' });
+    assert.equal((await rejection(connector.connect(nobody))).reason, 'CONNECT_REFUSED');
+    const abort = new AbortController();
+    const given = rejection(connector.connect(peer(`origin.test:${server.port}`, { localAddress: '127.0.0.8', group: 'b' }), abort.signal));
+    await settle();
+    abort.abort();
+    assert.equal((await given).reason, 'CONNECT_ABORTED');
+    connector.release(session);
+    connector.close();
+    assert.equal(environment.deadlines.size, 0);
+    for (const stream of filling) stream.abort();
+    await hole.release();
+    await server.close();
+  });
+
   test('#231 an address that is not ours: CONNECT_NO_LOCAL_ADDRESS', async () => {
     const connector = new UpstreamConnector({ environment: new HttpEnvironment() });
     const error = await rejection(connector.connect(peer('127.0.0.1:1', { localAddress: '203.0.113.1' })));
@@ -101,6 +144,7 @@ describe('where connections come from', () => {
       assert.throws(() => peer('127.0.0.1:80', options), { name: 'TypeError' }, JSON.stringify(options));
     assert.throws(() => peer('h:80', asIf([])), RangeError);
     assert.throws(() => peer('unix:/run/app.sock', asIf(['127.0.0.1'])), TypeError);
+    assert.throws(() => peer('unix:/run/app.sock', { localAddress: '127.0.0.1' }), TypeError);
     const keys = [asIf(['127.0.0.1']), asIf(['127.0.0.2']), asIf(['127.0.0.1', '127.0.0.2']), {}].map(
       (options) => peer('h:80', options).key,
     );
@@ -127,6 +171,61 @@ describe('a resolver', () => {
     for (const session of sessions) connector.release(session);
     connector.close();
     await server.close();
+  });
+
+  test('is called as the method that it may be', async () => {
+    class NoNames {
+      readonly asked: string[] = [];
+      lookup(name: string, _options: object, callback: (error: NodeJS.ErrnoException, address: string, family: number) => void): void {
+        this.asked.push(name);
+        callback(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), '', 0);
+      }
+    }
+    const resolver = new NoNames();
+    const connector = new UpstreamConnector({ environment: new HttpEnvironment(), resolver });
+    assert.equal((await rejection(connector.connect(peer('origin.test:80')))).reason, 'DNS_NOT_FOUND');
+    assert.deepEqual(resolver.asked, ['origin.test']);
+  });
+
+  test('one that answers after the wish was given up begins nothing any more', async () => {
+    const environment = new HttpEnvironment({ clock: new ManualClock() });
+    const answers: (() => void)[] = [];
+    const addresses = ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 }));
+    const resolver: NameResolver = { lookup: (_name, _options, callback) => void answers.push(() => callback(null, addresses)) };
+    const connector = new UpstreamConnector({ environment, resolver });
+    const abort = new AbortController();
+    const given = rejection(connector.connect(peer('origin.test:1', { localAddress: '127.0.0.8' }), abort.signal));
+    await settle();
+    abort.abort();
+    assert.equal((await given).reason, 'CONNECT_ABORTED');
+    answers[0]?.();
+    await settle();
+    assert.deepEqual([answers.length, environment.deadlines.size], [1, 0]);
+  });
+
+  test('a second look-up, for a source address of the other family, has what is left of totalTimeoutMs', async () => {
+    const clock = new ManualClock();
+    const failures: (() => void)[] = [];
+    const connector = new UpstreamConnector({
+      environment: new HttpEnvironment({ clock }),
+      resolver: {
+        lookup: (_name, _options, callback) =>
+          void failures.push(() => callback(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), '', 0)),
+      },
+    });
+    const localAddresses = ['127.0.0.1', '::1'];
+    let reason = '';
+    void rejection(connector.connect(peer('origin.test:443', { tls: true, totalTimeoutMs: 1_000, localAddresses }))).then(
+      (error) => (reason = error.reason),
+    );
+    await settle();
+    clock.advance(900);
+    failures[0]?.();
+    await settle();
+    assert.deepEqual([failures.length, reason], [2, '']);
+    clock.advance(120);
+    await settle();
+    assert.equal(reason, 'CONNECT_TOTAL_TIMEOUT');
   });
 
   test('U19: a name that cannot be looked up is 502', async () => {
@@ -307,6 +406,22 @@ describe('other options', () => {
     ['customL4', /connect/],
     ['extraProxyHeaders', /via/],
     ['tcp_keepalive', /keepAliveMs/],
+    ['connection_timeout', /connectTimeoutMs/],
+    ['total_connection_timeout', /totalTimeoutMs/],
+    ['read_timeout', /connection\.readTimeoutMs/],
+    ['write_timeout', /writeTimeoutMs/],
+    ['idle_timeout', /idleTimeoutMs/],
+    ['scheme', /peerFromUrl/],
+    ['max_http_version', /protocol/],
+    ['verify_hostname', /by tls/],
+    ['alternative_cn', /by tls/],
+    ['client_cert_key', /by tls/],
+    ['h2_stream_window_size', /windows of http2\.connection/],
+    ['h2_connection_window_size', /windows of http2\.connection/],
+    ['allow_h1_response_invalid_content_length', /always refused/],
+    ['proxy_digest_user_data_hook', /readResponse/],
+    ['upstream_tls_handshake_complete_hook', /handshakeComplete/],
+    ['group_key', /group/],
     ['resolver', /the connector/],
   ] as const)
     test(`${name} is refused, with the reason`, () => {

@@ -1,8 +1,19 @@
-/** What the tests of a connector share: the least request, nobody who follows it, and waiting for what is deferred. */
+/** What the tests of a connector share: the least request, nobody who follows it, an origin that answers when it is told to, and waiting for what is deferred. */
 import assert from 'node:assert/strict';
+import { ManualClock } from '@ferrata/clock';
 import { isWireError, type WireError } from '@ferrata/error';
 import { requestHead } from '@ferrata/headers';
-import type { ClientExchange, ClientExchangeHandler, ClientSession } from '@ferrata/http';
+import {
+  type ClientExchange,
+  type ClientExchangeHandler,
+  type ClientSession,
+  HttpEnvironment,
+  HttpServer,
+  respond,
+  type ServerExchange,
+} from '@ferrata/http';
+import { type L4Stream, memoryPair } from '@ferrata/stream';
+import { UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
 
 /** Lets everything that is deferred happen, what waits for the end of a turn too. */
 export async function settle(): Promise<void> {
@@ -34,4 +45,36 @@ export async function rejection(promise: Promise<unknown>): Promise<WireError> {
     return thrown;
   }
   assert.fail('it was fulfilled');
+}
+
+/** A connector, and origins of both versions behind pairs in memory: `answer` has them answer what waits, the oldest first, all or so many. */
+export function originRig(more: Partial<UpstreamConnectorOptions> = {}) {
+  const clock = new ManualClock();
+  const environment = new HttpEnvironment({ clock });
+  const waiting: ServerExchange[] = [];
+  const ends: L4Stream[] = [];
+  const server = new HttpServer(
+    {
+      onRequest(exchange) {
+        waiting.push(exchange);
+        return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
+      },
+    },
+    { environment },
+  );
+  const connector = new UpstreamConnector({
+    environment,
+    connect: async () => {
+      const { a, b } = memoryPair({ clock });
+      ends.push(b);
+      server.accept(b);
+      return a;
+    },
+    ...more,
+  });
+  const answer = async (count = waiting.length): Promise<void> => {
+    for (const exchange of waiting.splice(0, count)) respond(exchange, 200, { body: 'ok' });
+    await settle();
+  };
+  return { clock, environment, server, connector, waiting, ends, answer };
 }

@@ -3,46 +3,17 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
 import { ioError } from '@ferrata/error';
-import { type ClientSession, HttpEnvironment, HttpServer, respond, type ServerExchange } from '@ferrata/http';
+import { type ClientSession, HttpServer } from '@ferrata/http';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
-import { type PeerOptions, peer, UpstreamConnector, type UpstreamConnectorOptions } from '@ferrata/upstream';
-import { rejection, send, settle } from './rig.ts';
+import { type PeerOptions, peer, UpstreamConnector } from '@ferrata/upstream';
+import { originRig, rejection, send, settle } from './rig.ts';
 
 const options: PeerOptions = { protocol: 'http2' };
 const origin = peer('10.0.0.1:80', options);
 
-function rig(more: Partial<UpstreamConnectorOptions> = {}) {
-  const clock = new ManualClock();
-  const environment = new HttpEnvironment({ clock });
-  const waiting: ServerExchange[] = [];
-  const server = new HttpServer(
-    {
-      onRequest(exchange) {
-        waiting.push(exchange);
-        return { onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} };
-      },
-    },
-    { environment },
-  );
-  const connector = new UpstreamConnector({
-    environment,
-    connect: async () => {
-      const { a, b } = memoryPair({ clock });
-      server.accept(b);
-      return a;
-    },
-    ...more,
-  });
-  const answer = async (count = 1): Promise<void> => {
-    for (const exchange of waiting.splice(0, count)) respond(exchange, 200, { body: 'ok' });
-    await settle();
-  };
-  return { clock, environment, server, connector, waiting, answer };
-}
-
 describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
   test('requests that connect at the same time share one connection', async () => {
-    const { connector, answer, waiting } = rig();
+    const { connector, answer, waiting } = originRig();
     assert.equal(connector.take(origin), null);
     const sessions = await Promise.all(Array.from({ length: 20 }, () => connector.connect(origin)));
     assert.equal(new Set(sessions).size, 1);
@@ -58,7 +29,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
   });
 
   test('a place that was handed out counts until it is used or given back', async () => {
-    const { connector, answer } = rig();
+    const { connector, answer } = originRig();
     const two = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 2, maxConnections: 1 });
     const session = await connector.connect(two);
     assert.equal(connector.take(two), session);
@@ -69,12 +40,12 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     send(session);
     assert.equal(connector.take(two), null);
     await settle();
-    await answer();
+    await answer(1);
     assert.equal(connector.take(two), session);
   });
 
   test('who waits gets the next free place, in order, and may give up', async () => {
-    const { connector, answer } = rig();
+    const { connector, answer } = originRig();
     const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1, maxConnections: 1 });
     send(await connector.connect(one));
     await settle();
@@ -93,17 +64,17 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     abort.abort();
     const error = await second;
     assert.deepEqual([error.reason, error.retry], ['CONNECT_ABORTED', 'never']);
-    await answer();
+    await answer(1);
     await first;
     assert.deepEqual(got, ['first']);
-    await answer();
+    await answer(1);
     await third;
     assert.deepEqual(got, ['first', 'third']);
     assert.equal(connector.counts.connected, 1);
   });
 
   test('no more than maxPending wait, and no longer than pendingTimeoutMs; both are 503 and never tried again', async () => {
-    const { connector, clock } = rig();
+    const { connector, clock } = originRig();
     const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1, maxConnections: 1, maxPending: 2, pendingTimeoutMs: 1_000 });
     send(await connector.connect(one));
     await settle();
@@ -122,8 +93,25 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     assert.equal(connector.pendingCount, 0);
   });
 
+  test('a burst waits for the connections that may be made for it: the line of maxPending begins behind what those can carry', async () => {
+    const { connector, clock } = originRig();
+    const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 10, maxConnections: 3, maxPending: 2, pendingTimeoutMs: 1_000 });
+    const outcomes = Array.from({ length: 33 }, () => connector.connect(one));
+    assert.equal((await rejection(outcomes[32] as Promise<unknown>)).reason, 'UPSTREAM_TOO_MANY_PENDING');
+    const sessions = await Promise.all(outcomes.slice(0, 30));
+    assert.equal(new Set(sessions).size, 3);
+    assert.equal(connector.pendingCount, 2);
+    for (const session of sessions) send(session);
+    await settle();
+    const late = outcomes.slice(30, 32).map(rejection);
+    // Theirs and the time of a connection: one was in the making when they came.
+    clock.advance(4_020);
+    for (const { reason } of await Promise.all(late)) assert.equal(reason, 'UPSTREAM_NO_STREAM');
+    connector.close();
+  });
+
   test('everybody who waits for one connection hears why it could not be made, by an error of their own', async () => {
-    const { connector } = rig({ connect: () => Promise.reject(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })) });
+    const { connector } = originRig({ connect: () => Promise.reject(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })) });
     const errors = await Promise.all(Array.from({ length: 5 }, () => rejection(connector.connect(origin))));
     assert.deepEqual(
       errors.map(({ reason, status, retry, source }) => [reason, status, retry, source]),
@@ -135,7 +123,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
   });
 
   test('an idle connection is closed after its time, and not while it is used', async () => {
-    const { connector, clock, answer } = rig();
+    const { connector, clock, answer } = originRig();
     const short = peer('10.0.0.1:80', { ...options, idleTimeoutMs: 2_000 });
     const session = await connector.connect(short);
     send(session);
@@ -143,12 +131,12 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     clock.advance(5_000);
     await settle();
     assert.equal(connector.connectionCount, 1);
-    await answer();
+    await answer(1);
     clock.advance(1_500);
     assert.equal(connector.take(short), session);
     send(session);
     await settle();
-    await answer();
+    await answer(1);
     clock.advance(1_500);
     await settle();
     assert.equal(connector.idleCount, 1, 'its time began anew');
@@ -159,7 +147,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
   });
 
   test('a connection past its age ends with what it carries; others go to a new one', async () => {
-    const { connector, clock, environment, answer } = rig();
+    const { connector, clock, environment, answer } = originRig();
     const old = peer('10.0.0.1:80', { ...options, maxConnectionAgeMs: 1_000 });
     const first = await connector.connect(old);
     send(first);
@@ -170,27 +158,27 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     const second = await connector.connect(old);
     assert.notEqual(second, first);
     assert.equal(connector.connectionCount, 2);
-    await answer();
+    await answer(1);
     assert.equal(connector.connectionCount, 1);
     assert.equal(first.stream.state, 'closed');
     connector.release(second);
   });
 
   test('a connection whose server says GOAWAY takes no more requests, and is forgotten when it ends (RFC 9113 §6.8)', async () => {
-    const { connector, server, answer } = rig();
+    const { connector, server, answer } = originRig();
     const first = await connector.connect(origin);
     send(first);
     await settle();
     void server.drain(60_000);
     await settle();
     assert.equal(connector.take(origin), null);
-    await answer();
+    await answer(1);
     await settle();
     assert.equal(connector.connectionCount, 0);
   });
 
   test('close ends idle connections at once, and busy ones when they are idle', async () => {
-    const { connector, answer, environment, clock } = rig();
+    const { connector, answer, environment, clock } = originRig();
     const one = peer('10.0.0.1:80', { ...options, maxStreamsPerConnection: 1 });
     const busy = await connector.connect(one);
     send(busy);
@@ -200,7 +188,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     assert.deepEqual([connector.connectionCount, connector.idleCount], [2, 1]);
     connector.close();
     assert.deepEqual([connector.connectionCount, connector.idleCount], [1, 0]);
-    await answer();
+    await answer(1);
     assert.equal(connector.connectionCount, 0);
     await settle();
     clock.advance(100_000);
@@ -209,7 +197,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
   });
 
   test('a session that refused a request is given again only if there is no other', async () => {
-    const { connector } = rig();
+    const { connector } = originRig();
     const two = peer('10.0.0.1:80', { ...options, maxConnections: 2 });
     const first = await connector.connect(two);
     const second = await connector.connect(two, undefined, first);
@@ -224,7 +212,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
     const clock = new ManualClock();
     let isRefusing = false;
     const servers: L4Stream[] = [];
-    const { connector, server } = rig({
+    const { connector, server } = originRig({
       connect: async () => {
         if (isRefusing) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
         const { a, b } = memoryPair({ clock });
@@ -250,7 +238,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
 
   test('while another connection stands, a failed connect is tried again after a second', async () => {
     let tries = 0;
-    const { connector, clock, server } = rig({
+    const { connector, clock, server } = originRig({
       connect: async () => {
         if (++tries === 2) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
         const { a, b } = memoryPair();
@@ -275,7 +263,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
 
   test('whose time is over while no connection stands may go elsewhere, and whoever met full ones may not', async () => {
     const servers: L4Stream[] = [];
-    const { connector, clock } = rig({
+    const { connector, clock } = originRig({
       connect: () => {
         if (servers.length > 0) return new Promise<L4Stream>(() => {});
         const { a, b } = memoryPair();
@@ -300,7 +288,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
       [3, 3],
       [50, 10],
     ] as const) {
-      const { environment } = rig();
+      const { environment } = originRig();
       const server = new HttpServer(
         { onRequest: () => ({ onRequestData() {}, onRequestEnd() {}, onResponseDrain() {}, onExchangeClose() {} }) },
         { environment, http2: { connection: { maxConcurrentStreams: allowed } } },
@@ -333,7 +321,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
 
   test('until the SETTINGS have come no news makes a connection known: a request given up lets no burst out', async () => {
     const servers: L4Stream[] = [];
-    const { connector } = rig({
+    const { connector } = originRig({
       connect: async () => {
         const { a, b } = memoryPair();
         servers.push(b);
@@ -357,7 +345,7 @@ describe('shared connections (RFC 9113 §5.1.2, §9.1)', () => {
   });
 
   test('a black hole is given up after connectTimeoutMs', async () => {
-    const { connector, clock } = rig({ connect: () => new Promise<L4Stream>(() => {}) });
+    const { connector, clock } = originRig({ connect: () => new Promise<L4Stream>(() => {}) });
     const failed = [rejection(connector.connect(origin)), rejection(connector.connect(origin))];
     await settle();
     clock.advance(3_020);

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { connectError } from '@ferrata/error';
+import { connectError, isWireError } from '@ferrata/error';
 import { DeadlineQueue } from '@ferrata/timeout';
 import fc from 'fast-check';
 import { type ShareableSession, SharedSessions } from '../src/shared-sessions.ts';
@@ -92,6 +92,8 @@ class World {
   /** What a connection is taken to carry before its SETTINGS, as the last one was allowed. */
   early = EARLY_STREAMS;
   isClosed = false;
+  /** The shortest line that somebody was refused for. */
+  refusedAt = Number.POSITIVE_INFINITY;
   readonly pool = new SharedSessions<FakeSession>(
     {
       deadlines: this.deadlines,
@@ -112,6 +114,7 @@ class World {
 
   ask(except: FakeSession | null = null): void {
     const asker: Asker = { id: this.askers.length, abort: new AbortController(), except, state: 'waiting' };
+    const before = this.pool.pendingCount;
     this.askers.push(asker);
     this.pool.request(asker.abort.signal, except).then(
       (session) => {
@@ -120,8 +123,9 @@ class World {
         if (except === null) this.order.push(asker.id);
         this.held.push({ session });
       },
-      () => {
+      (error: unknown) => {
         asker.state = 'failed';
+        if (isWireError(error) && error.reason === 'UPSTREAM_TOO_MANY_PENDING') this.refusedAt = Math.min(this.refusedAt, before);
       },
     );
   }
@@ -148,7 +152,9 @@ class World {
     this.sentElsewhere = [];
     const waiting = this.askers.filter((asker) => asker.state === 'waiting').length;
     assert.equal(this.pool.pendingCount, waiting, 'who is not told waits');
-    assert.ok(waiting <= limits.maxPending);
+    const { maxPending, maxConnections, maxStreamsPerConnection } = limits;
+    assert.ok(waiting <= maxPending + maxConnections * maxStreamsPerConnection);
+    assert.ok(this.refusedAt >= maxPending, 'nobody is refused before the line is full');
     assert.ok(this.pool.openCount <= limits.maxConnections, 'never more connections than allowed');
     assert.deepEqual(
       this.order,

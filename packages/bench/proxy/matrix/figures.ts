@@ -2,18 +2,12 @@
 import { median, medianRatio, spread } from '../../src/statistics.ts';
 import { type Cell, formatFigure } from '../../src/table.ts';
 import type { Bar } from '../command-line.ts';
+import type { CpuSample } from '../cpu-sample.ts';
 import type { PacedLoadReport } from './paced-load.ts';
 import type { MatrixScenario } from './scenarios.ts';
 
 /** One contender, one round. */
-export interface MatrixSample {
-  readonly cpuUs: number;
-  readonly userUs: number;
-  readonly systemUs: number;
-  readonly requestsPerSecond: number;
-  readonly residentBytes: number;
-  /** Share of the time that the proxy's CPU worked for it. */
-  readonly coreUse: number;
+export interface MatrixSample extends CpuSample {
   readonly failures: number;
 }
 

@@ -2,11 +2,9 @@
 import { createReadStream, rmSync } from 'node:fs';
 import { runStreamLoadFor, type StreamRequest } from '../../http2/h2load.ts';
 import { expectHttp2Answer } from '../../http2/probe.ts';
-import { GRPC, startGrpcOrigin, startHttp2Origin } from '../../http2/scenarios.ts';
-import { startOrigin } from '../origin.ts';
+import { GRPC } from '../../http2/scenarios.ts';
+import { cpuSampleOf } from '../cpu-sample.ts';
 import { expectBody } from '../probe.ts';
-import { residentBytesOf, usageBetween, usageOf } from '../process-usage.ts';
-import { parseSize } from '../sizes.ts';
 import { errorCount, runLoad } from '../wrk.ts';
 import { AllocationMeter } from './allocation.ts';
 import type { AllocationPerRequest, MatrixSample } from './figures.ts';
@@ -30,36 +28,14 @@ interface LoadResult {
   readonly durationMs: number;
 }
 
-/** Starts the origin of a scenario. @returns its URL */
-export async function startOriginOf({ origin, path }: MatrixScenario, context: Omit<MeasureContext, 'to'>): Promise<string> {
-  const { processes, loadCores } = context;
-  if (origin === 'http1') return (await startOrigin(processes, loadCores, [parseSize(path.slice(1))])).url;
-  const start = origin === 'grpc' ? startGrpcOrigin : startHttp2Origin;
-  return (await start({ ...context, to: '', cores: loadCores })).url;
-}
-
 /** CPU time per request, under a closed loop. @throws {Error} when the proxy answers wrongly, ends, or does not log what it should */
 export async function measureCpu(scenario: MatrixScenario, contender: MatrixContender, context: MeasureContext): Promise<MatrixSample> {
-  return await withWarmProxy(scenario, contender, context, async (proxy) => {
-    const { pid } = proxy.process;
-    const before = usageOf(pid);
-    const { requests, failures, durationMs } = await loadFully(scenario, proxy, context);
-    const used = usageBetween(before, usageOf(pid));
-    if (proxy.process.exitStatus !== null) throw new Error(`it ended under load with ${proxy.process.exitStatus}`);
-    if (requests === 0) throw new Error('not one request was answered');
-    const sample = {
-      cpuUs: (used.cpuMs * 1_000) / requests,
-      userUs: (used.userMs * 1_000) / requests,
-      systemUs: (used.systemMs * 1_000) / requests,
-      requestsPerSecond: (requests / durationMs) * 1_000,
-      residentBytes: residentBytesOf(pid),
-      coreUse: used.cpuMs / durationMs,
-      failures,
-    };
+  return await withWarmProxy(scenario, contender, context, async (proxy, before) => {
+    const { sample, load } = await cpuSampleOf(proxy.process, () => loadFully(scenario, proxy, context));
     // What waits in a buffer is written at the end.
     await proxy.process.stop();
-    await expectLog(proxy, requests);
-    return sample;
+    if (proxy.logFile !== null) await expectLines(proxy.logFile, before + load.requests);
+    return { ...sample, failures: load.failures };
   });
 }
 
@@ -109,18 +85,22 @@ export async function measureAllocation(
   }
 }
 
-/** Starts a proxy, checks what it answers (a port may accept before the threads behind it are up), loads it until its code is compiled, hands it on, and ends it. */
+/**
+ * Starts a proxy, checks what it answers (a port may accept before the threads behind it are up), loads it until its code is compiled, hands it on, and ends it.
+ *
+ * @param use is told how many requests it has answered before
+ */
 async function withWarmProxy<Result>(
   scenario: MatrixScenario,
   contender: MatrixContender,
   context: MeasureContext,
-  use: (proxy: MatrixProxy) => Promise<Result>,
+  use: (proxy: MatrixProxy, answered: number) => Promise<Result>,
 ): Promise<Result> {
   const proxy = await contender.start(context);
   try {
     await expectAnswer(scenario, proxy);
-    await loadFully(scenario, proxy, { ...context, seconds: context.warmUpSeconds });
-    return await use(proxy);
+    const { requests } = await loadFully(scenario, proxy, { ...context, seconds: context.warmUpSeconds });
+    return await use(proxy, 1 + requests);
   } finally {
     await proxy.process.stop();
     if (proxy.logFile !== null) rmSync(proxy.logFile, { force: true });
@@ -158,11 +138,14 @@ async function expectAnswer({ load, origin, path, bytes }: MatrixScenario, { url
   }
 }
 
-/** A log that is not written costs nothing: it must have a line for each request. */
-async function expectLog(proxy: MatrixProxy, requests: number): Promise<void> {
-  if (proxy.logFile === null) return;
+/**
+ * A log that is not written costs nothing: it must have a line for each request that was answered, those before the measurement among them.
+ *
+ * @throws {Error} when it has fewer
+ */
+export async function expectLines(logFile: string, requests: number): Promise<void> {
   let lines = 0;
-  for await (const chunk of createReadStream(proxy.logFile, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of createReadStream(logFile, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
     for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, at + 1)) lines++;
   }
   if (lines < requests) throw new Error(`it wrote ${lines} lines for ${requests} requests`);

@@ -2,24 +2,21 @@
  * The proxies of the matrix: each of them by the way that requests come in (plain, TLS, HTTP/2 over TLS), with and without a log; HTTP/1 goes out,
  * on connections that are kept. Those with HTTP/2 on both sides are those of `http2`.
  */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { hasCommand } from '@ferrata/tools/peers';
+import type { Contender } from '../contenders.ts';
+import { haproxyConnections, haproxyToOrigin, missingHaproxy, startHaproxyWith } from '../haproxy.ts';
 import {
-  type Contender,
-  FERRATA_COMMAND,
-  HAPROXY_DEFAULTS,
-  HAPROXY_FORWARDED,
+  missingNginx,
+  NGINX_LARGE_BUFFERS,
+  NGINX_MANY_REQUESTS,
   NGINX_TO_ORIGIN,
-  nginxUser,
-  type RunningProxy,
-  type StartContext,
-  startCommand,
-  startNode,
-} from '../contenders.ts';
-import { temporaryPaths } from '../origin.ts';
+  nginxTls,
+  nginxUpstream,
+  startNginxWith,
+} from '../nginx.ts';
 import { findFreePort } from '../ports.ts';
+import { FERRATA_COMMAND, type RunningProxy, type StartContext, startCommand, startNode } from '../start.ts';
 import { ADDED_FIELD, REFUSED_PATH } from './programs/hook-work.ts';
 
 /** How requests come in. */
@@ -64,7 +61,7 @@ export function withoutLog(contender: Contender): MatrixContender {
 export function ferrata(entrance: Entrance, { hasLog = false }: { readonly hasLog?: boolean } = {}): MatrixContender {
   return {
     name: 'ferrata',
-    note: `ferrata reverse${hasLog ? ' --access-log, to a file' : ''}, as a user starts it`,
+    note: `ferrata reverse${hasLog ? ' --access-log, to a file (the lines of one turn of the event loop in one write)' : ''}, as a user starts it`,
     isNode: true,
     missing: () => null,
     start: async (context) => {
@@ -126,6 +123,8 @@ export interface NginxExtras {
   readonly name?: string;
   /** Does what the hooks of ferrata-hooks do. */
   readonly hasHooks?: boolean;
+  /** 16 of 64 KiB a response, in place of 8 of 4 KiB. */
+  readonly hasLargeBuffers?: boolean;
   /** Lines of JSON in a file: each written at once, as is the default of nginx, or when 64 KiB are together. */
   readonly log?: 'stock' | 'buffered';
 }
@@ -136,8 +135,11 @@ const NGINX_LOG_FORMAT = `log_format json escape=json '{"time":"$time_iso8601","
     '"upstream":"$upstream_addr","durationMs":"$request_time","connectMs":"$upstream_connect_time","firstByteMs":"$upstream_header_time"}';`;
 
 /** nginx. */
-export function nginx(entrance: Entrance, { name = 'nginx', hasHooks = false, log }: NginxExtras = {}): MatrixContender {
-  const notes = ['1 worker, upstream keep-alive, buffers of stock size'];
+export function nginx(
+  entrance: Entrance,
+  { name = 'nginx', hasHooks = false, hasLargeBuffers = false, log }: NginxExtras = {},
+): MatrixContender {
+  const notes = [`1 worker, upstream keep-alive, ${hasLargeBuffers ? '16 buffers of 64 KiB a response' : 'buffers of stock size'}`];
   if (hasHooks) notes.push('doing what the hooks of ferrata-hooks do');
   if (log !== undefined)
     notes.push(log === 'stock' ? 'a JSON line for each request, written at once' : 'the same log, written when 64 KiB are together');
@@ -145,47 +147,25 @@ export function nginx(entrance: Entrance, { name = 'nginx', hasHooks = false, lo
     name,
     note: notes.join('; '),
     isNode: false,
-    missing: () => (hasCommand('nginx') ? null : 'nginx is not installed'),
+    missing: missingNginx,
     start: async (context) => {
-      const folder = context.processes.makeFolder(name);
-      const port = await findFreePort();
-      const configFile = join(folder, 'nginx.conf');
-      const logFile = log === undefined ? null : join(folder, 'access.log');
-      const access =
-        logFile === null ? 'access_log off;' : `access_log ${logFile} json${log === 'buffered' ? ' buffer=64k flush=1s' : ''};`;
-      const tls = `ssl_certificate ${context.certificates}/server.pem;
-  ssl_certificate_key ${context.certificates}/server-key.pem;
-  ssl_protocols TLSv1.2 TLSv1.3;`;
+      const logFile = log === undefined ? null : join(context.processes.makeFolder(`${name}-log`), 'access.log');
       const hooks = `location = ${REFUSED_PATH} { return 403 'no'; }
     add_header ${ADDED_FIELD.name} ${ADDED_FIELD.value};`;
-      writeFileSync(
-        configFile,
-        `${nginxUser()}daemon off;
-worker_processes 1;
-pid ${folder}/nginx.pid;
-error_log stderr error;
-events { worker_connections ${MAX_CONNECTIONS}; }
-http {
-  ${NGINX_LOG_FORMAT}
-  ${access}
-  tcp_nodelay on;
-  keepalive_timeout 75s;
-  keepalive_requests 1000000000;
-  ${entrance === 'plain' ? '' : tls}
-  ${temporaryPaths(folder)}
-  upstream origin { server ${new URL(context.to).host}; keepalive 256; keepalive_requests 1000000000; }
-  server {
-    listen 127.0.0.1:${port} ${{ plain: '', tls: 'ssl', 'h2-tls': 'ssl http2' }[entrance]} backlog=4096;
-    ${hasHooks ? hooks : ''}
-    location / {
-      ${NGINX_TO_ORIGIN}
-    }
-  }
-}
-`,
-      );
-      const args = ['-p', folder, '-c', configFile, '-e', 'stderr'];
-      return listening(entrance, logFile, await startCommand({ name, command: 'nginx', args, port }, context));
+      const parts = {
+        connections: MAX_CONNECTIONS,
+        clientRequests: NGINX_MANY_REQUESTS,
+        http: [
+          NGINX_LOG_FORMAT,
+          entrance === 'plain' ? '' : nginxTls(context.certificates),
+          nginxUpstream(context.to, { requests: NGINX_MANY_REQUESTS }),
+        ].join('\n  '),
+        listen: { plain: '', tls: 'ssl', 'h2-tls': 'ssl http2' }[entrance],
+        server: `${hasHooks ? hooks : ''}
+    location / { ${hasLargeBuffers ? NGINX_LARGE_BUFFERS : ''} ${NGINX_TO_ORIGIN} }`,
+        ...(logFile === null ? {} : { accessLog: `access_log ${logFile} json${log === 'buffered' ? ' buffer=64k flush=1s' : ''};` }),
+      };
+      return listening(entrance, logFile, await startNginxWith(() => parts, context, name));
     },
   };
 }
@@ -198,31 +178,18 @@ export function haproxy(entrance: Entrance, { hasHooks = false }: { readonly has
     name: 'haproxy',
     note: `1 thread, http-reuse always${hasHooks ? '; doing what the hooks of ferrata-hooks do' : ''}`,
     isNode: false,
-    missing: () => (hasCommand('haproxy') ? null : 'haproxy is not installed'),
+    missing: missingHaproxy,
     start: async (context) => {
-      const folder = context.processes.makeFolder('haproxy');
-      const port = await findFreePort();
-      const configFile = join(folder, 'haproxy.cfg');
-      const tls = ` ssl crt ${context.certificates}/server-all.pem alpn ${entrance === 'tls' ? 'http/1.1' : 'h2'}`;
       const hooks = `  http-request deny if { path ${REFUSED_PATH} }
-  http-response set-header ${ADDED_FIELD.name} ${ADDED_FIELD.value}`;
-      writeFileSync(
-        configFile,
-        `global
-  nbthread 1
-  maxconn ${Math.min(MAX_CONNECTIONS, Math.floor((context.openFiles - 128) / 2))}
-  ssl-default-bind-options ssl-min-ver TLSv1.2
-${HAPROXY_DEFAULTS}
-frontend entry
-  bind 127.0.0.1:${port} backlog 4096${entrance === 'plain' ? '' : tls}
-${HAPROXY_FORWARDED}
-${hasHooks ? hooks : ''}
-  default_backend origin
-backend origin
-  server origin ${new URL(context.to).host} pool-max-conn 512
-`,
-      );
-      return listening(entrance, null, await startCommand({ command: 'haproxy', args: ['-db', '-f', configFile], port }, context));
+  http-response set-header ${ADDED_FIELD.name} ${ADDED_FIELD.value}
+`;
+      const parts = {
+        connections: haproxyConnections(MAX_CONNECTIONS, context.openFiles),
+        global: 'ssl-default-bind-options ssl-min-ver TLSv1.2',
+        bind: entrance === 'plain' ? '' : `ssl crt ${context.certificates}/server-all.pem alpn ${entrance === 'tls' ? 'http/1.1' : 'h2'}`,
+        frontend: `${hasHooks ? hooks : ''}${haproxyToOrigin(context.to, { scheme: schemeOf(entrance), idle: 512 })}`,
+      };
+      return listening(entrance, null, await startHaproxyWith(() => parts, context));
     },
   };
 }

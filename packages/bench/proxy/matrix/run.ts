@@ -10,7 +10,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type PeerProgram, providePrograms } from '@ferrata/tools/peers';
-import { GRPC } from '../../http2/scenarios.ts';
+import { GRPC, startOriginOf } from '../../http2/scenarios.ts';
 import { median } from '../../src/statistics.ts';
 import { formatFigure, formatTable } from '../../src/table.ts';
 import { writeCertificates } from '../certificates.ts';
@@ -44,7 +44,7 @@ import {
   type MatrixSample,
   rowsOf,
 } from './figures.ts';
-import { type MeasureContext, measureAllocation, measureCpu, measureLatency, measureThroughput, startOriginOf } from './measure.ts';
+import { type MeasureContext, measureAllocation, measureCpu, measureLatency, measureThroughput } from './measure.ts';
 import type { PacedLoadReport } from './paced-load.ts';
 import type { MatrixContender } from './proxies.ts';
 import { MATRIX, type MatrixScenario, PACE } from './scenarios.ts';
@@ -173,7 +173,8 @@ class ScenarioRun {
     const { only, isCpuOnly } = this.#options;
     const { present, skipped } = splitByAvailability(this.#scenario.contenders.filter(({ name }) => only === null || only.has(name)));
     this.#leftOut.push(...skipped);
-    const context = { ...this.#base, to: await startOriginOf(this.#scenario, this.#base) };
+    const { origin, path } = this.#scenario;
+    const context = { ...this.#base, to: await startOriginOf(origin, path.slice(1), this.#base) };
     await this.#inRounds(present, 'CPU', async (contender) => {
       const sample = await measureCpu(this.#scenario, contender, context);
       listIn(this.#samples, contender.name).push(sample);

@@ -136,6 +136,12 @@ export const MATRIX: readonly MatrixScenario[] = [
     origin: 'http1',
     subject: 'ferrata',
     bars: [{ than: 'nginx', limit: 0.9 }, THAN_HTTP_PROXY_3],
-    contenders: [ferrata('plain'), nginx('plain'), haproxy('plain'), httpProxy3('plain')],
+    contenders: [
+      ferrata('plain'),
+      nginx('plain'),
+      nginx('plain', { name: 'nginx-large-buffers', hasLargeBuffers: true }),
+      haproxy('plain'),
+      httpProxy3('plain'),
+    ],
   },
 ];

@@ -2,7 +2,7 @@
  * Compresses responses, and takes off codings that their client doesn't know.
  *
  * ```text
- *   no body, 206, Content-Range, no-transform ───────────────────────► as it is
+ *   no body, 206, Content-Range, no-transform ───────────────────────► as it is (Vary of a 206: that of the 200)
  *   one coding ─ the client accepts it, or `decompress` lacks it ────► as it is
  *              └ else ───────────────────────────────────────────────► plain
  *   several codings ─────────────────────────────────────────────────► as it is
@@ -35,7 +35,7 @@ import {
   resolveCompressionOptions,
   resolveSettings,
 } from './compression-options.ts';
-import { decodableCoding } from './content-coding.ts';
+import { type CompressionCoding, type DecodableCoding, decodableCoding } from './content-coding.ts';
 import { isEventStream, mediaTypeOf } from './content-types.ts';
 import { editTranscodedHead } from './transcoded-head.ts';
 
@@ -106,10 +106,13 @@ class ResponseCompression implements CompressionModule {
       if (!this.#settings.preserveEtag && weakenNotModified(headers, client.ifNoneMatch)) addVary(headers, ACCEPT_ENCODING);
       return;
     }
-    const isHead = exchange.request.method === 'HEAD';
-    if (status < 200 || status === 204 || status === 205 || status === 206 || headers.hasKnown(KnownHeader.contentRange)) return;
-    if (!isHead && body.bodyLength === 0) return;
-    const bodyLength = isHead ? contentLengthOf(headers) : body.bodyLength;
+    if (status === 206) {
+      this.#sayVaryOfPart(headers, client);
+      return;
+    }
+    if (status < 200 || status === 204 || status === 205 || headers.hasKnown(KnownHeader.contentRange)) return;
+    const bodyLength = exchange.request.method === 'HEAD' ? contentLengthOf(headers) : body.bodyLength;
+    if (bodyLength === 0) return;
     // Of HEAD the codec never sees a byte, and so takes nothing; but that the length is not known must be said.
     this.#codec = this.#decide(headers, bodyLength, client);
   }
@@ -149,8 +152,8 @@ class ResponseCompression implements CompressionModule {
   }
 
   #decompressed(headers: HeaderMap, name: string, client: ClientWord): BodyCodec | null {
-    const coding = decodableCoding(name);
-    if (coding === null || !this.#settings.decompress.includes(coding)) return null;
+    const coding = this.#removable(name);
+    if (coding === null) return null;
     addVary(headers, ACCEPT_ENCODING);
     if (new AcceptedCodings(client.acceptEncoding).accepts(coding)) return null;
     editTranscodedHead(headers, null, this.#settings.preserveEtag);
@@ -158,20 +161,14 @@ class ResponseCompression implements CompressionModule {
   }
 
   #compressed(headers: HeaderMap, bodyLength: number, client: ClientWord): BodyCodec | null {
-    const { types, minBytes, codings, dictionaries, flush } = this.#options;
+    const { minBytes, dictionaries, flush } = this.#options;
     const { levels, preserveEtag } = this.#settings;
-    const offered = codings.filter((coding) => levels[coding] > 0);
-    if (offered.length === 0 || (bodyLength >= 0 && bodyLength < minBytes)) return null;
     const mediaType = mediaTypeOf(headers.getKnown(KnownHeader.contentType));
-    if (!types.has(mediaType)) return null;
+    const offered = this.#offered(mediaType);
+    if (offered.length === 0 || (bodyLength >= 0 && bodyLength < minBytes)) return null;
 
-    addVary(headers, ACCEPT_ENCODING);
     const accepted = new AcceptedCodings(client.acceptEncoding);
-    let dictionary: CompressionDictionary | null = null;
-    if (offered.includes('dcz') && accepted.qualityOf('dcz') > 0) {
-      addVary(headers, AVAILABLE_DICTIONARY);
-      dictionary = dictionaryOf(client, dictionaries);
-    }
+    const dictionary = sayVary(headers, offered, accepted) ? dictionaryOf(client, dictionaries) : null;
     const coding = accepted.choose(dictionary === null ? offered.filter((one) => one !== 'dcz') : offered);
     if (coding === null) return null;
 
@@ -180,6 +177,37 @@ class ResponseCompression implements CompressionModule {
     const encoding = { coding, level: levels[coding], dictionary: coding === 'dcz' ? dictionary : null };
     return bodyEncoder({ encoding, bodyLength, flushes });
   }
+
+  /** Vary of a part is that of the whole (RFC 9110 §15.3.7), whose length the client need not know. Of several parts nobody says what they are parts of. */
+  #sayVaryOfPart(headers: HeaderMap, client: ClientWord): void {
+    const codings = contentCodings(headers);
+    if (codings.length === 0) {
+      const offered = this.#offered(mediaTypeOf(headers.getKnown(KnownHeader.contentType)));
+      if (offered.length > 0) sayVary(headers, offered, new AcceptedCodings(client.acceptEncoding));
+    } else if (codings.length === 1 && this.#removable(codings[0] as string) !== null) {
+      addVary(headers, ACCEPT_ENCODING);
+    }
+  }
+
+  /** The codings that a body of a type may get; none: it stays as it is. */
+  #offered(mediaType: string): readonly CompressionCoding[] {
+    const { types, codings } = this.#options;
+    return types.has(mediaType) ? codings.filter((coding) => this.#settings.levels[coding] > 0) : [];
+  }
+
+  /** The coding of a name if it may be taken off. */
+  #removable(name: string): DecodableCoding | null {
+    const coding = decodableCoding(name);
+    return coding !== null && this.#settings.decompress.includes(coding) ? coding : null;
+  }
+}
+
+/** Names what of the request decides. @returns whether a dictionary of the client's does, too */
+function sayVary(headers: HeaderMap, offered: readonly CompressionCoding[], accepted: AcceptedCodings): boolean {
+  addVary(headers, ACCEPT_ENCODING);
+  const takesDictionary = offered.includes('dcz') && accepted.qualityOf('dcz') > 0;
+  if (takesDictionary) addVary(headers, AVAILABLE_DICTIONARY);
+  return takesDictionary;
 }
 
 function clientWord({ headers }: RequestHead): ClientWord {

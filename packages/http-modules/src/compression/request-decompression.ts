@@ -59,6 +59,10 @@ class RequestDecompression implements HttpModule {
     return chunk === null ? this.#decoder.end() : this.#decoder.write(chunk);
   }
 
+  requestBodyFlush(): Awaitable<ModulePiece> {
+    return this.#decoder.flush();
+  }
+
   close(): void {
     this.#decoder.close();
   }

@@ -19,6 +19,7 @@
 import { asciiLowerCase, concatBytes } from '@ferrata/bytes';
 import { type HeaderMap, KnownHeader, parseQualityList, type RequestHead, type ResponseHead } from '@ferrata/headers';
 import type { HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
+import { deleteDigests } from '../internal/old-bytes.ts';
 import { Base64Decoder } from './base64-decoder.ts';
 import { base64, GrpcTextEncoder } from './grpc-text-encoder.ts';
 import { trailerFrame } from './trailer-frame.ts';
@@ -66,7 +67,9 @@ class GrpcWebBridge implements HttpModule {
     // Servers refuse to answer without it: it says that every hop takes trailers.
     headers.setKnown(KnownHeader.te, 'trailers');
     headers.delete('x-grpc-web');
-    if (this.#decoder !== null) headers.deleteKnown(KnownHeader.contentLength);
+    if (this.#decoder === null) return;
+    headers.deleteKnown(KnownHeader.contentLength);
+    deleteDigests(headers);
   }
 
   get editsRequestBody(): boolean {
@@ -89,6 +92,7 @@ class GrpcWebBridge implements HttpModule {
     headers.setKnown(KnownHeader.contentType, prefix + contentType.slice(GRPC.length));
     headers.deleteKnown(KnownHeader.contentLength);
     headers.deleteKnown(KnownHeader.trailer);
+    deleteDigests(headers);
   }
 
   get editsResponseBody(): boolean {

@@ -12,14 +12,15 @@
  * - The end comes to a filter behind its last piece: trailers first, then null, whose answer goes through the filters behind before they hear of the end.
  * - A filter that answers at once costs a call; no promise, closure or object is made for its piece.
  * - What is sent in one tick is one burst: filters that hold bytes back are asked for them behind it, in order, and not within it. Behind the end nobody is asked.
- * - After `stop` nothing is called any more; a promise that is settled then is dropped.
+ * - After `stop` nothing is called any more; a promise that is settled then is dropped, and its time-out with it.
  */
 import type { WireError } from '@ferrata/error';
 import { HeaderMap } from '@ferrata/headers';
 import { isThenable, watchAnswer } from '@ferrata/stream';
 import type { Awaitable, ModulePiece } from '../http-module.ts';
 import type { ResolvedModuleOptions } from '../module-options.ts';
-import { moduleGarbage, moduleThrew, moduleTooSlow, tooMuchQueued } from './module-errors.ts';
+import { moduleGarbage, moduleThrew, tooMuchQueued } from './module-errors.ts';
+import { ModuleWait, type ModuleWaiter } from './module-wait.ts';
 import { PieceQueue } from './piece-queue.ts';
 
 /** What one module does to a body. */
@@ -64,7 +65,10 @@ export class BodyPipeline {
   #isUnflushed = false;
   #isFlushScheduled = false;
   #isHeld = false;
-  #isWaiting = false;
+  /** Once a filter has promised something. */
+  #wait: ModuleWait<ModulePiece> | null = null;
+  /** Whose promise is waited for; null: nobody's. */
+  #waitingFor: BodyStage | null = null;
   #isRunning = false;
   #isBusy = false;
   #isStopped = false;
@@ -76,7 +80,7 @@ export class BodyPipeline {
 
   /** Something waits, or a filter works: what comes now goes no further for a while. */
   get isBusy(): boolean {
-    return this.#isWaiting || this.#isHeld || this.#piece !== null || !this.#queue.isEmpty;
+    return this.#waitingFor !== null || this.#isHeld || this.#piece !== null || !this.#queue.isEmpty;
   }
 
   /** Says which filters there are. Once, before any piece is let through. */
@@ -119,6 +123,7 @@ export class BodyPipeline {
   /** The exchange is over. */
   stop(): void {
     this.#isStopped = true;
+    this.#wait?.cancel();
     this.#queue.clear();
     this.#piece = null;
   }
@@ -148,7 +153,7 @@ export class BodyPipeline {
     this.#isRunning = true;
     try {
       let hasMore = true;
-      while (hasMore && !this.#isWaiting && !this.#isHeld && !this.#isStopped) hasMore = this.#step();
+      while (hasMore && this.#waitingFor === null && !this.#isHeld && !this.#isStopped) hasMore = this.#step();
     } finally {
       this.#isRunning = false;
     }
@@ -258,8 +263,13 @@ export class BodyPipeline {
       this.#fail(moduleThrew(stage.name, thrown));
       return;
     }
-    if (isThenable(answer)) this.#wait(stage, answer);
-    else this.#take(stage, answer);
+    if (!isThenable(answer)) {
+      this.#take(stage, answer);
+      return;
+    }
+    this.#waitingFor = stage;
+    this.#wait ??= new ModuleWait(this.#options);
+    this.#wait.begin(stage.name, answer, this.#waiter);
   }
 
   /** Types do not bind modules in JavaScript: garbage ends one exchange. */
@@ -268,30 +278,19 @@ export class BodyPipeline {
     else if (answer !== null && answer !== undefined) this.#fail(moduleGarbage(stage.name, 'a Uint8Array or null from a body filter'));
   }
 
-  #wait(stage: BodyStage, promise: PromiseLike<ModulePiece>): void {
-    this.#isWaiting = true;
-    const { environment, moduleTimeoutMs } = this.#options;
-    environment.deadlines
-      .withTimeout(promise, moduleTimeoutMs, () => moduleTooSlow(stage.name, moduleTimeoutMs))
-      .then(
-        (answer) => {
-          if (!this.#resume()) return;
-          this.#take(stage, answer);
-          this.#run();
-        },
-        (thrown: unknown) => {
-          if (this.#resume()) this.#fail(moduleThrew(stage.name, thrown));
-        },
-      );
-  }
-
-  /** @returns false if the exchange is over */
-  #resume(): boolean {
-    this.#isWaiting = false;
-    if (this.#isStopped) return false;
-    this.#options.environment.now();
-    return true;
-  }
+  /** Made once: a wait for each piece costs no closures here. */
+  readonly #waiter: ModuleWaiter<ModulePiece> = {
+    onSettled: (answer) => {
+      const stage = this.#waitingFor as BodyStage;
+      this.#waitingFor = null;
+      this.#take(stage, answer);
+      this.#run();
+    },
+    onFailed: (error) => {
+      this.#waitingFor = null;
+      this.#fail(error);
+    },
+  };
 
   #fail(error: WireError): void {
     if (this.#isStopped) return;

@@ -9,7 +9,8 @@ import { isThenable, watchAnswer } from '@ferrata/stream';
 import type { Awaitable, HttpModule, HttpModuleKind, ModuleExchange, ResponseBodyInfo } from '../http-module.ts';
 import type { OnModuleFailed, ResolvedModuleOptions } from '../module-options.ts';
 import type { BodyStage } from './body-pipeline.ts';
-import { moduleGarbage, moduleThrew, moduleTooSlow } from './module-errors.ts';
+import { moduleGarbage, moduleThrew } from './module-errors.ts';
+import { ModuleWait } from './module-wait.ts';
 
 /** One module and its kind. */
 interface RunningModule {
@@ -30,7 +31,6 @@ export interface ModuleRun {
 /** The modules that take part in one request, in order. */
 export class RunningModules {
   readonly #modules: readonly RunningModule[];
-  readonly #options: ResolvedModuleOptions;
   #isClosed = false;
   /** The module whose `requestFilter` runs, -1: none. */
   #asking = -1;
@@ -40,6 +40,10 @@ export class RunningModules {
   #bodyLength = 0;
   #editsResponse = false;
   readonly #responseStages: BodyStage[] = [];
+  readonly #options: ResolvedModuleOptions;
+  /** Once a module has promised something. Two, as a response may be on its way while a `requestFilter` still runs. */
+  #requestWait: HeadWait | null = null;
+  #responseWait: HeadWait | null = null;
 
   /** @param modules one or more */
   constructor(modules: readonly RunningModule[], options: ResolvedModuleOptions) {
@@ -57,6 +61,8 @@ export class RunningModules {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#requestWait?.end();
+    this.#responseWait?.end();
     const thrown: unknown[] = [];
     for (const { module } of this.#modules) {
       try {
@@ -106,11 +112,16 @@ export class RunningModules {
     exchange: ModuleExchange,
     isAnswered: () => boolean,
   ): Promise<void> {
-    await this.#inTime(first, waiting);
-    this.#asking = -1;
-    for (let index = first + 1; index < this.#modules.length && !this.#isClosed && !isAnswered(); index++) {
-      const later = this.#ask(index, request, exchange);
-      if (later !== undefined) await this.#inTime(index, later);
+    const wait = (this.#requestWait ??= new HeadWait(this.#options));
+    try {
+      await wait.for(this.#nameOf(first), waiting);
+      this.#asking = -1;
+      for (let index = first + 1; index < this.#modules.length && !this.#isClosed && !isAnswered(); index++) {
+        const later = this.#ask(index, request, exchange);
+        if (later !== undefined) await wait.for(this.#nameOf(index), later);
+        this.#asking = -1;
+      }
+    } finally {
       this.#asking = -1;
     }
   }
@@ -134,9 +145,15 @@ export class RunningModules {
   /** Those that edit the request's body; read once, behind `filterRequest`. */
   requestStages(): readonly BodyStage[] {
     const stages: BodyStage[] = [];
-    for (const { module, kind } of this.#modules) {
-      if (module.requestBodyFilter === undefined || module.editsRequestBody === false) continue;
-      stages.push({ name: kind.name, filter: module.requestBodyFilter.bind(module), flush: null, filterTrailers: null });
+    for (const running of this.#modules) {
+      const { module, kind } = running;
+      if (module.requestBodyFilter === undefined || !said(running, editsRequest)) continue;
+      stages.push({
+        name: kind.name,
+        filter: module.requestBodyFilter.bind(module),
+        flush: module.requestBodyFlush?.bind(module) ?? null,
+        filterTrailers: null,
+      });
     }
     return stages;
   }
@@ -172,11 +189,12 @@ export class RunningModules {
   }
 
   async #filterResponseLater(first: number, waiting: PromiseLike<void>, head: ResponseHead, exchange: ModuleExchange): Promise<void> {
-    await this.#inTime(first, waiting);
+    const wait = (this.#responseWait ??= new HeadWait(this.#options));
+    await wait.for(this.#nameOf(first), waiting);
     this.#readEdits(first, head);
     for (let index = first + 1; index < this.#modules.length && !this.#isClosed; index++) {
       const later = this.#tell(index, head, exchange);
-      if (later !== undefined) await this.#inTime(index, later);
+      if (later !== undefined) await wait.for(this.#nameOf(index), later);
       this.#readEdits(index, head);
     }
   }
@@ -199,12 +217,13 @@ export class RunningModules {
   }
 
   #readEdits(index: number, head: ResponseHead): void {
-    const { module, kind } = this.#modules[index] as RunningModule;
-    if (index === this.#answering) return;
-    const edits = module.responseBodyFilter !== undefined && module.editsResponseBody !== false;
+    const running = this.#modules[index] as RunningModule;
+    if (index === this.#answering || this.#isClosed) return;
+    const { module, kind } = running;
+    const edits = module.responseBodyFilter !== undefined && said(running, editsResponse);
     const seesTrailers = (edits || module.responseBodyFilter === undefined) && module.responseTrailerFilter !== undefined;
     if (edits) {
-      const length = module.responseBodyLength ?? BodyLength.chunked;
+      const length = said(running, lengthOfResponse);
       if (length !== BodyLength.chunked && !(Number.isSafeInteger(length) && length >= 0))
         throw moduleGarbage(kind.name, 'a length from 0 as responseBodyLength');
       this.#bodyLength = length;
@@ -236,17 +255,45 @@ export class RunningModules {
     return this.#editsResponse;
   }
 
-  async #inTime(index: number, promise: PromiseLike<void>): Promise<void> {
-    const { name } = (this.#modules[index] as RunningModule).kind;
-    const { environment, moduleTimeoutMs } = this.#options;
-    try {
-      await environment.deadlines.withTimeout(promise, moduleTimeoutMs, () => moduleTooSlow(name, moduleTimeoutMs));
-    } catch (thrown) {
-      this.#asking = -1;
-      throw moduleThrew(name, thrown);
-    } finally {
-      environment.now();
-    }
+  #nameOf(index: number): string {
+    return (this.#modules[index] as RunningModule).kind.name;
+  }
+}
+
+/** Waits for what modules do to a head. */
+class HeadWait {
+  readonly #wait: ModuleWait<void>;
+  #resolve: (() => void) | null = null;
+
+  constructor(options: ResolvedModuleOptions) {
+    this.#wait = new ModuleWait(options);
+  }
+
+  /** @returns settled when the promise is, or the exchange has ended @throws {WireError} by rejection: what the module rejected with, or that it took too long */
+  for(name: string, promise: PromiseLike<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#wait.begin(name, promise, { onSettled: resolve, onFailed: reject });
+    });
+  }
+
+  /** The exchange is over: whoever waits looks after what that means. */
+  end(): void {
+    this.#wait.cancel();
+    this.#resolve?.();
+  }
+}
+
+const editsRequest = (module: HttpModule): boolean => module.editsRequestBody !== false;
+const editsResponse = (module: HttpModule): boolean => module.editsResponseBody !== false;
+const lengthOfResponse = (module: HttpModule): number => module.responseBodyLength ?? BodyLength.chunked;
+
+/** What a module says of itself, perhaps by a getter, which may throw as a callback may. @throws {WireError} what it threw */
+function said<T>({ module, kind }: RunningModule, read: (module: HttpModule) => T): T {
+  try {
+    return read(module);
+  } catch (thrown) {
+    throw moduleThrew(kind.name, thrown);
   }
 }
 

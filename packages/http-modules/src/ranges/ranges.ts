@@ -9,7 +9,8 @@
 import { checkWholeNumber } from '@ferrata/error';
 import { type HeaderMap, isToken, KnownHeader, knownHeaderSet, type RequestHead, type ResponseHead, reasonPhrase } from '@ferrata/headers';
 import type { HttpModule, HttpModuleKind, ModuleExchange, ModulePiece, ResponseBodyInfo } from '../http-module.ts';
-import { deleteContentDigests } from '../internal/old-bytes.ts';
+import { parseHttpDate } from '../internal/http-date.ts';
+import { deleteContentDigests, deleteDigests } from '../internal/old-bytes.ts';
 import { contentLengthOf } from '../internal/running-modules.ts';
 import { type ByteRange, parseRanges } from './parse-ranges.ts';
 import { framedLength, partFrames, RangeBody } from './range-body.ts';
@@ -104,6 +105,7 @@ class Ranges implements HttpModule {
       return;
     }
     begin(response, 206);
+    deleteContentDigests(headers);
     headers.deleteKnown(KnownHeader.acceptRanges);
     this.#body = new RangeBody(found, frames);
     this.responseBodyLength = cutLength;
@@ -129,6 +131,7 @@ class Ranges implements HttpModule {
     begin(response, 416);
     const { headers } = response;
     headers.deleteAnyOf(OF_THE_BODY);
+    deleteDigests(headers);
     headers.setKnown(KnownHeader.contentRange, `bytes */${length}`);
     // No cache may keep it for those who ask for the whole: what the origin has said of that is about a 200.
     headers.setKnown(KnownHeader.cacheControl, 'no-store');
@@ -139,7 +142,6 @@ class Ranges implements HttpModule {
 function begin(response: ResponseHead, status: 206 | 416): void {
   response.status = status;
   response.reason = reasonPhrase(status);
-  deleteContentDigests(response.headers);
 }
 
 /** Read before any module may edit the request: one in front that rewrites bodies doesn't pass Range on. */
@@ -150,7 +152,14 @@ function wishOf({ headers }: RequestHead): RangeWish | null {
 
 /** RFC 9110 §13.1.5: a strong tag, or exactly the date of Last-Modified. A weak tag is neither. Parts of two versions would make a broken whole. */
 function isCurrent(condition: string | undefined, headers: HeaderMap): boolean {
-  return condition === undefined || condition === headers.getKnown(condition.startsWith('"') ? KnownHeader.etag : KnownHeader.lastModified);
+  if (condition === undefined) return true;
+  if (condition.startsWith('"')) return condition === headers.getKnown(KnownHeader.etag);
+  return condition === headers.getKnown(KnownHeader.lastModified) && isStrong(condition, headers.getKnown(KnownHeader.date));
+}
+
+/** RFC 9110 §8.8.2.2: a second may have more than one version, so that its date says which only when it was over as the response was made. */
+function isStrong(lastModified: string, madeAt: string | undefined): boolean {
+  return madeAt === undefined || parseHttpDate(madeAt) - parseHttpDate(lastModified) >= 1;
 }
 
 /** What else could end a line, or the frames, where no end is meant. @see RFC 2046 §5.1.1 */

@@ -5,7 +5,7 @@ import { concatBytes, EMPTY_BYTES, utf8Encode } from '@ferrata/bytes';
 import { BodyDecoder } from '../../src/compression/body-decoder.ts';
 import type { DecodableCoding } from '../../src/compression/content-coding.ts';
 import { type InflateLimits, resolveInflateLimits } from '../../src/compression/inflate-limits.ts';
-import { MAX_ZSTD_FRAMES } from '../../src/compression/zstd-frames.ts';
+import { FREE_ZSTD_FRAMES, MAX_ZSTD_FRAMES, MEAN_ZSTD_FRAME_BYTES } from '../../src/compression/zstd-frames.ts';
 import { joined } from './module-driver.ts';
 import { jsonOf, noiseOf } from './texts.ts';
 
@@ -17,7 +17,8 @@ async function decode(coding: DecodableCoding, chunks: readonly Uint8Array[], li
   const decoder = new BodyDecoder({ coding, limits: resolveInflateLimits(limits), message: 'request' });
   try {
     const pieces: (Uint8Array | null)[] = [];
-    for (const chunk of chunks) pieces.push(await decoder.write(chunk));
+    // Each by itself, as if time went by between them.
+    for (const chunk of chunks) pieces.push(await decoder.write(chunk), await decoder.flush());
     pieces.push(await decoder.end());
     return new Uint8Array(joined(pieces));
   } finally {
@@ -70,8 +71,10 @@ for (const [coding, name, encode] of coders)
     test('that is none is an error, and every later call says so again', async () => {
       const decoder = new BodyDecoder({ coding, limits: resolveInflateLimits({}), message: 'request' });
       const noise = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff);
-      await assert.rejects(decoder.write(noise), MALFORMED);
-      await assert.rejects(decoder.write(noise), MALFORMED);
+      for (let turn = 0; turn < 2; turn++) {
+        assert.equal(decoder.write(noise), null);
+        await assert.rejects(async () => decoder.flush(), MALFORMED);
+      }
       decoder.close();
     });
 
@@ -177,8 +180,15 @@ describe('frames of zstd (RFC 8878 §3.1)', () => {
   });
 
   test('are bounded in number', async () => {
-    const many = concatBytes(Array.from({ length: MAX_ZSTD_FRAMES + 1 }, () => frame(EMPTY_BYTES)));
-    await assert.rejects(decode('zstd', [many]), MALFORMED);
+    const many = (count: number, bytes: Uint8Array): Uint8Array => concatBytes(Array.from({ length: count }, () => frame(bytes)));
+    const long = noiseOf(MEAN_ZSTD_FRAME_BYTES);
+    assert.equal((await decode('zstd', [many(MAX_ZSTD_FRAMES, long)])).length, MAX_ZSTD_FRAMES * long.length);
+    await assert.rejects(decode('zstd', [many(MAX_ZSTD_FRAMES + 1, long)]), MALFORMED);
+    // Short ones, which cost as much as long ones do, far less.
+    assert.deepEqual(await decode('zstd', [many(FREE_ZSTD_FRAMES, EMPTY_BYTES)]), EMPTY_BYTES);
+    await assert.rejects(decode('zstd', [many(FREE_ZSTD_FRAMES + 4, EMPTY_BYTES)]), MALFORMED);
+    const earned = noiseOf(10 * MEAN_ZSTD_FRAME_BYTES);
+    assert.deepEqual(await decode('zstd', [concatBytes([frame(earned), many(FREE_ZSTD_FRAMES + 9, EMPTY_BYTES)])]), earned);
   });
 
   test('with a block of the reserved type are refused', async () => {

@@ -4,10 +4,10 @@ import { describe, it } from 'node:test';
 import { brotliDecompressSync, gunzipSync, type InputType, zstdDecompressSync } from 'node:zlib';
 import { concatBytes } from '@ferrata/bytes';
 import { HeaderMap, requestHead, responseHead } from '@ferrata/headers';
-import { compression, type HttpModule, type HttpModuleKind, ModuleChain, type ModuleServerExchange } from '@ferrata/http-modules';
+import { compression, type HttpModule, type HttpModuleKind, type ModuleServerExchange } from '@ferrata/http-modules';
 import fc from 'fast-check';
 import { bodyEncoder } from '../../src/compression/body-encoder.ts';
-import { bytes, FakeExchange, Follower, kind, moduleOptions, settle, text } from '../rig.ts';
+import { bytes, FakeExchange, Follower, kind, serve, settle, text } from '../rig.ts';
 import { jsonOf } from './texts.ts';
 
 const DECODERS: Readonly<Record<string, (body: InputType) => Buffer>> = {
@@ -22,9 +22,7 @@ async function begin(
   { coding = 'gzip', type = 'text/html', bodyLength = -1 } = {},
 ): Promise<[FakeExchange, ModuleServerExchange, Follower]> {
   const exchange = new FakeExchange(requestHead('GET', '/', { headers: { 'Accept-Encoding': coding } }));
-  const modular = new ModuleChain(kinds, moduleOptions()).serve(exchange);
-  assert.ok(modular !== null);
-  exchange.handler = modular;
+  const modular = serve(exchange, kinds);
   const follower = new Follower();
   modular.follow(follower);
   await modular.filterRequest();
@@ -108,7 +106,7 @@ describe('a burst', () => {
   });
 });
 
-/** Holds back all that it gets until it is asked for it, and marks that. */
+/** Holds back all that it gets, of both bodies, until it is asked for it, and marks that. */
 function holding(mark: string, log: string[] = []): HttpModule {
   let held = '';
   const take = (): Uint8Array | null => {
@@ -116,17 +114,16 @@ function holding(mark: string, log: string[] = []): HttpModule {
     held = '';
     return taken === '' ? null : bytes(taken + mark);
   };
-  return {
-    responseBodyFilter(chunk) {
-      if (chunk === null) return take();
-      held += text(chunk);
-      return null;
-    },
-    responseBodyFlush() {
-      log.push(mark);
-      return take();
-    },
+  const filter = (chunk: Uint8Array | null): Uint8Array | null => {
+    if (chunk === null) return take();
+    held += text(chunk);
+    return null;
   };
+  const flush = (): Uint8Array | null => {
+    log.push(mark);
+    return take();
+  };
+  return { requestBodyFilter: filter, requestBodyFlush: flush, responseBodyFilter: filter, responseBodyFlush: flush };
 }
 
 describe('what modules hold back', () => {
@@ -161,6 +158,29 @@ describe('what modules hold back', () => {
     exchange.close(null);
     await settle();
     assert.deepEqual(log, []);
+  });
+  it('is asked for in requests as well, by a handler that has paused when it goes on', async () => {
+    const log: string[] = [];
+    const exchange = new FakeExchange(requestHead('POST', '/'), -1);
+    const modular = serve(exchange, [kind('a', holding('1', log)), kind('b', holding('2', log))]);
+    const follower = new Follower();
+    modular.follow(follower);
+    await modular.filterRequest();
+    modular.onRequestData(bytes('ab'));
+    modular.onRequestData(bytes('cd'));
+    assert.deepEqual(follower.heard, []);
+    await settle();
+    assert.deepEqual([follower.heard, log], [['data abcd12'], ['1', '2']]);
+    modular.onRequestData(bytes('ef'));
+    modular.pauseRequest();
+    await settle();
+    assert.equal(follower.heard.length, 1);
+    modular.resumeRequest();
+    await settle();
+    assert.equal(follower.heard.at(-1), 'data ef12');
+    modular.onRequestData(bytes('gh'));
+    modular.onRequestEnd(null);
+    assert.deepEqual([follower.heard.slice(2), log.length], [['data gh12', 'end'], 4]);
   });
   it('ends the exchange where asking fails', async () => {
     const failing = kind('failing', {

@@ -125,7 +125,6 @@ describe('what is left as it is', () => {
     ['a body under the least length', { 'Content-Length': '255' }, { body: [page.subarray(0, 255)] }],
     ['a body that is coded already', { 'Content-Encoding': 'br' }, {}],
     ['no-transform (RFC 9111 §5.2.2.6)', { 'Cache-Control': 'public, No-Transform' }, {}],
-    ['206 (RFC 9110 §15.3.7)', {}, { status: 206 }],
     ['Content-Range with another status', { 'Content-Range': 'bytes */4000' }, { status: 416 }],
     ['204', {}, { status: 204, bodyLength: 0 }],
     ['a body of no bytes', {}, { body: [], bodyLength: 0 }],
@@ -142,6 +141,28 @@ describe('what is left as it is', () => {
       assert.deepEqual(body, response.body === undefined ? page : (response.body[0] ?? new Uint8Array()));
     });
   }
+
+  test('a part, 206, but for its Vary, which is that of the whole (RFC 9110 §15.3.7)', async () => {
+    const cases: readonly [CompressionOptions, headers: Record<string, string>, vary: string | undefined][] = [
+      [{}, {}, 'Accept-Encoding'],
+      [{}, { 'Content-Type': 'image/png' }, undefined],
+      [{}, { 'Content-Type': 'multipart/byteranges; boundary=x' }, undefined],
+      [{}, { 'Content-Encoding': 'gzip' }, undefined],
+      [{ levels: { gzip: 0, br: 0, zstd: 0 } }, {}, undefined],
+      [{ decompress: true }, { 'Content-Encoding': 'gzip' }, 'Accept-Encoding'],
+      [{ decompress: ['br'] }, { 'Content-Encoding': 'gzip' }, undefined],
+      [{ decompress: true }, { 'Content-Encoding': 'gzip, br' }, undefined],
+    ];
+    for (const [options, fields, vary] of cases) {
+      for (const request of [GZIP, {}]) {
+        const part = { ...fields, ETag: '"x"', 'Accept-Ranges': 'bytes', 'Content-Range': 'bytes 0-3999/9000' };
+        const { headers, body, coding } = await respond(options, request, part, { status: 206 });
+        assert.deepEqual([coding, headers['vary']], [fields['Content-Encoding'], vary]);
+        assert.deepEqual([headers['etag'], headers['accept-ranges'], headers['content-length']], ['"x"', 'bytes', '4000']);
+        assert.deepEqual(body, page);
+      }
+    }
+  });
 
   test('a request with no-transform (RFC 9111 §5.2.1.6)', async () => {
     assert.equal((await respond({}, { ...GZIP, 'Cache-Control': 'no-transform' })).coding, undefined);
@@ -368,6 +389,16 @@ describe('taking off a coding that the client does not accept', () => {
   test('an answer to HEAD has the head that the one to GET would have', async () => {
     const { headers } = await respond({ decompress: true }, {}, { 'Content-Encoding': 'gzip' }, { bodyLength: 0 }, 'HEAD');
     assert.deepEqual(headers, { 'content-type': JSON_TYPE, vary: 'Accept-Encoding' });
+  });
+
+  test('an answer to HEAD of no bytes is left, as the one to GET is', async () => {
+    for (const options of [{ decompress: true }, { minBytes: 0 }]) {
+      const fields: Record<string, string> = { 'Content-Length': '0', ...('decompress' in options ? { 'Content-Encoding': 'br' } : {}) };
+      const heads = ['HEAD', 'GET'].map(
+        async (method) => (await respond(options, GZIP, fields, { body: [], bodyLength: 0 }, method)).headers,
+      );
+      assert.deepEqual(await heads[0], await heads[1]);
+    }
   });
 
   test('a malformed body cuts the response with a typed error', async () => {

@@ -82,7 +82,8 @@ export function joined(pieces: readonly (Uint8Array | null)[]): Uint8Array {
 async function editRequest(module: HttpModule, chunks: readonly Uint8Array[]): Promise<Uint8Array> {
   if (chunks.length === 0 || module.requestBodyFilter === undefined || module.editsRequestBody === false) return concatBytes(chunks);
   const pieces: (Uint8Array | null)[] = [];
-  for (const chunk of [...chunks, null]) pieces.push(await module.requestBodyFilter(chunk));
+  for (const chunk of chunks) pieces.push(await module.requestBodyFilter(chunk), (await module.requestBodyFlush?.()) ?? null);
+  pieces.push(await module.requestBodyFilter(null));
   return joined(pieces);
 }
 

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { utf8Encode } from '@ferrata/bytes';
+import { concatBytes, utf8Encode } from '@ferrata/bytes';
+import { requestHead } from '@ferrata/headers';
 import { requestDecompression } from '../../src/index.ts';
+import { FakeExchange, ignoring, serve } from '../rig.ts';
 import { drive } from './module-driver.ts';
-import { jsonOf } from './texts.ts';
+import { jsonOf, noiseOf } from './texts.ts';
 
 const page = jsonOf(3_000);
 
@@ -24,6 +26,30 @@ describe('the bodies of requests', () => {
       const { request, requestBody } = await drive(requestDecompression(), { method: 'POST', headers, body: [bytes] });
       assert.deepEqual(request.headers.toJSON(), [['Content-Type', 'a/b']]);
       assert.deepEqual(new Uint8Array(requestBody), page);
+    });
+
+  for (const [name, encode] of [
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+  ] as const)
+    test(`in ${name}, in pieces of one byte, are no way through the thread pool for each: all that came at once is one`, async () => {
+      const headers = { 'Content-Encoding': name };
+      const exchange = new FakeExchange(requestHead('POST', '/', { headers }), -1);
+      const modular = serve(exchange, [requestDecompression()]);
+      const received: Uint8Array[] = [];
+      modular.follow({ ...ignoring, onRequestData: (chunk) => void received.push(chunk) });
+      await modular.filterRequest();
+      const plain = noiseOf(10_000);
+      // But for the last bytes, behind which the end is not told.
+      for (const byte of encode(plain).subarray(0, -100)) {
+        modular.onRequestData(Uint8Array.of(byte));
+        assert.equal(exchange.isPaused, false);
+      }
+      for (let turn = 0; turn < 2_000 && (turn < 1 || exchange.isPaused); turn++) await new Promise((resolve) => setImmediate(resolve));
+      const came = concatBytes(received);
+      assert.ok(came.length > 9_000, `${came.length} bytes`);
+      assert.deepEqual(new Uint8Array(came), plain.subarray(0, came.length));
+      exchange.close(null);
     });
 
   test('are left if they are plain, coded twice or by what is not listed, or not to be transformed; and where there is none', async () => {

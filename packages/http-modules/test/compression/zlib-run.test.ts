@@ -3,8 +3,10 @@ import { describe, test } from 'node:test';
 import { brotliDecompressSync, createGunzip, createGzip, gunzipSync, gzipSync } from 'node:zlib';
 import { concatBytes } from '@ferrata/bytes';
 import { bodyEncoder } from '../../src/compression/body-encoder.ts';
+import { compressionDictionary } from '../../src/compression/compression-dictionary.ts';
+import { isZstdDictionarySupported } from '../../src/compression/content-coding.ts';
 import { ZlibRun } from '../../src/compression/zlib-run.ts';
-import { jsonOf, noiseOf } from './texts.ts';
+import { decoded, jsonOf, noiseOf } from './texts.ts';
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -107,5 +109,23 @@ describe('an encoder', () => {
     assert.ok(fast.end() instanceof Uint8Array);
     slow.close();
     fast.close();
+  });
+
+  test('by a long dictionary never works on this thread, as that is indexed for each body', {
+    skip: isZstdDictionarySupported() ? false : 'this Node has no dictionaries of zstd: they came with 22.19 and 24.6',
+  }, async () => {
+    for (const [length, isAwaited] of [
+      [262_144, false],
+      [262_145, true],
+    ] as const) {
+      const dictionary = compressionDictionary(noiseOf(length));
+      const encoder = bodyEncoder({ encoding: { coding: 'dcz', level: 3, dictionary }, bodyLength: 1_000, flushes: false });
+      assert.equal(encoder.write(jsonOf(1_000)), null);
+      const ending = encoder.end();
+      assert.equal(ending instanceof Promise, isAwaited);
+      const body = (await ending) as Uint8Array;
+      assert.deepEqual(decoded('dcz', body.subarray(dictionary.header.length), dictionary.bytes), jsonOf(1_000));
+      encoder.close();
+    }
   });
 });

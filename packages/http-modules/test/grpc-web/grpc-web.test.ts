@@ -48,6 +48,16 @@ describe('requests', () => {
     assert.deepEqual(requestBody, message);
   });
 
+  test('lose the digests of their text, and keep those of bytes that stay (RFC 9530 §2)', async () => {
+    for (const [type, isKept] of [
+      ['application/grpc-web-text', false],
+      ['application/grpc-web', true],
+    ] as const) {
+      const { request } = await drive(grpcWeb(), ask(type, { 'Content-Digest': 'sha-256=:AA==:' }, []));
+      assert.equal(request.headers.has('content-digest'), isKept);
+    }
+  });
+
   test('in base64 may be several pieces, each with padding of its own, cut anywhere', async () => {
     const text = utf8Encode(['a', 'bc', 'def', ''].map((piece) => Buffer.from(piece).toString('base64')).join(''));
     for (let at = 0; at <= text.length; at++) {
@@ -89,6 +99,12 @@ describe('requests', () => {
       assert.equal((await drive(grpcWeb(), ask(type))).module, null);
     });
 
+  test('whose Accept has more members than anybody reads are refused with 431', async () => {
+    const asked = (members: number): unknown => drive(grpcWeb(), ask('application/grpc-web', { Accept: 'a/b,'.repeat(members) }, []));
+    await asked(1_000);
+    await assert.rejects(async () => asked(1_001), { reason: 'FIELD_LIST_TOO_LONG', status: 431 });
+  });
+
   test('without a type take no module, nor those that the options turn off', async () => {
     assert.equal((await drive(grpcWeb(), { method: 'POST' })).module, null);
     const kind = grpcWeb({ isEnabled: (request) => request.headers.has('x-yes') });
@@ -100,7 +116,12 @@ describe('requests', () => {
 
 describe('responses', () => {
   test('in binary have their trailers as the last frame: 80, length, lines in lower case', async () => {
-    const headers = { 'Content-Type': 'application/grpc+proto', 'Content-Length': '10', Trailer: 'Grpc-Status' };
+    const headers = {
+      'Content-Type': 'application/grpc+proto',
+      'Content-Length': '10',
+      'Content-Digest': 'sha-256=:AA==:',
+      Trailer: 'Grpc-Status',
+    };
     const { response, body, trailers } = await drive(grpcWeb(), ask('application/grpc-web'), answer({ headers }));
     assert.deepEqual(response.headers.toJSON(), [['Content-Type', 'application/grpc-web+proto']]);
     assert.equal(trailers, null);

@@ -24,6 +24,8 @@ export interface HalfClosedExchange extends Pick<ServerExchange, 'requestBytes' 
 interface Look {
   readonly moved: number;
   readonly nextAt: number;
+  /** As it was set. */
+  readonly abortOnHalfClose: boolean | undefined;
 }
 
 /** The exchanges of one connection whose client has ended its side. */
@@ -39,12 +41,18 @@ export class HalfClose<Exchange extends HalfClosedExchange> {
 
   /** Begins the grace of an exchange that runs as the client ends its side, or begins behind that; not again. */
   watchNew(exchange: Exchange, now: number): void {
-    if (!this.#looks.has(exchange)) this.watch(exchange, now);
+    if (!this.#looks.has(exchange)) this.#begin(exchange, now);
   }
 
-  /** Begins the grace of an exchange. */
-  watch(exchange: Exchange, now: number): void {
-    this.#keep(exchange, { moved: movedOf(exchange), nextAt: now + this.#graceMs });
+  /** The settings of an exchange may have changed: its grace begins anew if it is to be given up by another rule. */
+  watchChanged(exchange: Exchange, now: number): void {
+    const look = this.#looks.get(exchange);
+    if (look === undefined || look.abortOnHalfClose !== exchange.settings?.abortOnHalfClose) this.#begin(exchange, now);
+  }
+
+  #begin(exchange: Exchange, now: number): void {
+    const abortOnHalfClose = exchange.settings?.abortOnHalfClose;
+    this.#keep(exchange, { moved: movedOf(exchange), nextAt: now + this.#graceMs, abortOnHalfClose });
   }
 
   /** Looks at the one that runs. @returns true if nothing has moved on it */
@@ -63,7 +71,7 @@ export class HalfClose<Exchange extends HalfClosedExchange> {
       const look = before.get(exchange);
       if (look !== undefined && now < look.nextAt) this.#keep(exchange, look);
       else if (look?.moved === movedOf(exchange) && exchange.isRequestRead && !exchange.isWritePending) gone.push(exchange);
-      else this.watch(exchange, now);
+      else this.#begin(exchange, now);
     }
     return gone;
   }

@@ -21,14 +21,24 @@ export function refusalHead(status: number): ResponseHead {
 }
 
 /**
- * With what to reset a stream of which the rest cannot come: the code of the error itself if it arose here, else INTERNAL_ERROR for faults of this side and
- * of what lies behind it, CANCEL for all others. Never NO_ERROR: a cut message must not look complete.
+ * With what to reset a stream of which the rest cannot come: the code of the error itself if it arose here, or if it is the one that an upstream's
+ * reset may pass on, else the one that is wanted, else INTERNAL_ERROR for faults of this side and of what lies behind it, CANCEL for all others. Never
+ * NO_ERROR: a cut message must not look complete.
  */
-export function resetCode(error: WireError): number {
+export function resetCode(error: WireError, wanted?: number): number {
   const code = error.wire.http2Code ?? Http2ErrorCode.noError;
-  if (error.source === 'upstream') return Http2ErrorCode.internalError;
-  if (code !== Http2ErrorCode.noError) return code;
-  return error.fault === 'local' ? Http2ErrorCode.internalError : Http2ErrorCode.cancel;
+  const isUpstream = error.source === 'upstream';
+  if (isUpstream ? isPassedOn(error, code) : code !== Http2ErrorCode.noError) return code;
+  return wanted ?? (isUpstream || error.fault === 'local' ? Http2ErrorCode.internalError : Http2ErrorCode.cancel);
+}
+
+/**
+ * Whether a code that an upstream has said of its stream may be said of the client's. Others speak of the connection between; or would have the client send the
+ * request again, by REFUSED_STREAM whatever it was, by HTTP_1_1_REQUIRED on another connection (RFC 9113 §7, §8.7); or, as CANCEL to clients on `node:http2`,
+ * have it take what was cut for whole.
+ */
+function isPassedOn({ reason }: WireError, code: number): boolean {
+  return reason === 'H2_STREAM_RESET' && code === Http2ErrorCode.enhanceYourCalm;
 }
 
 /** What an exchange in the server's role is told when its stream was reset: by the client, or by the machine, which then says why. */

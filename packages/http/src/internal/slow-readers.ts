@@ -5,7 +5,7 @@
  * An exchange is here from the `false` of its `sendData`, or from its end if much is queued then, until its queue has room or it is over. The client takes something if the queue of its
  * stream gets shorter; or if what the connection holds does, as the stream's turn comes behind that.
  */
-import { allowedMs, hasRate, type WaitingBytes, type WriteBounds, WriteProgress } from './write-progress.ts';
+import { allowedMs, hasRate, isSameBounds, type WaitingBytes, type WriteBounds, WriteProgress } from './write-progress.ts';
 
 /** An exchange, as far as this must know it. */
 export interface SlowExchange {
@@ -16,7 +16,7 @@ export interface SlowExchange {
 class SlowReader {
   readonly #queue: WaitingBytes;
   readonly #connection: WaitingBytes;
-  readonly #bounds: WriteBounds;
+  readonly bounds: WriteBounds;
   readonly #queueProgress = new WriteProgress();
   readonly #connectionProgress = new WriteProgress();
   /** When all that waited must be taken, where a rate holds. */
@@ -29,18 +29,18 @@ class SlowReader {
       },
     };
     this.#connection = connection;
-    this.#bounds = bounds;
+    this.bounds = bounds;
     this.#begin(now);
     this.#takenBy = now + allowedMs(stream.queuedBytes + connection.bufferedBytes, bounds);
   }
 
   get dueAt(): number {
-    return hasRate(this.#bounds) ? this.#takenBy : this.#queueProgress.dueAt(this.#bounds);
+    return hasRate(this.bounds) ? this.#takenBy : this.#queueProgress.dueAt(this.bounds);
   }
 
   isStalled(now: number): boolean {
     if (now < this.dueAt) return false;
-    if (hasRate(this.#bounds)) return true;
+    if (hasRate(this.bounds)) return true;
     const hasMoved = this.#queueProgress.hasMoved(this.#queue, now) || this.#connectionProgress.hasMoved(this.#connection, now);
     if (hasMoved) this.#begin(now);
     return !hasMoved;
@@ -64,8 +64,10 @@ export class SlowReaders<Exchange extends SlowExchange> {
     this.#connection = connection;
   }
 
-  /** An exchange begins to wait, or has other bounds. */
+  /** An exchange begins to wait, or may have other bounds: its time begins, and not again by the same. */
   begin(exchange: Exchange, bounds: WriteBounds, now: number): void {
+    const before = this.#waiting.get(exchange);
+    if (before !== undefined && isSameBounds(before.bounds, bounds)) return;
     const reader = new SlowReader(exchange, this.#connection, bounds, now);
     this.#waiting.set(exchange, reader);
     this.dueAt = Math.min(this.dueAt, reader.dueAt);

@@ -54,6 +54,11 @@ export function hasRate({ minSendBytesPerSecond = 0 }: WriteBounds): boolean {
   return minSendBytesPerSecond > 0;
 }
 
+/** Whether two say the same. */
+export function isSameBounds(one: WriteBounds, other: WriteBounds): boolean {
+  return one.writeTimeoutMs === other.writeTimeoutMs && (one.minSendBytesPerSecond ?? 0) === (other.minSendBytesPerSecond ?? 0);
+}
+
 /** How long `waitingBytes` may wait. */
 export function allowedMs(waitingBytes: number, { writeTimeoutMs, minSendBytesPerSecond = 0 }: WriteBounds): number {
   if (minSendBytesPerSecond === 0) return writeTimeoutMs;

@@ -114,7 +114,9 @@ describe('parity: what an application changes for one exchange', () => {
     ] as const) {
       const { rig, client, exchange } = await asked();
       if (before !== undefined) exchange.adjust({ abortOnHalfClose: before });
+      assert.equal(exchange.connection.hasClientEnded, false);
       await client.end();
+      assert.equal(exchange.connection.hasClientEnded, true);
       if (behind !== undefined) exchange.adjust({ abortOnHalfClose: behind });
       await rig.advance(10_000);
       assert.equal(rig.last.closes[0]?.reason, expected);

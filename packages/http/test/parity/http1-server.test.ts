@@ -20,6 +20,9 @@ describe('parity: a connection of a server', () => {
     const sink = new RecordingSink({ onEnd: () => tunnel.stream.end(), onClose: (error) => exchange.closeTunnel(error) });
     tunnel.stream.attach(sink, tunnel.remaining);
     for (const raw of ['\x81\x00', 'GET / HTTP/1.1\r\n\r\n']) await client.send(raw);
+    tunnel.stream.write(bytes('\x82\x00'));
+    await settle();
+    assert.match(client.received, /\r\n\r\n\x82\x00$/);
     await client.end();
     assert.equal(sink.text(), '\x81\x00GET / HTTP/1.1\r\n\r\n');
     assert.equal(sink.hasEnded, true);
@@ -205,25 +208,34 @@ describe('parity: what a server writes', () => {
     assert.deepEqual(statuses(client), ['100', '200']);
   });
 
-  it('#209 what is said in one turn is one write, whether its end is a last chunk or a length', async () => {
+  it('#209 of what is said in turns of their own each piece of a body is one write, the last chunk is one, the end of a length none', async () => {
     for (const bodyLength of [5, -1]) {
       const rig = new ServerRig();
       const client = rig.connect();
       await client.send(get());
       const { exchange } = rig.last;
-      exchange.sendHead(response(200), bodyLength);
-      exchange.sendData(bytes('hello'));
-      exchange.sendEnd();
-      await settle();
-      assert.equal(client.sink.chunks().length, 1);
+      const writesOf = async (say: () => void): Promise<number> => {
+        const before = client.sink.chunks().length;
+        say();
+        await settle();
+        return client.sink.chunks().length - before;
+      };
+      const writes = [
+        await writesOf(() => exchange.sendHead(response(200), bodyLength)),
+        await writesOf(() => void exchange.sendData(bytes('he'))),
+        await writesOf(() => void exchange.sendData(bytes('llo'))),
+        await writesOf(() => exchange.sendEnd()),
+      ];
+      assert.deepEqual(writes, [1, 1, 1, bodyLength === 5 ? 0 : 1]);
       await client.send(get());
-      rig.last.exchange.sendHead(response(200), bodyLength);
-      await settle();
-      rig.last.exchange.sendData(bytes('hello'));
-      await settle();
-      rig.last.exchange.sendEnd();
-      await settle();
-      assert.equal(client.sink.chunks().length, bodyLength === 5 ? 3 : 4);
+      const inOneTurn = await writesOf(() => {
+        const { exchange: next } = rig.last;
+        next.sendHead(response(200), bodyLength);
+        next.sendData(bytes('he'));
+        next.sendData(bytes('llo'));
+        next.sendEnd();
+      });
+      assert.equal(inOneTurn, 1);
     }
   });
 });

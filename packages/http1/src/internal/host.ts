@@ -4,11 +4,16 @@ import { http1Error } from '../errors.ts';
 import { OFFSETS_PER_FIELD } from './field-scanner.ts';
 import type { SectionReader } from './section-reader.ts';
 
+/** The leniency of Host; `options.ts` says what it opens. */
+export interface HostLeniency {
+  readonly missingHost: boolean;
+}
+
 /** Exactly one Host in HTTP/1.1, and a valid one wherever there is one. @throws {WireError} H1_HOST_MISSING, H1_HOST_REPEATED, H1_HOST_INVALID */
-export function checkHost(headers: HeaderMap, version: HttpVersion): void {
+export function checkHost(headers: HeaderMap, version: HttpVersion, { missingHost }: HostLeniency): void {
   const host = headers.getKnown(KnownHeader.host);
   if (host === undefined) {
-    if (version === HttpVersion.http10) return;
+    if (version === HttpVersion.http10 || missingHost) return;
     throw http1Error('H1_HOST_MISSING', 'request');
   }
   if (headers.countKnown(KnownHeader.host) > 1) throw http1Error('H1_HOST_REPEATED', 'request');

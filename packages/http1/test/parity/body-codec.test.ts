@@ -80,6 +80,15 @@ describe('parity: bodies that are read', () => {
   it('#198 in chunks: extensions are read up to their limits, of a line and of a body', () => {
     assertBody('1;abc\r\na\r\n0;x="y"\r\n\r\n', 'a');
     assertRefused(`1;${'x'.repeat(300)}\r\na\r\n0\r\n\r\n`, 'H1_CHUNK_LINE_TOO_LONG');
+    // Up to 8 KiB, where that is the limit.
+    const options = { maxChunkLineBytes: 8_200, maxChunkExtensionBytes: 8_192 };
+    for (const [length, expected] of [
+      [8_191, null],
+      [8_192, 'H1_CHUNK_EXTENSIONS_TOO_LARGE'],
+    ] as const) {
+      const { reason } = decodeRequests(`${CHUNKED}1;${'x'.repeat(length)}\r\na\r\n0\r\n\r\n`, { options });
+      assert.equal(reason, expected);
+    }
     const lines = `1;${'x'.repeat(200)}\r\na\r\n`.repeat(100);
     assert.equal(decodeRequests(`${CHUNKED}${lines}0\r\n\r\n`).reason, 'H1_CHUNK_EXTENSIONS_TOO_LARGE');
   });

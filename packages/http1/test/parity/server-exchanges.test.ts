@@ -99,8 +99,11 @@ describe('parity: reuse of a server connection', () => {
   it('#149 the last request that a connection may carry is its last, whatever a head wishes', () => {
     const twin = new ServerTwin({ maxRequests: 1 });
     twin.feed(`${GET}Connection: keep-alive\r\n\r\n`);
+    twin.machine.setBounds({ isLast: false });
+    twin.machine.setIdleTimeout(60_000);
     assert.match(twin.answer(200, 'ok', { Connection: 'keep-alive', 'Keep-Alive': 'timeout=60' }), /Connection: close/);
     assert.equal(twin.machine.shouldClose, true);
+    assert.equal(twin.machine.isReusable, false);
   });
 
   it('#150 a response that ends with the connection ends it', () => {
@@ -112,9 +115,46 @@ describe('parity: reuse of a server connection', () => {
     assert.equal(twin.machine.shouldClose, true);
   });
 
-  it('#151 what lies behind a request is the next one: answered if it is one, refused if not, and never part of the body', () => {
-    const body = (length: number): string => `Content-Length: ${length}\r\n\r\n${'x'.repeat(length)}`;
-    for (const framed of [body(0), body(5), 'Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n']) {
+  const body = (length: number): string => `Content-Length: ${length}\r\n\r\n${'x'.repeat(length)}`;
+  const oneChunk = 'Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n';
+
+  it('#151 where allowPipelining is false a connection goes on only if nothing lies behind its request, whether the body was read or not', () => {
+    for (const framed of [body(0), body(5), oneChunk]) {
+      for (const extra of ['', 'x', `${GET}\r\n`]) {
+        const twin = new ServerTwin({ allowPipelining: false });
+        twin.feed(`${POST}${framed}${extra}`);
+        const wire = twin.answer();
+        assert.equal(wire.includes('Connection: close'), extra !== '');
+        assert.deepEqual([twin.events(), twin.machine.shouldClose, twin.machine.isReusable], [[], extra !== '', extra === '']);
+      }
+    }
+    for (const length of [0, 5]) {
+      for (const extra of ['', 'x', `${GET}\r\n`]) {
+        // Answered before the body was read: nobody wants it any more.
+        const unread = new ServerTwin({ allowPipelining: false });
+        unread.machine.receive(bytes(`${POST}${body(length)}${extra}`), 0);
+        assert.equal(unread.machine.nextEvent(0), true);
+        unread.answer();
+        assert.deepEqual([unread.events(), unread.machine.shouldClose], [[], extra !== '']);
+        // Behind the head of the answer nobody can be told any more.
+        const late = new ServerTwin({ allowPipelining: false });
+        late.feed(`${POST}${body(length)}`);
+        late.machine.sendHead(response(204), 0);
+        late.machine.receive(bytes(extra), 0);
+        late.machine.sendEnd();
+        assert.deepEqual([late.events(), late.machine.shouldClose], [[], extra !== '']);
+      }
+    }
+    const next = new ServerTwin({ allowPipelining: false });
+    for (let request = 0; request < 3; request++) {
+      assert.deepEqual(next.feed(`${POST}${body(5)}`), ['POST /', 'data xxxxx', 'end']);
+      next.answer();
+      assert.deepEqual(next.events(), []);
+    }
+  });
+
+  it('#151 of itself what lies behind is the next request: answered if it is one, refused if not, and never part of the body', () => {
+    for (const framed of [body(0), body(5), oneChunk]) {
       for (const cut of ['whole', 'behind the body']) {
         for (const extra of ['', `${GET}\r\n`, '\x00']) {
           const twin = new ServerTwin();
@@ -245,6 +285,8 @@ describe('parity: responses of a server connection', () => {
   it('#167 data before a head, and data behind a switch, are mistakes of the caller', () => {
     const early = asked();
     assert.throws(() => early.machine.sendData(bytes('x')), TypeError);
+    assert.throws(() => early.machine.sendTunnelHead(switched), TypeError);
+    assert.equal(early.output(), '');
     const late = asked(`${GET}${ASKS}\r\n`);
     late.machine.sendTunnelHead(switched);
     assert.throws(() => late.machine.sendData(bytes('x')), TypeError);

@@ -16,13 +16,17 @@ function only({ messages, reason }: Decoded<DecodedRequest>): DecodedRequest {
 }
 
 describe('parity: heads of requests', () => {
-  it('#120 the smallest request is that of HTTP/1.0: in HTTP/1.1 Host belongs to it', () => {
-    const decoder = new RequestDecoder();
-    const head = 'GET / HTTP/1.0\r\n\r\n';
-    decoder.feed(bytesOf(head));
-    assert.ok(decoder.next());
-    assert.equal(decoder.headBytes, head.length);
-    assert.equal(decoder.head.headers.size, 0);
+  it('#120 the smallest request is a line and an empty one: in HTTP/1.1 where missingHost lets it in, else it is refused', () => {
+    for (const [head, options] of [
+      ['GET / HTTP/1.1\r\n\r\n', { leniency: { missingHost: true } }],
+      ['GET / HTTP/1.0\r\n\r\n', {}],
+    ] as const) {
+      const decoder = new RequestDecoder(options);
+      decoder.feed(bytesOf(head));
+      assert.ok(decoder.next());
+      assert.equal(decoder.headBytes, head.length);
+      assert.equal(decoder.head.headers.size, 0);
+    }
     assert.equal(decodeRequests('GET / HTTP/1.1\r\n\r\n').reason, 'H1_HOST_MISSING');
   });
 
@@ -35,6 +39,13 @@ describe('parity: heads of requests', () => {
         ['Host', 'example.com'],
         ['Foo', 'Bar'],
       ]);
+      const decoder = new RequestDecoder();
+      decoder.feed(bytesOf(input.slice(0, cut)));
+      assert.equal(decoder.next(), false);
+      assert.equal(decoder.bufferedBytes, cut, 'what came is kept');
+      decoder.feed(bytesOf(input.slice(cut)));
+      assert.ok(decoder.next());
+      assert.equal(decoder.headBytes, input.length);
     }
   });
 
@@ -54,6 +65,10 @@ describe('parity: heads of requests', () => {
       () => decoder.next(),
       (error) => isWireError(error) && error.reason === 'H1_VERSION_INVALID' && error.status === 400,
     );
+    decoder.feed(bytesOf('/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n'));
+    assert.throws(() => decoder.next(), /H1_VERSION_INVALID/, 'the rest is not read');
+    assert.throws(() => decoder.head, TypeError);
+    assert.equal(decoder.bufferedBytes, 0);
   });
 
   it('#124 CR CR LF within a head is refused', () => {

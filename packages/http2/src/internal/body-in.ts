@@ -67,7 +67,7 @@ export class BodyIn {
     const { options, table, growth } = this.#core;
     const difference = DEFAULT_WINDOW_BYTES - options.initialWindowBytes;
     if (difference <= 0) return;
-    for (const stream of table.byId.values()) {
+    for (const stream of table.openStreams) {
       const { receiveWindow } = stream;
       if (receiveWindow === null) continue;
       // By the difference, as the peer does it: credit may have made the window larger since it began.
@@ -127,7 +127,7 @@ export class BodyIn {
       core.countReply();
     }
     const stream = core.table.find(streamId);
-    if (stream === undefined) {
+    if (stream === null) {
       refuseFrame(core, streamId, StreamFrame.data, length);
       this.#isStray = core.fatal === null;
       return this.#isStray;

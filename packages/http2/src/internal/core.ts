@@ -154,7 +154,7 @@ export class Core {
 
   /** The peer has ended its side, so no window opens any more: streams that wait for one are lost. `nextEvent` tells. */
   loseBlocked(): void {
-    for (const stream of this.table.byId.values()) {
+    for (const stream of this.table.openStreams) {
       if (stream.queuedBytes === 0 || (stream.sendWindow > 0 && this.sendWindow > 0)) continue;
       this.close(stream, StreamState.closedByUs);
       this.events.push(Http2Event.reset, stream, closedEarly(this.isServer ? 0 : 502, 'never'));
@@ -202,8 +202,9 @@ export class Core {
     this.guard?.onOutputTaken();
   }
 
-  /** Lets go of the writer's memory while nothing is going on. */
+  /** Lets go of memory while nothing is going on. */
   trim(): void {
+    this.table.trim();
     if (this.writer.length === 0) this.writer = new ByteWriter({ initialCapacity: WRITER_BYTES });
   }
 }

@@ -88,7 +88,7 @@ export class Deadlines {
     if (now >= this.#scannedAt + SCAN_MS) {
       this.#scannedAt = now;
       if (core.hasPeerEnded) core.loseBlocked();
-      for (const stream of table.byId.values()) this.#look(stream, now);
+      for (const stream of table.openStreams) this.#look(stream, now);
       const isSilent = options.pingIntervalMs > 0 && now >= this.#receiver.receivedAt + options.pingIntervalMs;
       if (isSilent && !core.hasPeerEnded) pings.ask(core.writer, now);
     }

@@ -85,8 +85,8 @@ export class HeadsIn {
     this.#endsStream = (frame.flags & FrameFlag.endStream) !== 0;
     this.#frameError = frame.streamError;
     const stream = this.#core.table.find(streamId);
-    this.#stream = stream ?? null;
-    this.#block = stream === undefined ? this.#kindOfNew(streamId) : this.#kindOn(stream);
+    this.#stream = stream;
+    this.#block = stream === null ? this.#kindOfNew(streamId) : this.#kindOn(stream);
     switch (this.#block) {
       case Block.request:
         this.#requests.begin();

@@ -233,7 +233,7 @@ export class Receiver {
     const core = this.#core;
     const stream = core.table.find(frame.streamId);
     const error = violation('H2_PRIORITY_INVALID', frame.streamError, 'PRIORITY of a wrong length, or of a stream on itself');
-    if (stream !== undefined) {
+    if (stream !== null) {
       streamError(core, this.found, stream, error);
       return true;
     }
@@ -256,7 +256,7 @@ export class Receiver {
   #onReset(frame: FrameDecoder): boolean {
     const core = this.#core;
     const stream = core.table.find(frame.streamId);
-    if (stream === undefined) {
+    if (stream === null) {
       refuseFrame(core, frame.streamId, StreamFrame.rstStream);
       return false;
     }
@@ -293,7 +293,7 @@ export class Receiver {
       return false;
     }
     const stream = core.table.find(streamId);
-    if (stream === undefined) {
+    if (stream === null) {
       refuseFrame(core, streamId, StreamFrame.windowUpdate);
       return false;
     }
@@ -317,7 +317,7 @@ export class Receiver {
     }
     const priority = parsePriority(latin1Decode(frame.bytes, frame.payloadStart, frame.payloadEnd));
     const stream = core.table.find(frame.prioritizedStreamId);
-    if (stream === undefined) this.heads.keepPriority(frame.prioritizedStreamId, priority);
+    if (stream === null) this.heads.keepPriority(frame.prioritizedStreamId, priority);
     else this.#sender.setPriority(stream, priority);
   }
 
@@ -352,7 +352,7 @@ export class Receiver {
     core.hasPeerSettings = true;
     const difference = peer.initialWindowSize - windowBefore;
     if (difference !== 0) {
-      for (const stream of table.byId.values()) {
+      for (const stream of table.openStreams) {
         stream.sendWindow += difference;
         if (stream.sendWindow > MAX_WINDOW_BYTES) {
           // RFC 9113 §6.9.2: of the connection, although it is the window of a stream.
@@ -405,7 +405,7 @@ export class Receiver {
     const end = Math.min(frame.payloadEnd, frame.payloadStart + MAX_DEBUG_BYTES);
     const error = goneAway(errorCode, lastStreamId, latin1Decode(frame.bytes, frame.payloadStart, end));
     if (!core.isServer) {
-      for (const stream of table.byId.values()) {
+      for (const stream of table.openStreams) {
         if (stream.id <= lastStreamId) continue;
         // Nothing more is said on these streams by either side.
         core.close(stream, StreamState.closedByUs);
@@ -423,7 +423,7 @@ export class Receiver {
   #loseIncomplete(): boolean {
     const core = this.#core;
     core.loseBlocked();
-    for (const stream of core.table.byId.values()) {
+    for (const stream of core.table.openStreams) {
       if (stream.isReceiveEnded || stream.isEndHeld || stream === this.found.endsNext) continue;
       const retry = stream.hasResponseBegun || core.isServer ? 'never' : 'ifReused';
       core.close(stream, StreamState.closedByUs);

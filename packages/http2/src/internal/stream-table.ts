@@ -16,6 +16,7 @@
  */
 import type { Http2Stream } from '../stream.ts';
 import { StreamState } from '../stream-state.ts';
+import { OpenStreams } from './open-streams.ts';
 
 /** Streams remembered at first. Memory for them and no more is part of its object (no buffer of its own). */
 const FIRST_MEMORY = 64;
@@ -35,9 +36,7 @@ const STATE = 0x07;
 const FORGOTTEN = -1;
 
 export class StreamTable {
-  readonly byId: Map<number, Http2Stream> = new Map();
-  /** Number of streams in `byId`. */
-  openCount = 0;
+  readonly #open = new OpenStreams();
   /** The highest number the peer, or we, have opened. */
   highestId = 0;
   /** Bytes that wait in all streams. */
@@ -57,13 +56,28 @@ export class StreamTable {
     this.#memory = powerOfTwo(Math.min(Math.max(2 * maxConcurrentStreams, MIN_MEMORY), MAX_MEMORY));
   }
 
-  find(id: number): Http2Stream | undefined {
-    return this.byId.get(id);
+  /** Number of open streams. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** The open streams of now, by number. */
+  get openStreams(): Http2Stream[] {
+    return this.#open.toArray();
+  }
+
+  /** @returns null if none is open */
+  find(id: number): Http2Stream | null {
+    return this.#open.find(id);
   }
 
   add(stream: Http2Stream): void {
-    this.byId.set(stream.id, stream);
-    this.openCount++;
+    this.#open.add(stream);
+  }
+
+  /** Gives back memory that a connection without streams does not need. */
+  trim(): void {
+    this.#open.trim();
   }
 
   /** Takes a stream out of the open ones. Its queues are dropped, and its bytes no longer counted. */
@@ -71,8 +85,7 @@ export class StreamTable {
     if (stream.isClosed) return;
     stream.isClosed = true;
     stream.state = state;
-    this.byId.delete(stream.id);
-    this.openCount--;
+    this.#open.delete(stream);
     this.queuedBytes -= stream.queuedBytes;
     if (this.openCount === 0) this.idleSince = now;
     this.remember(stream.id, state);

@@ -31,7 +31,7 @@ export interface ConnectOptions {
   readonly attemptTimeoutMs?: number;
   /** Aborts connecting; has no effect on a stream once connected. */
   readonly signal?: AbortSignal;
-  /** The IP address to connect from; then only addresses of its family are tried. Default: the kernel chooses. */
+  /** The IP address to connect from; of a name then only the first address of its family is tried, which is all that Node does. Default: the kernel chooses. */
   readonly localAddress?: string;
   /** The port to connect from, with `localAddress`. Default: the kernel chooses. */
   readonly localPort?: number;

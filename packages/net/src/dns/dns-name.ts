@@ -47,8 +47,8 @@ export class DnsName {
   askAt: number = Number.NEGATIVE_INFINITY;
   /** Settles, never rejects, when there is something to say; null: nobody asks. */
   asking: Promise<void> | null = null;
-  /** Settles `asking`. */
-  tell: () => void = () => {};
+  /** What is on its way; `asking` may be over before, when one family has waited long enough for the other. */
+  readonly running: Record<4 | 6, Promise<FamilyOutcome> | null> = { 4: null, 6: null };
   readonly #config: DnsResolverConfig;
   readonly #sets: Record<4 | 6, FamilySet> = { 4: NOTHING, 6: NOTHING };
   #failure: { readonly reason: string; readonly message: string } | null = null;
@@ -59,6 +59,11 @@ export class DnsName {
     this.#config = config;
     // The threads of a process, and its neighbours, do not all begin at the same address.
     this.#turn = config.random.below(0x1_0000);
+  }
+
+  /** Somebody is asked for it just now. */
+  get isAsked(): boolean {
+    return this.asking !== null || this.running[4] !== null || this.running[6] !== null;
   }
 
   /** One of the families has answered not long ago: nobody need wait for the other. */
@@ -88,6 +93,15 @@ export class DnsName {
     if (found) this.#failure = null;
     else if (isWhole) this.#failure = failureOf(this.name, outcomes);
     this.askAt = found ? askAt : now + negativeTtlMs;
+  }
+
+  /** Takes what one family has answered when the addresses of the other had waited long enough for it, and were stored already. */
+  storeLate(family: 4 | 6, outcome: FamilyOutcome, now: number): void {
+    if (outcome.kind === 'found') {
+      this.#sets[family] = outcome;
+      this.askAt = Math.min(this.askAt, outcome.freshUntil);
+    } else if (outcome.kind === 'none') this.#sets[family] = NOTHING;
+    else this.askAt = Math.min(this.askAt, now + this.#config.negativeTtlMs);
   }
 
   /**

@@ -10,7 +10,8 @@
  * ```
  * Rules of this file:
  * - A name is asked for by one question at a time, whoever wants it; a question is the A and the AAAA records at once.
- * - The addresses of one family wait for those of the other no longer than `resolutionDelayMs` (RFC 8305 §3); what comes later is there for the next.
+ * - The addresses of one family wait for those of the other no longer than `resolutionDelayMs` (RFC 8305 §3); what comes later is there for the next. The question is
+ *   over with that: the next one waits for the family that is still silent, too, and does not ask it a second time.
  * - Names without a dot, `localhost` and names that the DNS does not know are the system's: the hosts file, and search domains.
  *
  * @see RFC 8305 (happy eyeballs) · RFC 8767 (stale answers) · RFC 6761 §6.3 (localhost)
@@ -39,6 +40,8 @@ export class DnsResolver implements Disposable {
   readonly #queries: DnsQueries;
   /** By name in lower case, the one used last at the end. */
   readonly #names = new Map<string, DnsName>();
+  /** What ends the waiting for each question that is open, those for names that were forgotten meanwhile included. */
+  readonly #open = new Set<() => void>();
   #isClosed = false;
 
   /**
@@ -111,10 +114,9 @@ export class DnsResolver implements Disposable {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const entries = [...this.#names.values()];
     this.#names.clear();
     this.#queries.cancel?.();
-    for (const { tell } of entries) tell();
+    for (const end of this.#open) end();
   }
 
   [Symbol.dispose](): void {
@@ -139,8 +141,8 @@ export class DnsResolver implements Disposable {
 
   /** The one used longest ago that nobody asks for just now: one that is asked for would be asked for a second time. */
   #forgetOne(): void {
-    for (const [name, { asking }] of this.#names) {
-      if (asking !== null) continue;
+    for (const [name, { isAsked }] of this.#names) {
+      if (isAsked) continue;
       this.#names.delete(name);
       return;
     }
@@ -153,7 +155,8 @@ export class DnsResolver implements Disposable {
   #ask(entry: DnsName): void {
     const { promise, resolve } = Promise.withResolvers<void>();
     entry.asking = promise;
-    entry.tell = resolve;
+    this.#open.add(resolve);
+    void promise.then(() => this.#open.delete(resolve));
     this.counts.asked++;
     if (isOfSystem(entry.name)) {
       this.#askSystem(entry.name).then((outcomes) => this.#finish(entry, outcomes, resolve), resolve);
@@ -162,19 +165,34 @@ export class DnsResolver implements Disposable {
     const { clock, resolutionDelayMs } = this.#config;
     const outcomes: FamilyOutcomes = { 4: null, 6: null };
     let hold: Wakeup | null = null;
+    let isOver = false;
     const take = (family: 4 | 6, outcome: FamilyOutcome): void => {
+      if (isOver) return entry.storeLate(family, outcome, clock.now());
       outcomes[family] = outcome;
       if (outcomes[4] !== null && outcomes[6] !== null) {
         hold?.cancel();
         this.#conclude(entry, outcomes, resolve);
       } else if (outcome.kind === 'found') {
         hold = clock.schedule(resolutionDelayMs, () => {
+          isOver = true;
+          entry.asking = null;
           entry.store(outcomes, clock.now(), false);
           resolve();
         });
       }
     };
-    for (const family of [4, 6] as const) this.#askFamily(entry.name, family).then((outcome) => take(family, outcome), resolve);
+    for (const family of [4, 6] as const) this.#running(entry, family).then((outcome) => take(family, outcome), resolve);
+  }
+
+  /** The question for one family that is on its way already, else a new one. */
+  #running({ name, running }: DnsName, family: 4 | 6): Promise<FamilyOutcome> {
+    const known = running[family];
+    if (known !== null) return known;
+    const asked = this.#askFamily(name, family).finally(() => {
+      running[family] = null;
+    });
+    running[family] = asked;
+    return asked;
   }
 
   /** Both families have answered: what the DNS knows nothing of, the system may. */

@@ -29,6 +29,8 @@ import type {
 } from '@ferrata/http';
 import { BodyLength } from '@ferrata/http1';
 import { callUser, type StreamInfo } from '@ferrata/stream';
+import type { Peer } from '@ferrata/upstream';
+import type { SubrequestFacts } from '../exchange-origin.ts';
 import { BodyQueue } from './body-queue.ts';
 import { ExchangeTimeouts } from './exchange-timeouts.ts';
 import { callApplication, endByThrow, watchHandler } from './handler-calls.ts';
@@ -40,24 +42,20 @@ import { bodyLengthWrong, bodyStalled, heldTooMuch, noResponse, sinkStalled } fr
 const MAX_INTERIM_RESPONSES = 8;
 
 /** What an exchange is made from. */
-export interface SubrequestExchangeInit {
+export interface SubrequestExchangeInit extends SubrequestFacts {
   readonly application: HttpApplication;
   readonly environment: HttpEnvironment;
   readonly request: RequestHead;
   /** ≥ 0, or `BodyLength.chunked`. */
   readonly bodyLength: number;
   readonly info: StreamInfo;
-  /** What its maker gave along. */
-  readonly context: unknown;
-  /** 1 for a subrequest of a client's request. */
-  readonly depth: number;
   readonly response: ResponseQueue;
   /** There is something to tell: have `runTurn` called, but not at once. */
   readonly schedule: () => void;
 }
 
 /** The server's side of a subrequest. */
-export class SubrequestExchange implements ServerExchange {
+export class SubrequestExchange implements ServerExchange, SubrequestFacts {
   readonly #application: HttpApplication;
   readonly #environment: HttpEnvironment;
   readonly #response: ResponseQueue;
@@ -71,10 +69,11 @@ export class SubrequestExchange implements ServerExchange {
   readonly info: StreamInfo;
   readonly startedAt: number;
   /** Of this exchange alone. */
-  readonly connection: ServerConnectionState = { requestCount: 1, context: undefined };
+  readonly connection: ServerConnectionState = { requestCount: 1, hasClientEnded: false, context: undefined };
   readonly isConnectionReusable = false;
   readonly context: unknown;
   readonly depth: number;
+  readonly peer: Peer | null;
   requestBytes = 0;
   responseBytes = 0;
   status = 0;
@@ -123,6 +122,7 @@ export class SubrequestExchange implements ServerExchange {
     this.startedAt = environment.now();
     this.context = init.context;
     this.depth = init.depth;
+    this.peer = init.peer;
     this.#bodyLeft = bodyLength;
     this.#isRequestEnded = bodyLength === 0;
     this.#owesRequestDrain = bodyLength !== 0;
@@ -448,6 +448,6 @@ export class SubrequestExchange implements ServerExchange {
 }
 
 /** What an exchange knows of being a subrequest; null: it is a client's. */
-export function subrequestOf(exchange: ServerExchange): { readonly context: unknown; readonly depth: number } | null {
-  return exchange instanceof SubrequestExchange ? { context: exchange.context, depth: exchange.depth } : null;
+export function subrequestOf(exchange: ServerExchange): SubrequestFacts | null {
+  return exchange instanceof SubrequestExchange ? exchange : null;
 }

@@ -10,6 +10,7 @@ import {
 } from '@ferrata/headers';
 import type { HttpApplication } from '@ferrata/http';
 import { BodyLength } from '@ferrata/http1';
+import type { Peer } from '@ferrata/upstream';
 
 /** Changes to a copy of the parent's request head. */
 export interface RequestEdits {
@@ -27,6 +28,8 @@ export interface SubrequestInit {
   readonly request?: RequestHead | RequestEdits;
   /** Who answers. Default: the application of the parent. */
   readonly application?: HttpApplication;
+  /** Where a proxy that answers sends it, on every try; its `upstreamPeer` is not asked. Default: that is. Other applications don't look at it. */
+  readonly peer?: Peer;
   /** For the callbacks that run the subrequest: `session.subrequestContext`. */
   readonly context?: unknown;
   /** How long it may take in all, in milliseconds; above 0. Default: no limit but the parent's end; for `background` 60 000. */

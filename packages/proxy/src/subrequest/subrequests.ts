@@ -173,6 +173,7 @@ export class Subrequests {
       bodyLength,
       info: new SubrequestInfo(this.#parent.client, this.#environment.now()),
       context: init.context,
+      peer: init.peer ?? null,
       depth: this.#parent.depth + 1,
       sink,
       body: body instanceof Uint8Array ? body : null,

@@ -3,16 +3,19 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { FAMILIES, type WorldVerdict } from './families.ts';
-import type { BatchReport, WorkerOrder } from './worker.ts';
+import { Tally } from '../world/replay.ts';
+import { FAMILIES, type WorldVerdict, worldsOf } from './families.ts';
+import { type BatchReport, Totals } from './totals.ts';
+import type { WorkerOrder } from './worker.ts';
 
-const USAGE = `usage: node conformance/worlds/run.ts [--seed N] [--worlds N] [--long] [--minutes N]
-       node conformance/worlds/run.ts [--long] --replay FAMILY:SEED:WORLD
+const USAGE = `usage: node conformance/worlds/run.ts [--seed N] [--worlds N] [--long] [--minutes N] [--as-found]
+       node conformance/worlds/run.ts [--long] [--as-found] --replay FAMILY:SEED:WORLD
 
   --seed N      draws the worlds; 1 unless it is given, so that a change is judged by worlds that whoever makes it can run before
   --worlds N    how many, 100 to 10000000 (default 100000)
   --long        worlds of full length, for ten minutes by the clock
   --minutes N   for as many, 1 to 600
+  --as-found    prints a plan that fails as it was drawn, and looks for no smaller one
   --replay F:S:W  that world only, as the line of a failure says`;
 
 /** Two at a time: a machine has that many cores at least. */
@@ -26,72 +29,77 @@ if (options === null) console.log(USAGE);
 else if (typeof options === 'string') {
   console.error(options);
   process.exitCode = 2;
-} else process.exitCode = options.replay === null ? await runAll(options) : await replay(options.replay, options.isLong);
+} else process.exitCode = options.replay === null ? await runAll(options) : await replay({ ...options, replay: options.replay });
 
 interface Options {
   readonly seed: number;
   readonly worlds: number;
   readonly isLong: boolean;
   readonly minutes: number;
-  readonly replay: readonly [family: string, seed: number, path: string] | null;
+  readonly shrinks: boolean;
+  readonly replay: Replayed | null;
 }
 
-interface Totals {
-  passed: number;
-  failed: number;
-  requests: number;
-  readonly byFamily: Map<string, number>;
-}
+/** One world. */
+type Replayed = readonly [family: string, seed: number, path: string];
 
-async function runAll({ seed, worlds, isLong, minutes }: Options): Promise<number> {
+async function runAll({ seed, worlds, isLong, minutes, shrinks }: Options): Promise<number> {
   const what = isLong ? `worlds of full length for ${minutes} minutes` : `${worlds} short worlds`;
   console.log(`worlds: --seed ${seed}, ${what}, in ${WORKERS} processes`);
   const startedAt = performance.now();
-  const totals: Totals = { passed: 0, failed: 0, requests: 0, byFamily: new Map() };
+  const totals = new Totals();
+  const failures: string[] = [];
   const untilMs = isLong ? Date.now() + minutes * 60_000 : null;
   const orders = Array.from(
     { length: WORKERS },
-    (_, i): WorkerOrder => ({ seed: seed + i * 500_000_003, worlds: Math.ceil(worlds / WORKERS), untilMs, isShort: !isLong }),
+    (_, i): WorkerOrder => ({ seed: seed + i * 500_000_003, worlds: Math.ceil(worlds / WORKERS), untilMs, isShort: !isLong, shrinks }),
   );
-  await Promise.all(orders.map((order) => runWorker(order, totals)));
+  const onBatch = (report: BatchReport): void => {
+    totals.add(report);
+    if (report.failure !== null) failures.push(failureText(report, isLong));
+  };
+  await Promise.all(orders.map((order) => runWorker(order, { onBatch, onBroken: (problem) => void failures.push(problem) })));
   const seconds = (performance.now() - startedAt) / 1_000;
-  const ran = totals.passed + totals.failed;
-  for (const [family, count] of totals.byFamily) console.log(`worlds: ${count} of ${family}`);
-  console.log(`worlds: ${totals.requests} requests in ${ran} worlds, ${Math.round(ran / seconds)} worlds a second`);
-  if (ran === 0) totals.failed++;
-  console.log(`${totals.passed} passed, ${totals.failed} failed`);
-  return totals.failed === 0 ? 0 : 1;
+  const wanted = (name: string): number =>
+    orders.reduce((sum, order) => sum + worldsOf(FAMILIES.find((one) => one.name === name) ?? { share: 0 }, order.worlds), 0);
+  failures.push(...totals.problems(isLong ? null : wanted));
+  for (const line of totals.lines()) console.log(`worlds: ${line}`);
+  console.log(`worlds: ${totals.requests} requests in ${totals.worlds} worlds, ${Math.round(totals.worlds / seconds)} worlds a second`);
+  for (const failure of failures) console.log(`FAILED worlds ${failure}`);
+  console.log(`${totals.passed} passed, ${failures.length} failed`);
+  return failures.length === 0 ? 0 : 1;
 }
 
-async function runWorker(order: WorkerOrder, totals: Totals): Promise<void> {
+interface WorkerEvents {
+  readonly onBatch: (report: BatchReport) => void;
+  /** It has not done what it was told. */
+  readonly onBroken: (problem: string) => void;
+}
+
+async function runWorker(order: WorkerOrder, { onBatch, onBroken }: WorkerEvents): Promise<void> {
+  // It ends by itself when its channel to us does.
   const child = fork(fileURLToPath(new URL('worker.ts', import.meta.url)), { execArgv: ['--max-semi-space-size=32'] });
   const limitMs = order.untilMs === null ? MAX_SHORT_MS : order.untilMs - Date.now() + MAX_SHORT_MS;
   const stop = setTimeout(() => child.kill('SIGKILL'), limitMs);
-  child.on('message', (report: BatchReport) => tally(report, order, totals));
+  child.on('message', onBatch);
   child.send(order);
   const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
   clearTimeout(stop);
-  if (code === 0) return;
-  totals.failed++;
-  console.log(`FAILED worlds: a process of --seed ${order.seed} has ended with ${code ?? signal}`);
+  if (code !== 0) onBroken(`a process of --seed ${order.seed} has ended with ${code ?? signal}`);
 }
 
-function tally({ family, seed, worlds, requests, failure }: BatchReport, { isShort }: WorkerOrder, totals: Totals): void {
-  totals.byFamily.set(family, (totals.byFamily.get(family) ?? 0) + worlds);
-  totals.requests += requests;
-  totals.passed += worlds - (failure === null ? 0 : 1);
-  if (failure === null) return;
-  totals.failed++;
-  const again = `node conformance/worlds/run.ts${isShort ? '' : ' --long'} --replay ${family}:${seed}:${failure.path}`;
-  console.log(`FAILED worlds ${family}: ${failure.why}\n  once more: ${again}\n  plan: ${failure.plan}`);
+function failureText({ family, seed, failure }: BatchReport, isLong: boolean): string {
+  const again = `node conformance/worlds/run.ts${isLong ? ' --long' : ''} --replay ${family}:${seed}:${failure?.path}`;
+  return `${family}: ${failure?.why}\n  once more: ${again}\n  plan: ${failure?.plan}`;
 }
 
-async function replay([name, seed, path]: readonly [string, number, string], isLong: boolean): Promise<number> {
+async function replay({ replay: [name, seed, path], isLong, shrinks }: Options & { readonly replay: Replayed }): Promise<number> {
   const family = FAMILIES.find((one) => one.name === name);
   if (family === undefined) throw new TypeError(`there is no family ${name}`);
   const verdicts: WorldVerdict[] = [];
   const onWorld = (verdict: WorldVerdict): void => void verdicts.push(verdict);
-  const failure = await family.check({ seed, worlds: 1, only: path, isShort: !isLong, onWorld });
+  const tally = new Tally();
+  const failure = await family.check({ seed, worlds: 1, only: path, isShort: !isLong, shrinks, tally, onWorld });
   if (failure !== null) console.log(`FAILED worlds ${name}: ${failure.why}\n  plan: ${failure.plan}`);
   else console.log(verdicts[0]?.trace.join('\n'));
   console.log(failure === null ? '1 passed, 0 failed' : '0 passed, 1 failed');
@@ -105,6 +113,7 @@ function readOptions(): Options | string | null {
     worlds: { type: 'string' },
     long: { type: 'boolean', default: false },
     minutes: { type: 'string' },
+    'as-found': { type: 'boolean', default: false },
     replay: { type: 'string' },
     help: { type: 'boolean', default: false },
   } as const;
@@ -120,6 +129,7 @@ function readOptions(): Options | string | null {
       worlds: wholeNumber('--worlds', values.worlds ?? '100000', 100, 10_000_000),
       isLong: values.long || values.minutes !== undefined,
       minutes: wholeNumber('--minutes', values.minutes ?? '10', 1, 600),
+      shrinks: !values['as-found'],
       replay: replayed === null ? null : [replayed[1] ?? '', Number(replayed[2]), replayed[3] ?? '0'],
     };
   } catch (error) {

@@ -2,9 +2,9 @@
 import { Http2ErrorCode } from '@ferrata/http2-framing';
 import { type Field, H2Wire, requestFields } from '../h2-wire.ts';
 import { readResponse, Wire } from '../rig.ts';
-import { MutableStream, type Outer } from './carriers.ts';
+import { type Carried, MutableStream, type Outer } from './carriers.ts';
 import type { Protocol } from './ends.ts';
-import { bodyOf, FIRST_STREAM, type Request } from './scripts.ts';
+import { bodyOf, FIRST_STREAM, ownFields, type Request } from './scripts.ts';
 
 /** `whole`: it says so itself; `cut`: it visibly does not come to its end; `open`: more may come. */
 export type Ending = 'whole' | 'cut' | 'open';
@@ -32,15 +32,30 @@ export interface Asking {
   seen(): Seen;
 }
 
+/** A request whose body is sent by and by. */
+export interface Upload extends Asking {
+  /** Sends what may be sent now. */
+  goOn(): void;
+}
+
 /** A client's connection. */
 export interface ClientEnd {
   readonly isOver: boolean;
+  /** HTTP/2: codes of GOAWAY frames that have come. */
+  readonly goaways: readonly number[];
+  readonly carried: Carried;
+  /** All that has come: on the connection, or over HTTP/2 as DATA of its first stream. */
+  readonly heard: string;
+  /** Sends a body of known length in pieces, at the pace that the other side allows. */
+  upload(target: string, pieces: readonly string[]): Upload;
   /** Asks; of the body only the first `sentPieces` pieces go out. */
   ask(target: string, request: Request, sentPieces?: number): Asking;
   /** Writes the first bytes of a request as they are, and reads what comes; then says nothing more, unless `isAlive`. */
   askRaw(bytes: Uint8Array, isAlive: boolean): Asking;
   /** More bytes as they are. */
   sayRaw(bytes: Uint8Array): void;
+  /** Gives no window back any more (HTTP/2), or reads no more (HTTP/1). */
+  takeNoMore(): void;
   end(): void;
   reset(): void;
 }
@@ -56,21 +71,40 @@ export function fieldLines(fields: readonly Field[]): string {
 
 class Http1Client implements ClientEnd {
   readonly #wire: Wire;
+  /** Requests so far: their answers come in their order. */
+  #askedCount = 0;
 
-  constructor({ stream }: Outer) {
+  readonly carried: Carried;
+
+  constructor({ stream, carried }: Outer) {
+    this.carried = carried;
     this.#wire = new Wire(stream);
+  }
+
+  readonly goaways: readonly number[] = [];
+
+  get heard(): string {
+    return this.#wire.text;
   }
 
   get isOver(): boolean {
     return this.#wire.isOver;
   }
 
-  ask(target: string, { method, framing, pieces }: Request, sentPieces: number = pieces.length): Asking {
+  ask(target: string, request: Request, sentPieces: number = request.pieces.length): Asking {
+    const { method, framing, pieces } = request;
     const body = pieces.join('');
     const sent = pieces.slice(0, sentPieces).join('');
     const length = framing === 'none' ? '' : `Content-Length: ${body.length}\r\n`;
-    this.#wire.send(`${method} ${target} HTTP/1.1\r\nHost: h\r\n${length}\r\n${sent}`);
+    this.#wire.send(`${method} ${target} HTTP/1.1\r\nHost: h\r\n${ownFields(request)}${length}\r\n${sent}`);
     return this.#asking(() => this.#wire.send(body.slice(sent.length)));
+  }
+
+  upload(target: string, pieces: readonly string[]): Upload {
+    this.#wire.send(`PUT ${target} HTTP/1.1\r\nHost: h\r\nContent-Length: ${pieces.join('').length}\r\n\r\n`);
+    // The connection itself holds what the other side does not take.
+    for (const piece of pieces) this.#wire.send(piece);
+    return { ...this.#asking(() => {}), goOn: () => {} };
   }
 
   askRaw(bytes: Uint8Array): Asking {
@@ -82,13 +116,25 @@ class Http1Client implements ClientEnd {
     this.#wire.stream.write(bytes);
   }
 
-  #asking(finish: () => void): Asking {
-    return { finish, leave: () => this.reset(), seen: () => this.#seen() };
+  takeNoMore(): void {
+    this.#wire.stream.pause();
   }
 
-  #seen(): Seen {
+  #asking(finish: () => void): Asking {
+    const index = this.#askedCount++;
+    return { finish, leave: () => this.reset(), seen: () => this.#seen(index) };
+  }
+
+  #seen(index: number): Seen {
+    let seen = this.#read(this.#wire.text);
+    for (let before = 0; before < index; before++) seen = this.#read(seen.rest);
+    return seen;
+  }
+
+  /** The first answer in a text. */
+  #read(all: string): Seen {
     const { isOver, hasEnded, wasReset } = this.#wire;
-    let { text } = this.#wire;
+    let text = all;
     let interims = 0;
     for (; /^HTTP\/1\.1 1\d\d [^]*?\r\n\r\n/.test(text); interims++) text = text.slice(text.indexOf('\r\n\r\n') + 4);
     // A reset behind the end takes nothing back.
@@ -109,12 +155,23 @@ class Http2Client implements ClientEnd {
   readonly #stream: MutableStream;
   #opened: H2Wire | null = null;
 
-  constructor({ stream }: Outer) {
+  readonly carried: Carried;
+
+  constructor({ stream, carried }: Outer) {
+    this.carried = carried;
     this.#stream = new MutableStream(stream);
   }
 
   get isOver(): boolean {
     return this.#wire.isOver;
+  }
+
+  get heard(): string {
+    return this.#wire.message(FIRST_STREAM)?.body ?? '';
+  }
+
+  get goaways(): readonly number[] {
+    return this.#wire.goaways.map(({ code }) => code);
   }
 
   /** Says the preface when it is first used. */
@@ -126,12 +183,25 @@ class Http2Client implements ClientEnd {
     const { method, framing, pieces } = request;
     const wire = this.#wire;
     const length: Field[] = framing === 'none' ? [] : [['content-length', String(bodyOf(request).length)]];
-    const id = wire.request(requestFields(method, target, ...length), { isEnd: framing === 'none' });
+    const id = wire.request(requestFields(method, target, ...(request.fields ?? []), ...length), { isEnd: framing === 'none' });
     const send = (from: number, to: number): void => {
       for (let piece = from; piece < to; piece++) wire.data(id, pieces[piece] ?? '', piece === pieces.length - 1);
     };
     send(0, sentPieces);
     return this.#asking(id, () => send(sentPieces, pieces.length));
+  }
+
+  upload(target: string, pieces: readonly string[]): Upload {
+    const wire = this.#wire;
+    const length: Field = ['content-length', String(pieces.join('').length)];
+    const id = wire.request(requestFields('PUT', target, length), { isEnd: false });
+    let sent = 0;
+    const goOn = (): void => {
+      for (; sent < pieces.length && wire.windowOf(id) >= (pieces[sent]?.length ?? 0); sent++) {
+        wire.data(id, pieces[sent] ?? '', sent === pieces.length - 1);
+      }
+    };
+    return { ...this.#asking(id, () => {}), goOn };
   }
 
   askRaw(bytes: Uint8Array, isAlive: boolean): Asking {
@@ -148,6 +218,10 @@ class Http2Client implements ClientEnd {
     this.#stream.isMuted = false;
     this.#stream.write(bytes);
     this.#stream.isMuted = isMuted;
+  }
+
+  takeNoMore(): void {
+    this.#wire.isAutoWindow = false;
   }
 
   #asking(id: number, finish: () => void): Asking {

@@ -40,7 +40,7 @@ export function expectedOf({ cell, fault, position, script }: ClientCase): Expec
   if (fault === 'stall') return { status: cell.down.protocol === 'http1' ? 408 : 0, outcome: 'timeout', origin: 'cancelled' };
   // A message that ends too early is malformed (RFC 9112 §8); a connection of HTTP/2 that ends leaves its streams.
   return cell.down.protocol === 'http1'
-    ? { status: 400, outcome: 'rejected', origin: 'cancelled' }
+    ? { status: 400, outcome: 'client_abort', origin: 'cancelled' }
     : { status: 0, outcome: 'client_abort', origin: 'cancelled' };
 }
 

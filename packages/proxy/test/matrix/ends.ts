@@ -35,6 +35,11 @@ export function hasTls({ down, up }: Cell): boolean {
   return down.carrier === 'tls' || up.carrier === 'tls';
 }
 
+/** Neither wrappers nor TLS. */
+export function isPlain({ down, up }: Cell): boolean {
+  return down.carrier === 'plain' && up.carrier === 'plain';
+}
+
 /** Which positions of a script are taken. */
 export interface Sampling {
   /** 1: each one. */
@@ -46,6 +51,11 @@ export interface Sampling {
 export function samplingOf(cell: Cell, seed: number): Sampling {
   if (hasTls(cell)) return { stride: 29, seed };
   return { stride: cell.down.carrier === 'virtual' || cell.up.carrier === 'virtual' ? 3 : 1, seed };
+}
+
+/** Of the rows of a table, those that a cell looks at: all of them, or with TLS one in so many, by the seed. */
+export function sampledRows<Row>(cell: Cell, rows: readonly Row[], tlsStride: number, { seed }: Sampling): readonly Row[] {
+  return hasTls(cell) ? rows.filter((_row, index) => (index + seed) % tlsStride === 0) : rows;
 }
 
 /** The positions of a sample from 0 to `end`; the seams are always part of it. */

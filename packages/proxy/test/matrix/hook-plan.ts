@@ -32,16 +32,19 @@ export interface HookFacts {
   readonly hasResponded?: true;
   /** What it gives when all is well. Default: nothing. */
   readonly gives?: unknown;
-  /** What must go wrong for it to be called. */
-  readonly needs?: 'no connection' | 'a reset' | 'a failure';
+  /** What must go wrong, or be there, for it to be called. */
+  readonly needs?: 'no connection' | 'a reset' | 'a failure' | 'upstream modules' | 'a request before it';
+  /** HTTP/2 does not have it: its requests share their connection, and leave nothing to each other. */
+  readonly isHttp1Only?: true;
 }
 
-/**
- * All hooks but those that HTTP/2 does not have (`onConnectionReuse`, `persistConnectionContext`) and `adjustUpstreamModules`, which without
- * modules is not called.
- */
-export const HOOKS: Readonly<Partial<Record<HookName, HookFacts>>> = {
+/** What `persistConnectionContext` leaves when all is well. */
+export const LEFT = 'left by the request before';
+
+/** Every hook that there is: one that is missing here does not compile. */
+export const HOOKS: Readonly<Record<HookName, HookFacts>> = {
   newContext: { ways: SYNCHRONOUS, isSync: true, gives: {} },
+  onConnectionReuse: { ways: SYNCHRONOUS, isSync: true, isHttp1Only: true, needs: 'a request before it' },
   earlyRequestFilter: { ways: WITHOUT_RESULT },
   allowSpawningSubrequest: { ways: ALL, isSync: true, gives: false },
   requestFilter: { ways: ALL, gives: false },
@@ -52,6 +55,7 @@ export const HOOKS: Readonly<Partial<Record<HookName, HookFacts>>> = {
   upstreamRequestFilter: { ways: WITHOUT_RESULT },
   requestBodyFilter: { ways: ALL, gives: null },
   errorWhileProxy: { ways: SYNCHRONOUS, isSync: true, needs: 'a reset' },
+  adjustUpstreamModules: { ways: WITHOUT_RESULT, needs: 'upstream modules' },
   upstreamResponseFilter: { ways: WITHOUT_RESULT },
   upstreamResponseBodyFilter: { ways: ALL, gives: null, hasResponded: true },
   upstreamResponseTrailerFilter: { ways: SYNCHRONOUS, isSync: true, hasResponded: true },
@@ -62,6 +66,7 @@ export const HOOKS: Readonly<Partial<Record<HookName, HookFacts>>> = {
   suppressErrorLog: { ways: ['throws', 'returns garbage'], isSync: true, gives: false, needs: 'a failure' },
   requestSummary: { ways: ['throws'], isSync: true, gives: 'a request', needs: 'a failure' },
   logging: { ways: WITHOUT_RESULT },
+  persistConnectionContext: { ways: SYNCHRONOUS, isSync: true, isHttp1Only: true, gives: LEFT },
 };
 
 /** What the rules say. */
@@ -87,13 +92,18 @@ export interface HookCase {
 }
 
 /** A hook that fails ends its own request, once; those of the end can only be told of. */
-export function expectedOf({ hook, facts, way }: HookCase): Expected {
+export function expectedOf({ cell, hook, facts, way }: HookCase): Expected {
   const failed = { outcome: 'failed', reason: 'HOOK_THREW' } as const;
+  const served = { status: 200, isCut: false, log: { outcome: 'completed', reason: '' }, failures: 0, isTold: false } as const;
+  if (facts.isHttp1Only === true && cell.down.protocol === 'http2') return served;
   switch (hook) {
     case 'newContext':
       return { status: 500, isCut: false, log: null, failures: 0, isTold: false };
     case 'logging':
-      return { status: 200, isCut: false, log: { outcome: 'completed', reason: '' }, failures: 0, isTold: way !== 'hangs' };
+      return { ...served, isTold: way !== 'hangs' };
+    case 'persistConnectionContext':
+      // Nobody waits for it: a promise is garbage, whatever becomes of it.
+      return { ...served, isTold: true };
     case 'failToProxy':
     case 'suppressErrorLog':
     case 'requestSummary':
@@ -111,11 +121,14 @@ function reasonOf({ isSync }: HookFacts, way: Way): string {
   return way === 'rejects' ? 'HOOK_REJECTED' : way === 'hangs' ? 'HOOK_TIMEOUT' : 'HOOK_RETURNED_GARBAGE';
 }
 
-/** Cases that run side by side: those of one way to fail. */
+/** Cases that run side by side: those of one way to fail, with upstream modules and without. */
 export function hookBatches(cell: Cell): HookCase[][] {
-  return ALL.map((way) =>
-    Object.entries(HOOKS)
-      .filter(([, { ways }]) => ways.includes(way))
-      .map(([hook, facts]) => ({ name: `${cell.name}: ${hook} ${way}`, target: `/${hook}`, cell, hook: hook as HookName, facts, way })),
-  );
+  const batches = ALL.flatMap((way) => [true, false].map((hasModules) => casesOf(cell, way, hasModules)));
+  return batches.filter((cases) => cases.length > 0);
+}
+
+function casesOf(cell: Cell, way: Way, hasModules: boolean): HookCase[] {
+  return Object.entries(HOOKS)
+    .filter(([, { ways, needs }]) => ways.includes(way) && (needs === 'upstream modules') === hasModules)
+    .map(([hook, facts]) => ({ name: `${cell.name}: ${hook} ${way}`, target: `/${hook}`, cell, hook: hook as HookName, facts, way }));
 }

@@ -1,11 +1,12 @@
 /** One proxy in the middle of one cell, with as many clients and origins as there are cases: they run side by side, and each is judged for itself. */
 import { ManualClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
-import { HttpEnvironment, HttpServer, type Refusal } from '@ferrata/http';
+import { HttpEnvironment, HttpServer, type HttpServerOptions, type Refusal } from '@ferrata/http';
 import { HttpProxy, type HttpProxyOptions, type Outcome, outcomeOf, type ProxyHooks } from '@ferrata/proxy';
 import type { L4Stream } from '@ferrata/stream';
-import { type Peer, type PeerOptions, peer } from '@ferrata/upstream';
-import { Carriers } from './carriers.ts';
+import { type Peer, type PeerOptions, peer, type UpstreamConnectorOptions } from '@ferrata/upstream';
+import type { H2WireOptions } from '../h2-wire.ts';
+import { type CarrierOptions, Carriers, type Wanted } from './carriers.ts';
 import { type ClientEnd, clientEnd } from './client-end.ts';
 import type { Cell, End } from './ends.ts';
 import { type OriginEnd, type OriginRequest, originEnd } from './origin-end.ts';
@@ -32,6 +33,11 @@ export interface MatrixOptions {
   readonly plant?: Plant;
   readonly hooks?: Partial<ProxyHooks<object>>;
   readonly proxy?: Omit<HttpProxyOptions, 'environment' | 'upstream' | 'connector'>;
+  readonly server?: Omit<HttpServerOptions, 'environment'>;
+  readonly upstream?: Omit<UpstreamConnectorOptions, 'environment'>;
+  readonly carriers?: CarrierOptions;
+  /** Default: its own. */
+  readonly clock?: ManualClock;
 }
 
 /** How the proxy comes to an origin. */
@@ -40,6 +46,14 @@ export interface OriginOptions {
   readonly connect?: NonNullable<PeerOptions['connect']>;
   /** In place of the proxy's end of the connection, below TLS. */
   readonly line?: (stream: L4Stream) => L4Stream;
+  /** It speaks both, as TLS agrees. */
+  readonly isAuto?: true;
+  /** Called with each connection, before anything is read from it. */
+  readonly onConnection?: (connection: OriginEnd) => void;
+  /** How an HTTP/2 origin begins. */
+  readonly h2?: H2WireOptions;
+  /** What else is said of it as a peer. */
+  readonly peer?: Omit<PeerOptions, 'protocol' | 'tls' | 'connect'>;
 }
 
 /** An origin of its own: where requests for some targets go, and every connection that was made to it. */
@@ -50,9 +64,9 @@ export interface Origin {
 
 export class MatrixWorld {
   readonly cell: Cell;
-  readonly clock = new ManualClock();
-  readonly environment = new HttpEnvironment({ clock: this.clock });
-  readonly carriers = new Carriers(this.clock);
+  readonly clock: ManualClock;
+  readonly environment: HttpEnvironment;
+  readonly carriers: Carriers;
   readonly refused: Refusal[] = [];
   /** What hooks that nobody waits for have thrown. */
   readonly hookFailures: WireError[] = [];
@@ -66,8 +80,14 @@ export class MatrixWorld {
   readonly #plant: Plant;
   #begun = 0;
 
-  constructor(cell: Cell, { plant = {}, hooks = {}, proxy = {} }: MatrixOptions = {}) {
+  constructor(
+    cell: Cell,
+    { plant = {}, hooks = {}, proxy = {}, server = {}, upstream, carriers = {}, clock = new ManualClock() }: MatrixOptions = {},
+  ) {
     this.cell = cell;
+    this.clock = clock;
+    this.environment = new HttpEnvironment({ clock });
+    this.carriers = new Carriers(this.clock, carriers);
     this.#plant = plant;
     const all: ProxyHooks<object> = {
       upstreamPeer: ({ request }) => this.peerOf(request.target),
@@ -101,10 +121,11 @@ export class MatrixWorld {
         onRefused: (refusal) => void this.refused.push(refusal),
         onHookFailed: (error) => void this.hookFailures.push(error),
         ...proxy,
+        ...(upstream === undefined ? {} : { upstream }),
         environment: this.environment,
       },
     );
-    this.server = new HttpServer(this.proxy, { environment: this.environment });
+    this.server = new HttpServer(this.proxy, { ...server, environment: this.environment });
   }
 
   /** A client's connection. */
@@ -122,12 +143,17 @@ export class MatrixWorld {
   origin(end: End, targets: readonly string[], onRequest: (request: OriginRequest) => void, options: OriginOptions = {}): Origin {
     const connections: OriginEnd[] = [];
     const number = this.origins.length + 1;
+    const wanted: Wanted = options.isAuto === true ? 'auto' : end.protocol;
     const made = peer(`10.0.${number >> 8}.${number & 255}:80`, {
-      protocol: end.protocol,
-      ...(end.carrier === 'tls' ? { tls: this.carriers.client(end.protocol) } : {}),
+      ...options.peer,
+      protocol: wanted,
+      ...(end.carrier === 'tls' ? { tls: this.carriers.client(wanted) } : {}),
       connect: async () => {
-        const stream = this.carriers.toOrigin(end.carrier, end.protocol, (outer) => {
-          connections.push(originEnd(end.protocol, outer, onRequest));
+        const stream = this.carriers.toOrigin(end.carrier, wanted, (outer) => {
+          const agreed = outer.stream.info.tls?.alpn === 'h2' ? 'http2' : 'http1';
+          const connection = originEnd(wanted === 'auto' ? agreed : wanted, outer, onRequest, options.h2);
+          connections.push(connection);
+          options.onConnection?.(connection);
         });
         const line = options.line?.(stream) ?? stream;
         return this.#plant.originSide?.(line) ?? line;

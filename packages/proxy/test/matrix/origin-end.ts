@@ -1,8 +1,8 @@
 /** The origin's end of a cell: it takes requests down, plays an answer's bytes up to some position, and then fails as it is told. */
 import { Http2ErrorCode } from '@ferrata/http2-framing';
-import { type H2Message, H2Wire, valueOf } from '../h2-wire.ts';
+import { type H2Message, H2Wire, type H2WireOptions, valueOf } from '../h2-wire.ts';
 import { readResponse, Wire } from '../rig.ts';
-import { MutableStream, type Outer } from './carriers.ts';
+import { type Carried, MutableStream, type Outer } from './carriers.ts';
 import type { Protocol } from './ends.ts';
 import { onStream, type Script } from './scripts.ts';
 
@@ -25,6 +25,8 @@ export interface OriginRequest {
   readonly isCancelled: boolean;
   /** The code of RST_STREAM; HTTP/2 only. */
   readonly resetCode: number | null;
+  /** The value of a field of its head, by its name in lower case; undefined: there is none. */
+  fieldOf(name: string): string | undefined;
   /** Says the first `count` bytes of the answer. */
   play(script: Script, count?: number): void;
   /** Writes anything. */
@@ -39,20 +41,35 @@ export interface OriginEnd {
   readonly isOver: boolean;
   /** HTTP/2: for frames of the connection. */
   readonly h2: H2Wire | null;
+  readonly carried: Carried;
+  /** All that has come behind the head of its first request. */
+  readonly heard: string;
+  /** HTTP/1: behind so many bytes it reads no more, until `readOn`. HTTP/2: gives no window back beyond the first ones. */
+  stopAt(bytes: number): void;
+  readOn(): void;
 }
 
-export function originEnd(protocol: Protocol, outer: Outer, onRequest: (request: OriginRequest) => void): OriginEnd {
-  return protocol === 'http1' ? new Http1Origin(outer, onRequest) : new Http2Origin(outer, onRequest);
+export function originEnd(
+  protocol: Protocol,
+  outer: Outer,
+  onRequest: (request: OriginRequest) => void,
+  options: H2WireOptions = {},
+): OriginEnd {
+  return protocol === 'http1' ? new Http1Origin(outer, onRequest) : new Http2Origin(outer, onRequest, options);
 }
 
 class Http1Origin implements OriginEnd {
   readonly requests: Http1OriginRequest[] = [];
   readonly h2 = null;
+  readonly carried: Carried;
   readonly #wire: Wire;
+  #stopsAt = Number.POSITIVE_INFINITY;
 
   constructor(outer: Outer, onRequest: (request: OriginRequest) => void) {
     this.#wire = new Wire(outer.stream);
+    this.carried = outer.carried;
     this.#wire.onText = (wire) => {
+      if (wire.text.length >= this.#stopsAt) wire.stream.pause();
       for (;;) {
         const last = this.requests.at(-1);
         last?.read(wire.text);
@@ -70,6 +87,19 @@ class Http1Origin implements OriginEnd {
   get isOver(): boolean {
     return this.#wire.isOver;
   }
+  get heard(): string {
+    const { text } = this.#wire;
+    return text.slice(text.indexOf('\r\n\r\n') + 4);
+  }
+
+  stopAt(bytes: number): void {
+    this.#stopsAt = bytes;
+    if (bytes === 0) this.#wire.stream.pause();
+  }
+  readOn(): void {
+    this.#stopsAt = Number.POSITIVE_INFINITY;
+    this.#wire.stream.resume();
+  }
 }
 
 class Http1OriginRequest implements OriginRequest {
@@ -77,12 +107,15 @@ class Http1OriginRequest implements OriginRequest {
   readonly method: string;
   readonly resetCode = null;
   readonly streamId = 0;
-  body = '';
   isWhole = false;
   endsAt = 0;
   readonly #wire: Wire;
   readonly #outer: Outer;
   readonly #at: number;
+  #body = '';
+  /** How much of the text has been looked at, and how much there must be before it is worth a look again. */
+  #lookedAt = 0;
+  #wanted = 0;
 
   constructor(wire: Wire, outer: Outer, at: number) {
     this.#wire = wire;
@@ -97,16 +130,37 @@ class Http1OriginRequest implements OriginRequest {
     return this.#wire.wasReset;
   }
 
-  /** Reads on: bodies of requests are delimited as those of responses, but that no field means no body (RFC 9112 §6.3). */
+  get body(): string {
+    if (!this.isWhole && this.#wire.text.length > this.#lookedAt) this.#parse(this.#wire.text);
+    return this.#body;
+  }
+
+  /** Reads on. */
   read(text: string): void {
-    if (this.isWhole) return;
+    if (!this.isWhole && text.length >= this.#wanted) this.#parse(text);
+  }
+
+  /** Bodies of requests are delimited as those of responses, but that no field means no body (RFC 9112 §6.3). */
+  #parse(text: string): void {
+    this.#lookedAt = text.length;
     const fields = text.slice(text.indexOf('\r\n', this.#at) + 2);
     const head = fields.slice(0, fields.indexOf('\r\n\r\n') + 4);
     const hasBody = /^(?:content-length|transfer-encoding):/im.test(head);
     const { body, isComplete, rest } = readResponse(`HTTP/1.1 200 OK\r\n${fields}`);
-    this.body = hasBody ? body : '';
+    const length = Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? 0);
+    this.#wanted = text.length - fields.length + head.length + length;
+    this.#body = hasBody ? body : '';
     this.isWhole = !hasBody || isComplete;
     this.endsAt = hasBody ? text.length - rest.length : text.length - fields.length + head.length;
+  }
+
+  fieldOf(name: string): string | undefined {
+    const head = this.#wire.text.slice(this.#at).split('\r\n\r\n', 1)[0] ?? '';
+    return head
+      .split('\r\n')
+      .find((line) => line.toLowerCase().startsWith(`${name}:`))
+      ?.slice(name.length + 1)
+      .trim();
   }
 
   play({ bytes }: Script, count: number = bytes.length): void {
@@ -127,9 +181,12 @@ class Http2Origin implements OriginEnd {
   readonly requests: Http2OriginRequest[] = [];
   readonly h2: H2Wire;
 
-  constructor(outer: Outer, onRequest: (request: OriginRequest) => void) {
+  readonly carried: Carried;
+
+  constructor(outer: Outer, onRequest: (request: OriginRequest) => void, options: H2WireOptions) {
     const stream = new MutableStream(outer.stream);
-    this.h2 = new H2Wire('origin', stream);
+    this.carried = outer.carried;
+    this.h2 = new H2Wire('origin', stream, options);
     this.h2.onHead = (message, wire) => {
       if (message.trailers !== null) return;
       const request = new Http2OriginRequest(message, wire, stream, outer);
@@ -140,6 +197,17 @@ class Http2Origin implements OriginEnd {
 
   get isOver(): boolean {
     return this.h2.isOver;
+  }
+  get heard(): string {
+    return this.requests[0]?.body ?? '';
+  }
+
+  stopAt(): void {
+    this.h2.isAutoWindow = false;
+  }
+  readOn(): void {
+    this.h2.isAutoWindow = true;
+    for (const id of [0, ...this.requests.map(({ streamId }) => streamId)]) this.h2.window(id, 0x10_0000);
   }
 }
 
@@ -176,6 +244,10 @@ class Http2OriginRequest implements OriginRequest {
   }
   get isCancelled(): boolean {
     return this.resetCode !== null || this.#wire.isOver;
+  }
+
+  fieldOf(name: string): string | undefined {
+    return valueOf(this.#message.fields, name);
   }
 
   /** A script that stops within a frame is the last that this connection says. */

@@ -1,12 +1,27 @@
 /** The judges can say no: faults are planted in what the proxy sends, logs and lets go, and each must be told by its breach. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { FrameType } from '@ferrata/http2-framing';
 import type { ProxyHooks } from '@ferrata/proxy';
 import { edit, LyingStream } from '../world/planted.ts';
 import { clientBatches } from './client-plan.ts';
 import { runClient } from './client-run.ts';
+import { doorBatches, runDoor } from './door-run.ts';
 import { CELLS, type Cell } from './ends.ts';
+import { expectBatches, runExpect } from './expect-run.ts';
+import type { Finding } from './findings.ts';
+import { floodBatches, runFloods, runStalls, stallBatches } from './flood-run.ts';
+import { flightOf, handshakeBatches, runHandshakes } from './handshake-run.ts';
+import { hookBatches } from './hook-plan.ts';
+import { runHooks } from './hook-run.ts';
+import { idleBatches, runIdle } from './idle-run.ts';
 import type { Plant } from './matrix-world.ts';
+import { nameBatches, runNames } from './names-run.ts';
+import { outageBatches, runOutages, runStorm, stormBatches } from './outage-run.ts';
+import { crowdBatches, garbageBatches, runCrowd, runGarbage } from './pipeline-run.ts';
+import { pressureBatches, runPressure } from './pressure-run.ts';
+import { requiredBatches, runRequired } from './required-run.ts';
+import { runTunnels, tunnelBatches } from './tunnel-run.ts';
 import { upstreamBatches } from './upstream-plan.ts';
 import { runUpstream } from './upstream-run.ts';
 
@@ -27,13 +42,13 @@ function hooking(change: (hooks: ProxyHooks<object>) => Partial<ProxyHooks<objec
   return { hooks: (hooks) => ({ ...hooks, ...change(hooks) }) };
 }
 
-/** Changes each RST_STREAM frame (RFC 9113 §6.4) in what goes out. */
-function editResets(change: (frame: Uint8Array) => void): (chunk: Uint8Array) => Uint8Array {
+/** Changes each frame of a type in what goes out. */
+function editFrames(type: number, change: (frame: Uint8Array) => void): (chunk: Uint8Array) => Uint8Array {
   return (chunk) => {
     const edited = chunk.slice();
     for (let at = 0; at + 9 <= edited.length; ) {
       const length = ((edited[at] as number) << 16) | ((edited[at + 1] as number) << 8) | (edited[at + 2] as number);
-      if (edited[at + 3] === 0x3) change(edited.subarray(at, at + 9 + length));
+      if (edited[at + 3] === type) change(edited.subarray(at, at + 9 + length));
       at += 9 + length;
     }
     return edited;
@@ -78,7 +93,7 @@ const UPSTREAM: Readonly<Record<string, PlantedFault>> = {
     cell: 'h2c × H1',
     cases: 'chunks and trailers: end',
     plant: outgoing(
-      editResets((frame) => {
+      editFrames(FrameType.rstStream, (frame) => {
         frame[3] = 0x0;
         frame[4] = 0x1;
       }),
@@ -88,7 +103,7 @@ const UPSTREAM: Readonly<Record<string, PlantedFault>> = {
   'resets a stream that was cut with CANCEL': {
     cell: 'h2c × h2c',
     cases: 'a body of known length: end',
-    plant: outgoing(editResets((frame) => frame.set([8], 12))),
+    plant: outgoing(editFrames(FrameType.rstStream, (frame) => frame.set([8], 12))),
     breach: /reset with 8, not INTERNAL_ERROR/,
   },
   'changes a byte of a body': {
@@ -160,16 +175,160 @@ const CLIENT: Readonly<Record<string, PlantedFault>> = {
   },
 };
 
-function cellNamed(name: string): Cell {
-  const found = CELLS.find((cell) => cell.name === name);
-  assert.ok(found, `no cell ${name}`);
+/** The same of the other judges, each with what runs it. */
+interface OtherFault {
+  readonly run: () => Promise<readonly Finding[]>;
+  readonly breach: RegExp;
+}
+
+const OTHERS: Readonly<Record<string, OtherFault>> = {
+  'calls failToProxy twice': {
+    run: () =>
+      runHooks(
+        some(hookBatches(cellNamed('H1 × H1')), 'requestFilter throws'),
+        hooking((hooks) => ({
+          failToProxy: (...args) => {
+            void hooks.failToProxy?.(...args);
+            return hooks.failToProxy?.(...args);
+          },
+        })),
+      ),
+    breach: /failToProxy was called 2 times, not 1/,
+  },
+  'answers though adjustUpstreamModules has failed': {
+    run: () =>
+      runHooks(
+        some(hookBatches(cellNamed('h2c × H1')), 'adjustUpstreamModules rejects'),
+        hooking(() => ({ adjustUpstreamModules: () => {} })),
+      ),
+    breach: /answered 200, not 500/,
+  },
+  'leaves to the next request what persistConnectionContext has failed to give': {
+    run: () =>
+      runHooks(
+        some(hookBatches(cellNamed('H1 × h2c')), 'persistConnectionContext throws'),
+        hooking(() => ({ persistConnectionContext: () => 'something' })),
+      ),
+    breach: /what failed to leave anything has left something/,
+  },
+  'forgets what was left on a connection': {
+    run: () =>
+      runHooks(
+        some(hookBatches(cellNamed('H1 × H1')), 'onConnectionReuse throws'),
+        hooking(() => ({ persistConnectionContext: () => undefined })),
+      ),
+    breach: /onConnectionReuse was given undefined/,
+  },
+  'does not ask by HTTP/1.1 who wants that': {
+    run: () =>
+      runRequired(
+        some(requiredBatches(cellNamed('H1 × H2/TLS'), EACH), 'POST on'),
+        hooking(() => ({ errorWhileProxy: (_session, _peer, error) => void (error.retry = 'never') })),
+      ),
+    breach: /tried by http2, not http2,http1/,
+  },
+  'reads on though its origin is full': {
+    run: () =>
+      runPressure(some(pressureBatches(cellNamed('H1 × H1'), EACH), 'stops at 0'), {
+        originSide: (stream) => new LyingStream(stream, { alwaysHasRoom: true }),
+      }),
+    breach: /bytes were held, more than/,
+  },
+  'does not ask the next peer': {
+    run: () =>
+      runOutages(
+        some(outageBatches(cellNamed('h2c × h2c'), EACH), 'GET, refuses, up'),
+        hooking(() => ({ failToConnect: (_session, _peer, error) => void (error.retry = 'never') })),
+      ),
+    breach: /answered 502, whole, not 200/,
+  },
+  'sends all again that is lost': {
+    run: () => runStorm(some(stormBatches(cellNamed('H1 × H1')), 'all lost'), 1),
+    breach: /80 tries for 40 requests/,
+  },
+  'forgets the addresses that it had': {
+    run: () => runNames(some(nameBatches(cellNamed('H1 × H1'), EACH), 'SERVFAIL behind a good answer'), true),
+    breach: /answered \{"status":502/,
+  },
+  'gives one request the answer of another': {
+    run: () => runCrowd(some(crowdBatches(cellNamed('H1 × H1')), 'requests'), outgoing(edit((text) => text.replace('/0007', '/0008')))),
+    breach: /answer 7 of 1000 is "\/0008"/,
+  },
+  'reads on behind Connection: close': {
+    run: () =>
+      runGarbage(some(garbageBatches(cellNamed('H1 × H1'), EACH), 'another one behind Connection: close'), {
+        clientSide: (stream) =>
+          new LyingStream(stream, { incoming: edit((text) => text.replace('Connection: close', 'X-Nothing: close')) }),
+      }),
+    breach: /requests that are none have come to an origin/,
+  },
+  'ends a connection of broken frames as if all were well': {
+    run: () =>
+      runGarbage(
+        some(garbageBatches(cellNamed('h2c × H1'), EACH), 'PING on a stream'),
+        outgoing(editFrames(FrameType.goaway, (frame) => frame.fill(0, 13, 17))),
+      ),
+    breach: /GOAWAY says 0/,
+  },
+  'lets a handshake take its time': {
+    run: async () => {
+      const cell = cellNamed('H1/TLS × H1');
+      const stalled = some(handshakeBatches(cell, await flightOf(cell), EACH), 'stall at');
+      return runHandshakes(stalled.map((it) => ({ ...it, line: (stream) => stream })));
+    },
+    breach: /the connection is still open/,
+  },
+  'bears any flood': {
+    run: () => runFloods(some(floodBatches(cellNamed('h2c × H1')), 'PING'), {}, false),
+    breach: /the connection goes on/,
+  },
+  'blames itself for answers that nobody takes': {
+    run: () =>
+      runStalls(
+        some(stallBatches(cellNamed('h2c × H1'), EACH), 'windows of 0'),
+        outgoing(editFrames(FrameType.rstStream, (frame) => frame.set([2], 12))),
+      ),
+    breach: /streams are reset with 2, not CANCEL/,
+  },
+  'keeps a 100 to itself': {
+    run: () =>
+      runExpect(
+        some(expectBatches(cellNamed('H1 × H1'), EACH), 'a body held back; the origin continues'),
+        outgoing((chunk) => (Buffer.from(chunk).includes('100 Continue') ? new Uint8Array(0) : chunk)),
+      ),
+    breach: /0 interim responses, not 1/,
+  },
+  'changes a byte in a tunnel': {
+    run: () =>
+      runTunnels(
+        some(tunnelBatches(cellNamed('H1 × H1'), EACH), 'client ends at 58'),
+        outgoing(edit((text) => text.replace('hello', 'hallo'))),
+      ),
+    breach: /the client has .*hallo/,
+  },
+  'does not close an idle connection for a new one': {
+    run: () =>
+      runIdle(some(idleBatches(cellNamed('H1 × H1'), EACH), 'idle, idle, idle, idle'), {
+        clientSide: (stream) => new LyingStream(stream, { ignoresAbort: true }),
+      }),
+    breach: /connection 0 is open/,
+  },
+  'believes a stranger': {
+    run: () => runDoor(some(doorBatches(cellNamed('H1 × H1'), EACH), 'from a stranger'), 'all'),
+    breach: /it was told "HTTP/,
+  },
+};
+
+/** Cases by a part of their names; without a fault nothing may be found among them, as the tests of the matrix itself say. */
+function some<Case extends { readonly name: string }>(batches: readonly (readonly Case[])[], part: string): Case[] {
+  const found = batches.flat().filter(({ name }) => name.includes(part));
+  assert.ok(found.length > 0, `no case of ${part}`);
   return found;
 }
 
-/** The cases of a planted fault; without the fault nothing may be found among them, as the tests of the matrix itself say. */
-function casesOf<Case extends { readonly name: string }>(batches: readonly (readonly Case[])[], { cases }: PlantedFault): Case[] {
-  const found = batches.flat().filter(({ name }) => name.includes(cases));
-  assert.ok(found.length > 0, `no case of ${cases}`);
+function cellNamed(name: string): Cell {
+  const found = CELLS.find((cell) => cell.name === name);
+  assert.ok(found, `no cell ${name}`);
   return found;
 }
 
@@ -178,14 +337,20 @@ const EACH = { stride: 1, seed: 0 };
 describe('a proxy that', () => {
   for (const [name, fault] of Object.entries(UPSTREAM)) {
     test(`${name} is found`, async () => {
-      const findings = await runUpstream(casesOf(upstreamBatches(cellNamed(fault.cell), EACH), fault), fault.plant);
+      const findings = await runUpstream(some(upstreamBatches(cellNamed(fault.cell), EACH), fault.cases), fault.plant);
       assert.match(findings.flatMap(({ breaches }) => breaches).join('\n'), fault.breach);
     });
   }
   for (const [name, fault] of Object.entries(CLIENT)) {
     test(`${name} is found`, async () => {
-      const findings = await runClient(casesOf(clientBatches(cellNamed(fault.cell), EACH), fault), fault.plant);
+      const findings = await runClient(some(clientBatches(cellNamed(fault.cell), EACH), fault.cases), fault.plant);
       assert.match(findings.flatMap(({ breaches }) => breaches).join('\n'), fault.breach);
+    });
+  }
+  for (const [name, { run, breach }] of Object.entries(OTHERS)) {
+    test(`${name} is found`, async () => {
+      const findings = await run();
+      assert.match(findings.flatMap(({ breaches }) => breaches).join('\n'), breach);
     });
   }
 });

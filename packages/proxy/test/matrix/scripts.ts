@@ -26,6 +26,8 @@ export interface Request {
   readonly framing: Exclude<Framing, 'close'>;
   readonly pieces: readonly string[];
   readonly trailers: readonly Field[];
+  /** Beside those that every request has. Default: none. */
+  readonly fields?: readonly Field[];
 }
 
 export interface Script {
@@ -62,12 +64,17 @@ function http1Answer(answer: Answer): Script {
 
 function http1Request(request: Request, target: string): Script {
   const { method, framing, pieces } = request;
-  return http1Script(`${method} ${target} HTTP/1.1\r\nHost: h\r\n${framingField(framing, pieces)}\r\n`, request);
+  return http1Script(`${method} ${target} HTTP/1.1\r\nHost: h\r\n${ownFields(request)}${framingField(framing, pieces)}\r\n`, request);
 }
 
 function http1Script(head: string, message: Answer | Request): Script {
   const bytes = latin1Encode(head + http1Body(message));
   return { bytes, headEnd: head.length, end: bytes.length, isEndedByClose: message.framing === 'close', frameEnds: [] };
+}
+
+/** The fields of a request beside the usual ones, as lines of HTTP/1. */
+export function ownFields({ fields = [] }: Request): string {
+  return fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
 }
 
 function framingField(framing: Framing, pieces: readonly string[]): string {
@@ -104,7 +111,7 @@ function http2Request(request: Request, target: string): Script {
   const frames = new Frames();
   frames.raw(CLIENT_PREFACE);
   frames.write((writer) => writeSettings(writer, []));
-  return http2Script(frames, requestFields(request.method, target), request);
+  return http2Script(frames, requestFields(request.method, target, ...(request.fields ?? [])), request);
 }
 
 function http2Script(frames: Frames, pseudoFields: readonly Field[], { framing, pieces, trailers }: Answer | Request): Script {

@@ -122,6 +122,29 @@ describe('windows of our own', () => {
 });
 
 describe('what a Host becomes', () => {
+  test('#120 a request without one, where missingHost lets it in, is sent on with that of its peer', async () => {
+    const server = { connection: { decoder: { leniency: { missingHost: true } } } };
+    for (const protocol of ['http1', 'http2'] as const) {
+      const rig = new Rig({
+        server,
+        origin: answering(ok),
+        h2Origin: (wire) => {
+          wire.onMessage = ({ id }) => void wire.respond(id, 200, 'ok');
+        },
+        peer: peer('10.0.0.1:80', { protocol }),
+      });
+      const client = await rig.ask('GET / HTTP/1.1\r\n\r\n');
+      assert.equal(readResponse(client.text).body, 'ok');
+      if (protocol === 'http1') assert.match(rig.origins[0]?.text ?? '', /^host: 10\.0\.0\.1\r$/im);
+      else assert.equal(valueOf(rig.h2Origins[0]?.messages[0]?.fields ?? [], ':authority'), '10.0.0.1');
+      await rig.finish(client);
+    }
+    const strict = new Rig();
+    const client = await strict.ask('GET / HTTP/1.1\r\n\r\n');
+    assert.equal(readResponse(client.text).status, 400);
+    await strict.finish(client);
+  });
+
   test('#228 :authority is the Host as it came: with a port, in brackets, with a trailing colon; another colon is refused', async () => {
     const rig = new Rig({
       h2Origin: (wire) => {

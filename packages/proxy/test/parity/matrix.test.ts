@@ -1,7 +1,7 @@
 /** Behaviours B1 to B16 and B37 to B44 of Pingora's tests: which versions meet, what callbacks see, what is tried again, and how origins die. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent, createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
 import { constants, createServer as createHttp2, createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
 import { createServer as createTcp, type Socket } from 'node:net';
@@ -9,8 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createAuthority } from '@ferrata/dev-certificates';
+import type { WireError } from '@ferrata/error';
 import { KnownHeader } from '@ferrata/headers';
-import type { HttpProxyOptions } from '@ferrata/proxy';
+import { Http2ErrorCode } from '@ferrata/http2-framing';
+import type { AnswerableSession, HttpProxyOptions } from '@ferrata/proxy';
 import { type PeerOptions, peer } from '@ferrata/upstream';
 import { ask, exchangeRaw, Http2Client, type Origin, portIn, runOrigin, runProxy } from './socket-rig.ts';
 
@@ -242,15 +244,33 @@ describe('a connection of the pool that the origin has given up', () => {
 });
 
 describe('Connection and CONNECT', () => {
-  test('#B37 Connection: close is answered by the same; else the connection stays, without a word in HTTP/1.1 and with one in HTTP/1.0', async () => {
+  test('#B37 where sayKeepAlive is set an answer says Connection: keep-alive, of itself only to HTTP/1.0; close is answered by close', async () => {
     await using origin = await runOrigin(createHttp1(greet));
+    for (const sayKeepAlive of [true, false]) {
+      await using proxy = await runProxy({ to: toPort(origin.port), server: { connection: { sayKeepAlive } } });
+      const asked = 'GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n';
+      const [, first = '', last = ''] = (await exchangeRaw(proxy.port, asked)).split('HTTP/1.1 200 OK\r\n');
+      assert.deepEqual(first.match(/^connection:.*$/gim), sayKeepAlive ? ['Connection: keep-alive'] : null);
+      assert.deepEqual(last.match(/^connection:.*$/gim), ['Connection: close']);
+    }
     await using proxy = await runProxy({ to: toPort(origin.port) });
-    const two = await exchangeRaw(proxy.port, 'GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
-    const [, first = '', last = ''] = two.split('HTTP/1.1 200 OK\r\n');
-    assert.doesNotMatch(first, /^connection:/im);
-    assert.match(last, /^connection: close\r$/im);
     const old = await exchangeRaw(proxy.port, 'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n', (text) => text.endsWith(hello));
     assert.match(old, /^connection: keep-alive\r$/im);
+  });
+
+  test('#151 where allowPipelining is false a client that pipelines has the first answer, whole, and then the end', async () => {
+    await using origin = await runOrigin(createHttp1(greet));
+    await using proxy = await runProxy({ to: toPort(origin.port), server: { connection: { allowPipelining: false } } });
+    const asked = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
+    const text = await exchangeRaw(proxy.port, asked.repeat(3));
+    assert.equal(text.split('HTTP/1.1 ').length, 2);
+    assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*^Connection: close\r$/ims);
+    assert.ok(text.endsWith(hello));
+    assert.equal(proxy.seen.length, 1);
+    // Who waits for each answer notices nothing.
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    for (const isReused of [false, true, true]) assert.equal((await ask({ port: proxy.port, agent })).isReused, isReused);
+    agent.destroy();
   });
 
   test('#B38 CONNECT over HTTP/1 is 405', async () => {
@@ -260,11 +280,16 @@ describe('Connection and CONNECT', () => {
     assert.equal(proxy.seen[0]?.origin, '');
   });
 
-  test('#B39 CONNECT over HTTP/2 is 405, and says no more than that', async () => {
-    await using proxy = await runProxy({ to: toPort(1) });
-    await using client = new Http2Client(`http://127.0.0.1:${proxy.port}`);
-    const answer = await client.ask({ ':method': 'CONNECT', ':authority': 'h:443' });
-    assert.deepEqual([answer.status, answer.body.toString(), answer.code], [405, '405 Method Not Allowed\n', 0]);
+  test('#B39 CONNECT over HTTP/2 is 405, with an empty body where failToProxy answers so; of itself it has a line of text', async () => {
+    for (const [hooks, body] of [
+      [{ failToProxy: (session: AnswerableSession, { status }: WireError): void => session.respond(status) }, ''],
+      [{}, '405 Method Not Allowed\n'],
+    ] as const) {
+      await using proxy = await runProxy({ to: toPort(1), hooks });
+      await using client = new Http2Client(`http://127.0.0.1:${proxy.port}`);
+      const answer = await client.ask({ ':method': 'CONNECT', ':authority': 'h:443' });
+      assert.deepEqual([answer.status, answer.body.toString(), answer.code], [405, body, 0]);
+    }
   });
 
   test('#B40 CONNECT over HTTP/1, where it is allowed: the 200 of the peer, and what comes behind it, both ways', async () => {
@@ -303,24 +328,30 @@ describe('how origins die', () => {
     assert.deepEqual([answer.status, answer.body.length, answer.code], [502, 0, 0]);
   });
 
-  test('#B42 within a body: an HTTP/2 client has the bytes that came, then a reset, by INTERNAL_ERROR', async () => {
-    const passed = Promise.withResolvers<void>();
-    await using origin = await scripted('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello', (socket) => {
-      // Not before the bytes have been read: a reset may overtake them.
-      void passed.promise.then(() => socket.resetAndDestroy());
-    });
-    await using proxy = await runProxy({
-      to: toPort(origin.port),
-      hooks: {
-        responseBodyFilter: (_session, chunk) => {
-          passed.resolve();
-          return chunk;
+  test('#B42 within a body: an HTTP/2 client has the bytes that came, then a reset, by CANCEL where resetCode says so; of itself by INTERNAL_ERROR', async () => {
+    for (const [settings, code] of [
+      [{ resetCode: Http2ErrorCode.cancel }, constants.NGHTTP2_CANCEL],
+      [{}, constants.NGHTTP2_INTERNAL_ERROR],
+    ] as const) {
+      const passed = Promise.withResolvers<void>();
+      await using origin = await scripted('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello', (socket) => {
+        // Not before the bytes have been read: a reset may overtake them.
+        void passed.promise.then(() => socket.resetAndDestroy());
+      });
+      await using proxy = await runProxy({
+        to: toPort(origin.port),
+        hooks: {
+          earlyRequestFilter: (session) => session.adjust(settings),
+          responseBodyFilter: (_session, chunk) => {
+            passed.resolve();
+            return chunk;
+          },
         },
-      },
-    });
-    await using client = new Http2Client(`http://127.0.0.1:${proxy.port}`);
-    const answer = await client.ask({ ':path': '/' });
-    assert.deepEqual([answer.status, answer.body.toString(), answer.code], [200, 'hello', constants.NGHTTP2_INTERNAL_ERROR]);
+      });
+      await using client = new Http2Client(`http://127.0.0.1:${proxy.port}`);
+      const answer = await client.ask({ ':path': '/' });
+      assert.deepEqual([answer.status, answer.body.toString(), answer.code], [200, 'hello', code]);
+    }
   });
 
   test('#B43 103 and then 200: the client has the 200, whole', async () => {

@@ -72,6 +72,11 @@ export async function assertRepeats<Plan>(
 export class Tally {
   readonly #seen = new Map<string, number>();
 
+  /** How often each thing has. */
+  get seen(): ReadonlyMap<string, number> {
+    return this.#seen;
+  }
+
   count(what: string, by = 1): void {
     this.#seen.set(what, (this.#seen.get(what) ?? 0) + by);
   }
@@ -99,4 +104,13 @@ export class Tally {
   }
 }
 
-const ENDS = ['whole', 'upstream io', 'upstream protocol', 'upstream timeout', 'upstream connect', 'downstream io', 'downstream timeout'];
+/** How requests end in worlds in which anything may go wrong. */
+export const ENDS: readonly string[] = [
+  'whole',
+  'upstream io',
+  'upstream protocol',
+  'upstream timeout',
+  'upstream connect',
+  'downstream io',
+  'downstream timeout',
+];

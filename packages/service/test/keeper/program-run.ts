@@ -1,12 +1,12 @@
 /** A program of the fixtures as a process, with what it has told, and an end that no test can miss. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Line, Script } from '../fixtures/keeper-program.ts';
-import { compileCache, endWithTests, PATIENCE_MS } from '../fixtures/test-processes.ts';
+import { compileCache, endWithTests, PATIENCE_MS, removeWithTests } from '../fixtures/test-processes.ts';
 
 /** How to start it. */
 export interface RunOptions {
@@ -21,6 +21,7 @@ export interface RunOptions {
 export class ProgramRun implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'ferrata-keeper-'));
   readonly lines: Line[] = [];
+  readonly #remove = removeWithTests(this.directory);
   readonly #child: ChildProcess;
   readonly #waiting = new Set<() => void>();
   readonly #exit: Promise<number | string | null>;
@@ -125,8 +126,11 @@ export class ProgramRun implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     // Its generations lose their channel, and end by that.
     this.#child.kill('SIGKILL');
-    await this.exit();
-    rmSync(this.directory, { recursive: true, force: true });
+    try {
+      await this.exit();
+    } finally {
+      this.#remove();
+    }
   }
 
   #read(text: string): void {

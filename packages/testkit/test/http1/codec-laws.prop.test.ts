@@ -33,13 +33,14 @@ const lenientWords = [
   '\x80',
   'Content-Length: 1\r\nContent-Length: 1\r\n',
   'Content-Length: 1, 1\r\n',
+  'Content-Length: x\r\n',
   'Content-Length: 1\r\nTransfer-Encoding: chunked\r\n',
   '1 \r\n',
 ];
 codecLaws(
   'RequestDecoder with all leniencies',
   http1RequestCodec(
-    { leniency: { bareLineFeed: true, nonAsciiTarget: true, repeatedEqualContentLength: true } },
+    { leniency: { bareLineFeed: true, missingHost: true, nonAsciiTarget: true, repeatedEqualContentLength: true } },
     { hasOracle: false, dictionary: lenientWords },
   ),
   { runs: 300, examples: { 'lines that end in LF': latin1Encode('\nGET /\xe4 HTTP/1.1\nHost: a\nContent-Length: 2, 2\n\nhi') } },
@@ -51,6 +52,7 @@ const leniency = {
   contentLengthWithTransferEncoding: true,
   emptyLinesBeforeResponse: true,
   foldedFields: true,
+  invalidContentLength: true,
   repeatedEqualContentLength: true,
 };
 for (const method of ['GET', 'HEAD']) {

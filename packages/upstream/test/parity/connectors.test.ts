@@ -5,9 +5,10 @@ import { latin1Encode } from '@ferrata/bytes';
 import { ManualClock } from '@ferrata/clock';
 import { ioError } from '@ferrata/error';
 import { HttpEnvironment, HttpServer, respond } from '@ferrata/http';
-import { connect, formatNetAddress, listen, parseAddress, toNetAddress } from '@ferrata/net';
+import { connect, formatNetAddress, holdSockets, listen, parseAddress, toNetAddress } from '@ferrata/net';
 import { type L4Stream, memoryPair } from '@ferrata/stream';
-import { type OpenStream, peer, UpstreamConnector } from '@ferrata/upstream';
+import { type OpenStream, type Peer, peer, UpstreamConnector } from '@ferrata/upstream';
+import { FakeTls, speaks } from '../fake-tls.ts';
 import { rejection, send, settle } from '../rig.ts';
 
 /** An origin of both versions that answers at once. */
@@ -73,6 +74,27 @@ describe('sessions', () => {
   });
 });
 
+test('#245 a peer of both versions uses what one of HTTP/1.1 has left where preferHttp1 says so; one of HTTP/2 alone never does', async () => {
+  const { environment, open } = inMemory();
+  const tls = new FakeTls(speaks('h2', 'http/1.1'));
+  const connector = new UpstreamConnector({ environment, connect: open });
+  const [old, both, fresh] = (['http1', 'auto', 'http2'] as const).map((protocol) => peer('origin.test:443', { tls, protocol })) as [
+    Peer,
+    Peer,
+    Peer,
+  ];
+  const left = await connector.connect(old);
+  connector.release(left);
+  assert.equal(connector.take(both), null);
+  assert.equal(connector.preferHttp1(both), true);
+  assert.equal(connector.take(both), left);
+  connector.release(left);
+  assert.equal(connector.preferHttp1(fresh), false);
+  assert.equal(connector.take(fresh), null);
+  assert.equal((await connector.connect(fresh)).protocol, 'http2');
+  connector.close();
+});
+
 function portOf(stream: L4Stream): number {
   const { localAddress } = stream.info;
   return localAddress.kind === 'ip' ? localAddress.port : 0;
@@ -85,6 +107,23 @@ async function freePorts(count: number): Promise<number[]> {
   await Promise.all(listeners.map((listener) => listener.close()));
   return ports;
 }
+
+describe('a black hole', () => {
+  test('#233 a peer that answers no SYN is given up after connectTimeoutMs', async () => {
+    const [hole] = await holdSockets([{ transport: 'tcp', host: '127.0.0.1', port: 0, backlog: 1 }]);
+    assert.ok(hole?.address.kind === 'ip');
+    const where = `127.0.0.1:${hole.address.port}`;
+    // The queue is full with these. What comes then is dropped by Linux, and refused by others.
+    const filling = await Promise.all([connect(where), connect(where)]);
+    const connector = new UpstreamConnector({ environment: new HttpEnvironment() });
+    const error = await rejection(connector.connect(peer(where, { connectTimeoutMs: 1 })));
+    const reasons = process.platform === 'linux' ? ['CONNECT_TIMEOUT'] : ['CONNECT_TIMEOUT', 'CONNECT_REFUSED'];
+    assert.ok(reasons.includes(error.reason), error.message);
+    for (const stream of filling) stream.abort();
+    connector.close();
+    await hole.release();
+  });
+});
 
 describe('sources', () => {
   test('#232 from the loopback nobody reaches a global address', async () => {
@@ -140,7 +179,7 @@ describe('ways of one’s own to connect', () => {
       const sessions = [await connector.connect(origin), await connector.connect(origin)];
       assert.deepEqual(new Set(sessions.map(({ stream }) => portOf(stream))), new Set(ports));
       const error = await rejection(connector.connect(origin));
-      assert.deepEqual([error.type, error.source], ['connect', 'upstream']);
+      assert.deepEqual([error.type, error.reason, error.source], ['connect', 'CONNECT_NO_LOCAL_ADDRESS', 'upstream']);
       const any = await connector.connect(peer(where, { connect: fromPorts([...ports, 0], where, localAddress) }));
       assert.ok(!ports.includes(portOf(any.stream)));
       // A reset leaves no port waiting.
@@ -190,10 +229,12 @@ describe('ways of one’s own to connect', () => {
 });
 
 describe('addresses', () => {
-  test('#248 an IP address, a socket by unix:, and its text are one address each, which texts compare and sort', () => {
+  test('#248 an IP address, a Unix socket by unix: and by its bare path, are one address each, which their texts compare and sort', () => {
     const texts = ['127.0.0.1:80', '[::1]:80', 'unix:/run/app.sock', '127.0.0.1:81'];
     const addresses = texts.map((text) => formatNetAddress(parseAddress(text)));
     assert.deepEqual(addresses, ['tcp://127.0.0.1:80', 'tcp://[::1]:80', 'unix:/run/app.sock', 'tcp://127.0.0.1:81']);
+    assert.deepEqual(parseAddress('/run/app.sock'), parseAddress('unix:/run/app.sock'));
+    assert.equal(peer('/run/app.sock').key, peer('unix:/run/app.sock').key);
     assert.equal(peer('127.0.0.1:80').key, peer({ kind: 'tcp', host: '127.0.0.1', port: 80 }).key);
     assert.equal(peer('unix:/run/app.sock').key, peer({ kind: 'unix', path: '/run/app.sock' }).key);
     assert.equal(new Set(texts.map((text) => peer(text).key)).size, texts.length);
