@@ -51,6 +51,7 @@ export interface ExchangeSettings {
   /**
    * HTTP/2: the code of the RST_STREAM that ends a response which cannot be completed, where its error has none of its own: INTERNAL_ERROR or CANCEL (RFC 9113 §7), as others
    * would say what is not true. Absent: INTERNAL_ERROR for faults of this side and of what lies behind it, else CANCEL. Does nothing over HTTP/1.
+   * Behind CANCEL `node:http2` tells its clients an end and no error: to them a body that was cut looks whole.
    */
   readonly resetCode?: Http2ErrorCode;
 }

@@ -21,6 +21,9 @@ import { isIdempotent, LostPlaces } from './retry-policy.ts';
 import { wantedUpgrade } from './switching.ts';
 import { type AttemptFollower, type AttemptHost, type AttemptStart, UpstreamAttempt } from './upstream-attempt.ts';
 
+/** The code of RST_STREAM, or of a GOAWAY that leaves a request out (RFC 9113 §7). */
+const HTTP_1_1_REQUIRED = 0x0d;
+
 /** The request, and who hears what becomes of it upstream. */
 export interface UpstreamHost<Context> extends AttemptHost<Context> {
   /** Where it goes, and `upstreamPeer` is not asked. Null, or absent: wherever that says. */
@@ -315,7 +318,7 @@ export class UpstreamSide<Context> implements AttemptFollower {
 
   /** Where the peer can be asked otherwise, an upstream that wants HTTP/1.1 has not worked on the request (RFC 9113 §7). */
   #preferHttp1({ chosen }: UpstreamAttempt<unknown>, error: WireError): void {
-    if (error.reason !== 'H2_HTTP11_REQUIRED' || chosen.forUpgrade === null || this.#wantsHttp1) return;
+    if (error.wire.http2Code !== HTTP_1_1_REQUIRED || chosen.forUpgrade === null || this.#wantsHttp1) return;
     this.#wantsHttp1 = this.#host.core.connector.preferHttp1(chosen);
     if (this.#wantsHttp1) error.retry = 'always';
   }

@@ -11,7 +11,7 @@ import { type ClientSession, HttpEnvironment, HttpServer } from '@ferrata/http';
 import { type L4Stream, memoryPair, park } from '@ferrata/stream';
 import { type PeerOptions, peer, UpstreamConnector } from '@ferrata/upstream';
 import { FakeTls, speaks } from './fake-tls.ts';
-import { settle } from './rig.ts';
+import { assertNothingLeft, settle } from './rig.ts';
 
 const TURNS = 4;
 const MICROTASKS = 30;
@@ -66,19 +66,13 @@ async function moment(turns: number, microtasks: number): Promise<void> {
 }
 
 /** Nobody holds anything: one connection serves, is kept, and ends with the connector, and nothing is left then. */
-async function checkClean({ connector, server, clock, ends, environment }: ReturnType<typeof rig>, session: ClientSession): Promise<void> {
+async function checkClean(parts: ReturnType<typeof rig>, session: ClientSession): Promise<void> {
+  const { connector } = parts;
   assert.ok(session.isReusable);
   assert.equal(connector.connectionCount, 1);
   connector.release(session);
   assert.deepEqual([connector.idleCount, connector.pendingCount], [1, 0]);
-  connector.close();
-  server.close();
-  await settle();
-  assert.equal(connector.connectionCount, 0);
-  // An end of HTTP/2 reads on for a while after its GOAWAY.
-  clock.advance(60_000);
-  await settle();
-  assert.deepEqual([ends.filter(({ state }) => state !== 'closed').length, environment.deadlines.size], [0, 0]);
+  await assertNothingLeft(parts);
 }
 
 describe('at each moment of connecting', () => {

@@ -5,7 +5,7 @@ import type { ClientSession } from '@ferrata/http';
 import { peer } from '@ferrata/upstream';
 import fc from 'fast-check';
 import { type Choice, FakeTls } from './fake-tls.ts';
-import { originRig, send, settle } from './rig.ts';
+import { assertNothingLeft, originRig, send, settle } from './rig.ts';
 
 const choices: readonly Choice[] = ['h2', 'http/1.1', null, { does: 'fail' }];
 
@@ -62,13 +62,7 @@ test('auto: whatever the peer chooses, everybody is served or told, and nothing 
         for (const session of held.splice(0)) connector.release(session);
         await answer();
         assert.equal(connector.pendingCount, 0);
-        connector.close();
-        server.close();
-        await settle();
-        assert.equal(connector.connectionCount, 0);
-        clock.advance(60_000);
-        await settle();
-        assert.deepEqual([ends.filter(({ state }) => state !== 'closed').length, environment.deadlines.size], [0, 0]);
+        await assertNothingLeft({ connector, server, clock, ends, environment });
       },
     ),
     { numRuns: 150 },

@@ -78,3 +78,21 @@ export function originRig(more: Partial<UpstreamConnectorOptions> = {}) {
   };
   return { clock, environment, server, connector, waiting, ends, answer };
 }
+
+/** Ends a connector and its origins: no connection, no end of one and no deadline is left. */
+export async function assertNothingLeft({
+  connector,
+  server,
+  clock,
+  ends,
+  environment,
+}: Pick<ReturnType<typeof originRig>, 'connector' | 'server' | 'clock' | 'ends' | 'environment'>): Promise<void> {
+  connector.close();
+  server.close();
+  await settle();
+  assert.equal(connector.connectionCount, 0);
+  // An end of HTTP/2 reads on for a while after its GOAWAY.
+  clock.advance(60_000);
+  await settle();
+  assert.deepEqual([ends.filter(({ state }) => state !== 'closed').length, environment.deadlines.size], [0, 0]);
+}

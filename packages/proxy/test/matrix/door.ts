@@ -1,4 +1,4 @@
-/** The way into a proxy as a listener has it: the PROXY header, TLS, and then the server; what is let in is a connection as `listen` would have it. */
+/** The way into a proxy as a listener has it: the PROXY header, TLS, and then the server. */
 import { type AcceptProxyOptions, type Listener, listenTo } from '@ferrata/net';
 import type { L4Stream, StreamAddress } from '@ferrata/stream';
 import { bare } from './carriers.ts';

@@ -1,4 +1,4 @@
-/** Handshakes that clients break off, hold, spoil or drip: C5 of the fault list. Nothing of 0-RTT: Node's TLS takes none, so nothing of it can be replayed. */
+/** Handshakes that clients break off, hold, spoil or drip: C5 of the fault list. Node's TLS takes no 0-RTT, so nothing of that can be replayed. */
 import { concatBytes } from '@ferrata/bytes';
 import { type Fault, faulty, type L4Stream, rechunked, tapped } from '@ferrata/stream';
 import { edit, LyingStream } from '../world/planted.ts';

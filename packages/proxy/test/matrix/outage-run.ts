@@ -1,4 +1,4 @@
-/** Upstreams that are down, all of them or some, for a while: U18 of the fault list. The proxy checks no health: `upstreamPeer` is the place for that. */
+/** Upstreams that are down for a while, all of them or some: U18 of the fault list. The proxy checks no health; `upstreamPeer` may. */
 import { limitError } from '@ferrata/error';
 import type { Outcome } from '@ferrata/proxy';
 import type { Peer } from '@ferrata/upstream';
@@ -22,8 +22,8 @@ const LEAST_RETRIES = 3;
 const TLS_STRIDE = 5;
 
 /**
- * What an upstream does that is down: nobody is there; or it takes connections, as a check of its health would see, and loses what is asked. And whether
- * `upstreamPeer` knows which are down, and names none if all are.
+ * What an upstream does that is down: nobody is there; or it takes connections, as a check of its health would see, and loses what is asked. And
+ * whether `upstreamPeer` knows which are down, and names none if all are.
  */
 const KINDS = ['refuses', 'loses requests', 'is known to refuse'] as const;
 

@@ -19,7 +19,7 @@ const EVIL = '/evil';
 
 const CROWD = 1_000;
 /** Where there are wrappers or TLS. */
-const SMALL_CROWD = 120;
+const SMALL_CROWD = 60;
 /** Of what may follow, one in so many is looked at in cells with TLS. */
 const TLS_STRIDE = 3;
 /** HTTP/2: what a client may have open at once. */
@@ -38,7 +38,7 @@ export function crowdBatches(cell: Cell): CrowdCase[][] {
 
 const targetOf = (index: number): string => `/${String(index).padStart(4, '0')}`;
 
-/** HTTP/1 says all of them at once, HTTP/2 as many as may be open: each has its own answer, and of a connection of HTTP/1 one at a time is looked at. */
+/** HTTP/1 says all of them at once, HTTP/2 as many as may be open: each has its own answer, and HTTP/1 looks at one at a time. */
 export async function runCrowd(cases: readonly CrowdCase[], plant: Plant = {}): Promise<Finding[]> {
   const [it] = cases;
   if (it === undefined) return [];

@@ -1,4 +1,4 @@
-/** Origins of HTTP/2 that want HTTP/1.1 for a request (RFC 9113 §7, HTTP_1_1_REQUIRED), and may have it: their peer is `auto`. U16 of the fault list. */
+/** Origins of HTTP/2 that want HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED), and may have it, as their peer is `auto`: U16 of the fault list. */
 import { Http2ErrorCode } from '@ferrata/http2-framing';
 import type { Outcome } from '@ferrata/proxy';
 import type { Asking, Ending } from './client-end.ts';
@@ -27,6 +27,8 @@ export interface RequiredCase {
   readonly isReused: boolean;
   /** Bytes of `BEGUN` that come before. */
   readonly position: number;
+  /** How it is said: of the stream, or of the connection, as the first thing. */
+  readonly by: 'RST_STREAM' | 'GOAWAY';
 }
 
 /** Between any two frames of an answer, for each method; every other one on a connection that has served another request, by the seed. */
@@ -35,11 +37,14 @@ export function requiredBatches(cell: Cell, { seed }: Sampling): RequiredCase[][
   // RFC 9110 §9.3.2: behind the head of an answer to HEAD comes nothing.
   const positionsOf = (method: string): number[] =>
     [0, ...frameEnds].filter((position) => position < end && (method !== 'HEAD' || position <= headEnd));
-  const places = METHODS.flatMap((method) => positionsOf(method).map((position) => ({ method, position })));
-  const cases = places.map(({ method, position }, index) => {
+  const places = METHODS.flatMap((method) => [
+    ...positionsOf(method).map((position) => ({ method, position, by: 'RST_STREAM' as const })),
+    { method, position: 0, by: 'GOAWAY' as const },
+  ]);
+  const cases = places.map(({ method, position, by }, index) => {
     const isReused = (index + seed) % 2 === 0;
-    const name = `${cell.name}: ${method} on ${isReused ? 'a reused' : 'a fresh'} connection: HTTP_1_1_REQUIRED at ${position} of ${end}`;
-    return { name, cell, method, isReused, position };
+    const name = `${cell.name}: ${method} on ${isReused ? 'a reused' : 'a fresh'} connection: HTTP_1_1_REQUIRED by ${by} at ${position} of ${end}`;
+    return { name, cell, method, isReused, position, by };
   });
   return [cases];
 }
@@ -102,10 +107,13 @@ class Run {
 
   /** The first try is refused so. */
   require(): void {
-    const { position } = this.it;
+    const { position, by } = this.it;
     const [first] = this.#tries;
+    const h2 = this.#origin.connections.at(-1)?.h2;
+    const streamId = first?.request.streamId ?? 1;
     first?.request.play(answerScript('http2', BEGUN), position);
-    this.#origin.connections.at(-1)?.h2?.resetStream(first?.request.streamId ?? 1, Http2ErrorCode.http11Required);
+    if (by === 'RST_STREAM') h2?.resetStream(streamId, Http2ErrorCode.http11Required);
+    else h2?.goaway(Math.max(streamId - 2, 0), Http2ErrorCode.http11Required);
   }
 
   answer(): void {

@@ -17,7 +17,7 @@ const FRAMES = `${'\x89\x80\x01\x02\x03\x04'.repeat(8)}\x81\x05hello\x82\xfe\xff
 /** Of the cases, one in so many is run in cells with TLS. */
 const TLS_STRIDE = 9;
 /** So many bytes lie between the places where tunnels are broken off. */
-const STRIDE = 7;
+const STRIDE = 11;
 
 /** What becomes of a wish: it is refused with a status, or granted, and after some bytes each way one side breaks off. */
 type Fate = 200 | 403 | 426 | 'client resets' | 'client ends' | 'origin resets' | 'origin ends';

@@ -270,24 +270,22 @@ describe('clients that are slow', () => {
   });
 });
 
+/** Gives all of a length, and never ends its stream. */
+const unending =
+  (body: string): NonNullable<RigOptions['h2Origin']> =>
+  (wire) => {
+    wire.onMessage = ({ id }) => {
+      const fields: readonly (readonly [string, string])[] = [
+        [':status', '200'],
+        ['content-length', String(body.length)],
+      ];
+      wire.headers(id, fields, { isEnd: false }).data(id, body);
+    };
+  };
+
 describe('ends that do not come', () => {
   test('#S15 an HTTP/2 origin gives all of a length, and never ends its stream: the response is whole at once, and the next request is answered within a second', async () => {
-    const rig = new Rig({
-      h2Origin: (wire) => {
-        wire.onMessage = ({ id }) => {
-          wire
-            .headers(
-              id,
-              [
-                [':status', '200'],
-                ['content-length', '5'],
-              ],
-              { isEnd: false },
-            )
-            .data(id, 'hello');
-        };
-      },
-    });
+    const rig = new Rig({ h2Origin: unending('hello') });
     const client = await rig.ask('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
     const first = readResponse(client.text);
     assert.deepEqual([first.status, first.body, first.isComplete], [200, 'hello', true]);
@@ -307,20 +305,7 @@ describe('ends that do not come', () => {
     const body = 'x'.repeat(10_000);
     const rig = new Rig({
       highWaterBytes: 1_000,
-      h2Origin: (wire) => {
-        wire.onMessage = ({ id }) => {
-          wire
-            .headers(
-              id,
-              [
-                [':status', '200'],
-                ['content-length', String(body.length)],
-              ],
-              { isEnd: false },
-            )
-            .data(id, body);
-        };
-      },
+      h2Origin: unending(body),
     });
     const client = rig.connect();
     client.stream.pause();
@@ -342,20 +327,7 @@ describe('ends that do not come', () => {
     const module: HttpModule = { responseBodyFilter: (chunk) => (chunk === null ? null : late.promise) };
     const rig = new Rig({
       proxy: { modules: [{ name: 'slow', order: 0, create: () => module }] },
-      h2Origin: (wire) => {
-        wire.onMessage = ({ id }) => {
-          wire
-            .headers(
-              id,
-              [
-                [':status', '200'],
-                ['content-length', '5'],
-              ],
-              { isEnd: false },
-            )
-            .data(id, 'hello');
-        };
-      },
+      h2Origin: unending('hello'),
     });
     const client = await rig.ask('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
     await rig.pass(1_000);

@@ -6,7 +6,7 @@ import { ClientActor } from '../world/client-actor.ts';
 import type { Breach } from '../world/edge.ts';
 import { HOP_BY_HOP, mayBeOnHttp1, mayBeOnHttp2 } from '../world/hop-by-hop.ts';
 import { answerSeed, clientOf, firstTokenOf, latin1, requestSeed, type Token } from '../world/messages.ts';
-import { type AnswerPlan, REQUEST_FIELDS, RESPONSE_FIELDS, type RequestPlan } from '../world/plan.ts';
+import { type AnswerPlan, hasStrays, REQUEST_FIELDS, RESPONSE_FIELDS, type RequestPlan } from '../world/plan.ts';
 import { fieldIn } from '../world/wire-reader.ts';
 import { Http2ClientActor } from './http2-client-actor.ts';
 import type { Protocol } from './mixed-plan.ts';
@@ -139,7 +139,7 @@ class Check {
 
   /** An origin of HTTP/1 that sends a response too many has mixed them up itself. */
   #mayBeStray(): boolean {
-    return [...this.#report.plans.values()].some(({ answers }) => answers.some(({ after }) => after === 'strayResponse'));
+    return hasStrays(this.#report.plans.values());
   }
 
   // ---- towards origins -----------------------------------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ export interface BehaviourOptions {
   readonly world: World;
   readonly plan: BehaviourPlan;
   readonly books: PhaseBooks;
+  /** What comes may be nobody's. */
+  readonly hasStrays: boolean;
   readonly tell: TellBreach;
 }
 
@@ -111,12 +113,14 @@ class PlannedHooks {
   readonly #world: World;
   readonly #plan: BehaviourPlan;
   readonly #books: PhaseBooks;
+  readonly #hasStrays: boolean;
   readonly #tell: TellBreach;
 
-  constructor({ world, plan, books, tell }: BehaviourOptions) {
+  constructor({ world, plan, books, hasStrays, tell }: BehaviourOptions) {
     this.#world = world;
     this.#plan = plan;
     this.#books = books;
+    this.#hasStrays = hasStrays;
     this.#tell = tell;
   }
 
@@ -245,7 +249,7 @@ class PlannedHooks {
     });
     const token = tokenFrom(result.headers.get('x-token'));
     // I7: who asks gets the answer to what was asked.
-    if (result.error === null && token !== own && token !== 0)
+    if (result.error === null && token !== own && token !== 0 && !this.#hasStrays)
       this.#tell('I7', `the subrequest t${own} is answered with what belongs to t${token}`);
     return false;
   }

@@ -10,6 +10,7 @@ import { type Peer, type PeerOptions, peer } from '@ferrata/upstream';
 import type { Breach, TellBreach } from '../world/edge.ts';
 import { isForSecond, type LedgerRecord } from '../world/ledger.ts';
 import { plansByToken } from '../world/messages.ts';
+import { hasStrays } from '../world/plan.ts';
 import type { Planted } from '../world/proxy-under-test.ts';
 import { type MixedReport, type MixedSetup, runMixedWorld } from '../world-http2/mixed-world.ts';
 import { behaviourHooks, PhaseBooks, type PhaseRecord } from './behaviour-hooks.ts';
@@ -39,6 +40,7 @@ export async function runPhaseWorld(plan: PhasePlan, planted: Planted<LedgerReco
   const books = new PhaseBooks();
   const modules = new ModuleBook(tell);
   const connections = new Connections(tell, behaviour);
+  const plans = plansByToken(plan.clients);
   const setup: MixedSetup = {
     options: {
       hookTimeoutMs: HOOK_TIMEOUT_MS,
@@ -57,10 +59,11 @@ export async function runPhaseWorld(plan: PhasePlan, planted: Planted<LedgerReco
     peer: connections.peerOptions,
     hooks: (base, world) => {
       const grouped = { ...base, upstreamPeer: chooser(plan, connections.peerOptions, base) };
-      const hooks = behaviourHooks(grouped, { world, plan: behaviour, books, tell });
+      const strays = hasStrays(plans.values());
+      const hooks = behaviourHooks(grouped, { world, plan: behaviour, books, hasStrays: strays, tell });
       return watched(hooks, { world, books, connections, tell });
     },
-    ownPlans: ownPlansOf(plansByToken(plan.clients).keys()),
+    ownPlans: ownPlansOf(plans.keys()),
     lastBytes:
       behaviour.trailersBecomeBytes && behaviour.manners.responseTrailerFilter !== 'absent'
         ? Buffer.from(LAST_BYTES).toString('latin1')

@@ -45,6 +45,14 @@ export interface AnswerPlan {
   readonly fault: FaultPlan | null;
 }
 
+/**
+ * Whether an origin says something of its own accord on a connection that is kept. What comes when a request is already on its way is taken for its answer, by whoever speaks
+ * HTTP/1: there is nothing in it that tells.
+ */
+export function hasStrays(plans: Iterable<RequestPlan>): boolean {
+  return [...plans].some(({ answers }) => answers.some(({ after }) => after === 'strayResponse'));
+}
+
 /** What goes wrong in an answer, at a byte of it (modulo its length). */
 export interface FaultPlan {
   readonly kind: 'reset' | 'end' | 'stall' | 'garbage' | 'contradiction' | 'shortLength' | 'storm';
