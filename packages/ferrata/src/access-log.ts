@@ -1,8 +1,8 @@
 /**
  * One JSON line for each request that was accepted, whatever became of it.
  *
- * Lines gather for some milliseconds: one write for many requests. A thread's standard output is written by the main thread, so that each write
- * is a message between the two. When whoever reads them is too slow, lines are dropped and counted, and traffic goes on; the count follows in a
+ * Lines gather for some milliseconds: one write for many requests. Where standard output is no file the main thread writes it, so that each
+ * write is a message to that. When whoever reads them is too slow, lines are dropped and counted, and traffic goes on; the count follows in a
  * line of its own, `{"time":…,"droppedLines":N}`, as soon as there is room.
  */
 import { type WireError, withSource } from '@ferrata/error';

@@ -22,6 +22,7 @@ import {
 import type { StreamInfo } from '@ferrata/stream';
 import { UpstreamConnector } from '@ferrata/upstream';
 import { AccessLog } from './access-log.ts';
+import { FileLines, isFile } from './file-lines.ts';
 import { ListenerTls } from './listener-tls.ts';
 import { OriginNotices } from './origin-notices.ts';
 import { Output } from './output.ts';
@@ -33,6 +34,9 @@ import { formatUrl, type ListenAddress } from './urls.ts';
 
 /** Of a listener whose clients speak TLS. */
 export const SECURE_LABEL = 'https';
+
+/** In a thread `process.stdout.fd` is not there. */
+const STANDARD_OUTPUT = 1;
 
 /** How long the last lines may take to reach whoever reads them. */
 const LAST_LINES_MS = 1_000;
@@ -91,7 +95,7 @@ class Seat {
   readonly #shares: Shares;
   readonly #connector: UpstreamConnector;
   readonly #listenerTls: ListenerTls | null;
-  readonly #output = new Output(process.stdout);
+  readonly #output: FileLines | Output;
   readonly #log: AccessLog | null;
   readonly #failures: OriginNotices;
   /** Of the last configuration that was looked at, whether it has come into force or not. */
@@ -104,6 +108,9 @@ class Seat {
     const { config } = snapshot;
     this.#context = context;
     this.#shared = shared;
+    this.#output = isFile(STANDARD_OUTPUT)
+      ? new FileLines(STANDARD_OUTPUT, { now: () => systemClock.now(), onFailed: (error) => this.#tellOfLog(error) })
+      : new Output(process.stdout);
     this.#log = config.hasAccessLog ? new AccessLog(this.#output, () => systemClock.wallNow()) : null;
     this.#failures = new OriginNotices(
       (text) => context.notify({ severity: 'warning', text }),
@@ -188,11 +195,15 @@ class Seat {
       headerDown: secretHeaders.down,
       upstreamTls: upstreamTlsOf(config),
       onOriginFailed: (origin, error) => this.#failures.tell(formatUrl(origin), error),
-      onHookFailed: (error) => this.#context.notify({ severity: 'error', text: `the access log failed: ${error.message}` }),
+      onHookFailed: (error) => this.#tellOfLog(error),
       ...(log === null
         ? {}
         : { onSession: (session, error) => log.logSession(session, error), onRefused: (refusal) => log.logRefusal(refusal) }),
     };
+  }
+
+  #tellOfLog({ message }: Error): void {
+    this.#context.notify({ severity: 'error', text: `the access log failed: ${message}` });
   }
 
   #tellOf(reload: CertificateReload): void {

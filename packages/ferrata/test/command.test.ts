@@ -1,11 +1,12 @@
 /** The command from outside: what it prints, how it ends, where it listens. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, watch } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type Ended, runFerrata, startFerrata, within } from './support/command.ts';
+import { type Ended, type LogLine, main, runFerrata, startFerrata, within } from './support/command.ts';
 import { httpOrigin, type Mirrored, mirror, RawClient } from './support/peers.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ferrata-'));
@@ -130,6 +131,36 @@ test('origins may be IPv6 addresses, names and Unix sockets', async () => {
   assert.equal((await ferrata.logged((line) => line.target === '/six')).upstream, `[::1]:${over6.port}`);
   assert.match((await ferrata.logged((line) => line.target === '/name')).upstream ?? '', new RegExp(`:${byName.port}$`));
   assert.equal((await ferrata.logged((line) => line.target === '/unix')).upstream, `unix:${socketPath}`);
+});
+
+test('an access log in a file has a whole line for each request, whichever thread writes it', async () => {
+  const { port } = await httpOrigin(mirror);
+  const [log, socketPath] = [join(folder, 'access.log'), join(folder, 'logged.sock')];
+  const output = openSync(log, 'a');
+  const text = (): string => readFileSync(log, 'utf8');
+  const ready = new Promise<void>((resolve) => {
+    const watcher = watch(log, () => {
+      if (!text().includes('ready ')) return;
+      watcher.close();
+      resolve();
+    });
+  });
+  const args = ['reverse', '--listen', `http://unix:${socketPath}`, '--to', `http://127.0.0.1:${port}`, '--threads', '2', '--access-log'];
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', output, 'inherit'] });
+  after(() => child.kill('SIGKILL'));
+  closeSync(output);
+  await within('ready', ready);
+  const paths = Array.from({ length: 100 }, (_, index) => `/${index}`);
+  await Promise.all(paths.map((path) => ask({ socketPath }, path)));
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  assert.equal(await within('the end of the command', ended), 0);
+  const lines = text()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as LogLine);
+  assert.equal(lines.length, paths.length);
+  assert.deepEqual(new Set(lines.map(({ target }) => target)), new Set(paths));
 });
 
 test('a reader of standard output that goes away stops the log, not the traffic', async () => {

@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 /** How long a test waits for what has to happen before it gives up: far beyond what a busy machine needs. */
 export const DEADLINE_MS = 30_000;
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** The command. */
+export const main: string = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const demo = fileURLToPath(new URL('../../../../tools/start.ts', import.meta.url));
 
 /**
