@@ -16,10 +16,8 @@ const [to = '127.0.0.1:3000', authAt = '127.0.0.1:3001', at = '127.0.0.1:8080'] 
 const environment = new HttpEnvironment();
 const origin = peer(to);
 const authService = peer(authAt);
-const proxy = new HttpProxy<null>(
+const proxy = new HttpProxy(
   {
-    newContext: () => null,
-
     // Subrequests come through these phases, too: they are what is asked, so nobody is asked about them.
     async requestFilter(session) {
       const { request } = session;

@@ -37,9 +37,8 @@ const basicAuth: HttpModuleKind<BasicAuth> = { name: 'basic-auth', order: 100, c
 
 const environment = new HttpEnvironment();
 const origin = peer(to);
-const proxy = new HttpProxy<null>(
+const proxy = new HttpProxy(
   {
-    newContext: () => null,
     upstreamPeer: () => origin,
     upstreamRequestFilter: (session, request) => void request.headers.set('X-User', session.module(basicAuth)?.user ?? ''),
   },

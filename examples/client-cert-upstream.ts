@@ -25,9 +25,8 @@ const harmless = (name: string | null): string => encodeURIComponent((name ?? ''
 
 const environment = new HttpEnvironment();
 const origin = peer(to);
-const proxy = new HttpProxy<null>(
+const proxy = new HttpProxy(
   {
-    newContext: () => null,
     upstreamPeer: () => origin,
     // `set` takes the place of what a client has made up.
     upstreamRequestFilter: (session, { headers }) => void headers.set('X-Client-Cert', client.of(session.client) ?? 'none'),

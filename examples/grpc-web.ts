@@ -16,8 +16,8 @@ const [to = '127.0.0.1:50051', at = '127.0.0.1:8080', site = 'http://localhost:5
 const environment = new HttpEnvironment();
 // Without TLS both sides know beforehand that it is HTTP/2; with `tls: true`, ALPN says so.
 const origin = peer(to, { protocol: 'http2' });
-const proxy = new HttpProxy<null>(
-  { newContext: () => null, upstreamPeer: () => origin },
+const proxy = new HttpProxy(
+  { upstreamPeer: () => origin },
   {
     environment,
     modules: [

@@ -28,9 +28,8 @@ function next(): Peer {
 }
 
 const environment = new HttpEnvironment();
-const proxy = new HttpProxy<null>(
+const proxy = new HttpProxy(
   {
-    newContext: () => null,
     // Asked again for each attempt.
     upstreamPeer: next,
     failToConnect(_session, origin, error) {

@@ -15,9 +15,8 @@ const [to = '127.0.0.1:3000', at = '127.0.0.1:8080'] = process.argv.slice(2);
 // One environment a thread: its clock and timers, and the buffer in which small writes are joined.
 const environment = new HttpEnvironment();
 const origin = peer(to, { connectTimeoutMs: 1_000 });
-const proxy = new HttpProxy<null>(
+const proxy = new HttpProxy(
   {
-    newContext: () => null,
     upstreamPeer: () => origin,
     upstreamRequestFilter: appendForwarded,
     logging({ request, status, timing }, error) {

@@ -35,8 +35,8 @@ function hidden(name: string, value: unknown): unknown {
 
 const environment = new HttpEnvironment();
 const origin = peer(to);
-const proxy = new HttpProxy<null>(
-  { newContext: () => null, upstreamPeer: () => origin },
+const proxy = new HttpProxy(
+  { upstreamPeer: () => origin },
   // What is compressed cannot be rewritten, so the origin is asked for plain bodies; `compression` does it behind the rewriting, by what the client has said.
   { environment, modules: [links, passwords, compression()] },
 );

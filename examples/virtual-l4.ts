@@ -36,7 +36,7 @@ const origin = peer('inside.example:80', {
     return a;
   },
 });
-const proxy = new HttpProxy<null>({ newContext: () => null, upstreamPeer: () => origin }, { environment });
+const proxy = new HttpProxy({ upstreamPeer: () => origin }, { environment });
 
 const server = new HttpServer(proxy, { environment });
 const listener = await listen(at, (stream) => server.accept(stream));

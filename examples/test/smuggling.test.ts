@@ -52,9 +52,8 @@ function startTheirs(name: 'http-proxy' | 'http-proxy-3'): StartProxy {
 const startOurs: StartProxy = async (originPort) => {
   const environment = new HttpEnvironment();
   const origin = peer(`127.0.0.1:${originPort}`);
-  const proxy = new HttpProxy<null>(
+  const proxy = new HttpProxy(
     {
-      newContext: () => null,
       requestFilter(session) {
         if (session.request.target !== '/admin') return false;
         session.respond(403);

@@ -61,7 +61,7 @@ export function withoutLog(contender: Contender): MatrixContender {
 export function ferrata(entrance: Entrance, { hasLog = false }: { readonly hasLog?: boolean } = {}): MatrixContender {
   return {
     name: 'ferrata',
-    note: `ferrata reverse${hasLog ? ' --access-log, to a file (the lines of one turn of the event loop in one write)' : ''}, as a user starts it`,
+    note: `ferrata reverse${hasLog ? ' --access-log, to a file (the lines of 10 ms in one write)' : ''}, as a user starts it`,
     isNode: true,
     missing: () => null,
     start: async (context) => {
