@@ -1,10 +1,13 @@
 /** One run of `node --test`: counts and coverage by tools/check/reporter.ts, and a log for people by the spec reporter. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run } from '../process.ts';
 import { root } from '../workspace.ts';
 import type { FileCoverage, Report } from './reporter.ts';
+
+/** A whole run: half of what CI has. One test, and silence of all, end sooner. */
+const RUN_TIMEOUT_MS = 1_200_000;
 
 export interface NodeTestOptions {
   readonly files: readonly string[];
@@ -92,6 +95,8 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
   const preload = `--import=${new URL('processes-unmeasured.ts', import.meta.url).href}`;
   // Whoever is killed removes nothing: a run has a temporary folder of its own, and that is removed. Its name is short, as paths of Unix sockets must be.
   const temporary = mkdtempSync(join(tmpdir(), 'run-'));
+  // As the one around it: servers that give up the rights of root look for their files here.
+  chmodSync(temporary, 0o1777);
   const clear = (): void => rmSync(temporary, { recursive: true, force: true, maxRetries: 5 });
   process.once('exit', clear);
   const ran = await run(process.execPath, ['--test', preload, ...limits, ...reporters, ...(options.args ?? []), ...options.files], {
@@ -100,6 +105,7 @@ export async function runNodeTests(options: NodeTestOptions): Promise<NodeTestRe
     // A test run that is itself started by a test would else report to that one.
     env: { NODE_TEST_CONTEXT: undefined, TMPDIR: temporary },
     signal: abort.signal,
+    timeoutMs: RUN_TIMEOUT_MS,
   });
   clearInterval(watchdog);
   process.off('exit', clear);

@@ -108,6 +108,7 @@ export class AccessLog {
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    if (this.#droppedLines > 0 && this.#sink.hasRoom !== false) this.#tellDropped(this.#time());
     const text = this.#pending;
     this.#pending = '';
     if (text !== '') this.#sink.write(text);
@@ -119,13 +120,15 @@ export class AccessLog {
       return;
     }
     const time = this.#time();
-    if (this.#droppedLines > 0) {
-      this.#pending += `{"time":"${time}","droppedLines":${this.#droppedLines}}\n`;
-      this.#droppedLines = 0;
-    }
+    if (this.#droppedLines > 0) this.#tellDropped(time);
     this.#pending += formatLine(time, line);
     if (this.#pending.length >= FLUSH_AT_LENGTH) this.flush();
     else this.#timer ??= setTimeout(() => this.flush(), FLUSH_AFTER_MS);
+  }
+
+  #tellDropped(time: string): void {
+    this.#pending += `{"time":"${time}","droppedLines":${this.#droppedLines}}\n`;
+    this.#droppedLines = 0;
   }
 
   /** Now in ISO 8601, made once a millisecond. */

@@ -1,11 +1,13 @@
 /**
  * Lines for a file, written by the thread that makes them.
  *
- * A thread's standard output goes by messages to the main thread, which writes it; where a file is behind it, that costs several times what the write does. A file takes
- * what it is given without waiting for anybody, and what one call writes stands there in one piece, whoever else writes: so each thread may do it by itself.
+ * A thread's standard output goes by messages to the main thread, which writes it; where a file is behind it, that costs several times what the write does. A file on a
+ * disk is written into memory, and threads share its position, so that what one call writes stands in one piece: each thread may do it by itself. It waits as long as the write
+ * does, which is long where the file is on a network, or memory is full of what is to be written.
  */
 import { fstatSync, writeSync } from 'node:fs';
 import type { LineSink } from './access-log.ts';
+import { Output } from './output.ts';
 
 /** A file that could not be written (the disk is full) is tried again after so long. */
 const RETRY_MS = 1_000;
@@ -20,7 +22,10 @@ export interface FileLinesOptions {
   readonly write?: (descriptor: number, bytes: Uint8Array) => number;
 }
 
-/** A file that never throws, and says when it cannot be written. What was half written when it failed is completed first, so that no line is torn. */
+/**
+ * A file that never throws, and says when it cannot be written. What was half written when it failed is completed first: a line is torn only where another
+ * thread has written in between, once the disk had room again.
+ */
 export class FileLines implements LineSink {
   readonly #descriptor: number;
   readonly #options: FileLinesOptions;
@@ -55,7 +60,11 @@ export class FileLines implements LineSink {
   #writeRest(): void {
     const { now, onFailed, write = writeSync } = this.#options;
     try {
-      while (this.#rest.length > 0) this.#rest = this.#rest.subarray(write(this.#descriptor, this.#rest));
+      while (this.#rest.length > 0) {
+        const count = write(this.#descriptor, this.#rest);
+        if (count === 0) throw new Error('the file takes nothing');
+        this.#rest = this.#rest.subarray(count);
+      }
       this.#hasFailed = false;
     } catch (error) {
       this.#retryAt = now() + RETRY_MS;
@@ -66,8 +75,12 @@ export class FileLines implements LineSink {
   }
 }
 
-/** Whether a descriptor is that of a file on a disk. */
-export function isFile(descriptor: number): boolean {
+/** Where the lines of a thread go whose standard output is `descriptor`. */
+export function lineOutput(descriptor: number, options: FileLinesOptions): FileLines | Output {
+  return isFile(descriptor) ? new FileLines(descriptor, options) : new Output(process.stdout);
+}
+
+function isFile(descriptor: number): boolean {
   try {
     return fstatSync(descriptor).isFile();
   } catch {

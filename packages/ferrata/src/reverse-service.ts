@@ -22,10 +22,10 @@ import {
 import type { StreamInfo } from '@ferrata/stream';
 import { UpstreamConnector } from '@ferrata/upstream';
 import { AccessLog } from './access-log.ts';
-import { FileLines, isFile } from './file-lines.ts';
+import { type FileLines, lineOutput } from './file-lines.ts';
 import { ListenerTls } from './listener-tls.ts';
 import { OriginNotices } from './origin-notices.ts';
-import { Output } from './output.ts';
+import type { Output } from './output.ts';
 import { authoritiesMark, certificatesMark, proxyProtocolOf, type ReverseConfig, upstreamTlsOf } from './reverse-config.ts';
 import { acceptFor, httpOptionsFor, type Progress, proxyFor, type Shares, sharesOf, tlsClientFor, tlsServerFor } from './reverse-core.ts';
 import type { ReverseProxyOptions } from './reverse-options.ts';
@@ -96,6 +96,8 @@ class Seat {
   readonly #connector: UpstreamConnector;
   readonly #listenerTls: ListenerTls | null;
   readonly #output: FileLines | Output;
+  /** A thread that ends by a bug has lines that wait, too. */
+  readonly #lastWords = (): void => this.#log?.flush();
   readonly #log: AccessLog | null;
   readonly #failures: OriginNotices;
   /** Of the last configuration that was looked at, whether it has come into force or not. */
@@ -108,10 +110,9 @@ class Seat {
     const { config } = snapshot;
     this.#context = context;
     this.#shared = shared;
-    this.#output = isFile(STANDARD_OUTPUT)
-      ? new FileLines(STANDARD_OUTPUT, { now: () => systemClock.now(), onFailed: (error) => this.#tellOfLog(error) })
-      : new Output(process.stdout);
+    this.#output = lineOutput(STANDARD_OUTPUT, { now: () => systemClock.now(), onFailed: (error) => this.#tellOfFile(error) });
     this.#log = config.hasAccessLog ? new AccessLog(this.#output, () => systemClock.wallNow()) : null;
+    process.once('exit', this.#lastWords);
     this.#failures = new OriginNotices(
       (text) => context.notify({ severity: 'warning', text }),
       () => systemClock.now(),
@@ -155,6 +156,7 @@ class Seat {
     this.#connector.close();
     await this.#listenerTls?.close();
     await this.lastLines();
+    process.off('exit', this.#lastWords);
   }
 
   /** The same files are looked at without being asked for, too: this only does it now. */
@@ -195,15 +197,18 @@ class Seat {
       headerDown: secretHeaders.down,
       upstreamTls: upstreamTlsOf(config),
       onOriginFailed: (origin, error) => this.#failures.tell(formatUrl(origin), error),
-      onHookFailed: (error) => this.#tellOfLog(error),
+      onHookFailed: (error) =>
+        this.#context.notify({ severity: 'error', text: `a request is over, and what was to follow failed: ${error.message}` }),
       ...(log === null
         ? {}
         : { onSession: (session, error) => log.logSession(session, error), onRefused: (refusal) => log.logRefusal(refusal) }),
     };
   }
 
-  #tellOfLog({ message }: Error): void {
-    this.#context.notify({ severity: 'error', text: `the access log failed: ${message}` });
+  /** A full disk happens to all threads. */
+  #tellOfFile({ message }: Error): void {
+    const text = `the access log cannot be written: ${message}`;
+    if (this.#shared.told.claim(text, systemClock.now(), SAME_EVENT_MS) !== null) this.#context.notify({ severity: 'error', text });
   }
 
   #tellOf(reload: CertificateReload): void {

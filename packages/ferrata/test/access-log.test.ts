@@ -172,6 +172,19 @@ test('while there is no room lines are dropped, and their number is told afterwa
   );
 });
 
+test('the number of those that were dropped is told at the end, too, if nobody asks any more', () => {
+  const sink = { hasRoom: false };
+  const told = lines((log) => {
+    log.logSession(session(), null);
+    log.flush();
+    sink.hasRoom = true;
+  }, sink);
+  assert.deepEqual(
+    told.map((line) => line['droppedLines']),
+    [1],
+  );
+});
+
 test('an output says when too much waits, and when it has room again', async () => {
   const stream = new PassThrough({ highWaterMark: 1 });
   const output = new Output(stream, { maxBacklogBytes: 10 });

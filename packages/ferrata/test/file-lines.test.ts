@@ -4,7 +4,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { FileLines, isFile } from '../src/file-lines.ts';
+import { FileLines, lineOutput } from '../src/file-lines.ts';
+import { Output } from '../src/output.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'file-lines-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -34,15 +35,14 @@ describe('lines for a file', () => {
   test('are there when write has returned, in order, behind what was there', async () => {
     const path = join(folder, 'access.log');
     const descriptor = openSync(path, 'a');
-    assert.equal(isFile(descriptor), true);
-    const lines = new FileLines(descriptor, { now: () => 0, onFailed: (error) => assert.fail(error) });
+    const lines = lineOutput(descriptor, { now: () => 0, onFailed: (error) => assert.fail(error) });
+    assert.ok(lines instanceof FileLines);
     lines.write('one\n');
     assert.equal(readFileSync(path, 'utf8'), 'one\n');
     lines.write('zwei — 二\n');
     assert.equal(readFileSync(path, 'utf8'), 'one\nzwei — 二\n');
     await lines.flush();
     closeSync(descriptor);
-    assert.equal(isFile(descriptor), false);
   });
 
   test('that cannot be written wait, and are completed first: no line is torn', () => {
@@ -87,9 +87,18 @@ describe('lines for a file', () => {
     assert.equal(disk.text, 'a\nb\n');
   });
 
-  test('a device is no file', () => {
+  test('a file that takes nothing, and says nothing of it, has failed', () => {
+    const failures: string[] = [];
+    const lines = new FileLines(1, { now: () => 0, onFailed: ({ message }) => failures.push(message), write: () => 0 });
+    lines.write('a\n');
+    assert.deepEqual([lines.hasRoom, failures], [false, ['the file takes nothing']]);
+  });
+
+  test('what is no file, or is not there, is written by the stream of the process', () => {
     const descriptor = openSync('/dev/null', 'r');
-    assert.equal(isFile(descriptor), false);
+    const options = { now: () => 0, onFailed: (error: Error) => assert.fail(error) };
+    assert.ok(lineOutput(descriptor, options) instanceof Output);
     closeSync(descriptor);
+    assert.ok(lineOutput(descriptor, options) instanceof Output);
   });
 });

@@ -15,6 +15,8 @@ export function appendForwarded(session: ProxySession, request: RequestHead): vo
   appendTo(headers, KnownHeader.xForwardedProto, schemeOf(session));
   const host = session.request.headers.getKnown(KnownHeader.host);
   if (host !== undefined && host !== '') appendTo(headers, KnownHeader.xForwardedHost, host);
+  // The last one of a list is this proxy's word: where it has none, what the client says must not stand there.
+  else headers.deleteKnown(KnownHeader.xForwardedHost);
 }
 
 /** What a client could claim to be, beside `X-Forwarded-Port`, which is no well-known name. */

@@ -7,7 +7,7 @@ const CONTINUE = /^[ \t]*100-continue[ \t]*$/i;
 
 /** What a request's own head does not tell. */
 export interface NextHop {
-  /** For a request without Host, which only HTTP/1.0 may be (RFC 9112 §3.2). */
+  /** For a request without Host: one of HTTP/1.0 (RFC 9112 §3.2), or let in by `missingHost`. */
   readonly authority: string;
   readonly hasBody: boolean;
   readonly protocol: 'http1' | 'http2';

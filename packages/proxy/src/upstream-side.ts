@@ -316,11 +316,12 @@ export class UpstreamSide<Context> implements AttemptFollower {
 
   // ---- another try ---------------------------------------------------------------------------------------------------------------
 
-  /** Where the peer can be asked otherwise, an upstream that wants HTTP/1.1 has not worked on the request (RFC 9113 §7). */
+  /** Where the peer can be asked otherwise, an upstream that wants HTTP/1.1 and has answered nothing has not worked on the request (RFC 9113 §7). */
   #preferHttp1({ chosen }: UpstreamAttempt<unknown>, error: WireError): void {
     if (error.wire.http2Code !== HTTP_1_1_REQUIRED || chosen.forUpgrade === null || this.#wantsHttp1) return;
     this.#wantsHttp1 = this.#host.core.connector.preferHttp1(chosen);
-    if (this.#wantsHttp1) error.retry = 'always';
+    // Never: it has begun to answer.
+    if (this.#wantsHttp1 && error.retry !== 'never') error.retry = 'always';
   }
 
   /** How often it was refused unread by an upstream; the rest of `refusedCount` are lost places. */

@@ -82,6 +82,13 @@ describe('HTTP/1.0 clients (RFC 9112 §3.2, §6.1, §9.3)', () => {
     assert.ok(client.hasEnded);
     await rig.finish(client);
   });
+  test('without Host: what the client says of it is not passed on as this proxy’s word', async () => {
+    const rig = new Rig({ hooks: { upstreamRequestFilter: appendForwarded } });
+    const client = await rig.ask('GET / HTTP/1.0\r\nX-Forwarded-Host: admin.test\r\n\r\n');
+    assert.doesNotMatch(rig.origins[0]?.text ?? '', /admin/);
+    await rig.finish(client);
+  });
+
   test('a chunked response is given without chunks, up to the close', async () => {
     const rig = new Rig({ origin: answering('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n') });
     const client = await rig.ask('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');

@@ -18,12 +18,20 @@ export type OpenStream = (peer: Peer, signal: AbortSignal) => Promise<L4Stream>;
  * @throws {TypeError} rejects if what `open` gave is no stream
  */
 export function openInTime(open: OpenStream, peer: Peer, deadlines: DeadlineQueue, signal: AbortSignal | undefined): Promise<L4Stream> {
+  return inTime((inner) => open(peer, inner), { delayMs: connectLimit(peer), late: () => notConnected(peer), deadlines, signal });
+}
+
+/** How long connecting may take, before a handshake, ms. */
+export function connectLimit({ connectTimeoutMs, totalTimeoutMs }: Peer): number {
+  return Math.min(connectTimeoutMs, totalTimeoutMs);
+}
+
+/** That time is up. */
+export function notConnected(peer: Peer): WireError {
   const { connectTimeoutMs, totalTimeoutMs } = peer;
-  const late = (): WireError =>
-    totalTimeoutMs < connectTimeoutMs
-      ? totalTimeout(peer)
-      : timeoutError('CONNECT_TIMEOUT', `not connected within ${connectTimeoutMs} ms`, { retry: 'always', context: placeOf(peer) });
-  return inTime((inner) => open(peer, inner), { delayMs: Math.min(connectTimeoutMs, totalTimeoutMs), late, deadlines, signal });
+  return totalTimeoutMs < connectTimeoutMs
+    ? totalTimeout(peer)
+    : timeoutError('CONNECT_TIMEOUT', `not connected within ${connectTimeoutMs} ms`, { retry: 'always', context: placeOf(peer) });
 }
 
 /** What a handshake needs beside its stream. */

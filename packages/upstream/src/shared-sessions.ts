@@ -370,7 +370,7 @@ export class SharedSessions<Session extends ShareableSession> {
   #isLineFull(): boolean {
     const { maxPending, maxStreamsPerConnection, maxConnections } = this.#limits;
     const comingCount = this.#comingCount() + (this.#mayConnect() ? maxConnections - this.openCount : 0);
-    return this.#waiters.size >= maxPending + comingCount * maxStreamsPerConnection;
+    return this.#waiters.size >= maxPending + Math.min(comingCount * maxStreamsPerConnection, 16 * maxPending);
   }
 
   /** Somebody has left the line unserved. */

@@ -14,7 +14,17 @@ import { type ConnectOptions, connect } from '@ferrata/net';
 import { callUser, type L4Stream, type StreamInfo, tapped } from '@ferrata/stream';
 import { AddressTurns } from './address-turns.ts';
 import { headed } from './headed-stream.ts';
-import { checkOpen, dropStream, type OpenStream, openInTime, secureInTime, toConnectError, withinReach } from './open-stream.ts';
+import {
+  checkOpen,
+  connectLimit,
+  dropStream,
+  notConnected,
+  type OpenStream,
+  openInTime,
+  secureInTime,
+  toConnectError,
+  withinReach,
+} from './open-stream.ts';
 import { openVia } from './open-via.ts';
 import type { Peer } from './peer.ts';
 import type { PeerVia } from './peer-via.ts';
@@ -116,7 +126,8 @@ export class StreamOpener {
     } catch (thrown) {
       const others = sources.filter((source) => isIpv6(source) !== isIpv6(first));
       const other = others.length === 0 ? undefined : others[random.below(others.length)];
-      const mayTry = other !== undefined && !this.#isLate(peer, startedAt) && isWireError(thrown) && OTHER_FAMILY_MAY_DO.has(thrown.reason);
+      const mayTry =
+        other !== undefined && isWireError(thrown) && OTHER_FAMILY_MAY_DO.has(thrown.reason) && this.#since(startedAt) < connectLimit(peer);
       if (!mayTry) throw thrown;
       return this.#connectFrom(other, peer, { signal, startedAt });
     }
@@ -133,14 +144,18 @@ export class StreamOpener {
       // Whoever looks names up knows nothing of giving up, and may answer afterwards.
       if (isTrying && !turns.isLast) deadline.arm(withinReach(peer.attemptTimeoutMs, deadlines));
     });
+    let spentMs = this.#since(startedAt);
+    if (spentMs >= connectLimit(peer)) throw notConnected(peer);
     for (; ; turns.next(), skip = new AbortController()) {
       isTrying = true;
-      const spentMs = Math.ceil(environment.now() - startedAt);
       const given = signal === undefined ? skip.signal : AbortSignal.any([signal, skip.signal]);
       try {
         return await this.#dial(peer, given, { localAddress, lookup: turns.lookup, spentMs });
       } catch (thrown) {
-        if (turns.isLast || signal?.aborted === true || this.#isLate(peer, startedAt)) throw thrown;
+        if (signal?.aborted === true) throw thrown;
+        spentMs = this.#since(startedAt);
+        if (spentMs >= connectLimit(peer)) throw notConnected(peer);
+        if (turns.isLast) throw thrown;
       } finally {
         isTrying = false;
         deadline.cancel();
@@ -148,8 +163,9 @@ export class StreamOpener {
     }
   }
 
-  #isLate({ connectTimeoutMs, totalTimeoutMs }: Peer, startedAt: number): boolean {
-    return Math.ceil(this.#environment.now() - startedAt) >= Math.min(connectTimeoutMs, totalTimeoutMs);
+  /** Whole milliseconds, so that what is left of a limit is one. */
+  #since(startedAt: number): number {
+    return Math.floor(this.#environment.now() - startedAt);
   }
 
   get #lookup(): LookupFunction | null {

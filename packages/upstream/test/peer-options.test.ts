@@ -126,6 +126,20 @@ describe('where connections come from', () => {
     await server.close();
   });
 
+  test('with a source address a name of which nobody answers costs the time that was given, and says so', async () => {
+    const environment = new HttpEnvironment();
+    const resolver: NameResolver = {
+      // Longer than the whole may take.
+      lookup: (_name, _options, callback) => void setTimeout(() => callback(null, [{ address: '127.0.0.1', family: 4 }]), 100),
+    };
+    const connector = new UpstreamConnector({ environment, resolver });
+    for (const connectTimeoutMs of [1, 20]) {
+      const error = await rejection(connector.connect(peer('origin.test:1', { localAddress: '127.0.0.1', connectTimeoutMs })));
+      assert.deepEqual([error.type, error.reason, error.retry], ['timeout', 'CONNECT_TIMEOUT', 'always']);
+      assert.match(error.message, new RegExp(`within ${connectTimeoutMs} ms`));
+    }
+  });
+
   test('#231 an address that is not ours: CONNECT_NO_LOCAL_ADDRESS', async () => {
     const connector = new UpstreamConnector({ environment: new HttpEnvironment() });
     const error = await rejection(connector.connect(peer('127.0.0.1:1', { localAddress: '203.0.113.1' })));

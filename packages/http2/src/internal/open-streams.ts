@@ -39,12 +39,12 @@ export class OpenStreams {
     put(this.#places, stream);
   }
 
-  /** @param stream that is in here */
+  /** Does nothing if it is not in here. */
   delete(stream: Http2Stream): void {
     const places = this.#places;
     const mask = places.length - 1;
     let hole = (stream.id >>> 1) & mask;
-    while (places[hole] !== stream) hole = (hole + 1) & mask;
+    for (; places[hole] !== stream; hole = (hole + 1) & mask) if (places[hole] === null) return;
     this.#size--;
     // What stands behind the hole is found only if no place between its own and where it stands is empty.
     for (let at = (hole + 1) & mask; ; at = (at + 1) & mask) {

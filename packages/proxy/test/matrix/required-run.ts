@@ -51,17 +51,19 @@ export function requiredBatches(cell: Cell, { seed }: Sampling): RequiredCase[][
 
 /** What the rules say. */
 interface Expected {
+  readonly status: number;
   readonly ending: Ending;
   readonly outcome: Outcome;
   /** What the tries were sent by. */
   readonly protocols: readonly string[];
 }
 
-/** Nobody has worked on it, so it goes again whatever its method is; but never behind the head of an answer. */
+/** Nobody has worked on it, so it goes again whatever its method is; but never behind a word of an answer, be it an interim one. */
 export function expectedOf({ position }: RequiredCase): Expected {
+  if (position === 0) return { status: 200, ending: 'whole', outcome: 'completed', protocols: ['http2', 'http1'] };
   return position < answerScript('http2', BEGUN).headEnd
-    ? { ending: 'whole', outcome: 'completed', protocols: ['http2', 'http1'] }
-    : { ending: 'cut', outcome: 'upstream_error', protocols: ['http2'] };
+    ? { status: 502, ending: 'whole', outcome: 'upstream_error', protocols: ['http2'] }
+    : { status: 200, ending: 'cut', outcome: 'upstream_error', protocols: ['http2'] };
 }
 
 /** One case under way. */
@@ -124,13 +126,13 @@ class Run {
 
   breaches(): string[] {
     const { method, isReused } = this.it;
-    const { ending, outcome, protocols } = expectedOf(this.it);
+    const { status, ending, outcome, protocols } = expectedOf(this.it);
     const breaches: string[] = [];
     const check = (holds: boolean, what: string): void => void (holds || breaches.push(what));
     const seen = this.#asking?.seen();
     const logs = this.#world.logsOf(this.target);
     check(logs.length === 1 && logs[0]?.outcome === outcome, `logged ${JSON.stringify(logs)}, not ${outcome}`);
-    check(seen?.status === 200, `answered ${seen?.status}`);
+    check(seen?.status === status, `answered ${seen?.status}, not ${status}`);
     // An HTTP/1 client reads on behind the head of an answer to HEAD; and HEAD that was cut had all of it.
     check(method === 'HEAD' || seen?.ending === ending, `the answer is ${seen?.ending}, not ${ending}`);
     const tried = this.#tries.map(({ protocol }) => protocol);
