@@ -77,3 +77,12 @@ test('what a file that is ended has left in the temporary folder goes with it', 
     rmSync(note, { force: true });
   }
 });
+
+test('the temporary folder of a run is open to other users, as the one around it', async () => {
+  const looks = `import { statSync } from 'node:fs';
+    import { tmpdir } from 'node:os';
+    test('looks', () => {
+      if ((statSync(tmpdir()).mode & 0o7777) !== 0o1777) throw new Error('a server that has given up the rights of root finds nothing there');
+    });`;
+  assert.deepEqual([(await runFiles({ 'look.test.ts': looks })).failed], [0]);
+});
