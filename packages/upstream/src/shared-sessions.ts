@@ -8,8 +8,7 @@
  * - Until the peer's SETTINGS have come nobody knows how many streams it takes: a few are begun, the others wait that moment. A burst would
  *   only be refused (RFC 9113 §5.1.2), and go from one new connection to the next.
  * - Who finds no room waits in order, and nobody overtakes. Connections are made for those who wait, one for as many as one can carry.
- * - A connection that takes no more requests (GOAWAY, age) leaves the set at once and makes room for a new one; it ends with its last exchange.
- *   It does not count any more: a peer that restarts under long responses would otherwise block its own new life.
+ * - A connection that takes no more requests (GOAWAY, age) leaves the set at once, or a peer that restarts under long responses would block its own new life.
  * - Nobody waits for nothing: while somebody waits there is an open connection, or one in the making, whatever failed before.
  * - A connection that is lost before it could serve anybody was none: a peer that takes connections only to close them is not asked again at once, for ever.
  * - A peer may choose, by ALPN, to speak HTTP/1: then all who wait are sent elsewhere; until then none is refused, as the line is one handshake long.
@@ -82,6 +81,9 @@ export interface SharedSessionsHost<Session> {
 
 /** After a connection could not be made while others work: so long none is tried, lest each free place start another attempt. */
 const RETRY_CONNECT_MS = 1_000;
+
+/** Requests that wait for connections still to be made, at most. */
+const MAX_BURST = 16_384;
 
 /** Streams on a connection whose peer has not said yet how many it takes: hardly any takes fewer. */
 const EARLY_STREAMS = 10;
@@ -370,7 +372,7 @@ export class SharedSessions<Session extends ShareableSession> {
   #isLineFull(): boolean {
     const { maxPending, maxStreamsPerConnection, maxConnections } = this.#limits;
     const comingCount = this.#comingCount() + (this.#mayConnect() ? maxConnections - this.openCount : 0);
-    return this.#waiters.size >= maxPending + Math.min(comingCount * maxStreamsPerConnection, 16 * maxPending);
+    return this.#waiters.size >= maxPending + Math.min(comingCount * maxStreamsPerConnection, MAX_BURST);
   }
 
   /** Somebody has left the line unserved. */

@@ -153,7 +153,7 @@ class World {
     const waiting = this.askers.filter((asker) => asker.state === 'waiting').length;
     assert.equal(this.pool.pendingCount, waiting, 'who is not told waits');
     const { maxPending, maxConnections, maxStreamsPerConnection } = limits;
-    assert.ok(waiting <= maxPending + Math.min(maxConnections * maxStreamsPerConnection, 16 * maxPending));
+    assert.ok(waiting <= maxPending + maxConnections * maxStreamsPerConnection);
     assert.ok(this.refusedAt >= maxPending, 'nobody is refused before the line is full');
     assert.ok(this.pool.openCount <= limits.maxConnections, 'never more connections than allowed');
     assert.deepEqual(
