@@ -25,7 +25,7 @@ const PIECE_BYTES = 65_521;
 const SAMPLE_MS = 50;
 const HOLD_MS = 1_000;
 
-/** What the proxy's process may hold more than at the beginning. */
+/** What the proxy's process may hold more than behind the transfers that warm it up. */
 const MAX_GROWTH = 64 * MIB;
 
 /** What may be between the ends while one of them holds still: what the kernel may keep for two connections, and a little of each program's. */
@@ -85,7 +85,8 @@ async function runWay(stage: Stage, { way, bytes, transfer, route }: PreparedWay
   try {
     await download(client, transfer.begin(WARM_UP_BYTES, false));
     await upload(client, transfer.begin(WARM_UP_BYTES, false));
-    const { residentBytes: before } = await proxy.collected();
+    // Not collected: the pages that the heap has had so far are not growth.
+    const { residentBytes: before } = await proxy.figures();
     for (const [name, move] of [
       ['down', download],
       ['up', upload],

@@ -18,8 +18,14 @@ const WAYS = [
 
 const MIB = 1_048_576;
 
-/** Of an origin that says GOAWAY: fewer would say little. */
+/** Of an origin that says GOAWAY, or a proxy: fewer would say little. */
 const LEAST_CONNECTIONS = 5;
+
+/** Where connections are to last: a client that sends nothing again takes a call for failed, of which it has sent nothing yet when the connection retires. */
+const MANY_STREAMS = 1_000_000;
+
+/** Where they are to retire soon. */
+const FEW_STREAMS = 500;
 
 export const grpcPart: Part = {
   name: 'grpc',
@@ -33,7 +39,7 @@ export const grpcPart: Part = {
     );
     if (ways.length === 0) return;
     try {
-      await using proxy = await ProxyProcess.start({ routes: ways.flatMap((way) => way.routes) });
+      await using proxy = await ProxyProcess.start({ routes: ways.flatMap((way) => way.routes), maxStreams: MANY_STREAMS });
       // Most of it is waiting.
       await Promise.all(ways.map(async (way) => await way.run(proxy)));
       await stage.check('grpc/all-over', async () => {
@@ -63,6 +69,7 @@ const CHECKS = [
   'big-messages',
   'message-too-big',
   'many-at-once',
+  'connections-retire',
   'compression-untouched',
   'origin-resets',
   'keepalive-of-client',
@@ -136,6 +143,7 @@ class Way {
     } finally {
       client.close();
     }
+    await this.#check('connections-retire', async () => await this.#retirement(), 120_000);
     await this.#check('compression-untouched', async () => await this.#compression(port('raw'), this.#origins.raw));
     await this.#check('origin-resets', async () => await this.#resets(port('raw')));
     await Promise.all([
@@ -265,23 +273,12 @@ class Way {
       'many-at-once',
       async () => {
         const count = this.#stage.isLong ? 10_000 : 1_000;
-        let next = 0;
-        const problems: string[] = [];
         const began = performance.now();
-        await Promise.all(
-          Array.from({ length: 100 }, async () => {
-            while (next < count) {
-              const message = Buffer.from(`message ${next++} `.repeat(next % 300));
-              const { messages, status: end } = await client.unary(METHODS.echo, message);
-              if (end.code !== status.OK) problems.push(`${end.code} ${end.details}`);
-              else if (messages[0]?.equals(message) !== true) problems.push('the answer to another call');
-            }
-          }),
-        );
+        const problem = await manyCalls(client, count, 100);
         this.#stage.figure(
           `grpc/${this.#name}: ${count} unary calls, 100 at once, in ${((performance.now() - began) / 1000).toFixed(1)} s`,
         );
-        return problems.length === 0 ? null : `${problems.length} calls of ${count}: ${[...new Set(problems)].slice(0, 3).join('; ')}`;
+        return problem;
       },
       120_000,
     );
@@ -398,6 +395,23 @@ class Way {
     return ends.size === 1 && ends.has('OK') ? null : `calls ended as ${text}`;
   }
 
+  /** A proxy that says GOAWAY after some hundred streams: a client as it is by default, which calls again what it has not sent, loses no call. */
+  async #retirement(): Promise<string | null> {
+    const [route] = this.routes;
+    if (route === undefined) return 'there is no route';
+    await using proxy = await ProxyProcess.start({ routes: [route], maxStreams: FEW_STREAMS });
+    const client = new GrpcClient(proxy.port(route.name), this.#clientCa, { 'grpc.enable_retries': 1 });
+    const count = this.#stage.isLong ? 20_000 : 4_000;
+    try {
+      const problem = await manyCalls(client, count, 50);
+      const { acceptedConnections } = await proxy.figures();
+      this.#stage.figure(`grpc/${this.#name}: ${count} calls, 50 at once, on ${acceptedConnections} connections of ${FEW_STREAMS} streams`);
+      return firstOf(problem, acceptedConnections >= LEAST_CONNECTIONS ? null : `there were only ${acceptedConnections} connections`);
+    } finally {
+      client.close();
+    }
+  }
+
   /** An origin that is cut: its call fails as it does without a proxy, and the calls behind its return succeed. */
   async #death(port: number, origin: GrpcOrigin): Promise<string | null> {
     const client = new GrpcClient(port, this.#clientCa);
@@ -438,6 +452,23 @@ class Way {
   async #check(name: (typeof CHECKS)[number], check: () => Promise<string | null>, limitMs?: number): Promise<void> {
     await this.#stage.check(`grpc/${this.#name}/${name}`, check, limitMs);
   }
+}
+
+/** Calls whose answers are told apart. @returns what came of those that failed, or null */
+async function manyCalls(client: GrpcClient, count: number, atOnce: number): Promise<string | null> {
+  let next = 0;
+  const problems: string[] = [];
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      while (next < count) {
+        const message = Buffer.from(`message ${next++} `.repeat(next % 300));
+        const { messages, status: end } = await client.unary(METHODS.echo, message);
+        if (end.code !== status.OK) problems.push(`${end.code} ${end.details}`);
+        else if (messages[0]?.equals(message) !== true) problems.push('the answer to another call');
+      }
+    }),
+  );
+  return problems.length === 0 ? null : `${problems.length} calls of ${count}: ${[...new Set(problems)].slice(0, 3).join('; ')}`;
 }
 
 function hex(value: Buffer | string): string {

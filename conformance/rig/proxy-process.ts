@@ -30,6 +30,8 @@ export interface ProxyProcessOptions {
   /** What can be sent as a message. */
   readonly peerOptions?: PeerOptions;
   readonly maxRetries?: number;
+  /** Streams over the life of a client's HTTP/2 connection. */
+  readonly maxStreams?: number;
 }
 
 /** What the process can be asked. */
@@ -46,6 +48,8 @@ export interface ProxyFigures {
   /** Deadlines that are set. */
   readonly deadlines: number;
   readonly clientConnections: number;
+  /** Since the start. */
+  readonly acceptedConnections: number;
   readonly upstreamConnections: number;
   readonly idleUpstream: number;
   /** Requests that `newContext` was called for. */

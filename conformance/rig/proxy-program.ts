@@ -1,6 +1,6 @@
 /**
  * Our proxy as a process of its own, for suites that measure it: one `HttpProxy` behind one `HttpServer`, with a listener for each way through. It is
- * started by `startProxyProcess`, which says by a first message what the ways are, and asks for figures by others.
+ * started by `ProxyProcess.start`, which says by a first message what the ways are, and asks for figures by others.
  *
  * It counts what the hooks are told: requests begun (`newContext`) and log lines (`logging`), and the lines of a request that had one already.
  */
@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
 import { type Listener, listen } from '@ferrata/net';
 import { HttpProxy, outcomeOf } from '@ferrata/proxy';
+import type { L4Stream } from '@ferrata/stream';
 import { type Peer, peer } from '@ferrata/upstream';
 import type { ProxyFigures, ProxyProcessOptions, ProxyQuestion, ProxyRoute } from './proxy-process.ts';
 
@@ -19,11 +20,15 @@ interface Entry {
 
 const LOCAL = '127.0.0.1:0';
 
+/** Whoever started it was killed: nobody will ask for more. */
+const endAlone = (): void => process.exit(1);
+
+process.on('disconnect', endAlone);
 process.once('message', (options) => void start(options as ProxyProcessOptions));
 
-async function start({ routes, peerOptions, maxRetries }: ProxyProcessOptions): Promise<void> {
+async function start({ routes, peerOptions, maxRetries, maxStreams }: ProxyProcessOptions): Promise<void> {
   const environment = new HttpEnvironment();
-  const counts = { begun: 0, logged: 0, loggedTwice: 0, refused: 0, hookFailures: 0 };
+  const counts = { begun: 0, logged: 0, loggedTwice: 0, refused: 0, hookFailures: 0, acceptedConnections: 0 };
   const outcomes = new Map<string, number>();
   const peers = new Map<number, Peer>();
   const proxy = new HttpProxy<Entry>(
@@ -52,11 +57,14 @@ async function start({ routes, peerOptions, maxRetries }: ProxyProcessOptions): 
       ...(maxRetries === undefined ? {} : { maxRetries }),
     },
   );
-  const server = new HttpServer(proxy, { environment });
+  const server = new HttpServer(proxy, { environment, ...(maxStreams === undefined ? {} : { http2: { connection: { maxStreams } } }) });
   const listeners: Listener[] = [];
   const ports: number[] = [];
   for (const route of routes) {
-    const listener = await listenFor(route, server);
+    const listener = await listenFor(route, (stream) => {
+      counts.acceptedConnections++;
+      server.accept(stream);
+    });
     if (listener.address.kind !== 'ip') throw new TypeError('not an IP address');
     const { port } = listener.address;
     const { protocol, address, ca } = route.peer;
@@ -78,15 +86,16 @@ async function start({ routes, peerOptions, maxRetries }: ProxyProcessOptions): 
       server.close();
       proxy.close();
       // From here on nothing but what was forgotten keeps the process alive.
+      process.off('disconnect', endAlone);
       process.disconnect();
       return;
     }
     if (question === 'collected figures') {
-      const { gc } = globalThis as { readonly gc?: () => void };
       // What the first finds to be garbage may hold memory beside the heap until its finalizers have run.
-      gc?.();
+      globalThis.gc?.();
       await delay(10);
-      gc?.();
+      // After any other kind V8 keeps the pages that its heap has ever had, and those count as resident once they have been used.
+      globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
     }
     tell(figures());
   }
@@ -111,10 +120,10 @@ async function start({ routes, peerOptions, maxRetries }: ProxyProcessOptions): 
   }
 }
 
-async function listenFor({ front }: ProxyRoute, server: HttpServer): Promise<Listener> {
-  if (front === null) return await listen(LOCAL, (stream) => server.accept(stream));
+async function listenFor({ front }: ProxyRoute, accept: (stream: L4Stream) => void): Promise<Listener> {
+  if (front === null) return await listen(LOCAL, accept);
   const tls = { certificates: [{ certificate: front.certificate, key: front.key }], alpn: ['h2', 'http/1.1'] };
-  return await listen({ address: LOCAL, tls }, (stream) => server.accept(stream));
+  return await listen({ address: LOCAL, tls }, accept);
 }
 
 function tell(message: object): void {

@@ -19,7 +19,7 @@ const USAGE = `usage: node conformance/soak/run.ts [--seed N] [--long] [--minute
 const PHASE_MS = { short: 3_000, long: 12_000 } as const;
 /** From here on slopes are judged strictly; before, code that is compiled and pages that stay with the allocator are most of what is seen. */
 const MINUTES_FOR_SLOPE = 10;
-const MAX_GROWTH_OF_SHORT_RUN = 96 * 1_048_576;
+const MAX_GROWTH_OF_SHORT_RUN = 64 * 1_048_576;
 
 /** A minute: code and its feedback are live memory too. */
 const MAX_LIVE_GROWTH_OF_SHORT_RUN = 4 * 1_048_576;

@@ -95,6 +95,7 @@ const quiet: ProxyFigures = {
   resources: { TCPServerWrap: 4, PipeWrap: 2 },
   deadlines: 0,
   clientConnections: 0,
+  acceptedConnections: 4,
   upstreamConnections: 0,
   idleUpstream: 0,
   begun: 10,
