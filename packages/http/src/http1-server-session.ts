@@ -248,10 +248,10 @@ export class Http1ServerSession implements L4Sink, ServerSession {
     this.#watch(now);
   }
 
-  /** Whether more of the next requests waits than is read ahead. While a head is wanted, what waits is that head, and the decoder's own limits hold. */
+  /** Whether more of the next requests waits than is read ahead. What is wanted, a head or a request's rest, has the decoder's limits. */
   #isTooFarAhead(newChunks = 0): boolean {
-    const isHeadWanted = this.#exchange === null && !this.#isFull;
-    return this.#lookAhead.isTooFar(isHeadWanted ? 0 : this.#machine.bufferedBytes, newChunks);
+    const isWanted = this.#exchange === null ? !this.#isFull : !this.#machine.isRequestDone;
+    return this.#lookAhead.isTooFar(isWanted ? 0 : this.#machine.bufferedBytes, newChunks);
   }
 
   /** The peer broke a rule: tell it if that is still possible, and close. */

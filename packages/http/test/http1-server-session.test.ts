@@ -94,6 +94,24 @@ describe('a server session', () => {
     assert.equal(client.stream.bufferedBytes, 0);
   });
 
+  for (const isPipelined of [false, true]) {
+    it(`reads a request to its end in however many pieces its trailers come${isPipelined ? ', behind another request' : ''}`, async () => {
+      const trailers = `X-Sum: ${'s'.repeat(100)}\r\n`;
+      for (const options of [{ maxLookAheadChunks: 64 }, { maxLookAheadBytes: 64 }]) {
+        const rig = new ServerRig(options);
+        const client = rig.connect();
+        if (isPipelined) await client.send(get('/first'));
+        const input = `POST /long HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n${trailers}\r\n`;
+        for (const byte of input.slice(0, 64)) await client.send(byte);
+        if (isPipelined) echoTarget(rig.last.exchange);
+        for (const byte of input.slice(64)) await client.send(byte);
+        await rig.advance(11_000);
+        assert.deepEqual(rig.last.heard, ['data a', 'end']);
+        assert.equal(client.stream.bufferedBytes, 0);
+      }
+    });
+  }
+
   it('begins no request for a client that does not read its answers', async () => {
     const rig = new ServerRig();
     rig.onRequest = (exchange) => respond(exchange, 200, { body: new Uint8Array(30_000) });

@@ -366,6 +366,31 @@ describe('errorWhileProxy that has a request sent again', () => {
   });
 });
 
+describe('a connection that is gone while a filter works on its request', () => {
+  test('costs no try, whichever try it is: one retry is made of what was sent, and no more', async () => {
+    for (const lost of [1, 2]) {
+      const filtered = Promise.withResolvers<void>();
+      const rig = new Rig({
+        origin: reset,
+        hooks: { upstreamRequestFilter: (session) => (session.attempt === lost ? filtered.promise : undefined) },
+      });
+      const client = await rig.ask(get);
+      rig.origins[lost - 1]?.reset();
+      await settle();
+      filtered.resolve();
+      await settle();
+      assert.equal(readResponse(client.text).status, 502);
+      assert.deepEqual(
+        rig.origins.map((wire) => wire.text !== ''),
+        [1, 2, 3].map((attempt) => attempt !== lost),
+        'what was lost before it was sent is tried beside the two',
+      );
+      assert.deepEqual([rig.last.session.attempt, rig.last.session.refusedCount], [3, 1]);
+      await rig.finish(client);
+    }
+  });
+});
+
 describe('a body that filters work on while a try is lost', () => {
   test('reaches the next one whole, however large the piece is', async () => {
     const given = Promise.withResolvers<Uint8Array>();

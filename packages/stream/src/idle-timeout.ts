@@ -19,22 +19,25 @@ import { tapped } from './tapped.ts';
 export function idleTimeout(stream: L4Stream, idleTimeoutMs: number, deadlines: DeadlineQueue): L4Stream {
   checkNumber('idleTimeoutMs', idleTimeoutMs, { above: 0 });
   let bufferedBytes = stream.bufferedBytes;
+  // Not by `state`, which is closed after two ends in order whether or not the close follows.
+  let isOver = false;
+  const finish = (): void => {
+    isOver = true;
+    deadline.cancel();
+  };
   const deadline = deadlines.deadline(() => {
-    if (stream.bufferedBytes < bufferedBytes) moved();
-    else stream.abort(timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${idleTimeoutMs} ms`));
+    if (stream.bufferedBytes < bufferedBytes) {
+      moved();
+      return;
+    }
+    isOver = true;
+    stream.abort(timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${idleTimeoutMs} ms`));
   });
   const moved = (): void => {
     bufferedBytes = stream.bufferedBytes;
-    // Not after an abort: a late write to a closed stream must not hold a deadline for nothing.
-    if (stream.state !== 'closed' || bufferedBytes > 0) deadline.arm(idleTimeoutMs);
+    // A late write to a stream that is over must not hold a deadline for nothing.
+    if (!isOver) deadline.arm(idleTimeoutMs);
   };
   deadline.arm(idleTimeoutMs);
-  return tapped(stream, {
-    onData: moved,
-    onDrain: moved,
-    onWrite: moved,
-    onEnd: moved,
-    onAbort: () => deadline.cancel(),
-    onClose: () => deadline.cancel(),
-  });
+  return tapped(stream, { onData: moved, onDrain: moved, onWrite: moved, onEnd: moved, onAbort: finish, onClose: finish });
 }

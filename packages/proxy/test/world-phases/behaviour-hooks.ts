@@ -243,9 +243,11 @@ class PlannedHooks {
   async #collect(subrequests: Subrequests, session: RequestSession, record: LedgerRecord): Promise<boolean> {
     const own = ownTokenOf(record.token);
     const host = session.request.headers.get('host') ?? '';
+    const { subrequestTimeoutMs: timeoutMs } = this.#plan;
     const result = await subrequests.collect({
       request: { method: 'GET', target: `/way/${own}?q=%20`, headers: HeaderMap.from({ host, 'x-token': `t${own}` }) },
       maxBodyBytes: 10_000,
+      ...(timeoutMs < 0 ? {} : { timeoutMs }),
     });
     const token = tokenFrom(result.headers.get('x-token'));
     // I7: who asks gets the answer to what was asked.

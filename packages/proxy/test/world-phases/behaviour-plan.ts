@@ -52,6 +52,8 @@ export interface BehaviourPlan {
   readonly modules: ModuleManner;
   readonly upstreamModules: ModuleManner;
   readonly subrequests: SubrequestManner;
+  /** What a subrequest may take that a hook waits for; -1: the hook does not say, and its own time-out ends the wait, with a 500. */
+  readonly subrequestTimeoutMs: number;
   /** -1: for ever. */
   readonly perTryTimeoutMs: number;
   readonly requestTimeoutMs: number;
@@ -78,6 +80,7 @@ export const PLAIN_BEHAVIOUR: BehaviourPlan = {
   modules: 'none',
   upstreamModules: 'none',
   subrequests: 'none',
+  subrequestTimeoutMs: -1,
   perTryTimeoutMs: -1,
   requestTimeoutMs: -1,
   hedgeAfterMs: -1,
@@ -109,6 +112,7 @@ const rudeBehaviours: fc.Arbitrary<BehaviourPlan> = fc.record({
   modules: fc.constantFrom<ModuleManner>('none', 'none', 'idle', 'edits', 'answers', 'throws'),
   upstreamModules: fc.constantFrom<ModuleManner>('none', 'none', 'idle', 'edits', 'throws'),
   subrequests: fc.constantFrom<SubrequestManner>('none', 'none', 'collect', 'respondBy'),
+  subrequestTimeoutMs: fc.constant(-1),
   perTryTimeoutMs: fc.constantFrom(-1, -1, -1, -1, 60, 2_000),
   requestTimeoutMs: fc.constantFrom(-1, -1, -1, -1, 150, 5_000),
   hedgeAfterMs: fc.constantFrom(-1, -1, 30, 300),
@@ -130,6 +134,8 @@ const kindBehaviours: fc.Arbitrary<BehaviourPlan> = fc.record({
   modules: fc.constantFrom<ModuleManner>('none', 'idle', 'edits'),
   upstreamModules: fc.constantFrom<ModuleManner>('none', 'idle', 'edits'),
   subrequests: fc.constantFrom<SubrequestManner>('none', 'none', 'collect', 'respondBy'),
+  // It may stand in line behind bodies that last longer than a hook may be waited for: who waits for it says when to give it up.
+  subrequestTimeoutMs: fc.constant(2_000),
   perTryTimeoutMs: fc.constant(-1),
   requestTimeoutMs: fc.constant(-1),
   hedgeAfterMs: fc.constantFrom(-1, 30, 300),

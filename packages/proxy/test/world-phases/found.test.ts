@@ -5,7 +5,7 @@ import { PLAIN_ANSWER, PLAIN_CLIENT, PLAIN_REQUEST, PLAIN_WORLD } from '../world
 import type { TunnelPlan } from '../world-tunnels/tunnel-plan.ts';
 import { kindTunnelBreachesOf, runTunnelWorld } from '../world-tunnels/tunnel-world.ts';
 import { type PhasePlan, PLAIN_BEHAVIOUR } from './behaviour-plan.ts';
-import { phaseBreachesOf } from './phase-invariants.ts';
+import { kindPhaseBreachesOf, phaseBreachesOf } from './phase-invariants.ts';
 import { runPhaseWorld } from './phase-world.ts';
 
 const PLAIN_TUNNEL: TunnelPlan = {
@@ -87,4 +87,39 @@ test('an upstream module hears nothing of a response whose request has timed out
     });
     assert.deepEqual(phaseBreachesOf(report), []);
   }
+});
+
+test('a hook that waits for a subrequest in line says how long, or its own time-out fails the request (I19)', async () => {
+  // The second client comes while the only stream to the origin is taken, and stays so for longer than a hook may be waited for.
+  const long = { ...PLAIN_REQUEST, answers: [{ ...PLAIN_ANSWER, delayMs: 4_000 }] };
+  const ends = async (subrequestTimeoutMs: number): Promise<unknown> => {
+    const report = await runPhaseWorld({
+      ...PLAIN_PHASES,
+      seed: 0,
+      clientProtocols: ['http1', 'http1'],
+      originProtocols: ['http2', 'http2'],
+      maxStreams: 1,
+      maxConnections: 1,
+      clients: [
+        { ...PLAIN_CLIENT, requests: [long] },
+        { ...PLAIN_CLIENT, startMs: 1_000, requests: [PLAIN_REQUEST] },
+      ],
+      behaviour: {
+        ...PLAIN_BEHAVIOUR,
+        manners: { ...PLAIN_BEHAVIOUR.manners, requestFilter: 'sync' },
+        subrequests: 'collect',
+        subrequestTimeoutMs,
+      },
+    });
+    const reasons = report.records.filter(({ error }) => error !== null).map(({ token, error }) => [token, error?.reason]);
+    return { reasons, breaches: kindPhaseBreachesOf(report) };
+  };
+  assert.deepEqual(await ends(2_000), { reasons: [[1_009, 'SUBREQUEST_TIMEOUT']], breaches: [] });
+  assert.deepEqual(await ends(-1), {
+    reasons: [
+      [9, 'HOOK_TIMEOUT'],
+      [1_009, 'SUBREQUEST_PARENT_ENDED'],
+    ],
+    breaches: [{ invariant: 'I19', what: "nobody's answer: 500" }],
+  });
 });

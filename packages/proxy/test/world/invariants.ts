@@ -242,15 +242,14 @@ class Check {
   // ---- accounting ----------------------------------------------------------------------------------------------------------------
 
   accounting(): void {
-    for (const { edge, index, token, logged, error, attempts } of this.#report.exchanges) {
+    for (const { edge, index, token, logged, error, attempts, refusals } of this.#report.exchanges) {
       // I12: one end, one line.
       if (logged !== 1) this.#tell('I12', `${edge.name}: request ${index + 1} (t${token}) was logged ${logged} times`);
       const message = edge.responses.messages[index];
       // The end of an answer may be held back for a client that takes nothing: the application is done with it, and the rest is the session's.
       if (error === null && message?.isComplete !== true && !edge.isFull)
         this.#tell('I12', `${edge.name}: request ${index + 1} is called whole and is not`);
-      // I14: one retry at most.
-      if (attempts > 2) this.#tell('I14', `t${token} was tried ${attempts} times`);
+      this.#tries(token, attempts, refusals);
     }
     for (const edge of this.#report.edges) {
       if (!edge.isClosed) this.#tell('I12', `${edge.name} was never closed`);
@@ -258,6 +257,18 @@ class Check {
       if (edge.maxOverfullBytes > MAX_OVERFULL_BYTES)
         this.#tell('I16', `${edge.name}: ${edge.maxOverfullBytes} bytes written against back-pressure`);
     }
+  }
+
+  /**
+   * I14: one retry at most. No try is a place on a connection that was gone before the request was sent, as while a filter took its time. Nothing of it
+   * has come to an origin then, and each such place was a connection of its own, as is that of each try.
+   */
+  #tries(token: Token, attempts: number, lostPlaces: number): void {
+    const origins = this.#report.edges.filter(({ role }) => role === 'origin');
+    const sent = origins.flatMap(({ requests }) => requests.messages).filter((one) => tokenOf(one) === token).length;
+    if (attempts - lostPlaces > 2 || sent > 2) this.#tell('I14', `t${token} was tried ${attempts} times, and sent ${sent} times`);
+    if (lostPlaces + sent > origins.length)
+      this.#tell('I14', `t${token} was sent ${sent} times and lost ${lostPlaces} places, on ${origins.length} connections`);
   }
 
   /** What the network has left of it: each client sees a beginning of what is its own. */

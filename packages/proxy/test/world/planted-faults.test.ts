@@ -4,13 +4,13 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { breachesOf, kindBreachesOf } from './invariants.ts';
 import { latin1 } from './messages.ts';
-import { kindWorlds, PLAIN_CLIENT, PLAIN_REQUEST, PLAIN_WORLD, rudeWorlds, slowWorlds, type WorldPlan } from './plan.ts';
+import { kindWorlds, PLAIN_ANSWER, PLAIN_CLIENT, PLAIN_REQUEST, PLAIN_WORLD, rudeWorlds, slowWorlds, type WorldPlan } from './plan.ts';
 import { edit, LyingStream } from './planted.ts';
 import { bookFaults, hooking, type PlantedFaults, testFaults } from './planted-faults.ts';
 import type { Planted } from './proxy-under-test.ts';
 import { type ExchangeRecord, runWorld } from './proxy-world.ts';
 
-type Worlds = 'kind' | 'rude' | 'slow' | 'upgrade';
+type Worlds = 'kind' | 'rude' | 'slow' | 'upgrade' | 'lossy';
 
 const REQUEST_LINE = /^([A-Z]+ \S+ HTTP\/1\.1\r\n)/;
 
@@ -161,6 +161,35 @@ const FAULTS: PlantedFaults<Worlds, ExchangeRecord> = {
     worlds: 'rude',
     plant: () => ({ originSide: (stream) => new LyingStream(stream, { ignoresAbort: true }) }),
   },
+  'tries more often than it may': {
+    invariants: ['I14'],
+    worlds: 'lossy',
+    plant: () => ({ options: (options) => ({ ...options, maxRetries: 6 }) }),
+  },
+  'says of what an origin has had that it was never sent': {
+    invariants: ['I14'],
+    worlds: 'lossy',
+    plant: () => ({
+      options: (options) => ({ ...options, maxRetries: 6 }),
+      ...hooking((hooks) => ({
+        logging: (session, error, record) => {
+          hooks.logging?.(session, error, record);
+          record.refusals = Math.max(0, record.attempts - 2);
+        },
+      })),
+    }),
+  },
+  'says of places that were never there that it has lost them': {
+    invariants: ['I14'],
+    worlds: 'rude',
+    plant: () =>
+      hooking((hooks) => ({
+        logging: (session, error, record) => {
+          hooks.logging?.(session, error, record);
+          record.refusals += 9;
+        },
+      })),
+  },
   'does not heed back-pressure': {
     invariants: ['I16'],
     worlds: 'slow',
@@ -203,11 +232,19 @@ const upgradeWorlds: fc.Arbitrary<WorldPlan> = fc.nat().map((seed) => ({
   ],
 }));
 
+/** An origin that has each request, and answers none. */
+const lossyWorlds: fc.Arbitrary<WorldPlan> = fc.nat().map((seed) => ({
+  ...PLAIN_WORLD,
+  seed,
+  clients: [{ ...PLAIN_CLIENT, requests: [{ ...PLAIN_REQUEST, answers: [{ ...PLAIN_ANSWER, fault: { kind: 'reset', at: 0 } }] }] }],
+}));
+
 const WORLDS: Readonly<Record<Worlds, fc.Arbitrary<WorldPlan>>> = {
   kind: kindWorlds,
   rude: rudeWorlds,
   slow: slowWorlds,
   upgrade: upgradeWorlds,
+  lossy: lossyWorlds,
 };
 
 describe('a proxy that', () => {

@@ -11,6 +11,7 @@
  * | I8, I9    | a pooled connection is clean; one that was upgraded or has failed is not pooled                                    |
  * | I12       | one end and one line in the log for each accepted request                                                          |
  * | I13       | every deadline, session, stream and pooled connection is given back; every connection ends by itself               |
+ * | I14       | one retry at most, but for places on connections that were gone before anything was sent                           |
  * | I16       | what is held stays bounded, however slow a peer is                                                                 |
  * | I22       | no control character and no hop-by-hop field crosses                                                               |
  * | I23       | the same plan gives the same events                                                                                |
@@ -30,7 +31,7 @@ const FILE = 'packages/proxy/test/world/worlds.prop.test.ts';
 const MAX_HELD_BYTES = 65_536 + 16_384 + 16_384;
 
 describe('the proxy in a world', () => {
-  test('keeps its invariants whatever clients, origins and the network do (I1, I4, I5, I7, I8, I9, I12, I13, I16, I22)', async () => {
+  test('keeps its invariants whatever clients, origins and the network do (I1, I4, I5, I7, I8, I9, I12, I13, I14, I16, I22)', async () => {
     const tally = new Tally();
     await holds('keeps its invariants', rudeWorlds, 2_300, FILE, async (plan) => {
       const report = await runWorld(plan);

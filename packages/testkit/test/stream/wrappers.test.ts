@@ -98,6 +98,31 @@ describe('idleTimeout', () => {
     await sink.untilClose();
   });
 
+  test('aborts a stream that both sides have ended, and that has written all, when its close does not come', async () => {
+    const clock = new ManualClock();
+    const deadlines = new DeadlineQueue({ clock });
+    const { stream, peer, sink, peerSink } = ends((inner) =>
+      // Above it both sides have ended; below the peer has not, and so there is no close.
+      idleTimeout(faulty(inner, [{ direction: 'incoming', at: 1, kind: 'end' }]), 100, deadlines),
+    );
+    peer.pause();
+    stream.write(positionalBytes(20));
+    stream.end();
+    peer.write(ascii('x'));
+    await sink.untilEnd();
+    peer.resume();
+    await peerSink.untilEnd();
+    assert.equal(stream.state, 'closed');
+    assert.equal(stream.bufferedBytes, 0);
+    clock.advance(120);
+    await turn();
+    assert.equal(sink.isClosed, false, 'bytes had gone out since');
+    clock.advance(120);
+    await Promise.all([sink.untilClose(), peerSink.untilClose()]);
+    assert.equal(sink.closeError?.reason, 'STREAM_IDLE_TIMEOUT');
+    assert.equal(deadlines.size, 0);
+  });
+
   test('holds no deadline after an abort or a close, and does not take a late write for life', async () => {
     for (const close of [
       ({ stream }: Ends) => stream.abort(),
