@@ -2,7 +2,7 @@
 import { withSource } from '@ferrata/error';
 import type { ResponseHead } from '@ferrata/headers';
 import type { HttpEnvironment, ServerExchange, Tunnel } from '@ferrata/http';
-import { idleTimeout, type Relay, type RelayResult, relay } from '@ferrata/stream';
+import { type Relay, type RelayResult, relay } from '@ferrata/stream';
 
 /** What a tunnel needs of its proxy. */
 export interface TunnelSettings {
@@ -17,11 +17,11 @@ export interface TunnelSettings {
 export function joinTunnel(exchange: ServerExchange, head: ResponseHead, upstream: Tunnel, settings: TunnelSettings): Relay {
   const { environment, tunnelIdleTimeoutMs } = settings;
   const client = openClientTunnel(exchange, head, upstream);
-  const isTimed = tunnelIdleTimeoutMs <= environment.deadlines.maxDelayMs;
-  const clientStream = isTimed ? idleTimeout(client.stream, tunnelIdleTimeoutMs, environment.deadlines) : client.stream;
-  return relay(clientStream, upstream.stream, {
+  const { deadlines } = environment;
+  return relay(client.stream, upstream.stream, {
     headA: client.remaining,
     headB: upstream.remaining,
+    idle: tunnelIdleTimeoutMs <= deadlines.maxDelayMs ? { timeoutMs: tunnelIdleTimeoutMs, deadlines } : undefined,
     onDone: ({ error, brokenBy }: RelayResult) => {
       environment.now();
       if (error !== null) withSource(error, brokenBy === 'b' ? 'upstream' : 'downstream');

@@ -10,7 +10,7 @@ export { type FlowLimits, type LimitedOptions, limited } from './limited.ts';
 export { type MemoryCarrier, type MemoryPair, type MemoryPairOptions, type MemoryParcel, memoryPair } from './memory-pair.ts';
 export { park } from './parked.ts';
 export { type Chunking, type RechunkOptions, rechunked } from './rechunked.ts';
-export { type Relay, type RelayOptions, type RelayResult, relay, relayed } from './relay.ts';
+export { type Relay, type RelayIdle, type RelayOptions, type RelayResult, relay, relayed } from './relay.ts';
 export { type FilterOutlet, filtered, type MakeStreamFilter, type StreamFilter, type StreamFilters } from './stream-filter.ts';
 export { nextStreamId } from './stream-id.ts';
 export { StreamInbox, type StreamInboxOwner } from './stream-inbox.ts';

@@ -4,10 +4,12 @@
  * - Back-pressure: a full stream pauses the other one, a drained one resumes it; nothing is kept in between.
  * - Half-close: an end on one side ends the other's writing side; the opposite direction goes on.
  * - Failures: what closes one side before both have ended aborts the other with the same error.
+ * - Silence, if `idle` says so: where nothing moves for too long, both are aborted, whichever of them still waits for something.
  *
  * The relay is over when both streams have closed; then, and only once, its result is told. No promise, closure or object per chunk.
  */
-import type { WireError } from '@ferrata/error';
+import { checkNumber, timeoutError, type WireError } from '@ferrata/error';
+import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
 import type { L4Sink, L4Stream } from './l4-stream.ts';
 
 /** Options of `relay`. */
@@ -16,8 +18,20 @@ export interface RelayOptions {
   readonly headA?: Uint8Array | undefined;
   /** Bytes read from `b` before; they go to `a` first. */
   readonly headB?: Uint8Array | undefined;
+  /** Default: silence lasts as long as it likes. */
+  readonly idle?: RelayIdle | undefined;
   /** Told once, when both streams have closed. A throw is taken for a fault of the last sink, and dropped. */
   readonly onDone?: ((result: RelayResult) => void) | undefined;
+}
+
+/** When a relay is given up because nothing moves in it. */
+export interface RelayIdle {
+  /**
+   * > 0, in milliseconds. What counts is bytes that come on either stream, and written ones that go out on either. Never early; late by up to once more if the last
+   * thing that moved was bytes on their way out, which no event reports.
+   */
+  readonly timeoutMs: number;
+  readonly deadlines: DeadlineQueue;
 }
 
 /** How a relay ended. */
@@ -41,9 +55,16 @@ export interface Relay {
   abort(error?: WireError): void;
 }
 
-/** Joins `a` and `b` until both have closed; attaches itself to both. */
+/**
+ * Joins `a` and `b` until both have closed; attaches itself to both. A silence of more than `idle.timeoutMs` ends both with `timeout STREAM_IDLE_TIMEOUT`: first `a`, if that
+ * has not closed, and so it is said to have been broken by `a` then.
+ *
+ * @throws {RangeError} if `idle.timeoutMs` is not above 0
+ */
 export function relay(a: L4Stream, b: L4Stream, options: RelayOptions = {}): Relay {
-  const joint = new RelayJoint(a, b, options.onDone);
+  const { idle } = options;
+  if (idle !== undefined) checkNumber('idle.timeoutMs', idle.timeoutMs, { above: 0 });
+  const joint = new RelayJoint(a, b, options);
   a.attach(joint.sinkA, options.headA);
   b.attach(joint.sinkB, options.headB);
   return joint;
@@ -60,15 +81,17 @@ class RelayJoint implements Relay {
   readonly #a: L4Stream;
   readonly #b: L4Stream;
   readonly #onDone: ((result: RelayResult) => void) | undefined;
+  readonly #idle: RelayWatch | null;
   #error: WireError | null = null;
   #brokenBy: 'a' | 'b' | null = null;
 
-  constructor(a: L4Stream, b: L4Stream, onDone: ((result: RelayResult) => void) | undefined) {
+  constructor(a: L4Stream, b: L4Stream, { idle, onDone }: RelayOptions) {
     this.#a = a;
     this.#b = b;
     this.#onDone = onDone;
-    this.sinkA = new RelaySink(a, b, (error) => this.#handleClose('a', error));
-    this.sinkB = new RelaySink(b, a, (error) => this.#handleClose('b', error));
+    this.#idle = idle === undefined ? null : new RelayWatch(a, b, idle);
+    this.sinkA = new RelaySink(a, b, this.#idle, (error) => this.#handleClose('a', error));
+    this.sinkB = new RelaySink(b, a, this.#idle, (error) => this.#handleClose('b', error));
   }
 
   get bytesAToB(): number {
@@ -96,8 +119,51 @@ class RelayJoint implements Relay {
       (side === 'a' ? this.#b : this.#a).abort(error ?? undefined);
     }
     if (!this.isDone) return;
+    this.#idle?.end();
     const { bytesAToB, bytesBToA } = this;
     this.#onDone?.({ bytesAToB, bytesBToA, error: this.#error, brokenBy: this.#brokenBy });
+  }
+}
+
+/** Sees to it that something moves. */
+class RelayWatch {
+  readonly #a: L4Stream;
+  readonly #b: L4Stream;
+  readonly #timeoutMs: number;
+  readonly #deadline: Deadline;
+  #bufferedA = 0;
+  #bufferedB = 0;
+  #isOver = false;
+
+  constructor(a: L4Stream, b: L4Stream, { timeoutMs, deadlines }: RelayIdle) {
+    this.#a = a;
+    this.#b = b;
+    this.#timeoutMs = timeoutMs;
+    this.#deadline = deadlines.deadline(() => this.#expire());
+    this.moved();
+  }
+
+  moved(): void {
+    // What has moved may have been the last of it.
+    if (this.#isOver) return;
+    this.#bufferedA = this.#a.bufferedBytes;
+    this.#bufferedB = this.#b.bufferedBytes;
+    this.#deadline.arm(this.#timeoutMs);
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#deadline.cancel();
+  }
+
+  #expire(): void {
+    if (this.#a.bufferedBytes < this.#bufferedA || this.#b.bufferedBytes < this.#bufferedB) {
+      this.moved();
+      return;
+    }
+    const error = timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${this.#timeoutMs} ms`);
+    this.#a.abort(error);
+    this.#b.abort(error);
   }
 }
 
@@ -108,27 +174,32 @@ class RelaySink implements L4Sink {
   isClosed = false;
   readonly #from: L4Stream;
   readonly #to: L4Stream;
+  readonly #idle: RelayWatch | null;
   readonly #handleClose: (error: WireError | null) => void;
 
-  constructor(from: L4Stream, to: L4Stream, handleClose: (error: WireError | null) => void) {
+  constructor(from: L4Stream, to: L4Stream, idle: RelayWatch | null, handleClose: (error: WireError | null) => void) {
     this.#from = from;
     this.#to = to;
+    this.#idle = idle;
     this.#handleClose = handleClose;
   }
 
   onData(chunk: Uint8Array): void {
     this.byteLength += chunk.byteLength;
     if (!this.#to.write(chunk)) this.#from.pause();
+    this.#idle?.moved();
   }
 
   /** `from` has room again for what `to` receives. */
   onDrain(): void {
     this.#to.resume();
+    this.#idle?.moved();
   }
 
   onEnd(): void {
     this.hasEnded = true;
     this.#to.end();
+    this.#idle?.moved();
   }
 
   onClose(error: WireError | null): void {

@@ -21,7 +21,7 @@ import {
   peekClientHello,
   toNetAddress,
 } from '@ferrata/net';
-import { callUser, idleTimeout, isThenable, type L4Stream, relayed, type StreamInfo } from '@ferrata/stream';
+import { callUser, isThenable, type L4Stream, relayed, type StreamInfo } from '@ferrata/stream';
 import type { ListenAddress, Placement, Service, ServiceContext } from '../service.ts';
 import { FailureNotices } from './failure-notices.ts';
 import {
@@ -217,9 +217,8 @@ class Joints<C> {
       return;
     }
     draft.outcome = 'relayed';
-    // Every byte of either direction goes through the client's stream: one watch is enough.
-    const client = idleTimeout(stream, this.#limits.idleTimeoutMs, this.#context.environment.deadlines);
-    const { bytesAToB, bytesBToA, error } = await relayed(client, server);
+    const idle = { timeoutMs: this.#limits.idleTimeoutMs, deadlines: this.#context.environment.deadlines };
+    const { bytesAToB, bytesBToA, error } = await relayed(stream, server, { idle });
     draft.bytesFromClient = bytesAToB;
     draft.bytesToClient = bytesBToA;
     draft.error = error;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ManualClock } from '@ferrata/clock';
 import { applicationError } from '@ferrata/error';
 import { type L4Stream, memoryPair, type RelayResult, relay, relayed } from '@ferrata/stream';
+import { DeadlineQueue } from '@ferrata/timeout';
 import { firstMisplacedByte, positionalBytes, RecordingSink } from '../../src/index.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
@@ -108,6 +110,56 @@ describe('relay', () => {
       assert.equal(results[0]?.brokenBy, 'a');
       assert.deepEqual([joint.bytesAToB, joint.bytesBToA], [0, 0]);
     }
+  });
+
+  test('silence: both are given up where nothing moves, not before, and no deadline is left', async () => {
+    const clock = new ManualClock();
+    const deadlines = new DeadlineQueue({ clock });
+    const { client, server, near, far, clientSink, serverSink } = chain();
+    const done = relayed(near, far, { idle: { timeoutMs: 100, deadlines } });
+    for (const side of [client, server, client]) {
+      clock.advance(90);
+      side.write(positionalBytes(1));
+      await turn();
+    }
+    assert.deepEqual([clientSink.isClosed, serverSink.isClosed], [false, false]);
+    // That the last byte has gone out is seen only now.
+    clock.advance(120);
+    clock.advance(120);
+    const { error, brokenBy } = await done;
+    assert.deepEqual([error?.reason, brokenBy], ['STREAM_IDLE_TIMEOUT', 'a']);
+    await Promise.all([clientSink.untilClose(), serverSink.untilClose()]);
+    assert.equal(deadlines.size, 0);
+  });
+
+  test('silence: a side that has all, and goes, does not leave the other one to wait for ever', async () => {
+    const clock = new ManualClock();
+    const deadlines = new DeadlineQueue({ clock });
+    const { client, server, near, far, clientSink } = chain();
+    const done = relayed(near, far, { idle: { timeoutMs: 100, deadlines } });
+    server.end();
+    server.pause();
+    client.write(positionalBytes(900));
+    client.end();
+    await clientSink.untilClose();
+    assert.equal(clientSink.closeError, null);
+    assert.ok(far.bufferedBytes > 0);
+    clock.advance(120);
+    const { error, brokenBy } = await done;
+    assert.deepEqual([error?.reason, brokenBy], ['STREAM_IDLE_TIMEOUT', 'b']);
+    assert.equal(deadlines.size, 0);
+  });
+
+  test('silence: a relay that ends in order leaves no deadline, and 0 is no time', async () => {
+    const deadlines = new DeadlineQueue({ clock: new ManualClock() });
+    const { client, server, near, far } = chain();
+    assert.throws(() => relay(near, far, { idle: { timeoutMs: 0, deadlines } }), RangeError);
+    const done = relayed(near, far, { idle: { timeoutMs: 100, deadlines } });
+    client.write(positionalBytes(10));
+    client.end();
+    server.end();
+    assert.equal((await done).error, null);
+    assert.equal(deadlines.size, 0);
   });
 
   test('a stream that has failed before is noticed', async () => {
