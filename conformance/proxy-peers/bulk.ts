@@ -25,7 +25,7 @@ const PIECE_BYTES = 65_521;
 const SAMPLE_MS = 50;
 const HOLD_MS = 1_000;
 
-/** What the proxy's process may hold more than behind the transfers that warm it up. */
+/** What the proxy's process may hold more than when it had been warmed up. */
 const MAX_GROWTH = 64 * MIB;
 
 /** What may be between the ends while one of them holds still: what the kernel may keep for two connections, and a little of each program's. */

@@ -17,11 +17,10 @@ export interface TunnelSettings {
 export function joinTunnel(exchange: ServerExchange, head: ResponseHead, upstream: Tunnel, settings: TunnelSettings): Relay {
   const { environment, tunnelIdleTimeoutMs } = settings;
   const client = openClientTunnel(exchange, head, upstream);
-  const { deadlines } = environment;
   return relay(client.stream, upstream.stream, {
     headA: client.remaining,
     headB: upstream.remaining,
-    idle: tunnelIdleTimeoutMs <= deadlines.maxDelayMs ? { timeoutMs: tunnelIdleTimeoutMs, deadlines } : undefined,
+    idle: { timeoutMs: tunnelIdleTimeoutMs, deadlines: environment.deadlines },
     onDone: ({ error, brokenBy }: RelayResult) => {
       environment.now();
       if (error !== null) withSource(error, brokenBy === 'b' ? 'upstream' : 'downstream');

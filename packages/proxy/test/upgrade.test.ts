@@ -80,6 +80,26 @@ describe('an upgrade that the upstream accepts', () => {
     await rig.finish(client);
   });
 
+  test('an origin that has ended, and reads no more of what a client has sent before it went, is cut when nothing has moved for so long', async () => {
+    const rig = new Rig({ origin: (wire) => when(wire, '\r\n\r\n', () => wire.send(accept)), proxy: { tunnelIdleTimeoutMs: 5_000 } });
+    const client = await rig.ask(ask('websocket'));
+    const [origin] = rig.origins;
+    assert.ok(origin !== undefined);
+    origin.end();
+    origin.stream.pause();
+    await settle();
+    client.send('x'.repeat(1_000)).end();
+    await settle();
+    assert.ok(client.isOver);
+    assert.ok(!origin.isOver);
+    await rig.pass(11_000);
+    origin.stream.resume();
+    await settle();
+    assert.ok(origin.isOver);
+    assert.equal(rig.last.outcome, 'timeout');
+    await rig.finish(client);
+  });
+
   test('closing the server, or session.fail, ends a tunnel', async () => {
     for (const how of ['server', 'session'] as const) {
       let session: AnswerableSession | undefined;

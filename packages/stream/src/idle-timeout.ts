@@ -35,9 +35,12 @@ export function idleTimeout(stream: L4Stream, idleTimeoutMs: number, deadlines: 
   });
   const moved = (): void => {
     bufferedBytes = stream.bufferedBytes;
-    // A late write to a stream that is over must not hold a deadline for nothing.
     if (!isOver) deadline.arm(idleTimeoutMs);
   };
+  const written = (): void => {
+    // What is written to a stream that has ended is dropped, and no sign of life.
+    if (stream.state !== 'closed' || stream.bufferedBytes > 0) moved();
+  };
   deadline.arm(idleTimeoutMs);
-  return tapped(stream, { onData: moved, onDrain: moved, onWrite: moved, onEnd: moved, onAbort: finish, onClose: finish });
+  return tapped(stream, { onData: moved, onDrain: moved, onWrite: written, onEnd: moved, onAbort: finish, onClose: finish });
 }

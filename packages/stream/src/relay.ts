@@ -4,7 +4,7 @@
  * - Back-pressure: a full stream pauses the other one, a drained one resumes it; nothing is kept in between.
  * - Half-close: an end on one side ends the other's writing side; the opposite direction goes on.
  * - Failures: what closes one side before both have ended aborts the other with the same error.
- * - Silence, if `idle` says so: where nothing moves for too long, both are aborted, whichever of them still waits for something.
+ * - Silence, if `idle` says so: both are aborted where nothing has moved in either for too long, also when one of them has closed in order before.
  *
  * The relay is over when both streams have closed; then, and only once, its result is told. No promise, closure or object per chunk.
  */
@@ -27,8 +27,9 @@ export interface RelayOptions {
 /** When a relay is given up because nothing moves in it. */
 export interface RelayIdle {
   /**
-   * > 0, in milliseconds. What counts is bytes that come on either stream, and written ones that go out on either. Never early; late by up to once more if the last
-   * thing that moved was bytes on their way out, which no event reports.
+   * > 0, in milliseconds; more than `deadlines` can wait is for ever. What counts is bytes and ends that come on either stream, and written bytes that
+   * go out on either. Never early. Late by a tick of `deadlines`; by up to once more the limit if the last thing that moved was written bytes on their
+   * way out, which no event reports.
    */
   readonly timeoutMs: number;
   readonly deadlines: DeadlineQueue;
@@ -40,9 +41,9 @@ export interface RelayResult {
   readonly bytesAToB: number;
   /** Bytes read from `b` and written to `a`, heads included. */
   readonly bytesBToA: number;
-  /** What closed the first stream to close; null if both sides ended in order, or one was aborted without an error. */
+  /** What closed the first stream that did not close in order; null if there was none, or it was aborted without an error. */
   readonly error: WireError | null;
-  /** Which stream closed before both sides had ended; null if both ended in order. */
+  /** Which stream was the first that did not close in order, that is behind the ends of both sides; null if there was none. */
   readonly brokenBy: 'a' | 'b' | null;
 }
 
@@ -56,10 +57,10 @@ export interface Relay {
 }
 
 /**
- * Joins `a` and `b` until both have closed; attaches itself to both. A silence of more than `idle.timeoutMs` ends both with `timeout STREAM_IDLE_TIMEOUT`: first `a`, if that
- * has not closed, and so it is said to have been broken by `a` then.
+ * Joins `a` and `b` until both have closed; attaches itself to both. What is idle for too long ends with `timeout STREAM_IDLE_TIMEOUT`, broken by `a`, or by `b`
+ * if `a` has closed.
  *
- * @throws {RangeError} if `idle.timeoutMs` is not above 0
+ * @throws {RangeError} if `idle.timeoutMs` is not above 0: neither stream has been touched
  */
 export function relay(a: L4Stream, b: L4Stream, options: RelayOptions = {}): Relay {
   const { idle } = options;
@@ -70,7 +71,7 @@ export function relay(a: L4Stream, b: L4Stream, options: RelayOptions = {}): Rel
   return joint;
 }
 
-/** As `relay`, for those who would rather await. @returns a promise of the result; never rejects, since a failure is part of the result */
+/** As `relay`, for those who would rather await. @returns a promise of the result, of which a failure is a part; rejects for `idle` alone */
 export function relayed(a: L4Stream, b: L4Stream, options: Omit<RelayOptions, 'onDone'> = {}): Promise<RelayResult> {
   return new Promise((resolve) => void relay(a, b, { ...options, onDone: resolve }));
 }
@@ -89,7 +90,8 @@ class RelayJoint implements Relay {
     this.#a = a;
     this.#b = b;
     this.#onDone = onDone;
-    this.#idle = idle === undefined ? null : new RelayWatch(a, b, idle);
+    const isTimed = idle !== undefined && idle.timeoutMs <= idle.deadlines.maxDelayMs;
+    this.#idle = isTimed ? new RelayWatch(a, b, idle, (error) => this.#giveUp(error)) : null;
     this.sinkA = new RelaySink(a, b, this.#idle, (error) => this.#handleClose('a', error));
     this.sinkB = new RelaySink(b, a, this.#idle, (error) => this.#handleClose('b', error));
   }
@@ -111,6 +113,13 @@ class RelayJoint implements Relay {
     this.#b.abort(error);
   }
 
+  /** Which side tells of its close first is no sign of who was silent. */
+  #giveUp(error: WireError): void {
+    this.#brokenBy ??= this.sinkA.isClosed ? 'b' : 'a';
+    this.#error ??= error;
+    this.abort(error);
+  }
+
   #handleClose(side: 'a' | 'b', error: WireError | null): void {
     const isOrderly = error === null && this.sinkA.hasEnded && this.sinkB.hasEnded;
     if (!isOrderly && this.#brokenBy === null) {
@@ -130,15 +139,17 @@ class RelayWatch {
   readonly #a: L4Stream;
   readonly #b: L4Stream;
   readonly #timeoutMs: number;
+  readonly #giveUp: (error: WireError) => void;
   readonly #deadline: Deadline;
   #bufferedA = 0;
   #bufferedB = 0;
   #isOver = false;
 
-  constructor(a: L4Stream, b: L4Stream, { timeoutMs, deadlines }: RelayIdle) {
+  constructor(a: L4Stream, b: L4Stream, { timeoutMs, deadlines }: RelayIdle, giveUp: (error: WireError) => void) {
     this.#a = a;
     this.#b = b;
     this.#timeoutMs = timeoutMs;
+    this.#giveUp = giveUp;
     this.#deadline = deadlines.deadline(() => this.#expire());
     this.moved();
   }
@@ -161,9 +172,7 @@ class RelayWatch {
       this.moved();
       return;
     }
-    const error = timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${this.#timeoutMs} ms`);
-    this.#a.abort(error);
-    this.#b.abort(error);
+    this.#giveUp(timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${this.#timeoutMs} ms`));
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ManualClock } from '@ferrata/clock';
-import { applicationError } from '@ferrata/error';
+import { applicationError, type WireError } from '@ferrata/error';
 import { type L4Stream, memoryPair, type RelayResult, relay, relayed } from '@ferrata/stream';
 import { DeadlineQueue } from '@ferrata/timeout';
 import { firstMisplacedByte, positionalBytes, RecordingSink } from '../../src/index.ts';
@@ -150,10 +150,39 @@ describe('relay', () => {
     assert.equal(deadlines.size, 0);
   });
 
+  test('silence is said to be of a, whichever of the two tells of its close first', async () => {
+    const clock = new ManualClock();
+    const deadlines = new DeadlineQueue({ clock });
+    const { near, far } = chain();
+    // As streams over TLS, which are cut a turn later.
+    const late = new Proxy(near, {
+      get(target, key): unknown {
+        if (key === 'abort') return (error?: WireError) => void setImmediate(() => target.abort(error));
+        const value: unknown = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const done = relayed(late, far, { idle: { timeoutMs: 100, deadlines } });
+    clock.advance(120);
+    const { error, brokenBy } = await done;
+    assert.deepEqual([error?.reason, brokenBy], ['STREAM_IDLE_TIMEOUT', 'a']);
+  });
+
+  test('silence: more than the deadlines can wait is for ever', async () => {
+    const deadlines = new DeadlineQueue({ clock: new ManualClock() });
+    const { near, far } = chain();
+    const joint = relay(near, far, { idle: { timeoutMs: Number.POSITIVE_INFINITY, deadlines } });
+    assert.equal(deadlines.size, 0);
+    joint.abort();
+    await turn();
+    assert.equal(joint.isDone, true);
+  });
+
   test('silence: a relay that ends in order leaves no deadline, and 0 is no time', async () => {
     const deadlines = new DeadlineQueue({ clock: new ManualClock() });
     const { client, server, near, far } = chain();
     assert.throws(() => relay(near, far, { idle: { timeoutMs: 0, deadlines } }), RangeError);
+    await assert.rejects(relayed(near, far, { idle: { timeoutMs: Number.NaN, deadlines } }), RangeError);
     const done = relayed(near, far, { idle: { timeoutMs: 100, deadlines } });
     client.write(positionalBytes(10));
     client.end();

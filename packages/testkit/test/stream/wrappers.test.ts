@@ -117,7 +117,10 @@ describe('idleTimeout', () => {
     clock.advance(120);
     await turn();
     assert.equal(sink.isClosed, false, 'bytes had gone out since');
-    clock.advance(120);
+    // What is written now is dropped.
+    clock.advance(60);
+    stream.write(ascii('still there?'));
+    clock.advance(60);
     await Promise.all([sink.untilClose(), peerSink.untilClose()]);
     assert.equal(sink.closeError?.reason, 'STREAM_IDLE_TIMEOUT');
     assert.equal(deadlines.size, 0);
