@@ -4,9 +4,10 @@
  * Anything that moves counts, in either direction: bytes that come, bytes that are written, written bytes that go out below. Time begins with
  * the call. A stream that its own user keeps paused is idle too: set the limit above the longest pause you mean to make.
  */
-import { checkNumber, timeoutError } from '@ferrata/error';
+import { checkNumber } from '@ferrata/error';
 import type { DeadlineQueue } from '@ferrata/timeout';
 import type { L4Stream } from './l4-stream.ts';
+import { SilenceWatch } from './silence-watch.ts';
 import { tapped } from './tapped.ts';
 
 /**
@@ -18,29 +19,12 @@ import { tapped } from './tapped.ts';
  */
 export function idleTimeout(stream: L4Stream, idleTimeoutMs: number, deadlines: DeadlineQueue): L4Stream {
   checkNumber('idleTimeoutMs', idleTimeoutMs, { above: 0 });
-  let bufferedBytes = stream.bufferedBytes;
-  // Not by `state`, which is closed after two ends in order whether or not the close follows.
-  let isOver = false;
-  const finish = (): void => {
-    isOver = true;
-    deadline.cancel();
-  };
-  const deadline = deadlines.deadline(() => {
-    if (stream.bufferedBytes < bufferedBytes) {
-      moved();
-      return;
-    }
-    isOver = true;
-    stream.abort(timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${idleTimeoutMs} ms`));
-  });
-  const moved = (): void => {
-    bufferedBytes = stream.bufferedBytes;
-    if (!isOver) deadline.arm(idleTimeoutMs);
-  };
+  const watch = new SilenceWatch(stream, null, idleTimeoutMs, deadlines, (error) => stream.abort(error));
+  const moved = (): void => watch.moved();
   const written = (): void => {
     // What is written to a stream that has ended is dropped, and no sign of life.
-    if (stream.state !== 'closed' || stream.bufferedBytes > 0) moved();
+    if (stream.state !== 'closed' || stream.bufferedBytes > 0) watch.moved();
   };
-  deadline.arm(idleTimeoutMs);
-  return tapped(stream, { onData: moved, onDrain: moved, onWrite: written, onEnd: moved, onAbort: finish, onClose: finish });
+  const end = (): void => watch.end();
+  return tapped(stream, { onData: moved, onDrain: moved, onWrite: written, onEnd: moved, onAbort: end, onClose: end });
 }

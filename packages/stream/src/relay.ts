@@ -8,9 +8,10 @@
  *
  * The relay is over when both streams have closed; then, and only once, its result is told. No promise, closure or object per chunk.
  */
-import { checkNumber, timeoutError, type WireError } from '@ferrata/error';
-import type { Deadline, DeadlineQueue } from '@ferrata/timeout';
+import { checkNumber, type WireError } from '@ferrata/error';
+import type { DeadlineQueue } from '@ferrata/timeout';
 import type { L4Sink, L4Stream } from './l4-stream.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 /** Options of `relay`. */
 export interface RelayOptions {
@@ -82,7 +83,7 @@ class RelayJoint implements Relay {
   readonly #a: L4Stream;
   readonly #b: L4Stream;
   readonly #onDone: ((result: RelayResult) => void) | undefined;
-  readonly #idle: RelayWatch | null;
+  readonly #idle: SilenceWatch | null;
   #error: WireError | null = null;
   #brokenBy: 'a' | 'b' | null = null;
 
@@ -91,7 +92,7 @@ class RelayJoint implements Relay {
     this.#b = b;
     this.#onDone = onDone;
     const isTimed = idle !== undefined && idle.timeoutMs <= idle.deadlines.maxDelayMs;
-    this.#idle = isTimed ? new RelayWatch(a, b, idle, (error) => this.#giveUp(error)) : null;
+    this.#idle = isTimed ? new SilenceWatch(a, b, idle.timeoutMs, idle.deadlines, (error) => this.#giveUp(error)) : null;
     this.sinkA = new RelaySink(a, b, this.#idle, (error) => this.#handleClose('a', error));
     this.sinkB = new RelaySink(b, a, this.#idle, (error) => this.#handleClose('b', error));
   }
@@ -134,48 +135,6 @@ class RelayJoint implements Relay {
   }
 }
 
-/** Sees to it that something moves. */
-class RelayWatch {
-  readonly #a: L4Stream;
-  readonly #b: L4Stream;
-  readonly #timeoutMs: number;
-  readonly #giveUp: (error: WireError) => void;
-  readonly #deadline: Deadline;
-  #bufferedA = 0;
-  #bufferedB = 0;
-  #isOver = false;
-
-  constructor(a: L4Stream, b: L4Stream, { timeoutMs, deadlines }: RelayIdle, giveUp: (error: WireError) => void) {
-    this.#a = a;
-    this.#b = b;
-    this.#timeoutMs = timeoutMs;
-    this.#giveUp = giveUp;
-    this.#deadline = deadlines.deadline(() => this.#expire());
-    this.moved();
-  }
-
-  moved(): void {
-    // What has moved may have been the last of it.
-    if (this.#isOver) return;
-    this.#bufferedA = this.#a.bufferedBytes;
-    this.#bufferedB = this.#b.bufferedBytes;
-    this.#deadline.arm(this.#timeoutMs);
-  }
-
-  end(): void {
-    this.#isOver = true;
-    this.#deadline.cancel();
-  }
-
-  #expire(): void {
-    if (this.#a.bufferedBytes < this.#bufferedA || this.#b.bufferedBytes < this.#bufferedB) {
-      this.moved();
-      return;
-    }
-    this.#giveUp(timeoutError('STREAM_IDLE_TIMEOUT', `nothing moved for ${this.#timeoutMs} ms`));
-  }
-}
-
 /** Takes from one stream and gives to the other. */
 class RelaySink implements L4Sink {
   byteLength = 0;
@@ -183,10 +142,10 @@ class RelaySink implements L4Sink {
   isClosed = false;
   readonly #from: L4Stream;
   readonly #to: L4Stream;
-  readonly #idle: RelayWatch | null;
+  readonly #idle: SilenceWatch | null;
   readonly #handleClose: (error: WireError | null) => void;
 
-  constructor(from: L4Stream, to: L4Stream, idle: RelayWatch | null, handleClose: (error: WireError | null) => void) {
+  constructor(from: L4Stream, to: L4Stream, idle: SilenceWatch | null, handleClose: (error: WireError | null) => void) {
     this.#from = from;
     this.#to = to;
     this.#idle = idle;
