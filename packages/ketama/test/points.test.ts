@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PointTable } from '../src/internal/point-table.ts';
-import { makePoints, splitAddress } from '../src/internal/points.ts';
+import type { PointTable } from '../src/internal/point-table.ts';
+import { makePoints, type Points, splitAddress } from '../src/internal/points.ts';
+import { buildTable } from '../src/internal/table-build.ts';
+
+/** Takes all steps at once. */
+function resultOf<Result>(steps: Generator<void, Result, void>): Result {
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value;
+}
+
+const tableOf = (points: Points): PointTable => resultOf(buildTable(points, null));
 
 test('an address is divided into host and port as nginx does it', () => {
   const cases: readonly (readonly [string, string, string])[] = [
@@ -26,15 +36,17 @@ test('an address is divided into host and port as nginx does it', () => {
 
 test('a further stretch of a node goes on where the earlier one ended', () => {
   const nodes = [{ address: 'a:1' }, { address: 'b:1' }];
-  const whole = makePoints(nodes, [{ nodeIndex: 0, weight: 3 }], 5);
-  const { hashes, owners } = makePoints(
-    nodes,
-    [
-      { nodeIndex: 0, weight: 1 },
-      { nodeIndex: 1, weight: 1 },
-      { nodeIndex: 0, weight: 2 },
-    ],
-    5,
+  const whole = resultOf(makePoints(nodes, [{ nodeIndex: 0, weight: 3 }], 5));
+  const { hashes, owners } = resultOf(
+    makePoints(
+      nodes,
+      [
+        { nodeIndex: 0, weight: 1 },
+        { nodeIndex: 1, weight: 1 },
+        { nodeIndex: 0, weight: 2 },
+      ],
+      5,
+    ),
   );
   assert.deepEqual([...hashes.subarray(0, 5), ...hashes.subarray(10)], [...whole.hashes]);
   assert.deepEqual([...owners], [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -42,7 +54,7 @@ test('a further stretch of a node goes on where the earlier one ended', () => {
 
 test('points that all lie in one bucket are found in halves', () => {
   const hashes = Uint32Array.from({ length: 1000 }, (_, index) => 0x8000_0000 + index * 2);
-  const table = new PointTable({ hashes, owners: Uint16Array.from(hashes.keys()) });
+  const table = tableOf({ hashes, owners: Uint16Array.from(hashes.keys()) });
   for (let place = 0; place < 1000; place++) {
     assert.equal(table.find(0x8000_0000 + place * 2), place);
     assert.equal(table.find(0x8000_0000 + place * 2 - 1), place);
@@ -51,7 +63,7 @@ test('points that all lie in one bucket are found in halves', () => {
 });
 
 test('of points with one hash the first made stays', () => {
-  const table = new PointTable({ hashes: Uint32Array.of(7, 3, 7, 3, 7), owners: Uint16Array.of(4, 3, 2, 1, 0) });
+  const table = tableOf({ hashes: Uint32Array.of(7, 3, 7, 3, 7), owners: Uint16Array.of(4, 3, 2, 1, 0) });
   assert.equal(table.count, 2);
   assert.deepEqual([...table.owners], [3, 4]);
 });

@@ -1,0 +1,455 @@
+/**
+ * A load balancer: a set of backends, and a choice among those that are ready.
+ *
+ * ```text
+ *   discovery (one thread) ──► published set ──► set builder ──► levels ──► picker ◄── select(key)
+ *   active checks (one thread) ──┐                                  ▲
+ *   passive health (all) ────────┼──► backend table (all threads) ──┘ what is ready, and with which weight
+ *   requests under way (all) ────┘
+ * ```
+ * Rules:
+ * - A set is swapped whole: every `select` goes by one set, the old or the new, and never by parts of both.
+ * - What is known of a backend belongs to its name, and to all threads that share the memory. A set that brings it again changes nothing of it.
+ * - The constructor starts nothing. `start` begins to look after things; without it, `select`, `begin`, `report` and `update` work all the same.
+ */
+import { setImmediate } from 'node:timers/promises';
+import { connectError, limitError, toWireError, type WireError } from '@ferrata/error';
+import type { HttpEnvironment } from '@ferrata/http';
+import { callUser } from '@ferrata/stream';
+import type { Backend, BackendInit, PlainBackend } from './backend.ts';
+import { BalancerSpace, type SpaceMember } from './balancer-space.ts';
+import { DiscoveryFollower } from './discovery/discovery-follower.ts';
+import { Flight, Outcome } from './flight.ts';
+import type { HealthChange, HealthTarget } from './health/health-check.ts';
+import { HealthChecker } from './health/health-checker.ts';
+import { type BackendState, BackendStates } from './internal/backend-states.ts';
+import type { BackendTable } from './internal/backend-table.ts';
+import { BalancerMetrics } from './internal/balancer-metrics.ts';
+import type { Accept } from './internal/level.ts';
+import type { Distress, Levels } from './internal/levels.ts';
+import { type BackendSet, type BuiltSet, runToEnd, SetBuilder } from './internal/set-builder.ts';
+import { SlotFlag, Stripe } from './internal/table-layout.ts';
+import { type LoadBalancerConfig, type LoadBalancerOptions, resolveLoadBalancerOptions, type SetUpdate } from './options.ts';
+import { OutlierDetector } from './outlier/outlier-detector.ts';
+import type { SelectionKey } from './selection/algorithm.ts';
+
+/** How long a set may be built before others have their turn, ms. */
+const SLICE_MS = 4;
+
+const NONE: readonly never[] = [];
+
+/** What a request wants beside its key. */
+export interface SelectOptions<Extension> {
+  /** Backends that it has been to: not again. */
+  readonly exclude?: readonly Backend<Extension>[];
+  /**
+   * Decides about each candidate. Those that are ready are offered first, in the order of the algorithm; if none of them is taken, the others, with `isReady` false.
+   * Default: whoever is ready will do.
+   */
+  readonly accept?: Accept<Extension>;
+  /** Only backends with these metadata. */
+  readonly subset?: Readonly<Record<string, string>>;
+}
+
+/** How a balancer stands. */
+export interface BalancerStatus {
+  /** Counts up with each set in this thread; 0: none was ever in force. */
+  readonly version: number;
+  readonly total: number;
+  readonly ready: number;
+  readonly distress: Distress;
+  /** This thread discovers and checks for all of them. */
+  readonly leads: boolean;
+  /** When the set in force came, by the clock of the environment; NaN: none did. A set that is older than what discovery promises is stale. */
+  readonly updatedAt: number;
+  /** Why the last attempt to discover failed, in the thread that leads; null: it did not. */
+  readonly discoveryError: WireError | null;
+}
+
+/** Chooses backends. */
+export class LoadBalancer<Extension = undefined> implements HealthTarget<Extension>, Disposable {
+  readonly config: LoadBalancerConfig<Extension>;
+  readonly #table: BackendTable;
+  readonly #states: BackendStates;
+  readonly #builder: SetBuilder<Extension>;
+  readonly #space: BalancerSpace;
+  /** The space is nobody else's. */
+  readonly #ownsSpace: boolean;
+  readonly #outliers: OutlierDetector | null;
+  readonly #metrics: BalancerMetrics | null;
+  #set: BackendSet<Extension>;
+  #version = 0;
+  #updatedAt = Number.NaN;
+  /** Slots of backends that are in no set any more, and have something under way. */
+  readonly #leaving = new Set<number>();
+  #follower: DiscoveryFollower | null = null;
+  #checker: HealthChecker<Extension> | null = null;
+  /** Counts up with each update that is begun: one that is overtaken ends. */
+  #updates = 0;
+  #isClosed = false;
+  readonly #member: SpaceMember;
+
+  /** @throws {RangeError} when an option or a backend makes no sense, or no place in the memory is free @throws {TypeError} when they are of the wrong kind */
+  constructor(options: LoadBalancerOptions<Extension> = {}) {
+    this.config = resolveLoadBalancerOptions(options);
+    const { outliers, observer, metrics, name } = this.config;
+    this.#metrics = metrics === null ? null : new BalancerMetrics(metrics, name);
+    this.#ownsSpace = options.space === undefined;
+    this.#space = options.space ?? new BalancerSpace(options);
+    this.#table = this.#space.table;
+    const { clock } = this.#space.environment;
+    this.#states = new BackendStates(this.#table, () => clock.now(), this.config);
+    this.#builder = new SetBuilder(this.config, this.#states, this.#space.environment.random);
+    this.#set = this.#builder.empty();
+    this.#outliers =
+      outliers === null
+        ? null
+        : new OutlierDetector(outliers, this.#states, {
+            onEjected: (backend, ejection) => {
+              this.#metrics?.countEjection(ejection);
+              callUser(() => observer.onEjected?.(backend as Backend<Extension>, ejection));
+            },
+            onReturned: (backend) => callUser(() => observer.onReturned?.(backend as Backend<Extension>)),
+          });
+    this.#member = {
+      name: this.config.name,
+      onLead: () => this.#beginToLead(),
+      onLeaderTick: () => this.#sweep(),
+      onResign: () => this.#endLeading(),
+      onPublished: (backends) => void this.#adopt(backends),
+    };
+    if (options.backends === undefined) return;
+    try {
+      this.update(options.backends);
+    } catch (thrown) {
+      if (this.#ownsSpace) this.#space.close();
+      throw thrown;
+    }
+  }
+
+  get environment(): HttpEnvironment {
+    return this.#space.environment;
+  }
+
+  // ---- what is there -------------------------------------------------------------------------------------------------------------
+
+  /** The set in force. */
+  get backends(): readonly Backend<Extension>[] {
+    return this.#set.backends;
+  }
+
+  /** The backend of a name in the set in force. */
+  find(name: string): Backend<Extension> | null {
+    return this.#set.byName.get(name) ?? null;
+  }
+
+  /** It is in force, enabled, and neither checks nor requests nor an operator say that it should not be used. */
+  isReady(backend: Backend<Extension>): boolean {
+    const { name, slot } = backend;
+    const known = this.#set.byName.get(name);
+    return (
+      known !== undefined &&
+      known.isEnabled &&
+      known.weight > 0 &&
+      !this.#states.has(slot, SlotFlag.unhealthy | SlotFlag.ejected | SlotFlag.drained)
+    );
+  }
+
+  stateOf({ slot }: Backend<Extension>): BackendState {
+    return this.#states.describe(slot);
+  }
+
+  status(): BalancerStatus {
+    const { levels, backends } = this.#set;
+    levels.refresh(this.#table.epoch);
+    return {
+      version: this.#version,
+      total: backends.length,
+      ready: levels.distress === 'none' ? levels.readyCount : backends.filter((backend) => this.isReady(backend)).length,
+      distress: levels.distress,
+      leads: this.#space.leads,
+      updatedAt: this.#updatedAt,
+      discoveryError: this.#follower?.lastError ?? null,
+    };
+  }
+
+  // ---- choosing ------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Chooses a backend; counts nothing: see `begin`.
+   *
+   * @param key what decides, where the algorithm goes by keys
+   * @returns null: there is none; `whyNone` says why
+   */
+  select(key: SelectionKey | null = null, options?: SelectOptions<Extension>): Backend<Extension> | null {
+    const levels = options?.subset === undefined ? this.#set.levels : this.#subset(options.subset);
+    levels.refresh(this.#table.epoch);
+    return levels.pick(key, options?.exclude ?? NONE, options?.accept ?? null);
+  }
+
+  /** Why `select` has just given null, as an error that a client can be answered with: 503. */
+  whyNone({ exclude = NONE }: SelectOptions<Extension> = {}): WireError {
+    const { name } = this.config;
+    const details = { source: 'upstream', retry: 'never', wire: { status: 503 } } as const;
+    const { total, ready } = this.status();
+    if (total === 0) return connectError('NO_BACKENDS', `${name}: there are no backends`, details);
+    if (ready === 0) return connectError('NO_BACKEND_READY', `${name}: none of ${total} backends is ready`, details);
+    if (exclude.length >= ready) return connectError('NO_OTHER_BACKEND', `${name}: all ${ready} that are ready were tried`, details);
+    return limitError('BACKENDS_FULL', `${name}: all ${ready} backends that are ready have as many requests as they may`, details);
+  }
+
+  #subset(wanted: Readonly<Record<string, string>>): Levels<Extension> {
+    const set = this.#set;
+    const name = JSON.stringify(Object.entries(wanted).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    const known = set.subsets.get(name);
+    if (known !== undefined) return known;
+    const made = this.#builder.subset(set, wanted);
+    const oldest = set.subsets.size < this.config.maxSubsets ? undefined : set.subsets.keys().next().value;
+    if (oldest !== undefined) set.subsets.delete(oldest);
+    set.subsets.set(name, made);
+    return made;
+  }
+
+  // ---- what becomes of it --------------------------------------------------------------------------------------------------------
+
+  /** A request goes to a backend. End what this gives. */
+  begin(backend: Backend<Extension>): Flight<Extension> {
+    return new Flight(backend, this.#counts);
+  }
+
+  /** Says what has become of a request, where no flight does. @param latencyMs until its answer began */
+  report(backend: Backend<Extension>, outcome: Outcome, latencyMs?: number): void {
+    const { slot } = backend;
+    if (outcome === Outcome.success) {
+      this.#table.addOwn(slot, Stripe.succeeded, 1);
+      this.#outliers?.handleSuccess(slot);
+      if (latencyMs === undefined || !(latencyMs >= 0)) return;
+      this.#table.addOwn(slot, Stripe.latencySum, Math.min(0x00ff_ffff, Math.round(latencyMs * 16)));
+      this.#states.observeLatency(slot, latencyMs);
+    } else if (outcome === Outcome.failure) {
+      this.#table.addOwn(slot, Stripe.failed, 1);
+      this.#outliers?.handleFailure(backend, this.#set.backends);
+    }
+  }
+
+  /** A connection to a backend stands, or has ended: for `breaker.maxConnections`. */
+  countConnections({ slot }: Backend<Extension>, by: 1 | -1): void {
+    this.#table.addOwn(slot, Stripe.connections, by);
+    if (by < 0) this.#letGo(slot);
+  }
+
+  /** Asks for a retry of a request. @returns false: `breaker.maxRetries` are under way; else say `endRetry` when it is over */
+  tryRetry(): boolean {
+    if (this.#table.retries >= this.config.breaker.maxRetries) return false;
+    this.#table.addRetries(1);
+    return true;
+  }
+
+  endRetry(): void {
+    this.#table.addRetries(-1);
+  }
+
+  readonly #counts = {
+    begin: ({ slot }: Backend<Extension>): void => {
+      this.#table.addOwn(slot, Stripe.inflight, 1);
+      this.#table.addOwn(slot, Stripe.pending, 1);
+    },
+    connected: ({ slot }: Backend<Extension>): void => {
+      this.#table.addOwn(slot, Stripe.pending, -1);
+    },
+    end: (backend: Backend<Extension>, isConnected: boolean): void => {
+      if (!isConnected) this.#counts.connected(backend);
+      this.#table.addOwn(backend.slot, Stripe.inflight, -1);
+      this.#letGo(backend.slot);
+    },
+    report: (backend: Backend<Extension>, outcome: Outcome, latencyMs?: number): void => this.report(backend, outcome, latencyMs),
+  };
+
+  /** A backend that has left is forgotten when nothing is under way there. */
+  #letGo(slot: number): void {
+    if (this.#leaving.size === 0 || !this.#leaving.has(slot)) return;
+    if (this.#table.own(slot, Stripe.inflight) > 0 || this.#table.own(slot, Stripe.connections) > 0) return;
+    this.#leaving.delete(slot);
+    this.#table.release(slot);
+  }
+
+  // ---- by hand -------------------------------------------------------------------------------------------------------------------
+
+  /** Takes a backend out of service in all threads, or puts it back: what it has under way goes on. */
+  drain({ slot }: Backend<Extension>, isDrained = true): void {
+    this.#states.setDrained(slot, isDrained);
+  }
+
+  isHealthy({ slot }: Backend<Extension>): boolean {
+    return !this.#states.has(slot, SlotFlag.unhealthy);
+  }
+
+  /** For health checks, and whoever else knows. Told to the observer if it was otherwise. */
+  setHealthy(backend: Backend<Extension>, isHealthy: boolean, why: HealthChange): void {
+    if (!this.#states.setUnhealthy(backend.slot, !isHealthy)) return;
+    this.#metrics?.countHealthChange(isHealthy);
+    callUser(() => this.config.observer.onHealthChange?.(backend, isHealthy, why));
+  }
+
+  // ---- sets ----------------------------------------------------------------------------------------------------------------------
+
+  /**
+   * Puts another set in force, at once.
+   *
+   * @returns null: it is the one that was
+   * @throws {TypeError} {RangeError} what is wrong with it; the one before stays
+   */
+  update(backends: Iterable<BackendInit<Extension>>): SetUpdate | null {
+    const update = ++this.#updates;
+    const startedAt = this.environment.clock.now();
+    const built = runToEnd(this.#builder.build(backends, this.#set));
+    return this.#commit(built, update, this.environment.clock.now() - startedAt);
+  }
+
+  /**
+   * The same in slices of a few milliseconds, between which requests go by the set before. Of several that overlap the last counts.
+   *
+   * @returns null: it is the one that was, or another update has overtaken it
+   * @throws {TypeError} {RangeError} rejects with what is wrong with it; the one before stays
+   */
+  async updateInSlices(backends: Iterable<BackendInit<Extension>>): Promise<SetUpdate | null> {
+    const update = ++this.#updates;
+    const { clock } = this.environment;
+    const steps = this.#builder.build(backends, this.#set);
+    let buildMs = 0;
+    let sliceAt = clock.now();
+    for (let step = steps.next(); ; step = steps.next()) {
+      const spentMs = clock.now() - sliceAt;
+      if (step.done === true) return this.#commit(step.value, update, buildMs + spentMs);
+      if (spentMs < SLICE_MS) continue;
+      buildMs += spentMs;
+      await setImmediate();
+      // What it has claimed goes back.
+      if (update !== this.#updates || this.#isClosed) return abandon(steps);
+      sliceAt = clock.now();
+    }
+  }
+
+  #commit(built: BuiltSet<Extension> | null, update: number, buildMs: number): SetUpdate | null {
+    if (update !== this.#updates || this.#isClosed) return null;
+    this.#updatedAt = this.environment.clock.now();
+    const isFirst = this.#version === 0;
+    if (built === null) {
+      // An empty set may be the first one.
+      if (isFirst) this.#version = 1;
+      return null;
+    }
+    const { set, added, removed, changed } = built;
+    this.#set = set;
+    this.#version++;
+    for (const { slot } of added) {
+      // It has come back before it was forgotten.
+      if (this.#leaving.delete(slot)) this.#table.release(slot);
+      if (!isFirst) this.#states.warmUp(slot);
+    }
+    for (const { slot } of removed) {
+      this.#leaving.add(slot);
+      this.#letGo(slot);
+    }
+    const told: SetUpdate = {
+      version: this.#version,
+      total: set.backends.length,
+      added: added.length,
+      removed: removed.length,
+      changed,
+      buildMs,
+    };
+    this.#metrics?.countUpdate();
+    callUser(() => this.config.observer.onUpdate?.(told));
+    return told;
+  }
+
+  // ---- beside the requests -------------------------------------------------------------------------------------------------------
+
+  /** Begins to look after things: follows what is discovered, and, if this thread leads, discovers, checks, and lets back in. */
+  start(): void {
+    if (this.#isClosed) throw new TypeError('a balancer that was closed cannot be started');
+    this.#space.join(this.#member);
+  }
+
+  /** Ends all of it. What has been begun may be ended afterwards. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#space.leave(this.#member);
+    for (const { slot } of this.#set.backends) {
+      this.#leaving.add(slot);
+      this.#letGo(slot);
+    }
+    if (this.#ownsSpace) this.#space.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #beginToLead(): void {
+    const { discovery, health } = this.config;
+    if (discovery !== null) {
+      this.#follower = new DiscoveryFollower(discovery, this.environment, {
+        onBackends: (backends) => this.#publish(backends),
+        onFailed: (error) => this.#tellOfFailure(error),
+      });
+      this.#follower.start();
+    }
+    if (health !== null) {
+      this.#checker = new HealthChecker<Extension>(this, this.environment, health);
+      this.#checker.start();
+    }
+  }
+
+  #endLeading(): void {
+    this.#follower?.close();
+    this.#follower = null;
+    this.#checker?.close();
+    this.#checker = null;
+  }
+
+  #sweep(): void {
+    const { backends } = this.#set;
+    this.#outliers?.sweep(backends, this.environment.clock.now());
+    this.#metrics?.setBackends(this.status());
+    if (this.config.slowStartMs === 0) return;
+    let isWarming = false;
+    for (const { slot } of backends) if (this.#states.isStillWarming(slot)) isWarming = true;
+    if (isWarming) this.#table.bumpEpoch();
+  }
+
+  /** What one of the threads has discovered. */
+  async #adopt(backends: readonly PlainBackend[]): Promise<void> {
+    if (this.config.discovery === null) return;
+    try {
+      await this.updateInSlices(backends as readonly BackendInit<Extension>[]);
+    } catch (thrown) {
+      this.#tellOfFailure(toWireError(thrown, 'SET_REFUSED'));
+    }
+  }
+
+  #publish(backends: readonly PlainBackend[]): void {
+    try {
+      this.#space.publish(this.config.name, backends);
+    } catch (thrown) {
+      this.#tellOfFailure(toWireError(thrown));
+    }
+  }
+
+  #tellOfFailure(error: WireError): void {
+    this.#metrics?.countDiscoveryFailure();
+    callUser(() => this.config.observer.onDiscoveryFailed?.(error));
+  }
+}
+
+/** Lets a generator clean up. */
+function abandon(steps: Generator<void, unknown, void>): null {
+  try {
+    steps.throw(new Error('another update has overtaken this one'));
+  } catch {
+    // That is how it ends.
+  }
+  return null;
+}

@@ -1,0 +1,3 @@
+import recipe from '@ferrata/tools/tsup';
+
+export default recipe;
