@@ -30,6 +30,7 @@ export const PARITY_SECTIONS: ReadonlyMap<string, readonly string[]> = new Map([
   ['Connectors and streams', numbers(229, 250)],
   ['Modules of HTTP', numbers(265, 275)],
   ['Small packages', [...numbers(276, 283), ...numbers(285, 290), '293']],
+  ['Load balancing', numbers(294, 306)],
   ['Subrequests', numbers(327, 329)],
 ]);
 

@@ -359,6 +359,7 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
       changed,
       buildMs,
     };
+    this.#checker?.refresh();
     this.#metrics?.countUpdate();
     callUser(() => this.config.observer.onUpdate?.(told));
     return told;

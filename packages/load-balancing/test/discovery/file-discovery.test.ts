@@ -261,7 +261,7 @@ describe('looks without a hint', () => {
   }
 
   async function start(path: string): Promise<Looking> {
-    // Files are of the year 1970, and old: what was written looks settled.
+    // A clock that is far ahead: what was written looks long settled.
     const clock = new ManualClock({ wallNow: Date.now() + 1e9 });
     const heard = new Heard();
     const watch = fileDiscovery({ path, recheckMs: 1_000 }).watch(heard, new HttpEnvironment({ clock }));

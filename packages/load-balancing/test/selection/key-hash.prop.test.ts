@@ -1,4 +1,4 @@
-/** FNV-1a beside the same done with big integers, and the vectors of RFC 9923. */
+/** FNV-1a beside the same done with big integers, and the vectors that its authors publish. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -21,17 +21,16 @@ function highOf(seed: Fnv1a64Seed): number {
 }
 
 describe('FNV-1a', () => {
-  test('of the vectors in RFC 9923 §8.3 is what the RFC says', () => {
+  test('of known texts is what its authors publish', () => {
     const seed = new Fnv1a64Seed();
     for (const [text, word, low] of [
       ['', 0x811c_9dc5, 0x8422_2325],
       ['a', 0xe40c_292c, 0x8601_ec8c],
-      ['foobar', 0xbf9c_f968, 0x4638_67e8 + 0x4000_0000],
+      ['foobar', 0xbf9c_f968, 0xf739_67e8],
     ] as const) {
       assert.equal(fnv1a32(text), word);
       seed.begin(text);
-      assert.equal(seed.below(2 ** 32), Number(fnv1a(Buffer.from(text), 64) & 0xffff_ffffn));
-      if (text !== 'foobar') assert.equal(seed.below(2 ** 32), low);
+      assert.equal(seed.below(2 ** 32), low);
     }
   });
 
