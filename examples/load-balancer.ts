@@ -3,46 +3,37 @@
  */
 import { once } from 'node:events';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
+import { LoadBalancer } from '@ferrata/load-balancing';
 import { listen } from '@ferrata/net';
-import { appendForwarded, HttpProxy } from '@ferrata/proxy';
+import { appendForwarded, balance, HttpProxy } from '@ferrata/proxy';
 import { formatAddress } from '@ferrata/stream';
-import { type Peer, peer } from '@ferrata/upstream';
+import { peer } from '@ferrata/upstream';
 
 /** How long an origin that could not be reached gets no requests. */
 const PAUSE_MS = 5_000;
 
 const [at = '127.0.0.1:8080', ...to] = process.argv.slice(2);
 const addresses = to.length > 0 ? to : ['127.0.0.1:3000', '127.0.0.1:3001'];
-const origins = addresses.map((address) => peer(address, { connectTimeoutMs: 1_000 }));
-const pausedUntil = new Map<Peer, number>();
-let turn = 0;
-
-/** The next in turn that is not paused; if all are, the next: an error of its own tells more than one of ours. */
-function next(): Peer {
-  const now = performance.now();
-  for (let tried = 0; tried < origins.length; tried++) {
-    const origin = origins[turn++ % origins.length] as Peer;
-    if ((pausedUntil.get(origin) ?? 0) <= now) return origin;
-  }
-  return origins[turn++ % origins.length] as Peer;
-}
-
 const environment = new HttpEnvironment();
-const proxy = new HttpProxy(
+const balancer = new LoadBalancer({
+  environment,
+  // Take another algorithm, add `health: { check: httpCheck() }`, or discover the origins: see the README of @ferrata/load-balancing.
+  backends: addresses.map((address) => ({ address, extension: peer(address, { connectTimeoutMs: 1_000 }) })),
+  // All of them may be out: then the next in turn is asked all the same.
+  outliers: { consecutiveFailures: 1, baseEjectionMs: PAUSE_MS, maxEjectionMs: PAUSE_MS, maxEjectedShare: 1 },
+});
+balancer.start();
+
+const hooks = balance(
+  balancer,
+  {},
   {
-    // Asked again for each attempt.
-    upstreamPeer: next,
-    failToConnect(_session, origin, error) {
-      console.log(`${origin.authority} is away: ${error.reason}`);
-      pausedUntil.set(origin, performance.now() + PAUSE_MS);
-      // Nothing was sent yet, so any request may go elsewhere, whatever the reason: a certificate that is no good, too.
-      error.retry = 'always';
-    },
+    failToConnect: (_session, origin, error) => console.log(`${origin.authority} is away: ${error.reason}`),
     upstreamRequestFilter: appendForwarded,
     responseFilter: (session, response) => void response.headers.set('X-Origin', session.peer?.authority ?? ''),
   },
-  { environment, maxRetries: origins.length - 1 },
 );
+const proxy = new HttpProxy(hooks, { environment, maxRetries: addresses.length - 1 });
 
 const server = new HttpServer(proxy, { environment });
 const listener = await listen(at, (stream) => server.accept(stream));
@@ -55,3 +46,4 @@ await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
 await listener.close();
 await server.drain(10_000);
 proxy.close();
+balancer.close();

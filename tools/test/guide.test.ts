@@ -95,7 +95,7 @@ describe('the chart in text', () => {
 describe('the pages', () => {
   test('are among the files whose examples are run, and each has a program', () => {
     const run = markdownFiles([], true);
-    assert.equal(pages.length, 8);
+    assert.equal(pages.length, 9);
     for (const page of pages) {
       assert.ok(run.includes(page), `${page} is not run`);
       assert.ok(extractExamples(read(page)).length > 0, `${page} has no program`);

@@ -1,6 +1,8 @@
 /** The command line of `ferrata`, parsed once into what the program needs. Every wrong argument gets a sentence that says what to write. */
 import { type CertArguments, parseCertArguments, wantsCertHelp } from './cert-arguments.ts';
+import { type LoadBalancing, parseLoadBalancing, type WrittenBalancing } from './load-balance.ts';
 import { parseCount, parseOptions } from './parse-options.ts';
+import { parseTime } from './parse-time.ts';
 import type { Route } from './routes.ts';
 import {
   checkHeaderOption,
@@ -32,6 +34,10 @@ export interface ReverseArguments {
   readonly routes: readonly Route[];
   /** Routes and changes of fields in YAML, beside those of the command line; null: none. A reload reads it again. */
   readonly routeFile: string | null;
+  /** How requests are shared out. Absent: they take turns. */
+  readonly balancing?: LoadBalancing;
+  /** Where the secret of sticky cookies is; absent: one is drawn at the start. */
+  readonly stickySecretFile?: string;
   /** Changes of the fields of requests, as `parseHeaderEdit` reads them, in their order. */
   readonly headerUp: readonly string[];
   /** The same for responses of origins. */
@@ -109,6 +115,21 @@ export const help = `ferrata: a reverse proxy
   --to URL                where requests go, written the same way; several take turns;
                           https:// speaks HTTP/2 or HTTP/1, as the origin chooses;
                           h2c://127.0.0.1:3000 or h2c://unix:/path.sock for an origin that speaks HTTP/2 without TLS
+  --weight N              behind a --to: its share in relation to the others (1)
+  --backup                behind a --to: it gets requests as far as the others of its route are not ready
+  --discover URL          in place of --to: where origins are found, dns://name:port, srv://_http._tcp.name, file:///path,
+                          consul://host:port/service, etcd://host:port/prefix, k8s://namespace/service:port, docker://label;
+                          several are taken together. They are spoken to by HTTP/1 without TLS
+  --lb HOW                round-robin, random, least-requests, p2c, ewma, ketama, maglev, bounded or hash (round-robin)
+  --lb-key WHAT           for ketama, maglev, bounded and hash: ip, uri, path, header:NAME, cookie:NAME, query:NAME (uri)
+  --sticky[=NAME]         a cookie that leads clients back to the origin that they had
+  --sticky-secret-file FILE
+                          what signs it; without it a secret is drawn at the start, and does not survive a restart
+  --health WHAT           checks origins: a path to ask for, tcp or grpc
+  --health-interval TIME  --health-timeout TIME  --health-status LIST
+                          how often (5s), how long (1s), and which statuses are good (200-399)
+  --outliers              puts origins out for a while by what becomes of requests, not only while they cannot be connected to
+  --slow-start TIME       how long an origin that is new, or comes back, takes to get its whole share (0)
   --route PREFIX          the --to behind it are for paths that begin with it, /api for /api and /api/x; the longest prefix wins.
                           --to before any --route are for all other paths
   --route-file FILE       routes and changes of fields as YAML, read again at a reload; see the README
@@ -152,6 +173,19 @@ const options = {
   to: { type: 'string', multiple: true },
   route: { type: 'string', multiple: true },
   'route-file': { type: 'string' },
+  weight: { type: 'string', multiple: true },
+  backup: { type: 'boolean', multiple: true },
+  discover: { type: 'string', multiple: true },
+  lb: { type: 'string' },
+  'lb-key': { type: 'string' },
+  sticky: { type: 'string' },
+  'sticky-secret-file': { type: 'string' },
+  health: { type: 'string' },
+  'health-interval': { type: 'string' },
+  'health-timeout': { type: 'string' },
+  'health-status': { type: 'string' },
+  outliers: { type: 'boolean' },
+  'slow-start': { type: 'string' },
   'header-up': { type: 'string', multiple: true },
   'header-down': { type: 'string', multiple: true },
   compress: { type: 'string' },
@@ -208,6 +242,7 @@ export function parseCommand(argv: readonly string[]): Command {
       listen,
       ...routing,
       routeFile,
+      ...balancingOf(values),
       headerUp: checkHeaderOption('--header-up', values['header-up'] ?? [], 'up'),
       headerDown: checkHeaderOption('--header-down', values['header-down'] ?? [], 'down'),
       compress: parseCompress(values.compress),
@@ -260,6 +295,15 @@ function accountOf(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }
 
+function balancingOf(
+  values: WrittenBalancing & { readonly 'sticky-secret-file'?: string | undefined },
+): Pick<ReverseArguments, 'balancing' | 'stickySecretFile'> {
+  const balancing = parseLoadBalancing(values);
+  const { 'sticky-secret-file': stickySecretFile } = values;
+  if (stickySecretFile === '') throw new UsageError('--sticky-secret-file needs the name of a file');
+  return { ...(balancing === undefined ? {} : { balancing }), ...(stickySecretFile === undefined ? {} : { stickySecretFile }) };
+}
+
 /** Unwritten, it is what is usual for each version of HTTP. */
 function upstreamConnectionsOf(text: string | undefined): Pick<ReverseArguments, 'upstreamConnections'> {
   return text === undefined
@@ -300,15 +344,4 @@ function verificationOf(isOff: boolean, caFiles: readonly string[]): Pick<Revers
   if (isOff && caFiles.length > 0) throw new UsageError('--no-verify and --ca contradict each other; with --ca, origins are verified');
   if (caFiles.includes('')) throw new UsageError('--ca needs the name of a file');
   return { isVerifying: !isOff, caFiles };
-}
-
-function parseTime(option: string, text: string | undefined, fallbackMs: number): number {
-  if (text === undefined) return fallbackMs;
-  const found = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  const unit = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[found?.[2] ?? 's'] ?? 1_000;
-  const time = Number(found?.[1]) * unit;
-  if (!(time > 0 && time <= 86_400_000))
-    throw new UsageError(`${option} ${text}: write a time above 0 and up to a day, such as 500ms, 3s or 2m`);
-  // Whole milliseconds, as the sockets take them: 2.03 s has a fraction in binary.
-  return Math.max(1, Math.round(time));
 }

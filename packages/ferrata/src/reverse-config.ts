@@ -37,7 +37,10 @@ export interface ReverseConfig
     | 'readTimeoutMs'
     | 'idleTimeoutMs'
     | 'maxHeaderBytes'
+    | 'balancing'
   > {
+  /** What sticky cookies are signed with, if a file says it. */
+  readonly secretSticky?: string;
   /** Changes of fields, which may hold credentials. By its name, nobody is shown them. */
   readonly secretHeaders: { readonly up: readonly string[]; readonly down: readonly string[] };
   readonly certificates: readonly KeptCertificate[];
@@ -68,6 +71,8 @@ export function loadReverseConfig(args: ReverseArguments): ReverseConfig {
     readTimeoutMs,
     idleTimeoutMs,
     maxHeaderBytes,
+    ...(args.balancing === undefined ? {} : { balancing: args.balancing }),
+    ...(args.stickySecretFile === undefined ? {} : { secretSticky: readSecret(args.stickySecretFile) }),
     certificates: args.certificates.map(keepCertificate),
     authorities: args.caFiles.map((file) => ({ file, pem: readAuthorities(file) })),
   };
@@ -135,6 +140,18 @@ function keepCertificate(files: CertificateFiles): KeptCertificate {
     if (!isWireError(error)) throw error;
     throw new UsageError(`${error.message}${keyAdvice(error, files)}`, { cause: error });
   }
+}
+
+function readSecret(file: string): string {
+  let text: string;
+  try {
+    text = Buffer.from(readPlainFile(file)).toString('utf8').trim();
+  } catch (error) {
+    throw new UsageError(`--sticky-secret-file ${file}: it cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  if (Buffer.byteLength(text) < 16)
+    throw new UsageError(`--sticky-secret-file ${file}: it has fewer than 16 bytes; write some by openssl rand -hex 32`);
+  return text;
 }
 
 function readAuthorities(file: string): string {

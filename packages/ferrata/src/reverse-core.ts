@@ -8,17 +8,14 @@ import { checkWholeNumber, ioError, protocolError, type WireError } from '@ferra
 import type { HttpEnvironment, HttpServerOptions, ResponseInit } from '@ferrata/http';
 import { compression } from '@ferrata/http-modules';
 import { descriptorLimit, type ListenOptions, TlsClient, TlsServer, type TlsServerOptions } from '@ferrata/net';
-import { appendForwarded, HttpProxy, type ProxyHooks } from '@ferrata/proxy';
+import { appendForwarded, BackendTries, HttpProxy, type ProxyHooks } from '@ferrata/proxy';
 import { type Peer, peer, peerForClient, type UpstreamConnector } from '@ferrata/upstream';
 import { connectionShare, type HandshakeShares, handshakeShares } from './descriptor-shares.ts';
-import { applyHeaderEdits, parseHeaderEdits } from './header-edits.ts';
-import { OriginRing, type Turn } from './origin-ring.ts';
+import { applyHeaderEdits, type HeaderEdit, parseHeaderEdits } from './header-edits.ts';
+import type { GroupList, GroupOrigin, OriginGroup, OriginGroups } from './origin-groups.ts';
 import type { ReverseProxyOptions } from './reverse-options.ts';
 import { originsOf, RouteTable, routesOf } from './routes.ts';
 import type { ListenAddress, OriginAddress } from './urls.ts';
-
-/** How long an origin that could not be connected to is passed over while there are others. */
-const PASS_OVER_MS = 1_000;
 
 /** How long a new connection may take to send its first byte; a shorter `idleTimeoutMs` holds for it too. */
 const FIRST_BYTE_TIMEOUT_MS = 15_000;
@@ -35,6 +32,9 @@ const USUAL_RETRIES = 1;
 /** At the end, handshakes under way get so long to become connections whose request may be on its way; and how often that is looked at. */
 const LAST_HANDSHAKES_MS = 3_000;
 const LOOK_AGAIN_MS = 10;
+
+/** How many discovered origins that cannot be connected to a request asks for. */
+const MOST_DISCOVERED_TRIES = 5;
 
 /** No process has so many descriptors. */
 const MAX_UNSAID_CONNECTIONS = 10_000_000;
@@ -54,22 +54,12 @@ const NO_ROUTE: ResponseInit = { headers: { 'Cache-Control': 'private, no-store'
 /** What is spoken over TLS, the preferred one first (RFC 9113 §3.3). */
 const ALPN = ['h2', 'http/1.1'] as const;
 
-/** Origins that take turns for one part of all paths. */
-interface OriginGroup {
-  readonly origins: readonly OriginAddress[];
-  readonly ring: OriginRing<Peer>;
-}
-
-/** Where a request goes. */
-interface Way {
-  readonly group: OriginGroup;
-  readonly turn: Turn;
-}
-
 /** What the proxy remembers of a request on its way. */
 export interface Progress {
   /** Null: there are no origins for it. */
-  readonly way: Way | null | 'doubtful';
+  readonly group: OriginGroup | null | 'doubtful';
+  /** Null: there is nothing to choose, or nothing was chosen yet. */
+  tries: BackendTries<GroupOrigin> | null;
   sentCount: number;
   unreachableCount: number;
 }
@@ -88,16 +78,31 @@ export interface UpstreamParts {
   readonly connector?: UpstreamConnector;
   /** Needed where an origin has TLS. */
   readonly tls: TlsClient | null;
+  /** What outlives this proxy of its origins. */
+  readonly groups: OriginGroups;
 }
 
 /** The proxy. @throws {TypeError} for changes of fields, or prefixes, that are none @throws {RangeError} for a number out of range, and without any origin */
-export function proxyFor(options: ReverseProxyOptions, { environment, connector, tls }: UpstreamParts): HttpProxy<Progress> {
-  const { onRefused, onHookFailed } = options;
+export function proxyFor(options: ReverseProxyOptions, parts: UpstreamParts): HttpProxy<Progress> {
+  const { environment, connector, tls } = parts;
+  const { onRefused, onHookFailed, balancing = {}, secretSticky } = options;
   const retries = checkWholeNumber('retries', options.retries ?? USUAL_RETRIES, { min: 0 });
-  const groups = routesOf(options).map(({ prefix, to }) => [prefix, groupFor(to, { environment, tls, options })] as const);
+  const routes = routesOf(options);
+  const groups = parts.groups.prepare(
+    routes,
+    {
+      balancing,
+      tls,
+      isSecure: options.listen.every(({ isSecure }) => isSecure === true),
+      peerFor: (address) => peerFor(address, tls, options),
+      onNotice: (text, isGood) => options.onOriginNotice?.(text, isGood),
+    },
+    secretSticky,
+  );
+  const table = new RouteTable(groups);
   // An origin that refuses connections is no reason to stop before the others of its group were asked.
-  const mostOrigins = Math.max(0, ...groups.map(([, { origins }]) => origins.length));
-  return new HttpProxy<Progress>(hooksFor(options, new RouteTable(groups), retries), {
+  const mostOrigins = Math.max(0, ...routes.map(({ to, discover }) => (discover === undefined ? to.length : MOST_DISCOVERED_TRIES)));
+  return new HttpProxy<Progress>(hooksFor(options, { groups, table, retries }), {
     environment,
     maxRetries: Math.max(retries, mostOrigins - 1),
     ...(options.compression === undefined ? {} : { modules: [compression(options.compression)] }),
@@ -107,60 +112,83 @@ export function proxyFor(options: ReverseProxyOptions, { environment, connector,
   });
 }
 
-function groupFor(
-  origins: readonly OriginAddress[],
-  { environment, tls, options }: Pick<UpstreamParts, 'environment' | 'tls'> & { readonly options: ReverseProxyOptions },
-): OriginGroup {
-  const peers = origins.map((address) => peerFor(address, tls, options));
-  return { origins, ring: new OriginRing(peers, PASS_OVER_MS, () => environment.recentNow) };
+interface Routed {
+  readonly groups: GroupList;
+  readonly table: RouteTable<OriginGroup>;
+  readonly retries: number;
 }
 
-function hooksFor(options: ReverseProxyOptions, table: RouteTable<OriginGroup>, retries: number): ProxyHooks<Progress> {
-  const { onSession, onOriginFailed, sendProxyHeader } = options;
+function hooksFor(options: ReverseProxyOptions, { table, retries, groups }: Routed): ProxyHooks<Progress> {
+  const { onOriginFailed, sendProxyHeader } = options;
   const edits = { up: parseHeaderEdits(options.headerUp ?? [], 'up'), down: parseHeaderEdits(options.headerDown ?? [], 'down') };
   return {
     newContext({ request }) {
-      const group = table.find(request.target);
-      const way = group === null || group === 'doubtful' ? group : { group, turn: group.ring.begin() };
-      return { way, sentCount: 0, unreachableCount: 0 };
+      return { group: table.find(request.target), tries: null, sentCount: 0, unreachableCount: 0 };
     },
-    requestFilter(session, { way }) {
-      if (way === 'doubtful') throw doubtfulPath();
+    requestFilter(session, { group }) {
+      if (group === 'doubtful') throw doubtfulPath();
       // The request is as good as any, and so is its connection.
-      if (way === null) session.respond(404, NO_ROUTE);
-      return way === null;
+      if (group === null) session.respond(404, NO_ROUTE);
+      return group === null;
     },
     upstreamPeer(session, progress) {
-      const { group, turn } = wayOf(progress);
+      const { only, plan } = groupOf(progress);
       if (progress.sentCount - session.refusedCount > retries) throw noAnswer(retries + 1);
-      const chosen = group.ring.take(turn);
+      const chosen = only === null ? (progress.tries ??= new BackendTries(planOf(plan), undefined)).choose(session) : only.peer;
       return sendProxyHeader === undefined ? chosen : peerForClient(chosen, session.client);
     },
-    failToConnect(_session, _peer, error, progress) {
-      const { group, turn } = wayOf(progress);
-      const { origins, ring } = group;
-      onOriginFailed?.(origins[turn.at] as OriginAddress, error);
-      // Whoever cannot prove who it is will not be able to a moment later; another one may, and nothing was sent.
-      if (origins.length > 1 && error.type === 'tls' && error.fault === 'remote') error.retry = 'always';
+    failToConnect(_session, peer, error, progress) {
+      const { only, plan } = groupOf(progress);
+      const { tries } = progress;
+      const failed = tries?.backendFor(peer)?.extension ?? only;
+      if (failed !== null) onOriginFailed?.(failed.address, error);
+      tries?.handleUnreachable(peer, error);
       // What else is never to be tried again is no fault of the origin: no descriptors here, or as many requests as it may have.
       if (error.retry !== 'always') return;
-      ring.markFailed(turn);
       // There may be more tries than this group has origins.
-      if (++progress.unreachableCount >= origins.length) error.retry = 'never';
+      if (++progress.unreachableCount >= (plan === null ? 1 : plan.balancer.backends.length)) error.retry = 'never';
     },
     upstreamRequestFilter(session, request, progress) {
       progress.sentCount++;
       appendForwarded(session, request);
       applyHeaderEdits(request.headers, edits.up);
     },
-    ...(edits.down.length === 0 ? {} : { responseFilter: (_session, { headers }) => applyHeaderEdits(headers, edits.down) }),
-    ...(onSession === undefined ? {} : { logging: onSession }),
+    ...answerHooks(options, groups, edits.down),
   };
 }
 
-function wayOf({ way }: Progress): Way {
-  if (way === null || way === 'doubtful') throw new TypeError('a request without origins has come past requestFilter');
-  return way;
+/** Those that are needed: each costs every request a call. */
+function answerHooks(options: ReverseProxyOptions, groups: GroupList, down: readonly HeaderEdit[]): Partial<ProxyHooks<Progress>> {
+  const { onSession } = options;
+  const isBalanced = groups.some(([, { plan }]) => plan !== null);
+  const isSticky = groups.some(([, { plan }]) => plan !== null && plan.sticky !== null);
+  const isJudging = groups.some(([, group]) => group.isJudging);
+  const hooks: Partial<ProxyHooks<Progress>> = {};
+  if (isBalanced) hooks.errorWhileProxy = (_session, peer, error, { tries }) => tries?.handleFailed(peer, error);
+  if (isJudging) hooks.upstreamResponseFilter = (session, _response, { tries }) => tries?.handleAnswer(session);
+  if (isSticky)
+    hooks.responseFilter = (session, response, { tries }) => {
+      tries?.setCookie(session, response);
+      applyHeaderEdits(response.headers, down);
+    };
+  else if (down.length > 0) hooks.responseFilter = (_session, { headers }) => applyHeaderEdits(headers, down);
+  if (isBalanced)
+    hooks.logging = (session, error, { tries }) => {
+      tries?.end(session, error);
+      onSession?.(session, error);
+    };
+  else if (onSession !== undefined) hooks.logging = onSession;
+  return hooks;
+}
+
+function groupOf({ group }: Progress): OriginGroup {
+  if (group === null || group === 'doubtful') throw new TypeError('a request without origins has come past requestFilter');
+  return group;
+}
+
+function planOf(plan: OriginGroup['plan']): NonNullable<OriginGroup['plan']> {
+  if (plan === null) throw new TypeError('a group without an origin of its own has a plan');
+  return plan;
 }
 
 /** Null where no origin needs one. @throws {WireError} for authorities that are none */
@@ -250,7 +278,11 @@ function doubtfulPath(): WireError {
   });
 }
 
-function peerFor({ protocol = 'http1', isSecure, ...address }: OriginAddress, tls: TlsClient | null, options: ReverseProxyOptions): Peer {
+function peerFor(
+  { protocol = 'http1', isSecure, weight: _, isBackup: __, ...address }: OriginAddress,
+  tls: TlsClient | null,
+  options: ReverseProxyOptions,
+): Peer {
   const { connectTimeoutMs, readTimeoutMs, upstreamStreams, upstreamConnections, sendProxyHeader } = options;
   const times = readTimeoutMs === undefined ? {} : { firstByteTimeoutMs: readTimeoutMs, readTimeoutMs };
   const isOverTls = isSecure === true && tls !== null;

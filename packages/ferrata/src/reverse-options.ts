@@ -6,6 +6,7 @@ import type { AcceptProxyOptions, TlsClientOptions, TlsServerOptions } from '@fe
 import type { ProxySession } from '@ferrata/proxy';
 import type { StreamInfo } from '@ferrata/stream';
 import type { ProxyHeaderVersion } from '@ferrata/upstream';
+import type { LoadBalancing } from './load-balance.ts';
 import type { Route } from './routes.ts';
 import type { ListenAddress, OriginAddress } from './urls.ts';
 
@@ -17,6 +18,12 @@ export interface ReverseProxyOptions {
   readonly to?: readonly OriginAddress[];
   /** Where requests go whose path begins with a prefix: the longest one counts, on the borders of segments. Each has turns of its own. Default none. */
   readonly routes?: readonly Route[];
+  /** How requests are shared out among the origins of each route. Default: they take turns. */
+  readonly balancing?: LoadBalancing;
+  /** What sticky cookies are signed with. Default: drawn at the start. */
+  readonly secretSticky?: string;
+  /** Told what becomes of origins: that one is not well, or well again. Must not throw. */
+  readonly onOriginNotice?: (text: string, isGood: boolean) => void;
   /** Changes of the fields of requests, in their order: `Name: value` sets, `+Name: value` adds a line, `-Name` removes. Default none. */
   readonly headerUp?: readonly string[];
   /** The same for responses of origins; not for interim ones, nor for what the proxy itself answers. Default none. */

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
 import { type Listener, listen, type TlsServer } from '@ferrata/net';
+import { OriginGroups } from './origin-groups.ts';
 import { acceptFor, httpOptionsFor, proxyFor, sharesOf, tlsClientFor, tlsServerFor, untilShaken } from './reverse-core.ts';
 import type { ReverseProxyOptions } from './reverse-options.ts';
 
@@ -27,7 +28,8 @@ export interface ReverseProxy {
 export async function startReverseProxy(options: ReverseProxyOptions): Promise<ReverseProxy> {
   const environment = new HttpEnvironment();
   const shares = sharesOf(options);
-  const proxy = proxyFor(options, { environment, tls: tlsClientFor(options) });
+  const groups = new OriginGroups(environment);
+  const proxy = proxyFor(options, { environment, tls: tlsClientFor(options), groups });
   const tls = shares.handshakes === null ? null : tlsServerFor(options.tls, shares.handshakes);
   const server = new HttpServer(proxy, { environment, ...httpOptionsFor(options, shares) });
   const listeners = await listenAll(options, tls, server);
@@ -39,6 +41,7 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
       await untilShaken(tls, graceMs);
       const cut = await server.drain(Math.max(0, endAt - environment.now()));
       proxy.close();
+      groups.close();
       await tls?.close();
       await untilClosed(server);
       return cut;

@@ -5,9 +5,11 @@
  * - Ticket keys are those of all threads: a client resumes its session with whichever accepts it.
  * - What happens in every thread (a certificate was replaced, an origin refuses) is told by one of them.
  */
+import { randomBytes } from 'node:crypto';
 import { systemClock } from '@ferrata/clock';
 import type { WireError } from '@ferrata/error';
 import type { HttpServerOptions } from '@ferrata/http';
+import { balancerMemory } from '@ferrata/load-balancing';
 import { type CertificateReload, TicketKeys, type TlsClient } from '@ferrata/net';
 import type { HttpProxy } from '@ferrata/proxy';
 import {
@@ -24,6 +26,7 @@ import { UpstreamConnector } from '@ferrata/upstream';
 import { AccessLog } from './access-log.ts';
 import { type FileLines, lineOutput } from './file-lines.ts';
 import { ListenerTls } from './listener-tls.ts';
+import { OriginGroups, type SharedBalancing } from './origin-groups.ts';
 import { OriginNotices } from './origin-notices.ts';
 import type { Output } from './output.ts';
 import { authoritiesMark, certificatesMark, proxyProtocolOf, type ReverseConfig, upstreamTlsOf } from './reverse-config.ts';
@@ -41,6 +44,9 @@ const STANDARD_OUTPUT = 1;
 /** How long the last lines may take to reach whoever reads them. */
 const LAST_LINES_MS = 1_000;
 
+/** Pages of it that nobody writes to cost nothing. Threads that take the place of others have places of their own for a while. */
+const MEMORY_SIZE = { maxBackends: 4_096, maxThreads: 256 } as const;
+
 /** What happens in all threads happens within this time. */
 const SAME_EVENT_MS = 10_000;
 
@@ -48,6 +54,8 @@ const SAME_EVENT_MS = 10_000;
 export interface SharedParts {
   readonly tickets: TicketKeys;
   readonly told: ToldMemory;
+  /** What all know of origins. Absent: this thread is alone. */
+  readonly balancing?: SharedBalancing;
 }
 
 /** Asks a server for what its threads share. */
@@ -55,6 +63,10 @@ export function sharedPartsOf(server: Pick<Server<ReverseConfig>, 'shared'>): Sh
   return {
     tickets: server.shared('tickets', { create: () => new TicketKeys().buffer, open: (buffer) => new TicketKeys({ buffer }) }),
     told: server.shared('told', { create: () => new ToldMemory().buffer, open: (buffer) => new ToldMemory(buffer) }),
+    balancing: {
+      memory: server.shared('balancing', { create: () => balancerMemory(MEMORY_SIZE), open: (buffer) => buffer }),
+      secret: server.shared('sticky', { create: drawnSecret, open: (buffer) => new Uint8Array(buffer) }),
+    },
   };
 }
 
@@ -87,6 +99,12 @@ export function reverseService(shared: SharedParts): Service<ReverseConfig> {
   };
 }
 
+function drawnSecret(): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(32);
+  new Uint8Array(memory).set(randomBytes(32));
+  return memory;
+}
+
 /** What one thread has. */
 class Seat {
   readonly httpOptions: HttpServerOptions;
@@ -94,6 +112,7 @@ class Seat {
   readonly #shared: SharedParts;
   readonly #shares: Shares;
   readonly #connector: UpstreamConnector;
+  readonly #groups: OriginGroups;
   readonly #listenerTls: ListenerTls | null;
   readonly #output: FileLines | Output;
   /** A thread that ends by a bug has lines that wait, too. */
@@ -119,6 +138,7 @@ class Seat {
       shared.told,
     );
     this.#connector = new UpstreamConnector({ environment });
+    this.#groups = new OriginGroups(environment, shared.balancing);
     this.#certificates = certificatesMark(config);
     this.#authorities = authoritiesMark(config);
     const options = this.#optionsOf(config);
@@ -133,7 +153,8 @@ class Seat {
     const options = this.#optionsOf(config);
     await this.#readCertificates(config);
     this.#takeAuthorities(config, options);
-    return proxyFor(options, { environment: this.#context.environment, connector: this.#connector, tls: this.#tlsClient });
+    const { environment } = this.#context;
+    return proxyFor(options, { environment, connector: this.#connector, tls: this.#tlsClient, groups: this.#groups });
   }
 
   acceptOf(isSecure: boolean): AcceptSettings {
@@ -152,8 +173,14 @@ class Seat {
     await this.#output.flush(LAST_LINES_MS);
   }
 
+  /** The last configuration that was looked at is in force. */
+  adopt(): void {
+    this.#groups.adopt();
+  }
+
   async close(): Promise<void> {
     this.#connector.close();
+    this.#groups.close();
     await this.#listenerTls?.close();
     await this.lastLines();
     process.off('exit', this.#lastWords);
@@ -196,6 +223,7 @@ class Seat {
       headerUp: secretHeaders.up,
       headerDown: secretHeaders.down,
       upstreamTls: upstreamTlsOf(config),
+      onOriginNotice: (text, isGood) => this.#tellOfOrigin(text, isGood),
       onOriginFailed: (origin, error) => this.#failures.tell(formatUrl(origin), error),
       onHookFailed: (error) =>
         this.#context.notify({ severity: 'error', text: `a request is over, and what was to follow failed: ${error.message}` }),
@@ -209,6 +237,12 @@ class Seat {
   #tellOfFile({ message }: Error): void {
     const text = `the access log cannot be written: ${message}`;
     if (this.#shared.told.claim(text, systemClock.now(), SAME_EVENT_MS) !== null) this.#context.notify({ severity: 'error', text });
+  }
+
+  /** Each thing is found by one thread, but what fails all the time is not told all the time. */
+  #tellOfOrigin(text: string, isGood: boolean): void {
+    if (this.#shared.told.claim(text, systemClock.now(), SAME_EVENT_MS) === null) return;
+    this.#context.notify({ severity: isGood ? 'info' : 'warning', text });
   }
 
   #tellOf(reload: CertificateReload): void {
@@ -226,7 +260,16 @@ function withLastLines(running: RunningService<ReverseConfig>, seat: Seat): Runn
     get counts() {
       return running.counts;
     },
-    prepare: (next) => running.prepare?.(next) ?? { commit() {}, discard() {} },
+    async prepare(next) {
+      const prepared = await running.prepare?.(next);
+      return {
+        commit() {
+          prepared?.commit();
+          seat.adopt();
+        },
+        discard: () => prepared?.discard(),
+      };
+    },
     onMemoryPressure: (pressure) => running.onMemoryPressure?.(pressure),
     async drain(graceMs) {
       const cut = await running.drain(graceMs);

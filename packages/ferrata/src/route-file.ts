@@ -17,7 +17,9 @@
 import { createRequire } from 'node:module';
 import { readPlainFile } from '@ferrata/net';
 import type * as yaml from 'yaml';
+import { discoveryFor } from './discover.ts';
 import { type HeaderDirection, labelOf, parseHeaderEdit } from './header-edits.ts';
+import { type LoadBalancing, parseLoadBalancing } from './load-balance.ts';
 import { prefixProblem, type Route } from './routes.ts';
 import { type OriginAddress, parseOrigin } from './urls.ts';
 import { UsageError } from './usage-error.ts';
@@ -33,6 +35,18 @@ export interface RouteFile {
 const MAX_BYTES = 65_536;
 
 type Node = yaml.ParsedNode | null;
+
+const balancingKeys: readonly string[] = [
+  'lb',
+  'lb-key',
+  'sticky',
+  'health',
+  'health-interval',
+  'health-timeout',
+  'health-status',
+  'outliers',
+  'slow-start',
+];
 
 /** Reads a file. @throws {UsageError} that names it, the place, and what is wrong */
 export function readRouteFile(file: string): RouteFile {
@@ -107,14 +121,56 @@ class Reading {
   #route(item: yaml.ParsedNode): Route {
     let prefix: string | null = null;
     let to: readonly OriginAddress[] = [];
+    let discover: readonly string[] | undefined;
+    let balancing: LoadBalancing | undefined;
     for (const [key, { at, node }] of this.#entries(item, 'a route')) {
       if (key === 'prefix') prefix = this.#prefix(node, at);
       else if (key === 'to') to = this.#origins(node, at);
-      else this.#fail(at, `there is no key ${key} in a route; the keys are prefix and to`);
+      else if (key === 'discover') discover = this.#discover(node, at);
+      else if (key === 'load-balance') balancing = this.#balancing(node, at);
+      else this.#fail(at, `there is no key ${key} in a route; the keys are prefix, to, discover and load-balance`);
     }
     if (prefix === null) return this.#fail(item.range[0], 'a route needs a prefix, such as prefix: /api');
-    if (to.length === 0) return this.#fail(item.range[0], `the route ${prefix} needs origins: to: [http://127.0.0.1:3000]`);
-    return { prefix, to };
+    if (to.length > 0 && discover !== undefined)
+      return this.#fail(item.range[0], `the route ${prefix} has to and discover; write one of them`);
+    if (to.length === 0 && discover === undefined)
+      return this.#fail(item.range[0], `the route ${prefix} needs origins: to: [http://127.0.0.1:3000]`);
+    return { prefix, to, ...(discover === undefined ? {} : { discover }), ...(balancing === undefined ? {} : { balancing }) };
+  }
+
+  #discover(node: Node, at: number): readonly string[] {
+    const items = this.#yaml.isSeq(node) ? this.#list('discover', node, at) : [node];
+    if (items.length === 0) this.#fail(at, 'discover needs a URL, such as dns://app.internal:8080');
+    return items.map((item) => {
+      const place = item?.range[0] ?? at;
+      const url = this.#textOf('discover', item, place);
+      return this.#checked(place, () => {
+        discoveryFor(url);
+        return url;
+      });
+    });
+  }
+
+  /** The keys are those of the command line, and so are their values. */
+  #balancing(node: Node, at: number): LoadBalancing | undefined {
+    const written: Record<string, string | boolean> = {};
+    for (const [key, entry] of this.#entries(node, 'load-balance')) {
+      if (!balancingKeys.includes(key))
+        this.#fail(entry.at, `there is no key ${key} in load-balance; the keys are ${balancingKeys.join(', ')}`);
+      const value = this.#scalar(entry.node);
+      if (key === 'outliers' ? typeof value !== 'boolean' : typeof value !== 'string' && typeof value !== 'number')
+        this.#fail(entry.at, `${key} must be ${key === 'outliers' ? 'true or false' : 'a text'}`);
+      written[key] = typeof value === 'boolean' ? value : String(value);
+    }
+    return this.#checked(at, () => parseLoadBalancing(written));
+  }
+
+  #checked<T>(at: number, make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      return this.#fail(at, (error as Error).message.replace(/^--/, ''));
+    }
   }
 
   #prefix(node: Node, at: number): string {

@@ -13,14 +13,19 @@
  * (RFC 3629 §3, §10).
  */
 import { isRequestTarget } from '@ferrata/headers';
+import type { LoadBalancing } from './load-balance.ts';
 import type { OriginAddress } from './urls.ts';
 
 /** Origins for one part of all paths. */
 export interface Route {
   /** `/api`, or `/` for what no other takes. */
   readonly prefix: string;
-  /** They take turns; at least one. */
+  /** They take turns; at least one, unless they are discovered. */
   readonly to: readonly OriginAddress[];
+  /** Who is asked for origins, as `--discover` writes it; then `to` is empty. Default: nobody. */
+  readonly discover?: readonly string[];
+  /** How they are shared out. Default: as for all routes. */
+  readonly balancing?: LoadBalancing;
 }
 
 /** What a proxy can be told of where requests go. */

@@ -1,8 +1,10 @@
 /** The arguments that say what becomes of requests: where they go, what is changed in them, and what is wrong with all of it together. */
 import type { CompressionCoding } from '@ferrata/http-modules';
 import { CidrSet } from '@ferrata/net';
+import { discoveryFor } from './discover.ts';
 import { type HeaderDirection, parseHeaderEdits } from './header-edits.ts';
-import { originsOf, prefixProblem, type Route, type Routing } from './routes.ts';
+import { parseWeight } from './load-balance.ts';
+import { originsOf, prefixProblem, type Route, type Routing, routesOf } from './routes.ts';
 import { formatPlace, formatUrl, type ListenAddress, type OriginAddress, parseOrigin } from './urls.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -29,22 +31,55 @@ const USUAL_CODINGS: readonly NamedCoding[] = ['zstd', 'br', 'gzip'];
  * @throws {UsageError} for a prefix that is none, has no origin, or is written twice
  */
 export function groupOrigins(given: readonly GivenOption[]): Required<Routing> {
-  const groups: { readonly prefix: string; readonly to: OriginAddress[] }[] = [{ prefix: '/', to: [] }];
-  for (const { kind, name, value = '' } of given) {
+  const groups: GivenRoute[] = [{ prefix: '/', to: [], discover: [] }];
+  let before = '';
+  for (const { kind, name = '', value = '' } of given) {
     if (kind !== 'option') continue;
-    if (name === 'to') groups.at(-1)?.to.push(parseOrigin(value));
-    else if (name === 'route') groups.push({ prefix: parsePrefix('--route', value), to: [] });
+    const group = groups.at(-1) as GivenRoute;
+    if (name === 'to') group.to.push(parseOrigin(value));
+    else if (name === 'discover') {
+      discoveryFor(value);
+      group.discover.push(value);
+    } else if (name === 'route') groups.push({ prefix: parsePrefix('--route', value), to: [], discover: [] });
+    else if (name === 'weight' || name === 'backup') {
+      if (before !== 'to')
+        throw new UsageError(
+          `--${name} belongs directly behind a --to: --to http://127.0.0.1:3000 --${name}${name === 'weight' ? ' 2' : ''}`,
+        );
+      const origin = group.to.pop() as OriginAddress;
+      group.to.push(name === 'weight' ? { ...origin, weight: parseWeight('--weight', value) } : { ...origin, isBackup: true });
+      continue;
+    }
+    before = name;
   }
-  for (const { prefix, to } of groups.slice(1))
-    if (to.length === 0)
+  for (const { prefix, to, discover } of groups) {
+    const [first] = discover;
+    if (prefix !== '/' && to.length === 0 && discover.length === 0)
       throw new UsageError(`--route ${prefix}: say where its requests go, behind it: --route ${prefix} --to http://127.0.0.1:3000`);
-  const used = groups.filter(({ to }) => to.length > 0);
+    if (to.length > 0 && first !== undefined)
+      throw new UsageError(`--discover ${first}: the route ${prefix} has --to, too; write one or the other`);
+  }
+  const used = groups.slice(0, 1).filter(isUsed).concat(groups.slice(1)).map(routeOf);
   checkPrefixes(used, (prefix) =>
-    prefix === '/' && (groups[0]?.to.length ?? 0) > 0
+    prefix === '/' && groups[0] !== undefined && isUsed(groups[0])
       ? 'a --to before any --route is for / already; write all its origins in one place'
       : `--route ${prefix} is written twice; write it once, with all its --to behind it`,
   );
   return splitRoutes(used);
+}
+
+interface GivenRoute {
+  readonly prefix: string;
+  readonly to: OriginAddress[];
+  readonly discover: string[];
+}
+
+function isUsed({ to, discover }: GivenRoute): boolean {
+  return to.length > 0 || discover.length > 0;
+}
+
+function routeOf({ prefix, to, discover }: GivenRoute): Route {
+  return discover.length === 0 ? { prefix, to } : { prefix, to, discover };
 }
 
 /** @throws {UsageError} when it is no prefix */
@@ -72,7 +107,9 @@ function checkPrefixes(routes: readonly Route[], sentence: (prefix: string) => s
 
 /** What is for `/`, and the rest. */
 export function splitRoutes(routes: readonly Route[]): Required<Routing> {
-  return { to: routes.find(({ prefix }) => prefix === '/')?.to ?? [], routes: routes.filter(({ prefix }) => prefix !== '/') };
+  // One that has more to it than origins stays a route.
+  const plain = routes.find(({ prefix, discover, balancing }) => prefix === '/' && discover === undefined && balancing === undefined);
+  return { to: plain?.to ?? [], routes: routes.filter((route) => route !== plain) };
 }
 
 /** @throws {UsageError} for one that is wrong, with what to write */
@@ -94,7 +131,8 @@ export function withJoinedValues(argv: readonly string[]): readonly string[] {
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] as string;
     const next = argv[index + 1];
-    if (argument === '--compress' && (next === undefined || next.startsWith('-') || next === 'reverse')) joined.push('--compress=');
+    if ((argument === '--compress' || argument === '--sticky') && (next === undefined || next.startsWith('-') || next === 'reverse'))
+      joined.push(`${argument}=`);
     else if ((argument === '--header-up' || argument === '--header-down') && next !== undefined && /^-[^-]/.test(next)) {
       joined.push(`${argument}=${next}`);
       index++;
@@ -177,7 +215,8 @@ export interface OriginChecks {
 /** @throws {UsageError} for an origin that cannot be one, and where what is said of TLS has no origin */
 export function checkOrigins(routing: Routing, { listen, isVerifying, caFiles }: OriginChecks): void {
   const origins = originsOf(routing);
-  if (origins.length === 0) throw new UsageError('say where requests go: --to http://127.0.0.1:3000');
+  const isDiscovering = routesOf(routing).some(({ discover }) => discover !== undefined);
+  if (origins.length === 0 && !isDiscovering) throw new UsageError('say where requests go: --to http://127.0.0.1:3000');
   const listening = new Set(listen.filter((address) => !isAnyPort(address)).map(formatPlace));
   for (const address of origins) {
     const url = formatUrl(address);

@@ -16,6 +16,10 @@ export type OriginAddress = NetAddress & {
   readonly protocol?: UpstreamProtocol;
   /** TLS first. Default: no. */
   readonly isSecure?: boolean;
+  /** Its share in relation to the others of its route, 0 to 65 535. Default 1. */
+  readonly weight?: number;
+  /** It gets requests as far as the others are not ready. Default: no. */
+  readonly isBackup?: boolean;
 };
 
 const examples = { '--listen': 'http://127.0.0.1:8080', '--to': 'http://127.0.0.1:3000' } as const;

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { Agent, createServer, get } from 'node:http';
 import { after, test } from 'node:test';
-import { OriginRing } from '../src/origin-ring.ts';
 import { type Ferrata, startFerrata, within } from './support/command.ts';
 import { closedPort, exchange, httpOrigin, type Origin, rawOrigin, statusOf } from './support/peers.ts';
 
@@ -101,37 +100,4 @@ test('a request that every origin answers by a reset is sent twice and not more'
   const ferrata = await startFerrata(origins.map(({ port }) => port));
   assert.match(await ask(ferrata), /^502 /);
   assert.equal(requests, 2);
-});
-
-test('a ring gives each new request the next origin, and each further try the one behind', () => {
-  const ring = new OriginRing(['a', 'b', 'c'], 1_000, () => 0);
-  const first = ring.begin();
-  assert.equal(ring.take(first), 'a');
-  assert.equal(ring.take(ring.begin()), 'b');
-  // Whatever others do between, a second try goes on from its own first.
-  assert.deepEqual([ring.take(first), ring.take(first), ring.take(first)], ['b', 'c', 'a']);
-  assert.equal(ring.take(ring.begin()), 'c');
-});
-
-test('a ring passes over what has failed for a while, its turns being shared by the others', () => {
-  let now = 0;
-  const ring = new OriginRing(['a', 'b', 'c'], 1_000, () => now);
-  const takeNew = (): string => ring.take(ring.begin());
-  const failing = ring.begin();
-  assert.equal(ring.take(failing), 'a');
-  ring.markFailed(failing);
-  assert.deepEqual([takeNew(), takeNew(), takeNew(), takeNew()], ['b', 'c', 'b', 'c']);
-  now = 1_000;
-  assert.deepEqual([takeNew(), takeNew(), takeNew()], ['a', 'b', 'c']);
-});
-
-test('when all of a ring have failed, all are tried', () => {
-  const ring = new OriginRing(['a', 'b'], 1_000, () => 0);
-  for (const expected of ['a', 'b']) {
-    const turn = ring.begin();
-    assert.equal(ring.take(turn), expected);
-    ring.markFailed(turn);
-  }
-  assert.deepEqual([ring.take(ring.begin()), ring.take(ring.begin())], ['a', 'b']);
-  assert.throws(() => new OriginRing([], 0, () => 0), RangeError);
 });

@@ -6,7 +6,7 @@
  */
 import { toWireError, type WireError } from '@ferrata/error';
 import { HttpEnvironment } from '@ferrata/http';
-import { type PlainBackend, plainBackend } from './backend.ts';
+import { checkBackend, type PlainBackend, plainBackend } from './backend.ts';
 import { BackendTable, makeTableMemory, type TableSize } from './internal/backend-table.ts';
 import { Keeper } from './internal/keeper.ts';
 
@@ -43,7 +43,9 @@ export class BalancerSpace implements Disposable {
   readonly #keeper: Keeper;
   readonly #members = new Map<string, SpaceMember>();
   /** By balancer: what was published last, as JSON. */
-  #published: Record<string, string> = {};
+  #published: ReadonlyMap<string, string> = new Map();
+  /** What is published is this thread's. */
+  #hasPublished = false;
   #version = 0;
   #isClosed = false;
 
@@ -52,10 +54,14 @@ export class BalancerSpace implements Disposable {
     this.environment = options.environment ?? new HttpEnvironment();
     this.table = new BackendTable(options.memory ?? makeTableMemory({ maxBackends: options.maxBackends ?? 4_096, maxThreads: 1 }));
     this.#keeper = new Keeper(this.table, this.environment.deadlines, {
+      mayLead: () => this.#members.size > 0,
       onTick: () => this.#adopt(),
       onLead: () => this.#forEach((member) => member.onLead()),
       onLeaderTick: () => this.#forEach((member) => member.onLeaderTick()),
-      onResign: () => this.#forEach((member) => member.onResign()),
+      onResign: () => {
+        this.#hasPublished = false;
+        this.#forEach((member) => member.onResign());
+      },
     });
   }
 
@@ -67,12 +73,16 @@ export class BalancerSpace implements Disposable {
   /** A balancer wants to be looked after. @throws {TypeError} when there is one of that name, or the space is closed @internal */
   join(member: SpaceMember): void {
     if (this.#isClosed) throw new TypeError('the space was closed');
-    if (this.#members.has(member.name)) throw new TypeError(`there is a balancer called ${member.name} in this space`);
+    const namesake = this.#members.get(member.name);
+    if (namesake === member) return;
+    if (namesake !== undefined) throw new TypeError(`there is a balancer called ${member.name} in this space`);
     const hasLed = this.#keeper.leads;
     this.#read();
     this.#members.set(member.name, member);
-    const known = this.#published[member.name];
+    const known = this.#published.get(member.name);
     if (known !== undefined) member.onPublished(JSON.parse(known) as readonly PlainBackend[]);
+    // What it does with them may end it, or the space.
+    if (this.#members.get(member.name) !== member) return;
     if (hasLed) member.onLead();
     else this.#keeper.start();
   }
@@ -82,19 +92,35 @@ export class BalancerSpace implements Disposable {
     if (this.#members.get(member.name) !== member) return;
     this.#members.delete(member.name);
     if (this.#keeper.leads) member.onResign();
+    // Other threads may have something to lead for.
+    if (this.#members.size === 0) this.#keeper.yieldLead();
   }
 
-  /** For the leader: all threads are to have this set. @throws {WireError} when it cannot be published @internal */
+  /**
+   * For the leader: all threads are to have this set. One that is wrong is not published: whoever is born later would have nothing else.
+   *
+   * @throws {WireError} when it cannot be published
+   * @internal
+   */
   publish(name: string, backends: readonly PlainBackend[]): void {
     try {
+      const names = new Set(backends.map((backend) => checkBackend(backend).name));
+      const { maxBackends } = this.table;
+      if (names.size > maxBackends) throw new RangeError(`there are more than ${maxBackends} backends: raise maxBackends`);
+      const text = JSON.stringify(backends.map(plainBackend));
       this.#read();
-      this.#published = { ...this.#published, [name]: JSON.stringify(backends.map(plainBackend)) };
-      this.table.publish(JSON.stringify(this.#published));
+      if (text !== this.#published.get(name)) this.#write(new Map(this.#published).set(name, text));
     } catch (thrown) {
       throw toWireError(thrown, 'SET_NOT_PUBLISHED') satisfies WireError;
     }
-    this.#version = this.table.setVersion;
     this.#members.get(name)?.onPublished(backends);
+  }
+
+  #write(published: ReadonlyMap<string, string>): void {
+    this.table.publish(JSON.stringify(Object.fromEntries(published)));
+    this.#published = published;
+    this.#version = this.table.setVersion;
+    this.#hasPublished = true;
   }
 
   /** Gives the place back. What balancers have begun may still be ended. */
@@ -113,10 +139,15 @@ export class BalancerSpace implements Disposable {
   /** What others have published since. */
   #adopt(): void {
     const before = this.#published;
+    if (this.#hasPublished && this.table.setVersion !== this.#version) {
+      // A leader that stood still while it published, and was replaced, has gone on: what it has left may be neither its set nor ours.
+      this.#write(before);
+      return;
+    }
     if (!this.#read()) return;
     this.#forEach((member) => {
-      const text = this.#published[member.name];
-      if (text !== undefined && text !== before[member.name]) member.onPublished(JSON.parse(text) as readonly PlainBackend[]);
+      const text = this.#published.get(member.name);
+      if (text !== undefined && text !== before.get(member.name)) member.onPublished(JSON.parse(text) as readonly PlainBackend[]);
     });
   }
 
@@ -126,11 +157,12 @@ export class BalancerSpace implements Disposable {
     const found = this.table.readSet();
     if (found === null) return false;
     this.#version = found.version;
-    this.#published = JSON.parse(found.text) as Record<string, string>;
+    this.#published = new Map(Object.entries(JSON.parse(found.text) as Record<string, string>));
     return true;
   }
 
   #forEach(call: (member: SpaceMember) => void): void {
-    for (const member of Array.from(this.#members.values())) call(member);
+    // One may end another.
+    for (const member of Array.from(this.#members.values())) if (this.#members.get(member.name) === member) call(member);
   }
 }

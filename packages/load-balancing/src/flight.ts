@@ -48,7 +48,7 @@ export class Flight<Extension = unknown> implements Disposable {
    * @param latencyMs until the answer began; only of those that ended well it is remembered
    */
   report(outcome: Outcome, latencyMs?: number): void {
-    if (this.#isReported) return;
+    if (this.#isReported || this.#hasEnded) return;
     this.#isReported = true;
     this.#counts.report(this.backend, outcome, latencyMs);
   }

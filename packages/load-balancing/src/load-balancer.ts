@@ -10,7 +10,8 @@
  * Rules:
  * - A set is swapped whole: every `select` goes by one set, the old or the new, and never by parts of both.
  * - What is known of a backend belongs to its name, and to all threads that share the memory. A set that brings it again changes nothing of it.
- * - The constructor starts nothing. `start` begins to look after things; without it, `select`, `begin`, `report` and `update` work all the same.
+ * - The constructor starts nothing. `start` begins to look after things; without it, `select`, `begin`, `report` and `update` work all the same,
+ *   but whoever was put out stays out, and weights that grow stand still.
  */
 import { setImmediate } from 'node:timers/promises';
 import { connectError, limitError, toWireError, type WireError } from '@ferrata/error';
@@ -80,8 +81,11 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
   #set: BackendSet<Extension>;
   #version = 0;
   #updatedAt = Number.NaN;
-  /** Slots of backends that are in no set any more, and have something under way. */
-  readonly #leaving = new Set<number>();
+  /** What was published, and is to be put in force next. */
+  #wanted: readonly PlainBackend[] | null = null;
+  #isAdopting = false;
+  /** Why what was discovered is not in force; null: it is. */
+  #refusal: WireError | null = null;
   #follower: DiscoveryFollower | null = null;
   #checker: HealthChecker<Extension> | null = null;
   /** Counts up with each update that is begun: one that is overtaken ends. */
@@ -116,7 +120,10 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
       onLead: () => this.#beginToLead(),
       onLeaderTick: () => this.#sweep(),
       onResign: () => this.#endLeading(),
-      onPublished: (backends) => void this.#adopt(backends),
+      onPublished: (backends) => {
+        this.#wanted = backends;
+        if (!this.#isAdopting) void this.#adopt();
+      },
     };
     if (options.backends === undefined) return;
     try {
@@ -160,16 +167,16 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
   }
 
   status(): BalancerStatus {
-    const { levels, backends } = this.#set;
-    levels.refresh(this.#table.epoch);
+    const { backends } = this.#set;
+    const levels = this.#levelsFor(undefined);
     return {
       version: this.#version,
       total: backends.length,
-      ready: levels.distress === 'none' ? levels.readyCount : backends.filter((backend) => this.isReady(backend)).length,
+      ready: this.#readyIn(levels),
       distress: levels.distress,
       leads: this.#space.leads,
       updatedAt: this.#updatedAt,
-      discoveryError: this.#follower?.lastError ?? null,
+      discoveryError: this.#follower?.lastError ?? this.#refusal,
     };
   }
 
@@ -182,32 +189,45 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
    * @returns null: there is none; `whyNone` says why
    */
   select(key: SelectionKey | null = null, options?: SelectOptions<Extension>): Backend<Extension> | null {
-    const levels = options?.subset === undefined ? this.#set.levels : this.#subset(options.subset);
-    levels.refresh(this.#table.epoch);
-    return levels.pick(key, options?.exclude ?? NONE, options?.accept ?? null);
+    return this.#levelsFor(options?.subset).pick(key, options?.exclude ?? NONE, options?.accept ?? null);
   }
 
   /** Why `select` has just given null, as an error that a client can be answered with: 503. */
-  whyNone({ exclude = NONE }: SelectOptions<Extension> = {}): WireError {
+  whyNone({ exclude = NONE, subset }: SelectOptions<Extension> = {}): WireError {
     const { name } = this.config;
     const details = { source: 'upstream', retry: 'never', wire: { status: 503 } } as const;
-    const { total, ready } = this.status();
+    const levels = this.#levelsFor(subset);
+    const total = levels.memberCount;
+    const ready = this.#readyIn(levels);
     if (total === 0) return connectError('NO_BACKENDS', `${name}: there are no backends`, details);
     if (ready === 0) return connectError('NO_BACKEND_READY', `${name}: none of ${total} backends is ready`, details);
     if (exclude.length >= ready) return connectError('NO_OTHER_BACKEND', `${name}: all ${ready} that are ready were tried`, details);
     return limitError('BACKENDS_FULL', `${name}: all ${ready} backends that are ready have as many requests as they may`, details);
   }
 
+  #levelsFor(subset: Readonly<Record<string, string>> | undefined): Levels<Extension> {
+    const levels = subset === undefined ? this.#set.levels : this.#subset(subset);
+    levels.refresh(this.#table.epoch);
+    return levels;
+  }
+
+  #readyIn({ distress, readyCount, list }: Levels<Extension>): number {
+    if (distress === 'none') return readyCount;
+    return list.reduce((sum, { backends }) => sum + backends.filter((backend) => this.isReady(backend)).length, 0);
+  }
+
   #subset(wanted: Readonly<Record<string, string>>): Levels<Extension> {
     const set = this.#set;
     const name = JSON.stringify(Object.entries(wanted).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    const isFull = set.subsets.size >= this.config.maxSubsets;
     const known = set.subsets.get(name);
-    if (known !== undefined) return known;
-    const made = this.#builder.subset(set, wanted);
-    const oldest = set.subsets.size < this.config.maxSubsets ? undefined : set.subsets.keys().next().value;
-    if (oldest !== undefined) set.subsets.delete(oldest);
-    set.subsets.set(name, made);
-    return made;
+    if (known !== undefined && !isFull) return known;
+    const levels = known ?? this.#builder.subset(set, wanted);
+    // The one that was not asked for the longest goes: whoever asks for many that are not there displaces none that is in use.
+    const gone = known === undefined && isFull ? set.subsets.keys().next().value : name;
+    if (gone !== undefined) set.subsets.delete(gone);
+    set.subsets.set(name, levels);
+    return levels;
   }
 
   // ---- what becomes of it --------------------------------------------------------------------------------------------------------
@@ -235,7 +255,6 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
   /** A connection to a backend stands, or has ended: for `breaker.maxConnections`. */
   countConnections({ slot }: Backend<Extension>, by: 1 | -1): void {
     this.#table.addOwn(slot, Stripe.connections, by);
-    if (by < 0) this.#letGo(slot);
   }
 
   /** Asks for a retry of a request. @returns false: `breaker.maxRetries` are under way; else say `endRetry` when it is over */
@@ -260,18 +279,9 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
     end: (backend: Backend<Extension>, isConnected: boolean): void => {
       if (!isConnected) this.#counts.connected(backend);
       this.#table.addOwn(backend.slot, Stripe.inflight, -1);
-      this.#letGo(backend.slot);
     },
     report: (backend: Backend<Extension>, outcome: Outcome, latencyMs?: number): void => this.report(backend, outcome, latencyMs),
   };
-
-  /** A backend that has left is forgotten when nothing is under way there. */
-  #letGo(slot: number): void {
-    if (this.#leaving.size === 0 || !this.#leaving.has(slot)) return;
-    if (this.#table.own(slot, Stripe.inflight) > 0 || this.#table.own(slot, Stripe.connections) > 0) return;
-    this.#leaving.delete(slot);
-    this.#table.release(slot);
-  }
 
   // ---- by hand -------------------------------------------------------------------------------------------------------------------
 
@@ -331,7 +341,10 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
   }
 
   #commit(built: BuiltSet<Extension> | null, update: number, buildMs: number): SetUpdate | null {
-    if (update !== this.#updates || this.#isClosed) return null;
+    if (update !== this.#updates || this.#isClosed) {
+      for (const { slot } of built?.added ?? []) this.#table.release(slot);
+      return null;
+    }
     this.#updatedAt = this.environment.clock.now();
     const isFirst = this.#version === 0;
     if (built === null) {
@@ -339,18 +352,12 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
       if (isFirst) this.#version = 1;
       return null;
     }
-    const { set, added, removed, changed } = built;
+    const { set, added, fresh, removed, changed } = built;
     this.#set = set;
     this.#version++;
-    for (const { slot } of added) {
-      // It has come back before it was forgotten.
-      if (this.#leaving.delete(slot)) this.#table.release(slot);
-      if (!isFirst) this.#states.warmUp(slot);
-    }
-    for (const { slot } of removed) {
-      this.#leaving.add(slot);
-      this.#letGo(slot);
-    }
+    if (!isFirst) for (const slot of fresh) this.#states.warmUp(slot);
+    // They are forgotten when no thread has them any more, and nothing is under way there.
+    for (const { slot } of removed) this.#table.release(slot);
     const told: SetUpdate = {
       version: this.#version,
       total: set.backends.length,
@@ -378,10 +385,7 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#space.leave(this.#member);
-    for (const { slot } of this.#set.backends) {
-      this.#leaving.add(slot);
-      this.#letGo(slot);
-    }
+    for (const { slot } of this.#set.backends) this.#table.release(slot);
     if (this.#ownsSpace) this.#space.close();
   }
 
@@ -393,10 +397,15 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
     const { discovery, health } = this.config;
     if (discovery !== null) {
       this.#follower = new DiscoveryFollower(discovery, this.environment, {
-        onBackends: (backends) => this.#publish(backends),
+        onBackends: (backends) => this.#space.publish(this.config.name, backends),
         onFailed: (error) => this.#tellOfFailure(error),
       });
-      this.#follower.start();
+      try {
+        this.#follower.start();
+      } catch (thrown) {
+        this.#refusal = toWireError(thrown, 'DISCOVERY_NOT_STARTED');
+        this.#tellOfFailure(this.#refusal);
+      }
     }
     if (health !== null) {
       this.#checker = new HealthChecker<Extension>(this, this.environment, health);
@@ -421,22 +430,21 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
     if (isWarming) this.#table.bumpEpoch();
   }
 
-  /** What one of the threads has discovered. */
-  async #adopt(backends: readonly PlainBackend[]): Promise<void> {
-    if (this.config.discovery === null) return;
-    try {
-      await this.updateInSlices(backends as readonly BackendInit<Extension>[]);
-    } catch (thrown) {
-      this.#tellOfFailure(toWireError(thrown, 'SET_REFUSED'));
+  /** Puts in force what one of the threads has discovered; one after the other, so that sets that come faster than they can be built do not overtake each other for ever. */
+  async #adopt(): Promise<void> {
+    this.#isAdopting = true;
+    while (this.#wanted !== null && this.config.discovery !== null && !this.#isClosed) {
+      const backends = this.#wanted as readonly BackendInit<Extension>[];
+      this.#wanted = null;
+      try {
+        await this.updateInSlices(backends);
+        this.#refusal = null;
+      } catch (thrown) {
+        this.#refusal = toWireError(thrown, 'SET_REFUSED');
+        this.#tellOfFailure(this.#refusal);
+      }
     }
-  }
-
-  #publish(backends: readonly PlainBackend[]): void {
-    try {
-      this.#space.publish(this.config.name, backends);
-    } catch (thrown) {
-      this.#tellOfFailure(toWireError(thrown));
-    }
+    this.#isAdopting = false;
   }
 
   #tellOfFailure(error: WireError): void {
@@ -448,9 +456,9 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
 /** Lets a generator clean up. */
 function abandon(steps: Generator<void, unknown, void>): null {
   try {
-    steps.throw(new Error('another update has overtaken this one'));
+    steps.return(undefined);
   } catch {
-    // That is how it ends.
+    // What an algorithm throws when it is given up is nobody's concern.
   }
   return null;
 }

@@ -5,7 +5,7 @@ import type { Backend, BackendFacts, BackendInit } from './backend.ts';
 import type { BalancerSpace, BalancerSpaceOptions } from './balancer-space.ts';
 import type { Discovery } from './discovery/discovery.ts';
 import type { HealthChange } from './health/health-check.ts';
-import type { HealthCheckerOptions } from './health/health-checker-options.ts';
+import { type HealthCheckerOptions, resolveHealthCheckerOptions } from './health/health-checker-options.ts';
 import type { Ejection } from './outlier/outlier-detector.ts';
 import { type OutlierOptions, type ResolvedOutlierOptions, resolveOutlierOptions } from './outlier/outlier-options.ts';
 import type { SelectionAlgorithm } from './selection/algorithm.ts';
@@ -121,6 +121,8 @@ export function resolveLoadBalancerOptions<Extension>(options: LoadBalancerOptio
   if (space !== undefined && (options.environment ?? options.memory ?? options.maxBackends) !== undefined)
     throw new TypeError('environment, memory and maxBackends are those of the space');
   if (typeof algorithm.build !== 'function') throw new TypeError('algorithm needs a function build');
+  // The checker is made by whoever leads, maybe much later: what is wrong is said now.
+  if (options.health !== undefined) resolveHealthCheckerOptions(options.health);
   const bound = (name: keyof BreakerOptions): number =>
     checkWholeNumber(`breaker.${name}`, options.breaker?.[name] ?? Infinity, { min: name === 'maxRetries' ? 0 : 1, max: Infinity });
   return Object.freeze({

@@ -1,5 +1,10 @@
 /** @ferrata/proxy: an HTTP proxy as a set of typed phases over everything below. */
 
+// Where a load balancer says where requests go
+export { connectionCounter } from './balance/backend-peers.ts';
+export { BackendTries } from './balance/backend-tries.ts';
+export { balance, type OwnHooks } from './balance/balance.ts';
+export { type BalanceOptions, BalancePlan, isBackendFault, type TryPhase } from './balance/balance-options.ts';
 // The proxy and its phases
 export { type ErrorPage } from './canned-answer.ts';
 // Its parts, to put others in their place or to build with

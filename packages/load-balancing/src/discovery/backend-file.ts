@@ -10,7 +10,8 @@
  * Rules:
  * - Whatever is wrong with a part of it is wrong with the whole: half a set would send everything to a few.
  * - A text without any backend is no empty set but a file that is being written; `{ "backends": [] }` is an empty set.
- * - An error says where, and what would have been right.
+ * - A comment begins a line, or behind a blank: the path of a socket may have a `#` in it.
+ * - An error says where, and what would have been right, in few words however long the text is.
  */
 import { textOf } from '@ferrata/error';
 import { type BackendInit, checkBackend, type PlainBackend, plainBackend } from '../backend.ts';
@@ -20,6 +21,12 @@ export type BackendFileFormat = 'json' | 'lines' | ((text: string) => Iterable<B
 
 /** What is wrong with a file. */
 export class BackendFileError extends Error {}
+
+/** What begins a comment. */
+const COMMENT = /(?<!\S)#/;
+
+/** As much of a reason as is told: it may repeat what is wrong, which may be a line of megabytes. */
+const MAX_REASON = 400;
 
 const KEYS = [
   'address',
@@ -72,7 +79,7 @@ class Collector {
       ({ name } = checkBackend(init));
       plain = plainBackend(init);
     } catch (error) {
-      throw new BackendFileError(`${place}: ${textOf(error)}`);
+      throw new BackendFileError(`${place}: ${shortened(textOf(error))}`);
     }
     const before = this.#placeOfName.get(name);
     if (before !== undefined) throw new BackendFileError(`${place} goes by the name of ${before}: ${name}`);
@@ -95,7 +102,7 @@ function readJson(text: string, collector: Collector): void {
   try {
     root = JSON.parse(text);
   } catch (error) {
-    throw new BackendFileError(`it is no JSON: ${textOf(error)}`);
+    throw new BackendFileError(`it is no JSON: ${shortened(textOf(error))}`);
   }
   if (!isObject(root)) throw new BackendFileError(`it must be an object with "backends", not ${kindOf(root)}`);
   checkKeys('the file', root, ['backends']);
@@ -120,11 +127,15 @@ function readLines(text: string, collector: Collector): void {
   let number = 0;
   for (const line of text.split('\n')) {
     number++;
-    const hash = line.indexOf('#');
+    const hash = line.search(COMMENT);
     const address = (hash < 0 ? line : line.slice(0, hash)).trim();
     if (address !== '') collector.add(`line ${number}`, { address });
   }
   if (collector.backends.length === 0) throw new BackendFileError('there is no backend in it; write { "backends": [] } if there are none');
+}
+
+function shortened(reason: string): string {
+  return reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)}…` : reason;
 }
 
 function checkKeys(place: string, value: Readonly<Record<string, unknown>>, known: readonly string[]): void {

@@ -11,6 +11,7 @@
  *
  * Rules:
  * - The stream of events is opened before the list is made, so that nothing falls between the two. An event says only that something has changed: the list says what.
+ * - Events of containers that have not the label are passed over. Those of networks are not: they name a container without its labels.
  * - However many events come, lists are `minIntervalMs` apart.
  * - The version of the API is the one that the Engine names as its own: Engines refuse versions that are too old for them, or too new.
  * - A container whose health check has not passed is left out, and one without a health check is as good as it runs.
@@ -25,6 +26,7 @@ import type { Discovery, DiscoverySink, DiscoveryWatch } from './discovery.ts';
 import { checkText, type HttpDiscoveryConfig, type HttpDiscoveryOptions, resolveHttpDiscoveryOptions } from './http-discovery-options.ts';
 import { type DiscoveryRun, startDiscovery } from './internal/discovery-run.ts';
 import { type ContainerReading, setOfContainers } from './internal/docker-containers.ts';
+import { type JsonObject, objectIn, objectOf, textIn } from './internal/json.ts';
 import { askJson, askRegistry, followLines, type Registry, statusError, streamEnded } from './internal/questions.ts';
 
 /** Options of `dockerDiscovery`. */
@@ -45,7 +47,7 @@ export interface DockerDiscoveryOptions extends HttpDiscoveryOptions {
   readonly hostAddress?: string;
   /** The version of the API: `1.41`. Default: the Engine's own. */
   readonly apiVersion?: string;
-  /** Makes the list anew though nothing was heard. Default 300 000, 1 000 to a day. Lowering it mends sooner what no event tells, as a network that was connected. */
+  /** Makes the list anew though nothing was heard. Default 300 000, 1 000 to a day. Lowering it mends sooner what no event tells. */
   readonly refreshMs?: number;
 }
 
@@ -53,7 +55,7 @@ const WHO = 'Docker';
 /** Of Engines that do not say: it is that of 20.10. */
 const USUAL_VERSION = '1.41';
 /** What may change whether a container is a backend, or where. */
-const EVENTS = ['start', 'die', 'health_status', 'pause', 'unpause', 'kill', 'stop'];
+const EVENTS = ['start', 'die', 'health_status', 'pause', 'unpause', 'kill', 'stop', 'rename', 'connect', 'disconnect'];
 
 interface DockerConfig extends HttpDiscoveryConfig {
   readonly target: HttpTarget;
@@ -122,7 +124,8 @@ class DockerEvents {
   /** Rejects when the stream ends, however that is. */
   async #stream(version: string, { signal, onOpen }: { signal: AbortSignal; onOpen: () => void }): Promise<void> {
     const { label, requestTimeoutMs, maxLineBytes } = this.#config;
-    const filters = encodeURIComponent(JSON.stringify({ type: ['container'], label: [label], event: EVENTS }));
+    // A filter by label would hold back the events of networks, whose labels are their own.
+    const filters = encodeURIComponent(JSON.stringify({ type: ['container', 'network'], event: EVENTS }));
     const path = `/v${version}/events?filters=${filters}`;
     const { status } = await followLines(
       this.#registry,
@@ -130,7 +133,8 @@ class DockerEvents {
       {
         maxLineBytes,
         onOpen,
-        onValue: () => {
+        onValue: (value) => {
+          if (!concerns(label, objectOf(value))) return false;
           this.#isStale = true;
           this.#wakeUp();
           return false;
@@ -184,6 +188,15 @@ class DockerEvents {
     const version = headers.get('api-version') ?? USUAL_VERSION;
     return isVersion(version) ? version : USUAL_VERSION;
   }
+}
+
+/** Whether an event may have changed the list. Of one that does not say what it is about, nobody knows. */
+function concerns(label: string, event: JsonObject | null): boolean {
+  const attributes = objectIn(objectIn(event, 'Actor'), 'Attributes');
+  if (textIn(event, 'Type') !== 'container' || attributes === null) return true;
+  const [name = '', ...rest] = label.split('=');
+  const value = textIn(attributes, name);
+  return value !== null && (rest.length === 0 || value === rest.join('='));
 }
 
 function resolveOptions(options: DockerDiscoveryOptions): DockerConfig {

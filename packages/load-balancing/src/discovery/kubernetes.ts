@@ -58,6 +58,8 @@ export interface KubernetesDiscoveryOptions extends HttpDiscoveryOptions {
 const ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 const WHO = 'Kubernetes';
 const LATE_MS = 30_000;
+/** Pages one after another that bring nothing new. */
+const MAX_IDLE_PAGES = 1_000;
 /** Lists that may become too old before they are whole, one after another. */
 const MAX_LIST_RESTARTS = 3;
 
@@ -149,6 +151,7 @@ class KubernetesService {
     const { path, pageSize, requestTimeoutMs, maxBodyBytes, reading } = this.#config;
     let slices = this.#noSlices();
     let next = '';
+    let idlePages = 0;
     for (let restarts = 0; ; ) {
       const query = `&limit=${pageSize}${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`;
       const headers = await this.#fields();
@@ -166,10 +169,15 @@ class KubernetesService {
       const version = textIn(metadata, 'resourceVersion');
       if (version === null || version === '') throw malformed(`${WHO} answered with a list that has no resource version`);
       const items = listIn(list, 'items');
+      const sizeBefore = slices.size;
       for (const item of items) this.#put(slices, objectOf(item));
       next = textIn(metadata, 'continue') ?? '';
-      if (next !== '' && items.length === 0) throw malformed(`${WHO} answered with an empty page, and more behind it`);
-      if (next !== '') continue;
+      if (next !== '') {
+        // A page of which all was filtered out is empty, with more behind it. A list that has no end would be asked for without a pause.
+        idlePages = slices.size > sizeBefore ? 0 : idlePages + 1;
+        if (idlePages > MAX_IDLE_PAGES) throw malformed(`${WHO} answered with a list that does not go on`);
+        continue;
+      }
       this.#slices = slices;
       this.#version = version;
       run.tell(backendsOfSlices(slices, reading));

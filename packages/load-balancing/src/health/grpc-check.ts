@@ -124,11 +124,11 @@ function timeoutField(timeoutMs: number): string {
   return `${timeoutMs}m`;
 }
 
-/** `grpc-message` is percent-encoded, and of any length. */
+/** `grpc-message` is percent-encoded, and of any length. What it says gets into logs, so its line ends and other controls become blanks. */
 function messageOf(field: string | undefined): string {
   const text = (field ?? '').slice(0, MAX_MESSAGE_CHARACTERS);
   try {
-    return decodeURIComponent(text);
+    return decodeURIComponent(text).replace(/\p{Cc}+/gu, ' ');
   } catch {
     return text;
   }

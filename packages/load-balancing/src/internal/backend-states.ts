@@ -1,7 +1,8 @@
 /**
  * What the threads know of each backend, by name and with its rules: flags, latency, ejection, warming up.
  *
- * Times are stored as milliseconds modulo 2³², of a clock that all threads read alike; two of them are compared by their difference, which is right for 24 days.
+ * Times are stored as milliseconds modulo 2³², of a clock that all threads read alike; two of them are compared by their difference, which is right for 48 days: a time that lies ahead is never more
+ * than a day away.
  */
 import type { BackendTable } from './backend-table.ts';
 import { SlotFlag, SlotWord, Stripe } from './table-layout.ts';
@@ -61,8 +62,8 @@ export class BackendStates {
       pending: table.sum(slot, Stripe.pending),
       connections: table.sum(slot, Stripe.connections),
       latencyMs: this.latencyMs(slot),
-      succeeded: table.sum(slot, Stripe.succeeded) >>> 0,
-      failed: table.sum(slot, Stripe.failed) >>> 0,
+      succeeded: table.total(slot, Stripe.succeeded) >>> 0,
+      failed: table.total(slot, Stripe.failed) >>> 0,
     };
   }
 
@@ -97,11 +98,6 @@ export class BackendStates {
     const { table } = this;
     if (!this.has(slot, SlotFlag.ejected) || sinceMs(table.word(slot, SlotWord.ejectedUntil), this.#now()) < 0) return false;
     return this.#comeBack(slot, SlotFlag.ejected);
-  }
-
-  /** It is not out, and has not been for so long. */
-  isInFor(slot: number, ms: number): boolean {
-    return !this.has(slot, SlotFlag.ejected) && sinceMs(this.table.word(slot, SlotWord.ejectedUntil), this.#now()) >= ms;
   }
 
   /** It should not have been put out. */
@@ -187,7 +183,10 @@ function stampOf(now: number): number {
   return Math.floor(now) | 0 || 1;
 }
 
+/** Nothing lies further ahead than this: times to come are a day away at the most. */
+const MAX_AHEAD_MS = 2 ** 27;
+
 /** Negative: the time lies ahead. */
 function sinceMs(stamp: number, now: number): number {
-  return (stampOf(now) - stamp) | 0;
+  return ((stampOf(now) - stamp + MAX_AHEAD_MS) >>> 0) - MAX_AHEAD_MS;
 }

@@ -3,7 +3,7 @@
  *
  * Rules:
  * - Nothing is locked. What all may write is one word, changed by an atomic operation; numbers that are added up (what is under way) are each thread's own, and readers add
- *   them: a thread that dies takes its own along, and nobody else's.
+ *   them: what a thread that dies had under way goes with it, and nobody else's. What only grows stays.
  * - A backend has the slot that its name was given by whoever asked first. It keeps it as long as the set of any thread has it, or any has something under way at it.
  * - A thread has a place. One that stops beating for so long that it must be dead is evicted by another; if it comes back all the same, it sees that its
  *   place is not its own any more, writes nothing there, and takes another one.
@@ -16,6 +16,7 @@ import {
   LAYOUT_VERSION,
   MARK,
   SLOT_WORDS,
+  SlotWord,
   STRIPES,
   Stripe,
   THREAD_WORDS,
@@ -34,6 +35,17 @@ const hasher = new TextHasher({ k0: 0x4c6f_6164, k1: 0x4261_6c61 });
 
 const NEVER_USED = 0n;
 const BEING_PREPARED = -1n;
+
+/** The owner of a place that is just being taken, or cleared by whoever evicts first. */
+const BEING_TAKEN = -1;
+
+/** What only grows: it stays when a thread goes, so that two looks at it can be compared. */
+const TOTALS = [Stripe.succeeded, Stripe.failed, Stripe.latencySum] as const;
+const PAST_WORD = {
+  [Stripe.succeeded]: SlotWord.pastSucceeded,
+  [Stripe.failed]: SlotWord.pastFailed,
+  [Stripe.latencySum]: SlotWord.pastLatencySum,
+} as const;
 
 /** How large a table is. */
 export interface TableSize {
@@ -161,10 +173,27 @@ export class BackendTable {
   #hold(slot: number, tag: bigint): boolean {
     this.#usedSlots = Math.max(this.#usedSlots, slot + 1);
     this.addOwn(slot, Stripe.member, 1);
-    // Whoever prepares it for another name looks at the marks once more after he has said so, and we look at that after our mark: one of us sees the other.
-    if (Atomics.load(this.#tags, slot) === tag) return true;
+    for (let round = 0; round < 8; round++) {
+      // Whoever prepares it looks at the marks once more after he has said so, and we look at that after our mark: one of us sees the other.
+      if (Atomics.load(this.#tags, slot) !== tag) break;
+      if (this.#readBack(slot)) return true;
+    }
     this.addOwn(slot, Stripe.member, -1);
     return false;
+  }
+
+  /** Others may have cleared the slot since this thread had it, or just now. @returns false: our mark was cleared too, and is set again */
+  #readBack(slot: number): boolean {
+    if (!this.#hasPlace) return true;
+    const first = slot * STRIPES * this.maxThreads + this.#place;
+    const marks = this.own(slot, Stripe.member);
+    if (Atomics.load(this.#stripes, first + Stripe.member * this.maxThreads) !== marks) {
+      this.setOwn(slot, Stripe.member, marks);
+      return false;
+    }
+    for (let stripe = 0; stripe < STRIPES; stripe++)
+      this.#own[slot * STRIPES + stripe] = Atomics.load(this.#stripes, first + stripe * this.maxThreads);
+    return true;
   }
 
   /** Gives a slot that nobody holds to another name. @returns false: somebody was faster */
@@ -191,7 +220,7 @@ export class BackendTable {
 
   /** No thread's set has it, and nothing is under way there. */
   #isIdle(slot: number): boolean {
-    return this.sum(slot, Stripe.member) === 0 && this.sum(slot, Stripe.inflight) <= 0;
+    return this.sum(slot, Stripe.member) === 0 && this.sum(slot, Stripe.inflight) <= 0 && this.sum(slot, Stripe.connections) <= 0;
   }
 
   // ---- words that any thread may write ------------------------------------------------------------------------------------------
@@ -238,6 +267,11 @@ export class BackendTable {
     return sum;
   }
 
+  /** The sum of a number that only grows, with what threads have counted that are gone; modulo 2³². */
+  total(slot: number, stripe: (typeof TOTALS)[number]): number {
+    return (this.sum(slot, stripe) + this.word(slot, PAST_WORD[stripe])) | 0;
+  }
+
   own(slot: number, stripe: number): number {
     return this.#own[slot * STRIPES + stripe] as number;
   }
@@ -259,7 +293,7 @@ export class BackendTable {
   }
 
   addRetries(by: number): void {
-    this.#ownRetries += by;
+    this.#ownRetries = Math.max(0, this.#ownRetries + by);
     if (this.#hasPlace) Atomics.store(this.#threads, this.#place * THREAD_WORDS + ThreadWord.retries, this.#ownRetries);
   }
 
@@ -289,12 +323,20 @@ export class BackendTable {
     return Atomics.load(this.#threads, place * THREAD_WORDS + ThreadWord.beat);
   }
 
-  /** Takes the place of a thread that must be dead, and what it has counted. @returns false: it is free already, or somebody else's */
+  /**
+   * Takes the place of a thread that must be dead, and what it has under way.
+   *
+   * @param owner negative: it has died while it took the place, or cleared it
+   * @returns false: it is free already, or somebody else's
+   */
   evict(place: number, owner: number): boolean {
-    if (owner === 0 || Atomics.compareExchange(this.#threads, place * THREAD_WORDS + ThreadWord.owner, owner, -1) !== owner) return false;
+    const at = place * THREAD_WORDS + ThreadWord.owner;
+    // A number of its own for each who clears: of several that find the same one dead, one does it.
+    const clearing = owner < 0 ? owner - 1 : BEING_TAKEN;
+    if (owner === 0 || Atomics.compareExchange(this.#threads, at, owner, clearing) !== owner) return false;
     Atomics.compareExchange(this.#header, HeaderWord.leader, leaderMark(place, owner), 0);
     this.#clearPlace(place);
-    Atomics.store(this.#threads, place * THREAD_WORDS + ThreadWord.owner, 0);
+    Atomics.compareExchange(this.#threads, at, clearing, 0);
     return true;
   }
 
@@ -310,16 +352,29 @@ export class BackendTable {
 
   /** The place of the leader; −1: there is none. */
   get leaderPlace(): number {
-    const mark = Atomics.load(this.#header, HeaderWord.leader);
-    return mark === 0 ? -1 : mark & 0xff;
+    return this.#leaderOf(Atomics.load(this.#header, HeaderWord.leader));
+  }
+
+  /** A mark of somebody whose place is not his any more is nobody's: he may have set it just as he was evicted. */
+  #leaderOf(mark: number): number {
+    const place = mark & 0xff;
+    const owner = mark === 0 ? 0 : this.ownerOf(place);
+    return owner > 0 && mark === leaderMark(place, owner) ? place : -1;
   }
 
   /** Becomes the one who does what is to be done once, if nobody is, or the one at `instead` is. */
   lead(instead: number): boolean {
     if (!this.#hasPlace) return false;
     const mark = Atomics.load(this.#header, HeaderWord.leader);
-    if (mark !== 0 && (mark & 0xff) !== instead) return false;
+    const leader = this.#leaderOf(mark);
+    if (leader !== -1 && leader !== instead) return false;
     return Atomics.compareExchange(this.#header, HeaderWord.leader, mark, leaderMark(this.#place, this.#generation)) === mark;
+  }
+
+  /** Leads no more, and keeps its place. */
+  resign(): void {
+    if (this.#place === -1) return;
+    Atomics.compareExchange(this.#header, HeaderWord.leader, leaderMark(this.#place, this.#generation), 0);
   }
 
   #takePlace(): void {
@@ -330,15 +385,16 @@ export class BackendTable {
     for (let place = 0; place < this.maxThreads; place++) {
       const owner = place * THREAD_WORDS + ThreadWord.owner;
       if (Atomics.load(this.#threads, owner) !== 0) continue;
-      const generation = Atomics.add(this.#header, HeaderWord.generations, 1) + 1;
-      if (Atomics.compareExchange(this.#threads, owner, 0, -1) !== 0) continue;
+      const generation = (Atomics.add(this.#header, HeaderWord.generations, 1) & 0x3fff_ffff) + 1;
+      if (Atomics.compareExchange(this.#threads, owner, 0, BEING_TAKEN) !== 0) continue;
       this.#place = place;
       this.#generation = generation;
       this.#raisePlaces(place + 1);
       this.#restore(place);
-      Atomics.store(this.#threads, owner, generation);
-      return true;
+      // Unless that took so long that it was taken for dead.
+      if (Atomics.compareExchange(this.#threads, owner, BEING_TAKEN, generation) === BEING_TAKEN) return true;
     }
+    this.#place = -1;
     return false;
   }
 
@@ -351,9 +407,12 @@ export class BackendTable {
 
   /** What this thread knows of itself, written where it stands now. */
   #restore(place: number): void {
-    for (let slot = 0; slot < this.#usedSlots; slot++)
+    for (let slot = 0; slot < this.#usedSlots; slot++) {
+      // They were added to those of the past when it was evicted.
+      for (const stripe of TOTALS) this.#own[slot * STRIPES + stripe] = 0;
       for (let stripe = 0; stripe < STRIPES; stripe++)
         Atomics.store(this.#stripes, (slot * STRIPES + stripe) * this.maxThreads + place, this.#own[slot * STRIPES + stripe] as number);
+    }
     Atomics.store(this.#threads, place * THREAD_WORDS + ThreadWord.retries, this.#ownRetries);
     Atomics.store(this.#threads, place * THREAD_WORDS + ThreadWord.beat, 0);
   }
@@ -361,7 +420,13 @@ export class BackendTable {
   #clearPlace(place: number): void {
     for (let slot = 0; slot < this.capacity; slot++) {
       if (Atomics.load(this.#tags, slot) === NEVER_USED) continue;
-      for (let stripe = 0; stripe < STRIPES; stripe++) Atomics.store(this.#stripes, (slot * STRIPES + stripe) * this.maxThreads + place, 0);
+      for (const stripe of TOTALS) {
+        const counted = Atomics.exchange(this.#stripes, (slot * STRIPES + stripe) * this.maxThreads + place, 0);
+        if (counted !== 0) this.addWord(slot, PAST_WORD[stripe], counted);
+      }
+      // The claims last: as long as they stand, the slot is nobody else's.
+      for (let stripe = Stripe.connections; stripe >= Stripe.member; stripe--)
+        Atomics.store(this.#stripes, (slot * STRIPES + stripe) * this.maxThreads + place, 0);
     }
     Atomics.store(this.#threads, place * THREAD_WORDS + ThreadWord.retries, 0);
   }
@@ -421,5 +486,5 @@ function tagOf(name: string): bigint {
 
 /** A place and a generation in one word; never 0. */
 function leaderMark(place: number, generation: number): number {
-  return place | ((generation & 0x3f_ffff) << 8);
+  return (1 << 30) | ((generation & 0x3f_ffff) << 8) | place;
 }

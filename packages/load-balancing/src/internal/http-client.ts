@@ -121,17 +121,15 @@ export class HttpClient {
     return new Promise((resolve, reject) => {
       let status = 0;
       let headers: ReadonlyHeaderMap = NO_FIELDS;
-      const chunks: Uint8Array[] = [];
+      const body = new BodyBuffer();
       this.#begin(target, ask, {
         isFollowed: false,
         onHead: (head) => {
           ({ status, headers } = head);
         },
-        onData: (chunk) => {
-          chunks.push(chunk);
-        },
+        onData: (chunk) => body.add(chunk),
         onEnd: (error, trailers, isWhole) => {
-          if (error === null) resolve({ status, headers, body: joined(chunks), trailers, isWhole });
+          if (error === null) resolve({ status, headers, body: body.take(), trailers, isWhole });
           else reject(error);
         },
       });
@@ -446,15 +444,27 @@ function closing(head: RequestHead): RequestHead {
   return { ...head, headers };
 }
 
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const [first] = chunks;
-  if (first === undefined) return NO_BYTES;
-  if (chunks.length === 1) return first;
-  const all = new Uint8Array(chunks.reduce((total, { length }) => total + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
+/**
+ * A body that is being read. It is copied into one buffer that doubles: kept as it comes, a body of single bytes would cost an object for each, and a small piece would
+ * hold the whole of what was read with it.
+ */
+class BodyBuffer {
+  #bytes = NO_BYTES;
+  #length = 0;
+
+  add(chunk: Uint8Array): void {
+    const length = this.#length + chunk.length;
+    if (length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(length, this.#bytes.length * 2));
+      grown.set(this.#bytes.subarray(0, this.#length));
+      this.#bytes = grown;
+    }
+    this.#bytes.set(chunk, this.#length);
+    this.#length = length;
   }
-  return all;
+
+  /** Nothing is added behind it. */
+  take(): Uint8Array {
+    return this.#length === this.#bytes.length ? this.#bytes : this.#bytes.slice(0, this.#length);
+  }
 }

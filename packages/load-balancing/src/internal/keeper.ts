@@ -16,6 +16,8 @@ const THREAD_PATIENCE = 40;
 
 /** What a keeper keeps. */
 export interface KeeperHost {
+  /** There is something to lead for. */
+  mayLead(): boolean;
   /** In each thread, with each tick. */
   onTick(): void;
   /** This thread leads from now on. */
@@ -54,9 +56,19 @@ export class Keeper {
   }
 
   start(): void {
-    if (this.#isRunning) return;
+    if (this.#isRunning) {
+      this.#tryLead();
+      return;
+    }
     this.#isRunning = true;
     this.#tick();
+  }
+
+  /** Gives up the lead, and goes on otherwise. */
+  yieldLead(): void {
+    if (!this.#leads) return;
+    this.#table.resign();
+    this.#resign();
   }
 
   /** Gives up the lead, if it has it. */
@@ -72,18 +84,20 @@ export class Keeper {
     const table = this.#table;
     if (table.beat()) {
       this.#watchOthers();
-      if (!table.isLeader) {
-        this.#resign();
-        const { leaderPlace } = table;
-        if (leaderPlace === -1) table.lead(-1);
-      }
-      if (table.isLeader && !this.#leads) {
-        this.#leads = true;
-        this.#host.onLead();
-      }
+      if (!table.isLeader) this.#resign();
+      this.#tryLead();
     } else this.#resign();
     this.#host.onTick();
     if (this.#leads) this.#host.onLeaderTick();
+  }
+
+  #tryLead(): void {
+    const table = this.#table;
+    if (this.#leads || !this.#host.mayLead()) return;
+    if (table.leaderPlace === -1) table.lead(-1);
+    if (!table.isLeader) return;
+    this.#leads = true;
+    this.#host.onLead();
   }
 
   #resign(): void {
@@ -103,11 +117,11 @@ export class Keeper {
         this.#neighbours.set(place, { owner, beats, silent: 0 });
         continue;
       }
-      // Who has never beaten has not been started: it may have requests all the same.
-      if (owner <= 0 || beats === 0) continue;
+      // Who has never beaten has not been started: it may have requests all the same. A negative owner is nobody who could be.
+      if (owner === 0 || (owner > 0 && beats === 0)) continue;
       neighbour.silent++;
       if (neighbour.silent >= THREAD_PATIENCE) table.evict(place, owner);
-      else if (neighbour.silent >= LEADER_PATIENCE && table.leaderPlace === place) table.lead(place);
+      else if (neighbour.silent >= LEADER_PATIENCE && this.#host.mayLead() && table.leaderPlace === place) table.lead(place);
     }
   }
 }

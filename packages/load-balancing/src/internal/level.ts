@@ -30,7 +30,7 @@ const MASKS: Readonly<Record<Leniency, number>> = {
   unhealthy: SlotFlag.drained,
 };
 
-/** Whoever may not have a request. */
+/** Decides whether a backend may have a request. */
 export type Accept<Extension> = (backend: Backend<Extension>, isReady: boolean) => boolean;
 
 /** One level. */
@@ -52,6 +52,8 @@ export class Level<Extension> implements Candidates {
   readonly #isBounded: boolean;
   #excluded: readonly Backend<Extension>[] = [];
   #accept: Accept<Extension> | null = null;
+  /** `accept` has chosen from this level itself. */
+  #wasNested = false;
 
   constructor(backends: readonly Backend<Extension>[], picker: Picker, rules: LevelRules) {
     this.backends = backends;
@@ -98,22 +100,33 @@ export class Level<Extension> implements Candidates {
   /** @returns null: none of those that are ready is open */
   pick(key: SelectionKey | null, excluded: readonly Backend<Extension>[], accept: Accept<Extension> | null): Backend<Extension> | null {
     if (this.readyCount === 0) return null;
-    if (excluded.length === 0 && accept === null) {
+    if (this.#accept !== null) this.#wasNested = true;
+    const isAnyone = excluded.length === 0 && accept === null;
+    if (isAnyone && this.#accept === null) {
       this.isPlain = !this.#isBounded;
       return this.#backendOf(this.picker.pick(key, this));
     }
-    // `accept` is the program's, and may itself select.
+    // `accept` is the program's, and may itself select: what it is asked for must hold again afterwards.
     const before = { excluded: this.#excluded, accept: this.#accept, isPlain: this.isPlain };
     this.#excluded = excluded;
     this.#accept = accept;
-    this.isPlain = false;
+    this.isPlain = isAnyone && !this.#isBounded;
+    this.#wasNested = false;
     try {
-      return this.#backendOf(this.picker.pick(key, this));
+      const member = this.picker.pick(key, this);
+      // A picker that takes turns was moved on by the choices within this one: it has not asked everybody.
+      return this.#backendOf(member === -1 && this.#wasNested ? this.#firstOpen() : member);
     } finally {
+      this.#wasNested = true;
       this.#excluded = before.excluded;
       this.#accept = before.accept;
       this.isPlain = before.isPlain;
     }
+  }
+
+  #firstOpen(): number {
+    for (let index = 0; index < this.readyCount; index++) if (this.isOpen(this.ready[index] as number)) return this.ready[index] as number;
+    return -1;
   }
 
   #backendOf(member: number): Backend<Extension> | null {
@@ -133,6 +146,10 @@ export class Level<Extension> implements Candidates {
   }
 
   // ---- Candidates ----------------------------------------------------------------------------------------------------------------
+
+  get isRetry(): boolean {
+    return this.#excluded.length > 0;
+  }
 
   isOpen(member: number): boolean {
     if (this.weights[member] === 0) return false;

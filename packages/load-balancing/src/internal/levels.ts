@@ -30,6 +30,8 @@ export class Levels<Extension> {
   /** How it stands. */
   distress: Distress = 'none';
   #epoch = Number.NaN;
+  /** Choices under way: `accept` may ask for another within one. */
+  #picks = 0;
 
   constructor(list: readonly Level<Extension>[], options: LevelOptions) {
     this.list = list;
@@ -39,7 +41,7 @@ export class Levels<Extension> {
 
   /** Looks again who is ready, if anything has changed since. */
   refresh(epoch: number): void {
-    if (epoch === this.#epoch) return;
+    if (epoch === this.#epoch || this.#picks > 0) return;
     this.#epoch = epoch;
     this.#refreshAll('none');
     const ready = this.#sum('readyWeight');
@@ -63,7 +65,23 @@ export class Levels<Extension> {
     return count;
   }
 
+  get memberCount(): number {
+    let count = 0;
+    for (const { memberCount } of this.list) count += memberCount;
+    return count;
+  }
+
   pick(key: SelectionKey | null, excluded: readonly Backend<Extension>[], accept: Accept<Extension> | null): Backend<Extension> | null {
+    if (accept === null) return this.#pick(key, excluded, null);
+    this.#picks++;
+    try {
+      return this.#pick(key, excluded, accept);
+    } finally {
+      this.#picks--;
+    }
+  }
+
+  #pick(key: SelectionKey | null, excluded: readonly Backend<Extension>[], accept: Accept<Extension> | null): Backend<Extension> | null {
     const { list } = this;
     const chosen = list.length === 1 ? 0 : this.#choose(key);
     if (chosen === -1) return accept === null ? null : this.#pickUnready(excluded, accept);

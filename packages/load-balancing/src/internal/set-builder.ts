@@ -12,6 +12,7 @@ import { type Backend, type BackendFacts, type BackendInit, checkBackend, nameOf
 import type { LoadBalancerConfig } from '../options.ts';
 import type { Members, Picker } from '../selection/algorithm.ts';
 import type { BackendStates } from './backend-states.ts';
+import type { Claim } from './backend-table.ts';
 import { Level, type LevelRules } from './level.ts';
 import { Levels } from './levels.ts';
 
@@ -33,6 +34,8 @@ export interface BackendSet<Extension> {
 export interface BuiltSet<Extension> {
   readonly set: BackendSet<Extension>;
   readonly added: readonly Backend<Extension>[];
+  /** Of those added, the ones that no thread knew. */
+  readonly fresh: ReadonlySet<number>;
   readonly removed: readonly Backend<Extension>[];
   readonly changed: number;
 }
@@ -71,7 +74,8 @@ export class SetBuilder<Extension> {
     if (typeof inits === 'string') throw new TypeError('backends must be a list of them, not a text');
     const checked = yield* checkAll(inits, before.byName, this.#states.table.maxBackends);
     if (isSameList(checked, before.backends)) return null;
-    const claimed: number[] = [];
+    const claimed: Claim[] = [];
+    let isBuilt = false;
     try {
       const { backends, added, changed } = yield* this.#make(checked, before, claimed);
       const pickers = new Map<string, Picker>();
@@ -83,10 +87,13 @@ export class SetBuilder<Extension> {
       }
       const byName = new Map(backends.map((backend) => [backend.name, backend]));
       const removed = before.backends.filter(({ name }) => !byName.has(name));
-      return { set: { backends, byName, levels: this.#levelsOf(levels), subsets: new Map(), pickers }, added, removed, changed };
-    } catch (thrown) {
-      for (const slot of claimed) this.#states.table.release(slot);
-      throw thrown;
+      const set = { backends, byName, levels: this.#levelsOf(levels), subsets: new Map(), pickers };
+      const fresh = new Set(claimed.filter(({ isNew }) => isNew).map(({ slot }) => slot));
+      isBuilt = true;
+      return { set, added, fresh, removed, changed };
+    } finally {
+      // It was refused, or overtaken.
+      if (!isBuilt) for (const { slot } of claimed) this.#states.table.release(slot);
     }
   }
 
@@ -102,7 +109,7 @@ export class SetBuilder<Extension> {
   *#make(
     checked: readonly Entry[],
     before: BackendSet<Extension>,
-    claimed: number[],
+    claimed: Claim[],
   ): Generator<
     void,
     { readonly backends: readonly Backend<Extension>[]; readonly added: Backend<Extension>[]; readonly changed: number },
@@ -125,13 +132,13 @@ export class SetBuilder<Extension> {
     return { backends: Object.freeze(backends), added, changed };
   }
 
-  #makeOne({ given, ...facts }: BackendFacts, known: Backend<Extension> | undefined, claimed: number[]): Backend<Extension> {
+  #makeOne({ given, ...facts }: BackendFacts, known: Backend<Extension> | undefined, claimed: Claim[]): Backend<Extension> {
     let slot: number;
     if (known === undefined) {
       const claim = this.#states.table.claim(`${this.#config.name}\n${facts.name}`);
       if (claim === null) throw new RangeError(`there is no room for ${facts.name}: raise maxBackends (${this.#states.table.maxBackends})`);
       ({ slot } = claim);
-      claimed.push(slot);
+      claimed.push(claim);
     } else ({ slot } = known);
     const extension = given !== undefined ? (given as Extension) : known !== undefined ? known.extension : this.#config.extend?.(facts);
     return Object.freeze({ ...facts, slot, extension: extension as Extension });
@@ -195,7 +202,7 @@ function* checkAll(
     const entry = sameAsKnown(init, known) ?? checkBackend(init);
     const first = byName.get(entry.name);
     if (first === undefined) byName.set(entry.name, entry);
-    else if (first.weight < entry.weight) byName.set(entry.name, { ...first, given: undefined, weight: entry.weight });
+    else if (first.weight < entry.weight) byName.set(entry.name, { ...first, weight: entry.weight });
     if (byName.size > maxBackends) throw new RangeError(`there are more than ${maxBackends} backends: raise maxBackends`);
     if (++count % BATCH === 0) yield;
   }

@@ -3,7 +3,7 @@
  *
  * ```text
  *   header (64 words of 32 bits)   mark · version · capacity · threads · epoch · leader · highest place · set version · set place · set bytes …
- *   for each thread                owner (a generation; 0: free) · beat · retries under way
+ *   for each thread                owner (a generation; 0: free; negative: being taken or cleared) · beat · retries under way
  *   for each slot                  tag (64 bits: 0 never used, −1 being prepared, else the name's) · 16 words (`SlotWord`)
  *   for each slot, stripe, thread  one word each (`Stripe`), written by its thread alone
  *   the published set              text, at the end of a memory that can grow
@@ -12,7 +12,7 @@
 
 /** "FeLb", and the layout that this file describes: change the version with it. */
 export const MARK = 0x4665_4c62;
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 export const HEADER_WORDS = 64;
 
@@ -24,7 +24,7 @@ export const HeaderWord = {
   threads: 3,
   /** Counts up with everything that changes which backends are ready, or with which weight. */
   epoch: 4,
-  /** Which thread does what is to be done once: its place + 1, and its generation, packed. 0: nobody. */
+  /** Which thread does what is to be done once: bit 30, its generation, and its place, packed. 0, or a generation that the place is not of any more: nobody. */
   leader: 5,
   /** One more than the highest place that was ever taken. */
   places: 6,
@@ -53,6 +53,10 @@ export const SlotWord = {
   warmSince: 4,
   latencyMicros: 5,
   latencyAt: 6,
+  /** What threads that have gone had counted in `Stripe`. */
+  pastSucceeded: 7,
+  pastFailed: 8,
+  pastLatencySum: 9,
 } as const;
 export const SLOT_WORDS = 16;
 
@@ -76,7 +80,7 @@ export const Stripe = {
   /** Tries that have no connection yet. */
   pending: 2,
   connections: 3,
-  /** Tries that ended well, and badly; modulo 2³². */
+  /** Tries that ended well, and badly, and from here on numbers that only grow; modulo 2³². */
   succeeded: 4,
   failed: 5,
   /** Of those that ended well: how long they took, in sixteenths of a millisecond; modulo 2³². */

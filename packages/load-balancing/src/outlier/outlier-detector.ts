@@ -28,6 +28,8 @@ export interface OutlierListener {
 
 /** What a backend had counted when an interval began. */
 interface Baseline {
+  /** Whose numbers these are: a slot may have been given to another. */
+  readonly name: string;
   succeeded: number;
   failed: number;
   latencySum: number;
@@ -81,15 +83,16 @@ export class OutlierDetector {
   #begin(backends: readonly Backend[], now: number): void {
     this.#nextIntervalAt = now + this.#options.intervalMs;
     this.#baselines.clear();
-    for (const { slot } of backends) this.#baselines.set(slot, this.#read(slot));
+    for (const { slot, name } of backends) this.#baselines.set(slot, this.#read(slot, name));
   }
 
-  #read(slot: number): Baseline {
+  #read(slot: number, name: string): Baseline {
     const { table } = this.#states;
     return {
-      succeeded: table.sum(slot, Stripe.succeeded),
-      failed: table.sum(slot, Stripe.failed),
-      latencySum: table.sum(slot, Stripe.latencySum),
+      name,
+      succeeded: table.total(slot, Stripe.succeeded),
+      failed: table.total(slot, Stripe.failed),
+      latencySum: table.total(slot, Stripe.latencySum),
     };
   }
 
@@ -106,12 +109,15 @@ export class OutlierDetector {
 
   #intervalOf(backend: Backend): Interval {
     const before = this.#baselines.get(backend.slot);
-    const now = this.#read(backend.slot);
-    // A thread that has ended took its numbers along.
-    const succeeded = before === undefined ? 0 : Math.max(0, (now.succeeded - before.succeeded) | 0);
-    const failed = before === undefined ? 0 : Math.max(0, (now.failed - before.failed) | 0);
-    const sum = before === undefined ? 0 : (now.latencySum - before.latencySum) | 0;
-    const meanMs = succeeded < this.#options.minRequests || sum < 0 ? Number.NaN : sum / 16 / succeeded;
+    const none = { backend, requests: 0, failed: 0, meanMs: Number.NaN };
+    if (before?.name !== backend.name) return none;
+    const now = this.#read(backend.slot, backend.name);
+    const succeeded = (now.succeeded - before.succeeded) | 0;
+    const failed = (now.failed - before.failed) | 0;
+    const sum = (now.latencySum - before.latencySum) >>> 0;
+    // It was forgotten and came back meanwhile: its numbers began anew.
+    if (succeeded < 0 || failed < 0) return none;
+    const meanMs = succeeded < this.#options.minRequests ? Number.NaN : sum / 16 / succeeded;
     return { backend, requests: succeeded + failed, failed, meanMs };
   }
 

@@ -30,6 +30,8 @@ export interface Candidates {
   readonly totalWeight: number;
   /** Nothing is excluded for this request: every ready member is open, and `isOpen` need not be asked. */
   readonly isPlain: boolean;
+  /** The request has been at a member before, which is excluded now. Turns of such requests are counted apart, or they would decide who has the first ones. Default false. */
+  readonly isRetry?: boolean;
   /** The member is ready, and this request may go to it: neither tried before, nor full, nor refused by the program. */
   isOpen(member: number): boolean;
   /** Requests under way at the member, in all threads. */

@@ -106,6 +106,10 @@ class BoundedCandidates implements Candidates {
     return this.#candidates.totalWeight;
   }
 
+  get isRetry(): boolean {
+    return this.#candidates.isRetry === true;
+  }
+
   isOpen(member: number): boolean {
     return this.#candidates.isOpen(member) && this.#hasRoom(member);
   }

@@ -2,7 +2,8 @@
  * Round robin: each has its turn, in the order of the list.
  *
  * While all that are ready weigh the same it is a counter. Where weights differ it is nginx's smooth weighted round robin (`smooth-turns.ts`), which gives the same turns for equal weights: so
- * nobody gets a burst for weighing much. A member that is ready but not open loses its turn.
+ * nobody gets a burst for weighing much. A member that is ready but not open loses its turn; requests that come
+ * again have turns of their own.
  *
  * Source: nginx, `ngx_http_upstream_round_robin.c`, which begins with the first of the list too.
  */
@@ -81,7 +82,7 @@ class RoundRobinPicker implements Picker {
   }
 
   pick(_key: SelectionKey | null, candidates: Candidates): number {
-    if (!this.#isEqual) return this.#turns.nextOpen(candidates);
+    if (!this.#isEqual || candidates.isRetry === true) return this.#turns.nextOpen(candidates);
     const { ready, readyCount, isPlain } = candidates;
     for (let count = 0; count < readyCount; count++) {
       const place = this.#place;

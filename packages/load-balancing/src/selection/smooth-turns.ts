@@ -12,6 +12,9 @@
  * A turn costs a step for each distinct weight and the logarithm of a class's size, and gives the same member as the long way: sums are exact, since weights count in steps of 2⁻¹⁶
  * (what is less than one step counts as one), and credits are made small again now and then.
  *
+ * Requests that come again after a failure have turns of their own. Were they to take those of the others, a member that fails each time would get more of the first requests, not fewer: of
+ * two members, the one in order would have its turn with each retry, and the other one with each new request.
+ *
  * Source: nginx, `ngx_http_upstream_get_peer` in `ngx_http_upstream_round_robin.c` (Maxim Dounin's smooth weighted balancing, 2012).
  */
 import type { Candidates } from './algorithm.ts';
@@ -42,6 +45,8 @@ export class SmoothTurns {
   #starts = new Int32Array(5);
   #total = 0;
   #turnsLeft = 0;
+  /** The turns of requests that come again; null: none has yet. */
+  #retries: SmoothTurns | null = null;
 
   constructor(memberCount: number) {
     this.#credits = new Float64Array(memberCount);
@@ -60,10 +65,14 @@ export class SmoothTurns {
       const place = places[member] as number;
       if (place !== -1) this.#credits[member] = previous.#credits[place] as number;
     }
+    if (previous.#retries === null) return;
+    this.#retries = new SmoothTurns(places.length);
+    this.#retries.inherit(previous.#retries, places);
   }
 
   /** Ends all heaps. To be called when what is ready has changed, or weights have: the next turn makes heaps of what there is then. */
   settle(): void {
+    this.#retries?.settle();
     const end = this.#starts[this.#classCount] as number;
     for (let place = 0; place < end; place++) {
       const member = this.#heap[place] as number;
@@ -82,6 +91,12 @@ export class SmoothTurns {
   nextOpen(candidates: Candidates): number {
     if (candidates.readyCount === 0) return -1;
     if (candidates.isPlain) return this.next(candidates);
+    if (candidates.isRetry !== true) return this.#untilOpen(candidates);
+    this.#retries ??= new SmoothTurns(this.#credits.length);
+    return this.#retries.#untilOpen(candidates);
+  }
+
+  #untilOpen(candidates: Candidates): number {
     for (let count = 0; count < maxLostTurns; count++) {
       const member = this.next(candidates);
       if (candidates.isOpen(member)) return member;

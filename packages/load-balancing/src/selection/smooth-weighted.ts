@@ -3,6 +3,7 @@
  *
  * What each member has in credit stays while it is not ready, and goes over to the next list if its name is there too, so that neither a health check nor an update begins the round anew.
  * A member that is ready but not open when its turn comes loses the turn: nobody comes back from being full with a row of turns saved up.
+ * Requests that come again after a failure have turns of their own, so that they take nothing from the shares of the first ones.
  *
  * Source: nginx, `ngx_http_upstream_round_robin.c`. Turns are counted in `smooth-turns.ts`.
  */

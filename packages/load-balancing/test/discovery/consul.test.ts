@@ -1,9 +1,11 @@
 /** `consulDiscovery` against a Consul that a test plays. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { consulDiscovery } from '../../src/discovery/consul.ts';
 import { FakeConsul } from './fakes/consul.ts';
 import { QUICK, Recorder, sendJson } from './fakes/recorder.ts';
+import { manual, settled } from './heard.ts';
 
 const TOKEN = 'b1gs33cr3t';
 
@@ -176,6 +178,27 @@ test('a status, garbage, nonsense and too much are failures with a reason each, 
   assert.deepEqual(await recorder.addresses(), ['10.0.0.9:80']);
 });
 
+test('a redirect is a status and is not followed, and what was packed though nobody asked for it is no JSON', async () => {
+  const { consul, address } = await started();
+  const recorder = new Recorder(consulDiscovery({ address, service: 'app', ...QUICK, minRetryMs: 3_600_000, maxRetryMs: 3_600_000 }));
+  assert.deepEqual(await recorder.addresses(), []);
+  recorder.close();
+  for (const [status, headers, body, reason] of [
+    [302, { Location: `http://${address}/elsewhere` }, '', 'DISCOVERY_STATUS'],
+    [308, { Location: '/elsewhere' }, '[]', 'DISCOVERY_STATUS'],
+    [200, { 'Content-Encoding': 'gzip' }, gzipSync('[]'), 'DISCOVERY_MALFORMED'],
+  ] as const) {
+    consul.answer = (_request, response) => {
+      response.writeHead(status, headers).end(body);
+      return true;
+    };
+    const other = new Recorder(consulDiscovery({ address, service: 'app', ...QUICK, minRetryMs: 3_600_000, maxRetryMs: 3_600_000 }));
+    assert.equal((await other.failure()).reason, reason);
+    other.close();
+  }
+  assert.ok(!consul.requests.some((line) => line.includes('elsewhere')));
+});
+
 test('an instance that cannot be a backend loses only itself, and is told once', async () => {
   const { consul, address } = await started();
   const good = { id: 'a', address: '10.0.0.1' };
@@ -222,6 +245,27 @@ test('a server that does not answer is late after the request time-out', async (
   assert.equal((await recorder.failure()).reason, 'HTTP_ANSWER_TIMEOUT');
   consul.answer = null;
   assert.deepEqual(await recorder.addressesAfterFailures(), []);
+});
+
+test('a question that waits has the time to wait, a sixteenth of it, and that for an answer; then comes a pause, and one that does not wait', async () => {
+  const { consul, address } = await started();
+  const { clock, environment } = manual();
+  const recorder = new Recorder(consulDiscovery({ address, service: 'app', minIntervalMs: 0, waitMs: 160_000 }), environment);
+  await recorder.set();
+  await consul.requested(2);
+  await settled();
+  clock.advance(179_900);
+  await settled();
+  assert.equal(recorder.pending, 0);
+  clock.advance(200);
+  assert.equal((await recorder.failure()).reason, 'HTTP_ANSWER_TIMEOUT');
+  // Of the first pause, 100 ms, three quarters.
+  clock.advance(70);
+  await settled();
+  assert.equal(consul.requests.length, 2);
+  clock.advance(20);
+  await consul.requested(3);
+  assert.equal(consul.requests[2], 'GET /v1/health/service/app?passing=1');
 });
 
 test('after close nothing is told, whatever was under way, and no connection is left', async () => {

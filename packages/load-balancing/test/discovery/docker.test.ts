@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { dockerDiscovery } from '../../src/discovery/docker.ts';
 import { FakeDocker } from './fakes/docker.ts';
 import { QUICK, Recorder } from './fakes/recorder.ts';
+import { settled } from './heard.ts';
 
 async function started(): Promise<{ docker: FakeDocker; socketPath: string }> {
   const docker = new FakeDocker();
@@ -49,8 +50,8 @@ test('running containers with the label become backends, with weight, zone and n
   ]);
   const asked = docker.requests.map((line) => decodeURIComponent(line));
   assert.equal(asked[0], 'GET /_ping');
-  const events = '["start","die","health_status","pause","unpause","kill","stop"]';
-  assert.equal(asked[1], `GET /v1.47/events?filters={"type":["container"],"label":["ferrata.enable=true"],"event":${events}}`);
+  const events = '["start","die","health_status","pause","unpause","kill","stop","rename","connect","disconnect"]';
+  assert.equal(asked[1], `GET /v1.47/events?filters={"type":["container","network"],"event":${events}}`);
   assert.equal(asked[2], 'GET /v1.47/containers/json?filters={"label":["ferrata.enable=true"],"status":["running"]}');
 });
 
@@ -65,6 +66,24 @@ test('an event brings a new list, and many events bring few', async () => {
   docker.change([], 'die');
   assert.deepEqual(await recorder.addresses(), []);
   assert.ok(docker.listCount - before <= 4, `${docker.listCount - before} lists`);
+});
+
+test('a network that is connected or disconnected brings a new list; a container without the label does not', async () => {
+  const { docker, socketPath } = await started();
+  docker.containers = [{ name: 'app-1', networks: { a: { ip: '172.18.0.2' } } }];
+  const recorder = new Recorder(dockerDiscovery({ socketPath, ...QUICK, network: 'b' }));
+  assert.deepEqual((await recorder.failure()).reason, 'DISCOVERY_ENTRY_INVALID');
+  assert.deepEqual(await recorder.addresses(), []);
+  docker.containers = [{ name: 'app-1', networks: { a: { ip: '172.18.0.2' }, b: { ip: '172.19.0.2' } } }];
+  docker.say(`${JSON.stringify({ Type: 'container', Action: 'start', Actor: { ID: 'x', Attributes: { image: 'other' } } })}\n`);
+  docker.say(`${JSON.stringify({ Type: 'container', Action: 'start', Actor: { ID: 'x', Attributes: { 'ferrata.enable': 'no' } } })}\n`);
+  await settled();
+  assert.equal(docker.listCount, 1);
+  docker.say(
+    `${JSON.stringify({ Type: 'network', Action: 'connect', Actor: { ID: 'n', Attributes: { container: 'app-1', name: 'b' } } })}\n`,
+  );
+  assert.deepEqual(await recorder.addresses(), ['172.19.0.2:8080']);
+  assert.equal(docker.listCount, 2);
 });
 
 test('without an event it lists anew after refreshMs', async () => {

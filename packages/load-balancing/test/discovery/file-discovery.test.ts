@@ -57,6 +57,29 @@ describe('the content', () => {
     assert.equal(addressesOf(read(text)), '10.0.0.1:80 [::1]:81 unix:/run/a.sock name.example:82');
   });
 
+  test('has no comment within a word: the path of a socket may have such a sign', () => {
+    const backends = readBackendFile(Buffer.from('unix:/run/a#b.sock\nunix:/run/c #d\n\t#e\n#f'), null, 9);
+    assert.deepEqual(
+      backends.map(({ address }) => address),
+      ['unix:/run/a#b.sock', 'unix:/run/c'],
+    );
+    assert.throws(() => readBackendFile(Buffer.from('10.0.0.1:80#g'), null, 9), BackendFileError);
+  });
+
+  test('of a hundred thousand lines, of lines without end, with a byte order mark or NUL, is read or refused in few words', () => {
+    const many = Array.from({ length: 100_000 }, (_, index) => `10.${index >> 16}.${(index >> 8) & 0xff}.${index & 0xff}:80`);
+    assert.equal(readBackendFile(Buffer.from(many.join('\r\n')), null, 100_000).length, 100_000);
+    assert.throws(() => readBackendFile(Buffer.from(many.join('\n')), null, 65_536), /^Error: there are more than 65536 backends/);
+    assert.deepEqual(readBackendFile(Buffer.from('\uFEFF10.0.0.1:80\r\n'), null, 9), [{ address: 'tcp://10.0.0.1:80' }]);
+    assert.deepEqual(readBackendFile(Buffer.from('\uFEFF{"backends":[]}'), null, 9), []);
+    for (const text of ['10.0.0.1:80\0', '\0'.repeat(100_000), 'x'.repeat(1_000_000), `{"backends":${'['.repeat(100_000)}`])
+      assert.throws(
+        () => readBackendFile(Buffer.from(text), null, 9),
+        (error) => error instanceof BackendFileError && error.message.length < 500,
+        text.slice(0, 20),
+      );
+  });
+
   test('is what a function of the program makes of it', () => {
     const csv = (text: string): readonly { address: string; weight: number }[] =>
       text.split('\n').map((line) => ({ address: line.split(',')[0] ?? '', weight: Number(line.split(',')[1]) }));

@@ -197,6 +197,29 @@ test('a list comes in pages, and a page that has become too old begins it anew, 
   assert.equal((await other.failure()).reason, 'DISCOVERY_STATUS');
 });
 
+test('a page may be empty with more behind it, as all of it was filtered out; a list that does not go on is a failure', async () => {
+  const { api, apiServer } = await started();
+  api.put('app-1', { endpoints: [{ address: '10.1.0.1' }] });
+  let pages = 3;
+  api.answer = (request, response) => {
+    if (request.url?.includes('watch=1') === true || pages-- <= 0) return false;
+    sendJson(response, { metadata: { resourceVersion: '1', continue: 'on' }, items: [] });
+    return true;
+  };
+  const recorder = new Recorder(kubernetesDiscovery({ apiServer, ...COMMON }));
+  assert.equal((await recorder.set()).length, 1);
+  const slice = { metadata: { name: 'a' }, addressType: 'IPv4', endpoints: [], ports: [] };
+  for (const items of [[], [slice]]) {
+    api.answer = (_request, response) => {
+      sendJson(response, { metadata: { resourceVersion: '1', continue: 'on' }, items });
+      return true;
+    };
+    const other = new Recorder(kubernetesDiscovery({ apiServer, ...COMMON }));
+    assert.equal((await other.failure()).reason, 'DISCOVERY_MALFORMED');
+    other.close();
+  }
+});
+
 test('nonsense and too much are failures with a reason each; the last set holds, and a new list mends it', async () => {
   const { api, apiServer } = await started();
   api.put('app-1', { endpoints: [{ address: '10.1.0.1' }] });

@@ -147,6 +147,7 @@ describe('a server of gRPC', () => {
       [{ alone: { 'grpc-status': '5' } }, 'HEALTH_GRPC_SERVICE_UNKNOWN', /"app"/],
       [{ alone: { 'grpc-status': '14', 'grpc-message': 'going%20down' } }, 'HEALTH_GRPC_STATUS', /14.*going down/],
       [{ alone: { 'grpc-status': '14', 'grpc-message': '%zz' } }, 'HEALTH_GRPC_STATUS', /%zz/],
+      [{ alone: { 'grpc-status': '14', 'grpc-message': 'a%0d%0ab%1b%5b2Jc' } }, 'HEALTH_GRPC_STATUS', /gRPC: a b \[2Jc/],
       [{ message: frame([8, 1]), trailers: { 'grpc-status': '13' } }, 'HEALTH_GRPC_STATUS', /13/],
       [{ alone: { 'grpc-status': 'ok' } }, 'HEALTH_GRPC_MALFORMED', /no number/],
       [{ alone: OK }, 'HEALTH_GRPC_MALFORMED', /no frame/],

@@ -4,6 +4,8 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttp2Server, createSecureServer } from 'node:http2';
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ManualClock } from '@ferrata/clock';
 import { createAuthority } from '@ferrata/dev-certificates';
 import { HttpEnvironment } from '@ferrata/http';
@@ -55,6 +57,14 @@ function followerOf() {
 /** A server of plain bytes: what it does with a connection once it was asked. */
 function rawServer(answer: (socket: Socket) => void) {
   return createTcpServer((socket) => socket.once('data', () => answer(socket)));
+}
+
+/** Of what is live, in the heap and in buffers. */
+function bytesInUse(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 describe('one question', () => {
@@ -169,6 +179,27 @@ describe('one question', () => {
       assert.deepEqual([error.type, error.reason], ['limit', 'HTTP_BODY_TOO_LARGE']);
     }
     await server.allGone();
+  });
+
+  test('keeps no more than its bytes of a body that comes byte by byte', async () => {
+    const { client, target, peer } = silentRig();
+    const count = 262_144;
+    const asked = client.ask(target, get);
+    await settle();
+    peer.write(Buffer.from('HTTP/1.1 200 OK\r\n\r\n'));
+    await settle();
+    const before = bytesInUse();
+    for (let at = 0; at < count; at++) {
+      peer.write(Uint8Array.of(0x61));
+      if (at % 1_024 === 0) await settle();
+    }
+    await settle();
+    const grown = bytesInUse() - before;
+    assert.ok(grown < 16 * count, `${count} bytes are kept in ${grown}`);
+    peer.end();
+    const { body } = await asked;
+    assert.equal(body.length, count);
+    assert.ok(body.every((byte) => byte === 0x61));
   });
 
   test('of HEAD ends with its head, however long the body would be', async (t) => {

@@ -134,6 +134,52 @@ describe('round robin', () => {
   });
 });
 
+describe('requests that come again', () => {
+  /** Shares of 10⁵ first turns, of which some come again elsewhere. */
+  function firstShares(algorithm: SelectionAlgorithm, weights: readonly number[], fails: (member: number) => boolean): number[] {
+    const candidates = new NaiveCandidates(membersOf(weights));
+    const picker = startPicker(algorithm, candidates, seededRandom(1));
+    const firsts = weights.map(() => 0);
+    for (let request = 0; request < 100_000; request++) {
+      const member = picker.pick(null, candidates);
+      firsts[member] = (firsts[member] as number) + 1;
+      if (!fails(member)) continue;
+      candidates.exclude([member], true);
+      assert.notEqual(picker.pick(null, candidates), member);
+      candidates.exclude([]);
+    }
+    return firsts.map((count) => count / 100_000);
+  }
+
+  for (const algorithm of [roundRobin(), smoothWeighted()]) {
+    test(`take nothing from the shares of first ones, by ${algorithm.name}`, () => {
+      const chance = seededRandom(7);
+      for (const weights of [
+        [1, 1],
+        [1, 1, 1],
+        [5, 1, 1],
+      ]) {
+        const total = weights.reduce((sum, weight) => sum + weight, 0);
+        for (const fails of [(): boolean => chance.next() < 0.3, (member: number): boolean => member === 0]) {
+          const shares = firstShares(algorithm, weights, fails);
+          for (const [member, weight] of weights.entries())
+            assert.ok(Math.abs((shares[member] as number) - weight / total) < 0.0001, `${weights.join()}: ${shares.join()}`);
+        }
+      }
+    });
+
+    test(`are shared by those that are left, by ${algorithm.name}, and go on after an update`, () => {
+      const candidates = new NaiveCandidates(membersOf([1, 1, 1]));
+      const picker = startPicker(algorithm, candidates, seededRandom(1));
+      candidates.exclude([0], true);
+      assert.equal(lettersOf(picksOf(picker, candidates, 5)), 'bcbcb');
+      const next = buildPicker(algorithm, candidates.members, seededRandom(1), picker);
+      next.refresh?.(candidates);
+      assert.equal(lettersOf(picksOf(next, candidates, 4)), 'cbcb');
+    });
+  }
+});
+
 describe('an update', () => {
   const before = [
     { name: 'a', weight: 5 },
