@@ -1,5 +1,5 @@
 /**
- * A gateway with an algorithm of its own: the origin that the client had last, as long as it is there: `node examples/custom-balancer.ts 127.0.0.1:8080 127.0.0.1:3000 127.0.0.1:3001`.
+ * A gateway with an algorithm of its own: each client has the origin that the letters of its address lead to, as long as that is there: `node examples/custom-balancer.ts 127.0.0.1:8080 127.0.0.1:3000 127.0.0.1:3001`.
  */
 import { once } from 'node:events';
 import { HttpEnvironment, HttpServer } from '@ferrata/http';
