@@ -59,6 +59,9 @@ export interface Backend<Extension = unknown> {
 /** A backend that was looked at, but has neither place nor extension yet. */
 export type BackendFacts = Omit<Backend, 'slot' | 'extension'> & { readonly given: unknown };
 
+/** Names stand in lines: of logs, metrics and what the threads share. */
+const controls = /[\u0000-\u001f\u007f]/;
+
 const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({});
 
 /**
@@ -71,8 +74,9 @@ export function checkBackend(init: BackendInit): BackendFacts {
   if (typeof init !== 'object' || init === null) throw new TypeError(`a backend is an object with an address, not ${typeof init}`);
   const address = toNetAddress(init.address);
   const { name = nameOf(address), weight = 1, priority = 0, zone = '', metadata, isEnabled = true, healthPort, connect } = init;
-  if (typeof name !== 'string' || name === '') throw new TypeError('the name of a backend must be text that is not empty');
-  if (typeof zone !== 'string') throw new TypeError(`zone of ${name} must be text`);
+  if (typeof name !== 'string' || name === '' || controls.test(name))
+    throw new TypeError(`the name of a backend must be text that is not empty, without control characters: ${JSON.stringify(name)}`);
+  if (typeof zone !== 'string' || controls.test(zone)) throw new TypeError(`zone of ${name} must be text without control characters`);
   if (typeof isEnabled !== 'boolean') throw new TypeError(`isEnabled of ${name} must be true or false`);
   if (connect !== undefined && typeof connect !== 'function') throw new TypeError(`connect of ${name} must be a function`);
   return {

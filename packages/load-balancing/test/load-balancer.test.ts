@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ManualClock, seededRandom } from '@ferrata/clock';
+import { type Clock, ManualClock, seededRandom } from '@ferrata/clock';
 import { HttpEnvironment } from '@ferrata/http';
 import {
   type Backend,
@@ -141,6 +141,7 @@ describe('the set', () => {
     ['no address', [{}], TypeError],
     ['a priority beyond all', [{ address: 'a:1', priority: 128 }], RangeError],
     ['metadata that are no text', [{ address: 'a:1', metadata: { version: 2 } }], TypeError],
+    ['a name with a line break', [{ address: 'a:1', name: 'a\nb' }], TypeError],
     ['a text for the list', 'a:1', TypeError],
     ['nothing for a backend', [null], TypeError],
   ] as const)
@@ -709,7 +710,11 @@ describe('updates in slices', () => {
         metadata: { version },
       })),
     );
-    const balancer = new LoadBalancer({ backends: sets[0] ?? [], maxBackends: 6_000 });
+    // A millisecond goes by with each look at the clock, so that there are pauses however fast the machine is.
+    let now = 0;
+    const clock: Clock = { now: () => ++now, wallNow: () => now, schedule: () => ({ cancel() {} }) };
+    const environment = new HttpEnvironment({ clock });
+    const balancer = new LoadBalancer({ environment, backends: sets[0] ?? [], maxBackends: 6_000 });
     let looks = 0;
     for (let round = 1; round <= 10; round++) {
       let isDone = false;
@@ -725,7 +730,7 @@ describe('updates in slices', () => {
       await update;
       assert.equal(balancer.select()?.metadata['version'], round % 2 === 1 ? 'b' : 'a');
     }
-    assert.ok(looks > 20, 'updates took no time at all');
+    assert.ok(looks > 20, `${looks} looks in 10 updates: they made no pauses`);
   });
 
   test('one that is wrong rejects, and the set stays', async () => {
