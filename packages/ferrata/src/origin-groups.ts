@@ -49,6 +49,9 @@ import { formatPlace, formatUrl, type OriginAddress } from './urls.ts';
 /** How long an origin that could not be connected to is passed over while there are others. */
 const PASS_OVER_MS = 1_000;
 
+/** How long the first answer of a discovery is waited for before anything is accepted. */
+const FIRST_SET_MS = 3_000;
+
 /** An origin, and how it is asked. */
 export interface GroupOrigin {
   readonly address: OriginAddress;
@@ -132,6 +135,12 @@ export class OriginGroups {
     }
     for (const old of before.values()) old.close();
     for (const balancer of made) balancer.start();
+  }
+
+  /** Waits until origins that are discovered are known, for a while: what is served before that has nowhere to go. */
+  async untilKnown(): Promise<void> {
+    const discovering = this.#inForce.filter(({ config }) => config.discovery !== null);
+    await Promise.all(discovering.map((balancer) => balancer.whenKnown(FIRST_SET_MS)));
   }
 
   close(): void {

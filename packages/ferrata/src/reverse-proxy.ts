@@ -32,7 +32,11 @@ export async function startReverseProxy(options: ReverseProxyOptions): Promise<R
   const proxy = proxyFor(options, { environment, tls: tlsClientFor(options), groups });
   const tls = shares.handshakes === null ? null : tlsServerFor(options.tls, shares.handshakes);
   const server = new HttpServer(proxy, { environment, ...httpOptionsFor(options, shares) });
-  const listeners = await listenAll(options, tls, server);
+  await groups.untilKnown();
+  const listeners = await listenAll(options, tls, server).catch((error: unknown) => {
+    groups.close();
+    throw error;
+  });
   return {
     listeners,
     async stop(graceMs) {

@@ -154,7 +154,9 @@ class Seat {
     await this.#readCertificates(config);
     this.#takeAuthorities(config, options);
     const { environment } = this.#context;
-    return proxyFor(options, { environment, connector: this.#connector, tls: this.#tlsClient, groups: this.#groups });
+    const proxy = proxyFor(options, { environment, connector: this.#connector, tls: this.#tlsClient, groups: this.#groups });
+    await this.#groups.untilKnown();
+    return proxy;
   }
 
   acceptOf(isSecure: boolean): AcceptSettings {

@@ -258,14 +258,12 @@ describe('requests', () => {
     assert.match(notices[1] ?? '', /it is well again$/);
   });
 
-  test('go to origins that a file names', async () => {
+  test('go to origins that a file names, from the very first one on', async () => {
     const a = await named('a');
     const file = join(folder, 'origins.txt');
     writeFileSync(file, `127.0.0.1:${a.port}\n`);
     await using proxy = await running({ routes: [{ prefix: '/', to: [], discover: [`file://${file}`] }] });
-    let word = '';
-    for (let turn = 0; turn < 1_000 && word !== 'a'; turn++) [word = ''] = await proxy.words(1);
-    assert.equal(word, 'a');
+    assert.deepEqual(await proxy.words(1), ['a']);
   });
 });
 

@@ -90,6 +90,8 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
   #checker: HealthChecker<Extension> | null = null;
   /** Counts up with each update that is begun: one that is overtaken ends. */
   #updates = 0;
+  /** Who waits for the first set. */
+  readonly #waiting = new Set<() => void>();
   #isClosed = false;
   readonly #member: SpaceMember;
 
@@ -350,6 +352,7 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
     if (built === null) {
       // An empty set may be the first one.
       if (isFirst) this.#version = 1;
+      this.#wake();
       return null;
     }
     const { set, added, fresh, removed, changed } = built;
@@ -366,10 +369,36 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
       changed,
       buildMs,
     };
+    this.#wake();
     this.#checker?.refresh();
     this.#metrics?.countUpdate();
     callUser(() => this.config.observer.onUpdate?.(told));
     return told;
+  }
+
+  /**
+   * Waits for the first set: whoever begins to serve before it has nobody to send requests to.
+   *
+   * @param limitMs how long at most; above 0
+   * @returns false: there is none as yet, or the balancer was closed; it never rejects
+   */
+  async whenKnown(limitMs: number): Promise<boolean> {
+    if (this.#version === 0 && !this.#isClosed) {
+      await new Promise<void>((resolve) => {
+        const end = (): void => {
+          deadline.cancel();
+          this.#waiting.delete(end);
+          resolve();
+        };
+        const deadline = this.environment.deadlines.after(limitMs, end);
+        this.#waiting.add(end);
+      });
+    }
+    return this.#version > 0;
+  }
+
+  #wake(): void {
+    for (const end of Array.from(this.#waiting)) end();
   }
 
   // ---- beside the requests -------------------------------------------------------------------------------------------------------
@@ -384,6 +413,7 @@ export class LoadBalancer<Extension = undefined> implements HealthTarget<Extensi
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#wake();
     this.#space.leave(this.#member);
     for (const { slot } of this.#set.backends) this.#table.release(slot);
     if (this.#ownsSpace) this.#space.close();

@@ -645,6 +645,25 @@ describe('several threads', () => {
     for (const { space } of all) space.close();
   });
 
+  test('whoever waits for the first set gets it, or is told in time that there is none', async () => {
+    const { clock, all } = threads(2);
+    const [one, two] = all as [Thread, Thread];
+    const inVain = one.balancer.whenKnown(1_000);
+    clock.advance(1_100);
+    assert.equal(await inVain, false);
+    const waits = all.map(({ balancer }) => balancer.whenKnown(5_000));
+    one.discovery.say(THREE);
+    clock.advance(300);
+    assert.deepEqual(await Promise.all(waits), [true, true]);
+    assert.equal(await two.balancer.whenKnown(1), true);
+    const { balancer, space } = threads(1).all[0] as Thread;
+    const cut = balancer.whenKnown(60_000);
+    balancer.close();
+    assert.equal(await cut, false);
+    space.close();
+    for (const thread of all) thread.space.close();
+  });
+
   test('when the one that leads ends, another leads at once, and begins with what is known', async () => {
     const { clock, all } = threads(2);
     const [one, two] = all as [Thread, Thread];
